@@ -1,0 +1,207 @@
+package ingest
+
+import "crypto/sha256"
+
+// A SeriesKey names a series as a file names it.
+type SeriesKey struct {
+	Logger, Channel string
+	Unit            string // "" when the file does not say
+	Label           string // the raw header text the channel came from; kept when the series is first seen
+}
+
+// A Digest is a SHA-256.
+type Digest [sha256.Size]byte
+
+// A Batch holds the readings of one or more files as columns: element i of
+// Time, Series and Value (and of Quality, when it is not empty) is one reading.
+// A worker owns one Batch, fills it through a Decoder, hands it to a
+// Committer, and resets it for the next chunk.
+type Batch struct {
+	Time    []int64   // microseconds since the Unix epoch, UTC
+	Series  []int32   // index into Keys
+	Value   []float64 // finite
+	Quality []int32   // index into Qualities; empty while no reading of the batch has one
+	Line    []int64   // line of the reading in its file; filled only when KeepLines is set
+
+	// Keys is the batch's own dictionary of series. It outlives Reset, so that
+	// what a Committer learns of key i stays true for as long as Epoch is the
+	// same.
+	Keys  []SeriesKey
+	Epoch int
+
+	Qualities []string // element 0 is "", the quality of a reading that has none
+	Spans     []Span
+	KeepLines bool
+
+	index   map[string]int32 // logger, channel and unit, joined by NUL, to index in Keys
+	quality map[string]int32
+	scratch []byte
+}
+
+// A Span is one file version within a batch: which readings are its own, and
+// its counts so far. The decoder fills it in, but for the fields said to be
+// the pipeline's.
+type Span struct {
+	File         File   // the pipeline's
+	Fetched      int64  // the pipeline's: when these bytes were fetched
+	FirstFetched int64  // the pipeline's: when a version of this content under this path was first fetched
+	Sum          Digest // the pipeline's: SHA-256 of the original bytes
+	Ledger       int64  // the correction's: the id of the file version that is loaded again; 0 for a new one
+
+	Begin, End int // the readings [Begin, End) of the batch
+
+	State  State   // Loaded, Held or Quarantined
+	Reason string  // the question of a held file, the fault of a quarantined one
+	Recipe *Recipe // what read it; nil when no profile matched
+	// Identity digests what the profile took from the file's name and source:
+	// two files of equal Sum, Recipe and Identity hold the same readings.
+	Identity Digest
+	NameTime int64 // the file's time where the profile takes it from the name, in microseconds UTC; else 0
+
+	Receipt Receipt // all lines, and of the cells Total, Missing and Rejected
+	Rejects []Reject
+}
+
+// A Recipe is all that turned a file's bytes into readings, so that the same
+// bytes can be read the same way again years later. Decoders share it: it is
+// never changed once made.
+type Recipe struct {
+	Digest  Digest // of the profile, the zone, the loggers' row and the decoder's version
+	Profile string // the profile's name
+	Zone    string // the zone given from outside the file and its profile; "" for none
+	Text    string // the profile as YAML, complete
+}
+
+// A Reject is a line, or one cell of it, that could not be read.
+type Reject struct {
+	Line   int64  // counted from 1, of the decompressed text
+	Column int    // the field, counted from 1; 0 for the whole line
+	Reason string // what was found and what was expected
+	Raw    string // the line or the cell as it stands, cut to RawLimit bytes
+}
+
+// RawLimit is how much of a rejected line is kept, in bytes. The rest stays in
+// the file itself.
+const RawLimit = 512
+
+// maxKeys is how many series a batch's dictionary remembers from one chunk to
+// the next; past it the dictionary starts anew.
+const maxKeys = 1 << 16
+
+// Append adds one reading without quality. It must be called between Begin and
+// End of a span; series is what SeriesOf returned.
+func (b *Batch) Append(series int32, time int64, value float64) {
+	b.Time = append(b.Time, time)
+	b.Series = append(b.Series, series)
+	b.Value = append(b.Value, value)
+	if len(b.Quality) != 0 {
+		b.Quality = append(b.Quality, 0)
+	}
+}
+
+// SetQuality gives the reading that was appended last its quality.
+func (b *Batch) SetQuality(q []byte) {
+	if len(q) == 0 {
+		return
+	}
+	id, ok := b.quality[string(q)]
+	if !ok {
+		if b.quality == nil {
+			b.quality = make(map[string]int32)
+			b.Qualities = append(b.Qualities[:0], "")
+		}
+		id = int32(len(b.Qualities))
+		b.Qualities = append(b.Qualities, string(q))
+		b.quality[string(q)] = id
+	}
+	for len(b.Quality) < len(b.Time) {
+		b.Quality = append(b.Quality, 0)
+	}
+	b.Quality[len(b.Time)-1] = id
+}
+
+// SetLine gives the reading that was appended last its line. It does nothing
+// unless KeepLines is set.
+func (b *Batch) SetLine(line int64) {
+	if !b.KeepLines {
+		return
+	}
+	for len(b.Line) < len(b.Time) {
+		b.Line = append(b.Line, 0)
+	}
+	b.Line[len(b.Time)-1] = line
+}
+
+// SeriesOf returns the index in Keys of the series, adding it when it is new.
+// It makes no strings for a series that the dictionary has. The label is that
+// of the first call.
+func (b *Batch) SeriesOf(logger, channel, unit, label []byte) int32 {
+	b.scratch = append(b.scratch[:0], logger...)
+	b.scratch = append(b.scratch, 0)
+	b.scratch = append(b.scratch, channel...)
+	b.scratch = append(b.scratch, 0)
+	b.scratch = append(b.scratch, unit...)
+	if i, ok := b.index[string(b.scratch)]; ok {
+		return i
+	}
+	if b.index == nil {
+		b.index = make(map[string]int32)
+	}
+	i := int32(len(b.Keys))
+	b.Keys = append(b.Keys, SeriesKey{Logger: string(logger), Channel: string(channel), Unit: string(unit), Label: string(label)})
+	b.index[string(b.scratch)] = i
+	return i
+}
+
+// Begin opens a span for the file whose content is c. The readings appended
+// until End are its own.
+func (b *Batch) Begin(c *Content) *Span {
+	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: c.Fetched, Begin: len(b.Time), End: len(b.Time), State: Loaded})
+	return &b.Spans[len(b.Spans)-1]
+}
+
+// End closes the span that Begin opened last. A span that is not Loaded loses
+// its readings and its receipt is that of a refused file.
+func (b *Batch) End() *Span {
+	s := &b.Spans[len(b.Spans)-1]
+	s.End = len(b.Time)
+	if s.State != Loaded {
+		b.truncate(s.Begin)
+		s.End = s.Begin
+		s.Receipt.Refuse()
+	}
+	return s
+}
+
+// Drop takes the last span out of the batch again, readings and all.
+func (b *Batch) Drop() {
+	s := b.Spans[len(b.Spans)-1]
+	b.truncate(s.Begin)
+	b.Spans = b.Spans[:len(b.Spans)-1]
+}
+
+func (b *Batch) truncate(n int) {
+	b.Time, b.Series, b.Value = b.Time[:n], b.Series[:n], b.Value[:n]
+	if len(b.Quality) > n {
+		b.Quality = b.Quality[:n]
+	}
+	if len(b.Line) > n {
+		b.Line = b.Line[:n]
+	}
+}
+
+// Reset empties the batch and keeps its buffers and, while it is not too
+// large, its dictionary of series.
+func (b *Batch) Reset() {
+	b.truncate(0)
+	b.Quality, b.Line = b.Quality[:0], b.Line[:0]
+	b.Spans = b.Spans[:0]
+	if len(b.Keys) > maxKeys {
+		b.Keys = nil
+		clear(b.index)
+		b.Epoch++
+	}
+	if len(b.Qualities) > maxKeys {
+		b.Qualities, b.quality = nil, nil
+	}
+}

@@ -1,0 +1,100 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// ErrChanged says that a file is no longer what was listed, or changed while
+// it was read. It is not lost: the next listing brings it again.
+var ErrChanged = errors.New("the file changed while it was fetched")
+
+// A Source is a place that files come from: a folder, a server, an archive.
+// All methods may be called from several goroutines at once.
+type Source interface {
+	// Name is the name that the source's files carry in the ledger.
+	Name() string
+
+	// Files lists what is there, each path once, in no promised order, holding
+	// no more of the listing in memory than one folder's batch. It ends when
+	// all was listed, or, for a source that is watched, when ctx ends. A pair
+	// with an error says what could not be listed (File.Path is then the
+	// folder or file concerned) and the listing goes on, unless the error is
+	// ctx's.
+	Files(ctx context.Context) iter.Seq2[File, error]
+
+	// Fetch reads f into c, reusing c's buffer. On return c.File is f with the
+	// size and time of the bytes that were read. A file of up to SpoolAbove
+	// bytes is whole in c.Data; a larger one is in c.Stream, and then it is
+	// c.Close that tells whether the bytes were whole and unchanged. An error
+	// means that c holds nothing, and nothing stays open; errors.Is ErrChanged
+	// when the file is to be taken at its next listing. Fetch may be called
+	// again.
+	Fetch(ctx context.Context, f File, c *Content) error
+
+	// Done is told what became of f, only after the ledger has it, and does
+	// what the source is configured to do then: keep, move or delete. It may
+	// be called again for the same outcome.
+	Done(ctx context.Context, f File, o Outcome) error
+}
+
+// SpoolAbove is the size in bytes above which a Content is a stream.
+const SpoolAbove = 16 << 20
+
+// A Decoder turns the bytes of files into columns. It keeps buffers, so one
+// goroutine uses it at a time; each worker has its own.
+type Decoder interface {
+	// Decode opens a span of b for c, fills it, and ends it. What is wrong with
+	// the file is the span's State and Reason and its Rejects, never an error.
+	// An error is that of reading c.Stream, or ctx's; the span is then to be
+	// dropped. Decode need not read a stream to its end.
+	Decode(ctx context.Context, c *Content, b *Batch) error
+}
+
+// A Standing is what the ledger says of a listed file before it is fetched.
+type Standing struct {
+	Take         bool  // it is to be fetched: new, or it may have changed, or it is due
+	State        State // of its path's newest version; "" when the ledger has none
+	FirstFetched int64 // of a version that is due: when it was first fetched, in microseconds UTC; else 0
+}
+
+// A Sink is where readings go, with the ledger of what has gone there.
+type Sink interface {
+	// Pending says of each file whether it is to be fetched, in the order of
+	// files. It is a hint that saves fetching and may err on the side of Take:
+	// Commit decides.
+	Pending(ctx context.Context, files []File) ([]Standing, error)
+
+	// Committer opens a connection for one worker, who keeps it. It may be
+	// called concurrently.
+	Committer(ctx context.Context) (Committer, error)
+}
+
+// A Committer commits batches for one worker, one at a time.
+type Committer interface {
+	// Commit claims the batch's file versions, stores the readings of those it
+	// got, their receipts and rejects, all in one transaction, and tells what
+	// became of each span, in the order of b.Spans. When it returns without an
+	// error all outcomes are durable. Commit retries what can be retried and
+	// sets a file that the database refuses apart as quarantined; an error is
+	// ctx's or one that an operator must see to, and then nothing of b is
+	// durable or all of what a further Commit of the same files finds known.
+	// The batch is the caller's again when Commit returns; its receipts are
+	// then filled in. The outcomes are valid until the next call.
+	Commit(ctx context.Context, b *Batch) ([]Outcome, error)
+
+	// Close gives the connection back. It does not end a transaction: none is
+	// open between calls.
+	Close()
+}
+
+// An Outcome is what became of one file.
+type Outcome struct {
+	File       File
+	State      State // one of the ledger's, or Known, Changed, Failed
+	Reason     string
+	FileID     int64 // the file version's id in the ledger; 0 when it has none
+	Generation int32
+	Receipt    Receipt
+}

@@ -1,0 +1,133 @@
+package ingest
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A File is a reference to one file of one source, as it was listed. It is
+// comparable and small: queues carry Files, never their contents.
+type File struct {
+	Source string // the source's name
+	Path   string // below the source's root, raw bytes; a member of an archive is "archive.zip!member"
+
+	Size      int64     // bytes, -1 when the listing does not tell
+	Modified  int64     // microseconds since the Unix epoch, UTC; 0 when the listing does not tell
+	Precision Precision // how exactly Modified is known
+}
+
+// A Precision is the step, in microseconds, in which a listing tells
+// modification times.
+type Precision int64
+
+// The steps that file systems, FTP servers and archives use.
+const (
+	Unknown    Precision = 0
+	Micro      Precision = 1
+	Second     Precision = 1e6
+	TwoSeconds Precision = 2e6
+	Minute     Precision = 60e6
+	Day        Precision = 86400e6
+)
+
+// SameModified reports whether two listed modification times are equal as far
+// as both can tell: they are compared at the coarser of the two precisions,
+// and a time that is not known equals none.
+func SameModified(a int64, pa Precision, b int64, pb Precision) bool {
+	if pa == Unknown || pb == Unknown {
+		return false
+	}
+	step := int64(max(pa, pb, Micro))
+	return floorDiv(a, step) == floorDiv(b, step)
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// EscapePath returns p fit for a terminal, a log and a text column: bytes that
+// are not printable UTF-8, and the backslash, become \xNN. UnescapePath is its
+// inverse.
+func EscapePath(p string) string {
+	if strings.IndexFunc(p, mustEscape) < 0 {
+		return p
+	}
+	var b strings.Builder
+	for len(p) > 0 {
+		r, size := utf8.DecodeRuneInString(p)
+		if mustEscape(r) {
+			for _, c := range []byte(p[:size]) {
+				fmt.Fprintf(&b, `\x%02X`, c)
+			}
+		} else {
+			b.WriteString(p[:size])
+		}
+		p = p[size:]
+	}
+	return b.String()
+}
+
+func mustEscape(r rune) bool {
+	return r == '\\' || r == utf8.RuneError || !unicode.IsPrint(r)
+}
+
+// UnescapePath returns the raw bytes of a path that EscapePath made readable.
+// What EscapePath cannot have written is kept as it stands.
+func UnescapePath(s string) string {
+	if !strings.Contains(s, `\x`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		var c byte
+		if strings.HasPrefix(s[i:], `\x`) && len(s) >= i+4 {
+			if _, err := fmt.Sscanf(s[i+2:i+4], "%02X", &c); err == nil {
+				b.WriteByte(c)
+				i += 4
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
+}
+
+// A Content is the bytes of one File as fetched. Small ones are whole in Data;
+// larger ones are read once from Stream, so that memory stays flat.
+//
+// The worker that fetches owns the Content and its buffers and reuses them for
+// the next file: nothing may keep a slice of Data past the Decode call.
+type Content struct {
+	File    File  // as it stood when the bytes were read: size and modified are those of the bytes
+	Fetched int64 // when, in microseconds since the Unix epoch, UTC
+
+	Data   []byte        // the whole file when Stream is nil
+	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
+}
+
+// Close ends the stream, if there is one, and reports what Stream's Close
+// reports: ErrChanged when the file changed while it was read.
+func (c *Content) Close() error {
+	if c.Stream == nil {
+		return nil
+	}
+	err := c.Stream.Close()
+	c.Stream = nil
+	return err
+}
+
+// Micros returns t in the unit that all of Penstock counts time in:
+// microseconds since the Unix epoch, UTC.
+func Micros(t time.Time) int64 { return t.UnixMicro() }
+
+// FromMicros is the inverse of Micros.
+func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
