@@ -1,0 +1,149 @@
+-- The ledger and all that hangs on it. The readings table and the view on it
+-- are made beside this, in readings.go: their shape depends on the key mode
+-- and on the TimescaleDB extension.
+--
+-- Fixed-width columns stand first, widest first: the ledger is the largest
+-- table after the readings, and alignment gaps would be paid in every row.
+
+-- +goose Up
+create table settings (
+    name  text primary key,
+    value text not null
+);
+comment on table settings is 'What was chosen when the schema was made: key mode, hypertable';
+
+create table runs (
+    id      int4 generated always as identity primary key,
+    started timestamptz not null default now(),
+    command text not null,
+    host    text not null,
+    version text not null
+);
+comment on table runs is 'One row per process that loaded something';
+
+create table sources (
+    id   int2 generated always as identity primary key,
+    name text not null unique,
+    root text not null
+);
+comment on table sources is 'Names in the ledger, and where their files were last found';
+
+create table recipes (
+    id      int4 generated always as identity primary key,
+    digest  bytea not null unique,
+    profile text  not null,
+    zone    text  not null,
+    body    text  not null
+);
+comment on table recipes is 'What files were read with, complete, so that they can be read the same way again';
+
+create table series (
+    id      int4 generated always as identity primary key,
+    logger  text not null,
+    channel text not null,
+    unit    text not null,
+    label   text not null,
+    unique (logger, channel)
+);
+comment on table series is 'One row per (logger, channel); label is the header text the channel was first seen under';
+
+create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due');
+
+create table files (
+    id            int8 generated always as identity primary key,
+    rank_time     timestamptz not null,
+    fetched       timestamptz not null,
+    changed       timestamptz not null default now(),
+    modified      timestamptz,
+    size          int8 not null,
+    key           uuid not null,
+    content       uuid,
+    generation    int4 not null,
+    run           int4 not null,
+    chunk         int4 not null,
+    recipe        int4,
+    state         file_state not null,
+    modified_step int4,
+    source        int2 not null,
+    rank          int2 not null,
+    trusted       bool not null,
+    sha256        bytea not null,
+    path          text collate "C" not null,
+    reason        text,
+    unique (key, generation)
+);
+comment on table files is 'The ledger: one row per file version';
+comment on column files.key is 'the first 16 bytes of the SHA-256 of source, NUL, path';
+comment on column files.content is 'digest of what decides the readings: content, recipe, and what the profile took from name and source';
+comment on column files.rank_time is 'the file''s own time: from its name, or modified as first recorded; never less than the previous generation''s';
+comment on column files.modified is 'as last listed, in steps of modified_step seconds (0: microseconds, null: not known)';
+comment on column files.trusted is 'size and modified may stand for the content in the pre-filter';
+comment on column files.fetched is 'when this version was first fetched';
+comment on column files.changed is 'when its state was last set';
+comment on column files.path is 'below the source''s root; bytes that are not printable UTF-8, and the backslash, as \xNN';
+
+-- One content is loaded once, however many processes try at the same moment.
+create unique index files_loaded_content on files (content) where state = 'loaded';
+
+create table receipts (
+    file_id          int8 primary key,
+    first_ts         timestamptz,
+    last_ts          timestamptz,
+    lines            int8 not null,
+    lines_preamble   int8 not null,
+    lines_header     int8 not null,
+    lines_blank      int8 not null,
+    lines_comment    int8 not null,
+    lines_footer     int8 not null,
+    lines_message    int8 not null,
+    lines_data       int8 not null,
+    lines_rejected   int8 not null,
+    cells            int8 not null,
+    missing          int8 not null,
+    rejected         int8 not null,
+    repeated         int8 not null,
+    stored           int8 not null,
+    replaced         int8 not null,
+    unchanged        int8 not null,
+    outranked        int8 not null,
+    series           int4[] not null,
+    constraint lines_balance check (lines = lines_preamble + lines_header + lines_blank + lines_comment + lines_footer + lines_message + lines_data + lines_rejected),
+    constraint cells_balance check (cells = missing + rejected + repeated + stored + replaced + unchanged + outranked)
+);
+comment on table receipts is 'What became of every line and cell of a file version, the instants it spans and its series';
+
+create table rejects (
+    file_id  int8 not null,
+    line     int8 not null,
+    "column" int4 not null,
+    reason   text not null,
+    raw      text not null
+);
+create index rejects_file on rejects (file_id);
+comment on table rejects is 'Lines, and single cells (column > 0), that could not be read';
+
+create table takeovers (
+    from_file int8 not null,
+    by_file   int8 not null,
+    n         int8 not null,
+    primary key (from_file, by_file)
+);
+create index takeovers_by on takeovers (by_file);
+comment on table takeovers is 'Readings that passed from one file to another, of greater rank';
+
+create table actions (
+    id       int8 generated always as identity primary key,
+    at       timestamptz not null default now(),
+    db_user  text not null default current_user,
+    os_user  text not null,
+    host     text not null,
+    command  text not null,
+    reason   text not null,
+    files    int8 not null,
+    readings int8 not null
+);
+comment on table actions is 'Whatever a person did to the data';
+
+-- +goose Down
+drop table actions, takeovers, rejects, receipts, files, series, recipes, sources, runs, settings;
+drop type file_state;

@@ -1,0 +1,174 @@
+// Package store keeps readings and the ledger of the files they came from in
+// PostgreSQL, with TimescaleDB where it is to be had.
+//
+// The ledger and the readings of a file version change in one transaction, so
+// that each version becomes visible exactly once. A reader who wants to follow
+// one chunk starts at committer.Commit (commit.go) and goes on to claim.go,
+// copy.go and, where the chunk meets readings that are there already,
+// conflict.go.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DefaultSchema is the schema that Penstock keeps its tables in.
+const DefaultSchema = "penstock"
+
+// Options say which store is opened, and how.
+type Options struct {
+	Schema  string // DefaultSchema when empty
+	Create  bool   // make the schema when the database has none; an old one is never changed by Open
+	Append  bool   // with Create: readings without a unique key
+	Version string // of the program, kept with its runs
+
+	// RetryFor bounds how long a commit goes on trying while the database is
+	// away; 0 means DefaultRetryFor, a negative value for ever.
+	RetryFor time.Duration
+
+	settings map[string]string // run-time parameters, for tests
+}
+
+// DefaultRetryFor is how long a commit goes on trying while the database is
+// away.
+const DefaultRetryFor = time.Minute
+
+// A Store is a schema of one database. Its methods may be called from several
+// goroutines at once.
+type Store struct {
+	pool    *pgxpool.Pool
+	options Options
+	layout  Layout
+}
+
+// A Layout is how the readings table was made.
+type Layout struct {
+	Append     bool // no unique key: exactly-once rests on the ledger alone
+	Hypertable bool
+}
+
+// Errors of Open that a caller acts on.
+var (
+	ErrNoSchema  = errors.New("the database has no Penstock schema")
+	ErrOldSchema = errors.New("the database's schema is older than this program's")
+	ErrNewSchema = errors.New("the database's schema is newer than this program's")
+)
+
+// Open connects to the database at url (postgres://... or a libpq keyword
+// string) and checks its schema. errors.Is tells ErrNoSchema, ErrOldSchema and
+// ErrNewSchema.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	if o.Schema == "" {
+		o.Schema = DefaultSchema
+	}
+	if o.RetryFor == 0 {
+		o.RetryFor = DefaultRetryFor
+	}
+	s := &Store{options: o}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("reading the store's address: %w", withoutPassword(err))
+	}
+	s.configure(config.ConnConfig)
+	config.MaxConns = max(4, config.MaxConns)
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("connecting to the store: %w", err)
+	}
+	if err := s.open(ctx); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	err := s.readLayout(ctx)
+	if errors.Is(err, ErrNoSchema) && s.options.Create {
+		if err = s.Migrate(ctx); err == nil {
+			err = s.readLayout(ctx)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("opening schema %q: %w", s.options.Schema, err)
+	}
+	if s.options.Append && !s.layout.Append {
+		return fmt.Errorf("schema %q holds readings under a unique key and cannot take --append: use another schema or database", s.options.Schema)
+	}
+	return nil
+}
+
+// Close ends the store's own connections. Committers have theirs and are
+// closed by their owners.
+func (s *Store) Close() { s.pool.Close() }
+
+// Layout tells how the readings table was made.
+func (s *Store) Layout() Layout { return s.layout }
+
+// configure sets what every connection to the store has: its schema first on
+// the search path, times in UTC, and limits within which a peer that is dead
+// or stuck lets go of its locks.
+func (s *Store) configure(c *pgx.ConnConfig) {
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	set := func(name, value string) {
+		if _, given := c.RuntimeParams[name]; !given {
+			c.RuntimeParams[name] = value
+		}
+	}
+	set("application_name", "penstock")
+	c.RuntimeParams["search_path"] = pgx.Identifier{s.options.Schema}.Sanitize() + ", public"
+	c.RuntimeParams["timezone"] = "UTC"
+	c.RuntimeParams["datestyle"] = "ISO"
+	set("lock_timeout", "30s")
+	set("idle_in_transaction_session_timeout", "5min")
+	set("tcp_user_timeout", "60s")
+	set("tcp_keepalives_idle", "30")
+	set("tcp_keepalives_interval", "10")
+	set("tcp_keepalives_count", "3")
+	set("jit", "off") // compiling the ledger's statements costs more than it saves
+	for name, value := range s.options.settings {
+		c.RuntimeParams[name] = value
+	}
+}
+
+// connect opens a connection of its own for a committer.
+func (s *Store) connect(ctx context.Context) (*pgconn.PgConn, error) {
+	config := s.pool.Config().ConnConfig
+	return pgconn.ConnectConfig(ctx, &config.Config)
+}
+
+// withoutPassword keeps the address of the store, which may hold a password,
+// out of messages.
+func withoutPassword(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		if inner := errors.Unwrap(parse); inner != nil {
+			return inner
+		}
+		return errors.New("it is neither a postgres:// URL nor a keyword string")
+	}
+	return err
+}
+
+// programName is what the runs table shows of the command that started this
+// process: its arguments, with anything that may hold a password left out.
+func programName() string {
+	args := make([]string, 0, len(os.Args))
+	for _, a := range os.Args {
+		if strings.Contains(a, "://") || strings.Contains(a, "password=") {
+			a = "..."
+		}
+		args = append(args, a)
+	}
+	return strings.Join(args, " ")
+}
