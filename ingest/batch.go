@@ -156,7 +156,11 @@ func (b *Batch) SeriesOf(logger, channel, unit, label []byte) int32 {
 // Begin opens a span for the file whose content is c. The readings appended
 // until End are its own.
 func (b *Batch) Begin(c *Content) *Span {
-	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: c.Fetched, Begin: len(b.Time), End: len(b.Time), State: Loaded})
+	first := c.FirstFetched
+	if first == 0 {
+		first = c.Fetched
+	}
+	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: first, Begin: len(b.Time), End: len(b.Time), State: Loaded})
 	return &b.Spans[len(b.Spans)-1]
 }
 

@@ -110,6 +110,10 @@ type Content struct {
 	File    File  // as it stood when the bytes were read: size and modified are those of the bytes
 	Fetched int64 // when, in microseconds since the Unix epoch, UTC
 
+	// FirstFetched is when this content was first fetched under this path,
+	// where the ledger knows that it was (see Standing); 0 means Fetched.
+	FirstFetched int64
+
 	Data   []byte        // the whole file when Stream is nil
 	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
 }
