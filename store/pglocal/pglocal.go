@@ -216,7 +216,7 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Err() error {
 	select {
 	case <-s.done:
-		return s.err
+		return s.endedBadly()
 	default:
 		return nil
 	}
@@ -235,17 +235,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.signal(syscall.SIGINT)
 	select {
 	case <-s.done:
-		return s.err
+		return s.endedBadly()
 	case <-ctx.Done():
 	}
 	select {
 	case <-s.done: // both were ready: the orderly end counts
-		return s.err
 	default:
+		s.logger.Warn("private PostgreSQL did not stop in time; forcing it, the next start recovers")
+		s.Kill()
 	}
-	s.logger.Warn("private PostgreSQL did not stop in time; forcing it, the next start recovers")
-	s.Kill()
-	return s.err
+	return s.endedBadly()
 }
 
 // Kill ends the server at once, as `pg_ctl stop -m immediate` does: no
@@ -262,6 +261,14 @@ func (s *Server) Kill() {
 		s.signal(syscall.SIGKILL) // its children notice by themselves
 		<-s.done
 	}
+}
+
+// endedBadly is s.err with the folder; only after done is closed.
+func (s *Server) endedBadly() error {
+	if s.err == nil {
+		return nil
+	}
+	return fmt.Errorf("private PostgreSQL in %s: %w", s.folder.path, s.err)
 }
 
 // signal fails only when the process is gone, which is what is wanted.
@@ -299,9 +306,7 @@ func (s *Server) launch(t tie) error {
 func (s *Server) conclude(exit error, line lifeline) {
 	line.release()
 	if !s.ending.Load() {
-		s.err = fmt.Errorf("PostgreSQL in %s ended by itself (%v); its last words:\n%s",
-			s.folder.path, exitText(exit), s.log.tail(startUpLogLines))
-		s.logger.Error("private PostgreSQL ended by itself", slog.Any("error", s.err))
+		s.err = fmt.Errorf("it ended by itself (%s); its last words:\n%s", exitText(exit), s.log.tail(startUpLogLines))
 	}
 	s.release()
 	close(s.done)
@@ -338,8 +343,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		case <-s.done:
 			return s.err
 		case <-ctx.Done():
+			said := s.log.tail(startUpLogLines)
 			s.Kill()
-			return fmt.Errorf("not ready in time: %w; its log so far:\n%s", context.Cause(ctx), s.log.tail(startUpLogLines))
+			return fmt.Errorf("not ready in time: %w; its log so far:\n%s", context.Cause(ctx), said)
 		}
 	}
 }
