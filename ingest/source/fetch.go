@@ -1,0 +1,156 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"penstock/ingest"
+)
+
+// Fetch implements [ingest.Source].
+//
+// A file that is not as it was listed is read as it is now. It is ErrChanged
+// only when its size or time moved during the reading. A file that is replaced
+// by another during the reading is read to the end as it was: those bytes are
+// a version of it, and the next listing brings the other.
+func (d *Dir) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) error {
+	c.File, c.Data, c.Stream = f, c.Data[:0], nil
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	place, err := d.place(f.Path)
+	if err != nil {
+		return err
+	}
+	return fetchPath(ctx, place, f, c)
+}
+
+// fetchPath reads the file at path into c.
+//
+// The size and time that the file has after the reading are held against those
+// it had before: those of the listing, most of the time, so that one fstat
+// does for both. When they differ, the change may have come before the
+// reading, so it is read once more with what the fstat said as the before.
+func fetchPath(ctx context.Context, path string, f ingest.File, c *ingest.Content) error {
+	// Taken before the reading: a file changed after it counts as not yet old.
+	c.Fetched = ingest.Micros(time.Now())
+	before := status{size: f.Size, modified: f.Modified}
+	for range 3 {
+		if before.size > ingest.SpoolAbove {
+			return openStream(ctx, path, c)
+		}
+		data, after, err := readFile(path, c.Data, max(before.size, 0))
+		c.Data = data[:0]
+		switch {
+		case err != nil:
+			return fault("read", path, err)
+		case after.kind != regular:
+			return fault("read", path, fmt.Errorf("it is a %s, %w", after.kind, ErrNotRegular))
+		case after.size == before.size && after.modified == before.modified && int64(len(data)) == after.size:
+			c.Data = data
+			c.File.Size, c.File.Modified, c.File.Precision = after.size, after.modified, ingest.Micro
+			return nil
+		}
+		before = after
+	}
+	return fault("read", path, ingest.ErrChanged)
+}
+
+// grow returns buf with room for n bytes.
+func grow(buf []byte, n int64) []byte {
+	if int64(cap(buf)) >= n {
+		return buf[:cap(buf)]
+	}
+	const least = 4 << 10
+	return make([]byte, max(n, least, min(2*int64(cap(buf)), ingest.SpoolAbove+1)))
+}
+
+// A fileStream is the Stream of a file on this machine. Its end is its size
+// when it was opened. Read reports ErrChanged in place of io.EOF when the file
+// is no longer as it was then; Close reports what Read reported, and checks
+// the file itself when all was read but the end was not. Close after less than
+// that closes and vouches for nothing.
+type fileStream struct {
+	ctx    context.Context
+	path   string
+	file   *os.File
+	before status
+	left   int64
+	err    error // what Read returns from now on
+}
+
+func openStream(ctx context.Context, path string, c *ingest.Content) error {
+	file, err := openRegular(path)
+	if err != nil {
+		return fault("read", path, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return fault("read", path, err)
+	}
+	size, modified := info.Size(), info.ModTime().UnixMicro()
+	if !info.Mode().IsRegular() {
+		file.Close()
+		return fault("read", path, fmt.Errorf("it was a file, and is now %w", ErrNotRegular))
+	}
+	if size <= ingest.SpoolAbove {
+		file.Close()
+		return fault("read", path, ingest.ErrChanged) // it was larger a moment ago
+	}
+	c.File.Size, c.File.Modified, c.File.Precision = size, modified, ingest.Micro
+	c.Stream = &fileStream{ctx: ctx, path: path, file: file, before: status{size: size, modified: modified}, left: size}
+	return nil
+}
+
+func (s *fileStream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.err = s.ctx.Err(); s.err != nil {
+		return 0, s.err
+	}
+	if s.left == 0 {
+		s.err = s.verify()
+		return 0, s.err
+	}
+	n, err := s.file.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	switch {
+	case err == io.EOF: // cut shorter than it was
+		s.err = fault("read", s.path, ingest.ErrChanged)
+	case err != nil:
+		s.err = fault("read", s.path, err)
+	}
+	return n, s.err
+}
+
+// verify returns io.EOF when the file is as it was when it was opened.
+func (s *fileStream) verify() error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return fault("read", s.path, err)
+	}
+	if info.Size() != s.before.size || info.ModTime().UnixMicro() != s.before.modified {
+		return fault("read", s.path, ingest.ErrChanged)
+	}
+	return io.EOF
+}
+
+func (s *fileStream) Close() error {
+	if s.err == nil && s.left == 0 {
+		s.err = s.verify()
+	}
+	err := s.file.Close()
+	if s.err != nil && s.err != io.EOF {
+		return s.err
+	}
+	s.err = os.ErrClosed
+	if err != nil {
+		return fault("close", s.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// globs is a list of patterns that paths below a root are held against.
+type globs []glob
+
+// A glob is one pattern. Most are of the form **/NAME, and those need to look
+// at a path's last element only.
+type glob struct {
+	pattern string
+	base    bool // pattern is for the last element, at any depth
+}
+
+func compileGlobs(patterns []string) (globs, error) {
+	var all globs
+	for _, p := range patterns {
+		if !doublestar.ValidatePattern(p) {
+			return nil, fmt.Errorf("pattern %q is malformed: write it like **/*.csv or station-[0-9]/{a,b}*.dat", p)
+		}
+		if rest, ok := strings.CutPrefix(p, "**/"); ok && rest != "" && !strings.Contains(rest, "/") && !strings.Contains(rest, "**") {
+			all = append(all, glob{rest, true})
+		} else {
+			all = append(all, glob{p, false})
+		}
+	}
+	return all, nil
+}
+
+// match reports whether one of the patterns matches path, which is below a
+// root and has slashes.
+func (gs globs) match(path string) bool {
+	base := path[strings.LastIndexByte(path, '/')+1:]
+	for _, g := range gs {
+		name := path
+		if g.base {
+			name = base
+		}
+		if doublestar.MatchUnvalidated(g.pattern, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchAbove reports whether one of the patterns matches path or a folder that
+// it lies in.
+func (gs globs) matchAbove(path string) bool {
+	for i := 0; i < len(path); i++ {
+		if path[i] == '/' && i > 0 && gs.match(path[:i]) {
+			return true
+		}
+	}
+	return gs.match(path)
+}

@@ -1,0 +1,40 @@
+// Package source holds the places that files come from. Each is an
+// [ingest.Source], and each passes the suite in package sourcetest.
+//
+// Dir is what a replay reads: folders, single files, and zip archives whose
+// members are files of their own.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"penstock/ingest"
+)
+
+// ErrNotRegular says that what a path names can hold no readings: a named
+// pipe, a socket, a device, a link within an archive.
+var ErrNotRegular = errors.New("not a regular file, so it is not read")
+
+// ErrLoop says that a folder leads back to one that it lies in.
+var ErrLoop = errors.New("the folder leads back to one that it lies in, so it is not followed")
+
+// fault words what went wrong with the file or folder at path. The system's
+// own errors carry the raw path, which may hold escape codes: only what is
+// below them is kept.
+func fault(doing, path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = ": give the user that runs penstock the right to read it"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		hint = ": raise the limit of open files (ulimit -n)"
+	}
+	return fmt.Errorf("%s %s: %w%s", doing, ingest.EscapePath(path), err, hint)
+}

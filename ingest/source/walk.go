@@ -1,0 +1,268 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"penstock/ingest"
+)
+
+// A kind is what an entry of a folder is.
+type kind byte
+
+const (
+	unknown kind = iota // some file systems do not tell before a stat
+	regular
+	directory
+	link
+	pipe
+	socket
+	device
+)
+
+func (k kind) String() string {
+	return [...]string{"unknown", "regular file", "folder", "link", "named pipe", "socket", "device"}[k]
+}
+
+// A status is what the system tells of a file or folder.
+type status struct {
+	kind     kind
+	id       identity
+	size     int64 // bytes
+	modified int64 // microseconds since the Unix epoch, UTC
+}
+
+// An entry is one name in a folder.
+type entry struct {
+	name []byte // empty at the folder's end
+	kind kind
+}
+
+// batchBytes is how much of a folder is read at a time, on Linux: some 400
+// names. A listing holds one batch for each folder on its way down.
+const batchBytes = 16 << 10
+
+// A walk is one listing of a Dir. Its methods that return a bool return false
+// when the walk is over.
+type walk struct {
+	ctx   context.Context
+	dir   *Dir
+	yield func(ingest.File, error) bool
+
+	root  *root
+	path  []byte     // where the walk is: an absolute path
+	below int        // how much of path is the root's, which the patterns do not see
+	trail []identity // the folders from the root to here
+
+	// The folders that are listed on their own and nowhere else: the roots, and
+	// what the links that were followed lead to; with their paths free of
+	// links. This grows with the links, not with the folders or files.
+	alone map[identity]struct{}
+	bases map[string]struct{}
+
+	spare [][]byte // batches not in use
+}
+
+func newWalk(ctx context.Context, d *Dir, yield func(ingest.File, error) bool) *walk {
+	w := &walk{ctx: ctx, dir: d, yield: yield, alone: make(map[identity]struct{}), bases: make(map[string]struct{})}
+	for _, r := range d.roots {
+		if !r.file {
+			w.alone[r.id] = struct{}{}
+			w.bases[r.real] = struct{}{}
+		}
+	}
+	return w
+}
+
+// list lists one root.
+func (w *walk) list(r *root) bool {
+	w.root = r
+	if r.file {
+		// A file that was given by name is taken whatever the patterns say.
+		w.below = len(r.path) - len(filepath.Base(r.path))
+		st, err := statPath(r.path, true)
+		if err != nil {
+			return w.fail(r.path, fault("look at", r.path, err))
+		}
+		return w.file(r.path, st)
+	}
+	w.path = append(w.path[:0], r.path...)
+	if w.path[len(w.path)-1] != filepath.Separator { // as it is of "/"
+		w.path = append(w.path, filepath.Separator)
+	}
+	w.below = len(w.path)
+	return w.folder(true)
+}
+
+// folder lists the folder at w.path, which ends in a separator. Unless it is
+// the start of a root or of a link, it is passed over when it is listed on its
+// own.
+func (w *walk) folder(start bool) bool {
+	here := len(w.path)
+	path := string(w.path[:max(here-1, 1)])
+	buf := w.batch()
+	defer func() { w.spare = append(w.spare, buf) }()
+	d, err := openFolder(path, buf)
+	if err != nil {
+		return w.fail(path, fault("open folder", path, err))
+	}
+	defer d.close()
+	if slices.Contains(w.trail, d.id) {
+		return w.fail(path, fault("follow", path, ErrLoop))
+	}
+	if _, ok := w.alone[d.id]; ok && !start {
+		return true
+	}
+	w.trail = append(w.trail, d.id)
+	defer func() { w.trail = w.trail[:len(w.trail)-1] }()
+
+	given := w.dir.given[d.id]
+	for {
+		if err := w.ctx.Err(); err != nil {
+			w.yield(ingest.File{Source: w.dir.name}, err)
+			return false
+		}
+		e, err := d.next()
+		if err != nil {
+			return w.fail(path, fault("list folder", path, err))
+		}
+		if len(e.name) == 0 {
+			return true
+		}
+		if _, ok := given[string(e.name)]; ok {
+			continue
+		}
+		w.path = append(w.path[:here], e.name...)
+		if !w.entry(d, e) {
+			return false
+		}
+	}
+}
+
+func (w *walk) batch() []byte {
+	if n := len(w.spare); n > 0 {
+		buf := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return buf
+	}
+	return make([]byte, batchBytes)
+}
+
+// entry lists the entry of d at w.path.
+func (w *walk) entry(d *folder, e entry) bool {
+	path := string(w.path)
+	below := filepath.ToSlash(path[w.below:])
+	if w.dir.ignore.match(below) {
+		return true
+	}
+	st := status{kind: e.kind}
+	var err error
+	switch e.kind {
+	case regular, unknown:
+		if st, err = d.stat(e, false); errors.Is(err, fs.ErrNotExist) {
+			return true // gone since the folder was read
+		}
+	}
+	if err == nil && st.kind == link {
+		if st, err = d.stat(e, true); errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("the link leads to nothing: %w", err)
+		}
+	}
+	switch {
+	case err != nil:
+		return w.fail(path, fault("look at", path, err))
+	case st.kind == directory && e.kind == link:
+		return w.link(path, st.id)
+	case st.kind == directory:
+		w.path = append(w.path, filepath.Separator)
+		return w.folder(false)
+	case len(w.dir.match) > 0 && !w.dir.match.match(below):
+		return true
+	}
+	return w.file(path, st)
+}
+
+// link follows the link at path to a folder, unless that folder is listed
+// under its own name.
+func (w *walk) link(path string, id identity) bool {
+	if slices.Contains(w.trail, id) {
+		return w.fail(path, fault("follow", path, ErrLoop))
+	}
+	if _, ok := w.alone[id]; ok {
+		return true
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return w.fail(path, fault("follow", path, err))
+	}
+	if isAbove(real, w.root.real) {
+		return w.fail(path, fault("follow", path, ErrLoop))
+	}
+	if w.reaches(real) {
+		return true
+	}
+	w.alone[id] = struct{}{}
+	w.bases[real] = struct{}{}
+	w.path = append(w.path, filepath.Separator)
+	return w.folder(true)
+}
+
+// isAbove reports whether path lies in folder.
+func isAbove(folder, path string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(folder, string(filepath.Separator)))
+	return ok && (rest == "" || rest[0] == filepath.Separator)
+}
+
+// reaches reports whether the walk comes to the folder real, a path free of
+// links, without following a link to it: so its files have the same names
+// whichever of the two the system lists first.
+func (w *walk) reaches(real string) bool {
+	for base := real; ; {
+		up := filepath.Dir(base)
+		if up == base {
+			return false
+		}
+		base = up
+		if _, ok := w.bases[base]; ok {
+			below := strings.TrimPrefix(real[len(base):], string(filepath.Separator))
+			if !w.dir.ignore.matchAbove(filepath.ToSlash(below)) {
+				return true
+			}
+		}
+	}
+}
+
+// file yields the file at path.
+func (w *walk) file(path string, st status) bool {
+	switch {
+	case st.kind == directory:
+		return w.fail(path, fault("read", path, errors.New("it was a file, and is a folder now")))
+	case st.kind != regular:
+		return w.fail(path, fault("read", path, fmt.Errorf("it is a %s, %w", st.kind, ErrNotRegular)))
+	}
+	if other, ok := w.dir.shadow(w.root, path[w.below:]); ok {
+		return w.fail(path, fmt.Errorf("read %s: %s has the same path below its folder, and under the one source name %q a path can stand for one file only: replay the two folders under names of their own, or the folder above them",
+			ingest.EscapePath(path), ingest.EscapePath(other), w.dir.name))
+	}
+	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil)
+}
+
+func (w *walk) fail(path string, err error) bool {
+	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: -1}, err)
+}
+
+// rel is the path that the ledger knows the file or folder at path by.
+func (w *walk) rel(path string) string {
+	if !w.dir.named {
+		return path
+	}
+	if len(path) < w.below {
+		return "." // the root itself
+	}
+	return filepath.ToSlash(path[w.below:])
+}
