@@ -1,0 +1,51 @@
+# The two commands to know: `make demo` and `make test`. On a fresh Debian each
+# needs Go and nothing else: what is missing is installed first, and said so.
+
+GO := $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go),go)
+export GO
+
+# Where git does not trust the checkout (sudo in someone else's), the build
+# goes on without its revision.
+VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
+
+TESTFLAGS ?=
+FUZZTIME  ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint race fuzz soak bench clean setup setup-race
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+build: setup ## build ./penstock
+	$(GO) build -trimpath -buildvcs=$(VCS) -o penstock ./cmd/penstock
+
+demo: build ## a whole site in one command: logger files, a private PostgreSQL, a summary, a query
+	./penstock demo
+
+test: setup ## the whole suite, against a real PostgreSQL
+	$(GO) test $(TESTFLAGS) ./...
+
+lint: setup ## gofmt, go vet, golangci-lint with the rules of .golangci.yml
+	@.ci/lint
+
+race: setup-race ## the suite under the race detector
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+
+fuzz: setup ## every fuzz target for FUZZTIME (5s)
+	@.ci/fuzz $(FUZZTIME)
+
+soak: setup ## the suite with its long tests: kills at random moments, a million files
+	PENSTOCK_SOAK=1 $(GO) test -count=1 -timeout 2h $(TESTFLAGS) ./...
+
+bench: build ## how far from the least programs for the same work: ratios, measured in one run
+	$(GO) run ./bench/ratios -penstock ./penstock $(BENCHFLAGS)
+
+clean: ## remove what was built and what the demo wrote
+	rm -rf penstock bin .penstock-demo
+
+setup:
+	@.ci/setup
+
+setup-race:
+	@.ci/setup race
