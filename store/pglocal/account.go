@@ -29,20 +29,19 @@ func (f *folder) chooseAccount(bin Binaries) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	owner := -1
+	euid := os.Geteuid()
+	owner := euid
 	if err == nil {
-		if f.clusterMajor() == 0 && !isEmpty(f.root, dataName) {
-			return fmt.Errorf("%s is not a PostgreSQL cluster: move it away", filepath.Join(f.path, dataName))
-		}
 		owner = ownerOf(info)
 	}
-	euid := os.Geteuid()
+	if euid != 0 && owner != euid {
+		return fmt.Errorf("the cluster %s", belongsTo(owner))
+	}
+	if err == nil && f.clusterMajor() == 0 && !isEmpty(f.root, dataName) {
+		return fmt.Errorf("%s is not a PostgreSQL cluster: move it away", filepath.Join(f.path, dataName))
+	}
 	if euid != 0 {
 		f.account = account{uid: euid, gid: os.Getegid(), name: userName(euid)}
-		if owner >= 0 && owner != euid {
-			return fmt.Errorf("the cluster belongs to user %s, and this is %s: run as that user or take another folder",
-				userName(owner), f.account.name)
-		}
 		return nil
 	}
 	if f.clusterMajor() != 0 {
@@ -142,6 +141,11 @@ func (f *folder) wayTo(name string, fd int) (way, error) {
 }
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+func belongsTo(uid int) string {
+	return fmt.Sprintf("belongs to user %s, and this is %s: run as that user, or take another folder with --store local:DIR",
+		userName(uid), userName(os.Geteuid()))
+}
 
 func userName(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {

@@ -176,7 +176,7 @@ func (f *folder) postgresCommand(bin Binaries, serverLock *os.File, socket strin
 func (f *folder) outfit(cmd *exec.Cmd, w way, serverLock *os.File) {
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC"}
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
+	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
 		if value, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -234,7 +234,8 @@ func runsIn(pid int, dir string) bool {
 	}
 	cwd, err := os.Stat(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err != nil {
-		return true
+		// A process that has ended and was not yet reaped has no cwd.
+		return runtime.GOOS != "linux" || !errors.Is(err, fs.ErrNotExist)
 	}
 	data, err := os.Stat(dir)
 	return err != nil || os.SameFile(cwd, data)

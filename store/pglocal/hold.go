@@ -62,7 +62,7 @@ func Join(ctx context.Context, dir string) (string, error) {
 	for {
 		held, err := IsRunning(dir)
 		if err != nil {
-			return "", fmt.Errorf("joining the private PostgreSQL in %s: %w", dir, err)
+			return "", explain(err, dir)
 		}
 		if !held {
 			return "", fmt.Errorf("%w in %s", ErrNotRunning, dir)
@@ -72,7 +72,7 @@ func Join(ctx context.Context, dir string) (string, error) {
 			return url, nil
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return "", fmt.Errorf("joining the private PostgreSQL in %s: %w (it belongs to another user)", dir, err)
+			return "", explain(err, dir)
 		}
 		if ctx.Err() == nil {
 			last = err

@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -101,7 +102,8 @@ func DefaultDir() (string, error) {
 
 // Start makes the cluster if there is none, starts PostgreSQL on it, and
 // returns when it accepts connections, after crash recovery if it has to.
-// While ctx lasts it also waits for the processes of a killed predecessor.
+// While ctx lasts it also waits for the processes of a killed predecessor. The
+// end of ctx after that is nothing to the server.
 //
 // The server does not outlive this process. Errors: *InUseError when another
 // process (or another Server of this one) holds the folder, ErrNoBinaries,
@@ -124,26 +126,33 @@ func start(ctx context.Context, o Options, t tie) (_ *Server, err error) {
 	}
 	f, err := openFolder(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("private PostgreSQL in %s: %w", o.Dir, err)
+		return nil, explain(err, o.Dir)
 	}
 	s, err := startIn(ctx, f, o, t)
 	if err != nil {
-		f.close()
-		var inUse *InUseError
-		if errors.As(err, &inUse) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("private PostgreSQL in %s: %w", f.path, err)
+		return nil, explain(err, f.path)
 	}
 	return s, nil
 }
 
-// startIn takes the folder's locks, and from then on the folder and the locks
-// belong to the Server, or are released with the error.
+// explain adds the folder, and whose it is where that is the matter.
+func explain(err error, dir string) error {
+	var inUse *InUseError
+	if errors.As(err, &inUse) {
+		return err
+	}
+	if info, statErr := os.Stat(dir); statErr == nil && errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("private PostgreSQL in %s: %w (the folder %s)", dir, err, belongsTo(ownerOf(info)))
+	}
+	return fmt.Errorf("private PostgreSQL in %s: %w", dir, err)
+}
+
+// startIn owns f: the Server closes it at its end, or startIn with its error.
 func startIn(ctx context.Context, f *folder, o Options, t tie) (_ *Server, err error) {
 	began := time.Now()
 	h, err := f.hold(ctx, o.Command)
 	if err != nil {
+		f.close()
 		return nil, err
 	}
 	s := &Server{folder: f, hold: h, logger: o.Logger.With(slog.String("dir", f.path)), done: make(chan struct{})}
