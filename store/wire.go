@@ -157,6 +157,8 @@ func (r *record) time() int64  { return r.int8() + postgresEpoch }
 func (r *record) bool() bool   { return r.raw()[0] != 0 }
 func (r *record) text() string { return string(r.raw()) }
 
+func (r *record) float8() float64 { return math.Float64frombits(binary.BigEndian.Uint64(r.raw())) }
+
 // null reports whether the next column is null, and skips it if so.
 func (r *record) null() bool {
 	if r.values[r.next] != nil {

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"penstock/ingest"
 )
@@ -55,6 +56,8 @@ type Dir struct {
 	roots         []root
 	given         map[identity]map[string]struct{} // by folder, the names of the files among roots
 	match, ignore globs
+	archives      archives
+	unpackers     sync.Pool // of *unpacker
 }
 
 var _ ingest.Source = (*Dir)(nil)
@@ -159,6 +162,18 @@ func (d *Dir) Locate(ctx context.Context, path string) (ingest.File, error) {
 	if err := ctx.Err(); err != nil {
 		return ingest.File{}, err
 	}
+	a, name, err := d.archived(path)
+	if err != nil {
+		return ingest.File{}, err
+	}
+	if a != nil {
+		defer d.archives.release(a)
+		m, err := a.find(name)
+		if err != nil {
+			return ingest.File{}, fault("find", a.path+"!"+name, err)
+		}
+		return d.member(path, m), nil
+	}
 	place, err := d.place(path)
 	if err != nil {
 		return ingest.File{}, err
@@ -171,6 +186,39 @@ func (d *Dir) Locate(ctx context.Context, path string) (ingest.File, error) {
 		return ingest.File{}, fault("find", place, fmt.Errorf("it is a %s, %w", st.kind, ErrNotRegular))
 	}
 	return ingest.File{Source: d.name, Path: path, Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil
+}
+
+// Close closes the archives that were kept open for the next member. The Dir
+// can still be used: it opens them again.
+func (d *Dir) Close() error {
+	d.archives.closeIdle()
+	return nil
+}
+
+// archived returns the archive and the name in it of the member at path, and
+// no archive when path is not that of a member. The archive is the caller's to
+// release.
+func (d *Dir) archived(path string) (*archive, string, error) {
+	for i := 0; ; i++ {
+		before, name, ok := splitMember(path, i)
+		if !ok {
+			return nil, "", nil
+		}
+		i = len(before)
+		place, err := d.place(before)
+		if err != nil {
+			return nil, "", err
+		}
+		a, err := d.archives.acquire(place)
+		switch {
+		case err == nil:
+			return a, name, nil
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):
+			// No archive, then: a folder or a file may have such a name too.
+		default:
+			return nil, "", fault("open", place, err)
+		}
+	}
 }
 
 // place is where on this machine the file is that the ledger knows by path.

@@ -21,6 +21,15 @@ func (d *Dir) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// Taken before the reading: a file that changes later counts as not yet old.
+	c.Fetched = ingest.Micros(time.Now())
+	a, name, err := d.archived(f.Path)
+	if err != nil {
+		return err
+	}
+	if a != nil {
+		return d.fetchMember(ctx, a, name, f, c)
+	}
 	place, err := d.place(f.Path)
 	if err != nil {
 		return err
@@ -35,8 +44,6 @@ func (d *Dir) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) error
 // does for both. When they differ, the change may have come before the
 // reading, so it is read once more with what the fstat said as the before.
 func fetchPath(ctx context.Context, path string, f ingest.File, c *ingest.Content) error {
-	// Taken before the reading: a file changed after it counts as not yet old.
-	c.Fetched = ingest.Micros(time.Now())
 	before := status{size: f.Size, modified: f.Modified}
 	for range 3 {
 		if before.size > ingest.SpoolAbove {
@@ -87,22 +94,20 @@ func openStream(ctx context.Context, path string, c *ingest.Content) error {
 	if err != nil {
 		return fault("read", path, err)
 	}
-	info, err := file.Stat()
+	st, err := statFile(file)
+	switch {
+	case err != nil:
+	case st.kind != regular:
+		err = fmt.Errorf("it is a %s, %w", st.kind, ErrNotRegular)
+	case st.size <= ingest.SpoolAbove:
+		err = ingest.ErrChanged // it was larger a moment ago
+	}
 	if err != nil {
 		file.Close()
 		return fault("read", path, err)
 	}
-	size, modified := info.Size(), info.ModTime().UnixMicro()
-	if !info.Mode().IsRegular() {
-		file.Close()
-		return fault("read", path, fmt.Errorf("it was a file, and is now %w", ErrNotRegular))
-	}
-	if size <= ingest.SpoolAbove {
-		file.Close()
-		return fault("read", path, ingest.ErrChanged) // it was larger a moment ago
-	}
-	c.File.Size, c.File.Modified, c.File.Precision = size, modified, ingest.Micro
-	c.Stream = &fileStream{ctx: ctx, path: path, file: file, before: status{size: size, modified: modified}, left: size}
+	c.File.Size, c.File.Modified, c.File.Precision = st.size, st.modified, ingest.Micro
+	c.Stream = &fileStream{ctx: ctx, path: path, file: file, before: st, left: st.size}
 	return nil
 }
 
@@ -130,11 +135,11 @@ func (s *fileStream) Read(p []byte) (int, error) {
 
 // verify returns io.EOF when the file is as it was when it was opened.
 func (s *fileStream) verify() error {
-	info, err := s.file.Stat()
+	st, err := statFile(s.file)
 	if err != nil {
 		return fault("read", s.path, err)
 	}
-	if info.Size() != s.before.size || info.ModTime().UnixMicro() != s.before.modified {
+	if st != s.before {
 		return fault("read", s.path, ingest.ErrChanged)
 	}
 	return io.EOF

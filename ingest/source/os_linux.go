@@ -5,6 +5,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,15 @@ func statPath(path string, follow bool) (status, error) {
 			return status{}, err
 		}
 	}
+}
+
+// statFile tells what is open as file.
+func statFile(file *os.File) (status, error) {
+	var x unix.Statx_t
+	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, statMask, &x); err != nil {
+		return status{}, err
+	}
+	return statusOf(&x), nil
 }
 
 const statMask = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_MTIME

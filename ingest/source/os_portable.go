@@ -37,6 +37,15 @@ func statPath(path string, follow bool) (status, error) {
 	return st, nil
 }
 
+// statFile tells what is open as file.
+func statFile(file *os.File) (status, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return status{}, err
+	}
+	return statusOf(info), nil
+}
+
 func statusOf(info fs.FileInfo) status {
 	return status{kind: kindOfMode(info.Mode()), size: info.Size(), modified: info.ModTime().UnixMicro()}
 }

@@ -181,6 +181,7 @@ func (w *walk) entry(d *folder, e entry) bool {
 	case st.kind == directory:
 		w.path = append(w.path, filepath.Separator)
 		return w.folder(false)
+	case st.kind == regular && isArchive(path):
 	case len(w.dir.match) > 0 && !w.dir.match.match(below):
 		return true
 	}
@@ -237,7 +238,7 @@ func (w *walk) reaches(real string) bool {
 	}
 }
 
-// file yields the file at path.
+// file yields the file at path, or the members if it is an archive.
 func (w *walk) file(path string, st status) bool {
 	switch {
 	case st.kind == directory:
@@ -248,6 +249,15 @@ func (w *walk) file(path string, st status) bool {
 	if other, ok := w.dir.shadow(w.root, path[w.below:]); ok {
 		return w.fail(path, fmt.Errorf("read %s: %s has the same path below its folder, and under the one source name %q a path can stand for one file only: replay the two folders under names of their own, or the folder above them",
 			ingest.EscapePath(path), ingest.EscapePath(other), w.dir.name))
+	}
+	if isArchive(path) {
+		return w.archive(path)
+	}
+	if a, name, err := w.dir.archived(w.rel(path)); err == nil && a != nil {
+		_, err := a.find(name)
+		if w.dir.archives.release(a); err == nil {
+			return w.fail(path, fmt.Errorf("read %s: its name is that of a member of the archive %s too: rename it", ingest.EscapePath(path), ingest.EscapePath(a.path)))
+		}
 	}
 	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil)
 }

@@ -1,0 +1,120 @@
+package format
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// A clock turns the timestamps of one layout of files into instants. It
+// remembers the day and the offset of the timestamp before, since the next is
+// nearly always of the same day, so it belongs to one decoder.
+type clock struct {
+	layouts []*layout
+	zone    *time.Location // of timestamps that do not say their offset; nil when nobody knows it
+
+	days []day // by layout
+
+	// Wall times in [from, to) are offset seconds ahead of UTC.
+	from, to, offset int64
+}
+
+// A day is the date that a layout read last.
+type day struct {
+	text    [16]byte // with the separator after it
+	seconds int64
+}
+
+// What can come of reading a timestamp.
+type reading uint8
+
+const (
+	readNot    reading = iota // in no layout
+	readGood                  //
+	readNoZone                // a wall time, and no zone is known
+)
+
+func newClock(layouts []*layout, zone *time.Location) *clock {
+	return &clock{layouts: layouts, zone: zone, days: make([]day, len(layouts))}
+}
+
+// micros reads all of b in the first layout that takes it and returns
+// microseconds since the Unix epoch, UTC.
+func (c *clock) micros(b []byte) (int64, reading) {
+	for i, l := range c.layouts {
+		d := &c.days[i]
+		n := l.dateLen
+		if n != 0 {
+			if len(b) < n || b[n-1] != l.separator {
+				continue // the layout's date has a fixed width, so it cannot be one of its timestamps
+			}
+			if len(b) == n+8 && !l.zoned && string(b[:n]) == string(d.text[:n]) {
+				if s, ok := timeOfDay(b[n:]); ok {
+					return c.instant(d.seconds+s, 0)
+				}
+			}
+		}
+		w, ok := l.read(b)
+		if !ok {
+			continue
+		}
+		if n != 0 && b[n] != ' ' {
+			copy(d.text[:], b[:n])
+			d.seconds = w.seconds - mod(w.seconds, 86400)
+		}
+		if w.zoned {
+			return (w.seconds-w.offset)*1e6 + w.micros, readGood
+		}
+		return c.instant(w.seconds, w.micros)
+	}
+	return 0, readNot
+}
+
+// instant turns a wall time into an instant. A wall time that a zone shows
+// twice, or not at all, becomes what package time makes of it.
+func (c *clock) instant(seconds, micros int64) (int64, reading) {
+	if seconds >= c.from && seconds < c.to {
+		return (seconds-c.offset)*1e6 + micros, readGood
+	}
+	if c.zone == nil {
+		return 0, readNoZone
+	}
+	u := time.Unix(seconds, 0).UTC()
+	t := time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), 0, c.zone)
+	_, offset := t.Zone()
+	begin, end := t.ZoneBounds()
+	// Two days away from either change of the clock no wall time is ambiguous.
+	const margin = 2 * 86400
+	from, to := int64(-1<<62), int64(1<<62)
+	if !begin.IsZero() {
+		from = begin.Unix() + margin
+	}
+	if !end.IsZero() {
+		to = end.Unix() - margin
+	}
+	if from <= seconds && seconds < to {
+		c.from, c.to, c.offset = from, to, int64(offset)
+	}
+	return t.Unix()*1e6 + micros, readGood
+}
+
+// timeOfDay reads the first eight bytes of b as hh:mm:ss.
+func timeOfDay(b []byte) (int64, bool) {
+	// After the exclusive or, a digit is its value and a colon is 0. Adding 0x76
+	// (0x7f for a colon) carries into the top bit what is greater.
+	v := binary.LittleEndian.Uint64(b) ^ 0x3030_3a30_303a_3030
+	if (v+0x7676_7f76_767f_7676|v)&0x8080_8080_8080_8080 != 0 {
+		return 0, false
+	}
+	h := v&0xff*10 + v>>8&0xff
+	m := v>>24&0xff*10 + v>>32&0xff
+	s := v>>48&0xff*10 + v>>56
+	return int64(h*3600 + m*60 + s), h < 24 && m < 60 && s < 60
+}
+
+func mod(a, b int64) int64 {
+	m := a % b
+	if m < 0 {
+		m += b
+	}
+	return m
+}

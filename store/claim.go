@@ -1,0 +1,391 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"penstock/ingest"
+)
+
+// A version is what the ledger has of a path: its newest generation.
+type version struct {
+	id         int64
+	generation int32
+	state      ingest.State
+	sum        ingest.Digest
+	number     int16 // first in its rank
+	rankTime   int64
+	beforeTime int64 // the rank time of the generation before, where the state is Due
+	size       int64
+	modified   int64
+	precision  ingest.Precision
+	trusted    bool
+	run, chunk int32
+}
+
+// A claim is what is decided about one span of the batch.
+type claim struct {
+	span    int // index in the batch's spans
+	key     [16]byte
+	content [16]byte // of a span to be loaded
+	recipe  int32    // 0 for none
+	newest  *version // nil when the path is new
+
+	// The decision: a span that is Known, or ours from an earlier try whose
+	// outcome was lost, leaves the ledger as it is; the others are written.
+	state      ingest.State
+	ours       bool
+	reason     string
+	generation int32
+	rank       rank
+
+	id     int64        // once claimed
+	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
+	tells  ingest.State // what the outcome says instead of state; "" for state
+}
+
+func (cl *claim) writes() bool { return cl.state != ingest.Known && !cl.ours }
+func (cl *claim) loads() bool  { return cl.writes() && cl.state == ingest.Loaded }
+
+// again reports whether the claim takes up a version that is there and due.
+func (cl *claim) again() bool { return cl.newest != nil && cl.newest.generation == cl.generation }
+
+// A rank says which of two file versions is the later one, whoever was faster.
+type rank struct {
+	number     int16
+	time       int64
+	path       string // escaped
+	generation int32
+	key        [16]byte // for one path in two sources
+}
+
+// compare is negative when r is the earlier. rankSQL in conflict.go is the
+// same order.
+func (r rank) compare(o rank) int {
+	return cmp.Or(cmp.Compare(r.number, o.number), cmp.Compare(r.time, o.time), cmp.Compare(r.path, o.path),
+		cmp.Compare(r.generation, o.generation), slices.Compare(r.key[:], o.key[:]))
+}
+
+// wins reports whether a file of rank a holds a value against one of rank b.
+func (p Policy) wins(a, b rank) bool {
+	if p == Earliest {
+		return a.compare(b) < 0
+	}
+	return a.compare(b) > 0
+}
+
+// errRaced says that another process or worker changed the ledger between our
+// look and our claim. The look is then to be taken again.
+var errRaced = errors.New("another commit was faster")
+
+var (
+	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
+			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
+			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk
+		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
+			select * from files where key = c.key order by generation desc limit 1) f`}
+	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
+		from files f where f.content = any($1::uuid[]) and f.state = 'loaded'`}
+	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', changed = now()
+		where id = any($1::int8[]) and state = 'loaded' returning id`}
+	claimWrite = statement{"claim_write", `insert into files (key, generation, content, sha256, size, modified, modified_step, trusted,
+			rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk)
+		select key, generation, content, sha256, size, modified, modified_step, trusted,
+			rank, rank_time, fetched, path, state::file_state, reason, recipe, $16, $17, $18
+		from unnest($1::uuid[], $2::int4[], $3::uuid[], $4::bytea[], $5::int8[], $6::timestamptz[], $7::int4[], $8::bool[],
+			$9::int2[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::int4[])
+			as c(key, generation, content, sha256, size, modified, modified_step, trusted,
+				rank, rank_time, fetched, path, state, reason, recipe)
+		order by key
+		on conflict (key, generation) do update set state = excluded.state, reason = excluded.reason, content = excluded.content,
+			recipe = excluded.recipe, rank_time = excluded.rank_time, size = excluded.size, modified = excluded.modified,
+			modified_step = excluded.modified_step, trusted = excluded.trusted, run = excluded.run, chunk = excluded.chunk, changed = now()
+			where files.state = 'due' and files.sha256 = excluded.sha256
+		returning key, id`}
+	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted
+		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[]) as c(id, modified, modified_step, trusted) where f.id = c.id`}
+)
+
+// claimFiles begins a transaction and takes the batch's spans in parts into
+// the ledger. When it returns, each claim that writes has its id, and no other
+// transaction can take the same file version until this one ends.
+func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch, parts []int) error {
+	if err := c.prepareClaims(ctx, b, parts); err != nil {
+		return err
+	}
+	twins, err := c.lookUpVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("looking up files in the ledger: %w", err)
+	}
+	c.decide(b, twins)
+	return c.writeClaims(ctx, b)
+}
+
+func (c *committer) prepareClaims(ctx context.Context, b *ingest.Batch, parts []int) error {
+	c.claims = c.claims[:0]
+	for _, i := range parts {
+		s := &b.Spans[i]
+		cl := claim{span: i, key: fileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: s.Reason}
+		if s.Recipe != nil {
+			var err error
+			if cl.recipe, err = c.sink.recipeID(ctx, s.Recipe); err != nil {
+				return err
+			}
+		}
+		if s.State == ingest.Loaded {
+			cl.content = contentKey(s)
+		}
+		c.claims = append(c.claims, cl)
+	}
+	return nil
+}
+
+// A twin is a loaded version of some content.
+type twin struct {
+	id   int64
+	rank rank
+	run  int32
+}
+
+// lookUpVersions begins the transaction, reads the newest generation of each
+// claim's path, and returns the loaded versions of the claims' contents.
+func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, error) {
+	keys, contents := newColumns(oidUUID), newColumns(oidUUID)
+	for i := range c.claims {
+		cl := &c.claims[i]
+		keys[0].bytes(cl.key[:])
+		if cl.state == ingest.Loaded {
+			contents[0].bytes(cl.content[:])
+		}
+	}
+	batch := &pgconn.Batch{}
+	batch.ExecParams("begin", nil, nil, nil, nil)
+	batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
+	results := c.conn.ExecBatch(ctx, batch)
+	results.NextResult()
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) {
+			n := r.int8() - 1
+			c.claims[n].newest = readVersion(r)
+		})
+	}
+	twins := make(map[[16]byte]twin)
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) {
+			content := r.uuid()
+			twins[content] = twin{id: r.int8(), rank: rank{number: r.int2(), time: r.time(), path: r.text(), generation: r.int4(), key: r.uuid()}, run: r.int4()}
+		})
+	}
+	return twins, results.Close()
+}
+
+func readVersion(r *record) *version {
+	v := &version{id: r.int8(), generation: r.int4(), state: ingest.State(r.text())}
+	copy(v.sum[:], r.raw())
+	v.number, v.rankTime = r.int2(), r.time()
+	if !r.null() {
+		v.beforeTime = r.time()
+	}
+	v.size = r.int8()
+	if !r.null() {
+		v.modified = r.time()
+	}
+	if !r.null() {
+		v.precision = precisionOf(r.int4())
+	}
+	v.trusted, v.run, v.chunk = r.bool(), r.int4(), r.int4()
+	return v
+}
+
+// decide settles each claim against the ledger and against the others of the
+// chunk.
+func (c *committer) decide(b *ingest.Batch, twins map[[16]byte]twin) {
+	inChunk := make(map[[16]byte]*claim) // by content, the one that is to be loaded
+	paths := make(map[[16]byte]bool, len(c.claims))
+	for i := range c.claims {
+		cl := &c.claims[i]
+		s := &b.Spans[cl.span]
+		if paths[cl.key] {
+			// The source listed a path twice. Its next listing tells what it holds.
+			cl.state = ingest.Known
+			continue
+		}
+		paths[cl.key] = true
+		c.decideVersion(cl, s)
+		if !cl.loads() {
+			continue
+		}
+		if other, ok := inChunk[cl.content]; !ok {
+			inChunk[cl.content] = cl
+		} else if c.sink.options.Policy.wins(cl.rank, other.rank) {
+			other.state = ingest.Duplicate
+			inChunk[cl.content] = cl
+		} else {
+			cl.state = ingest.Duplicate
+		}
+	}
+	for content, cl := range inChunk {
+		if t, ok := twins[content]; ok {
+			c.decideTwin(cl, t)
+		}
+	}
+}
+
+// decideVersion settles which version of its path a claim is: the newest one
+// again, or the next generation.
+func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
+	own := s.NameTime
+	if own == 0 {
+		own = s.File.Modified
+	}
+	if own == 0 {
+		own = s.Fetched
+	}
+	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
+	n := cl.newest
+	switch {
+	case n == nil:
+	case n.sum != s.Sum:
+		cl.rank.generation = n.generation + 1
+		cl.rank.time = max(own, n.rankTime)
+	case n.run == c.sink.run && n.chunk == c.chunk:
+		cl.ours, cl.state, cl.id = true, n.state, n.id
+	case n.state == ingest.Due:
+		// Its rank stays as first recorded, but for a time in the name that
+		// only the mended profile takes from there.
+		cl.rank.generation, cl.rank.number = n.generation, n.number
+		cl.rank.time = n.rankTime
+		if s.NameTime != 0 {
+			cl.rank.time = max(s.NameTime, n.beforeTime)
+		}
+	default:
+		cl.state = ingest.Known
+		cl.id = n.id
+	}
+	cl.generation = cl.rank.generation
+	if !cl.writes() {
+		cl.generation = n.generation
+	}
+}
+
+// decideTwin settles a claim against the loaded version of the same content,
+// of another path or an earlier generation of its own: whichever holds values
+// against the other under the policy is the loaded one, so that the outcome
+// does not depend on which came first.
+func (c *committer) decideTwin(cl *claim, t twin) {
+	if c.sink.options.Policy == Error || !c.sink.options.Policy.wins(cl.rank, t.rank) {
+		cl.state = ingest.Duplicate
+		return
+	}
+	cl.demote = t.id
+	if t.run == c.sink.run {
+		// Of the two one is loaded and one a duplicate, and the first was told
+		// as loaded.
+		cl.tells = ingest.Duplicate
+	}
+}
+
+// writeClaims writes the claims into the ledger. errRaced means that another
+// was faster with one of them.
+func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
+	demote := newColumns(oidInt8)
+	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool)
+	write := newColumns(oidUUID, oidInt4, oidUUID, oidBytea, oidInt8, oidTimestamptz, oidInt4, oidBool,
+		oidInt2, oidTimestamptz, oidTimestamptz, oidText, oidText, oidText, oidInt4)
+	byKey := make(map[[16]byte]*claim, len(c.claims))
+	for i := range c.claims {
+		cl := &c.claims[i]
+		s := &b.Spans[cl.span]
+		switch {
+		case cl.writes():
+			byKey[cl.key] = cl
+			c.addClaim(write, cl, s)
+			if cl.demote != 0 {
+				demote[0].int8(cl.demote)
+			}
+		case cl.newest != nil && cl.newest.sum == s.Sum:
+			addHint(hint, cl.newest, s)
+		}
+	}
+	batch := &pgconn.Batch{}
+	batch.ExecPrepared(claimDemote.name, demote.params(), binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimWrite.name, append(write.params(),
+		int2Param(c.sink.source), int4Param(c.sink.run), int4Param(c.chunk)), binaryFormat, binaryFormat)
+	if hint[0].n > 0 {
+		batch.ExecPrepared(claimHint.name, hint.params(), binaryFormat, binaryFormat)
+	}
+	results := c.conn.ExecBatch(ctx, batch)
+	demoted, claimed := 0, 0
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(*record) { demoted++ })
+	}
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) {
+			byKey[r.uuid()].id = r.int8()
+			claimed++
+		})
+	}
+	if err := results.Close(); err != nil {
+		return fmt.Errorf("claiming files in the ledger: %w", err)
+	}
+	if claimed < len(byKey) || demoted < demote[0].n {
+		return errRaced
+	}
+	return nil
+}
+
+func (c *committer) addClaim(w columns, cl *claim, s *ingest.Span) {
+	w[0].bytes(cl.key[:])
+	w[1].int4(cl.generation)
+	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate {
+		w[2].bytes(cl.content[:])
+	} else {
+		w[2].null()
+	}
+	w[3].bytes(s.Sum[:])
+	w[4].int8(s.File.Size)
+	addModified(w[5:8], s)
+	w[8].int2(cl.rank.number)
+	w[9].time(cl.rank.time)
+	w[10].time(s.FirstFetched)
+	w[11].text(cl.rank.path)
+	w[12].text(string(cl.state))
+	if cl.reason == "" {
+		w[13].null()
+	} else {
+		w[13].text(plain(cl.reason))
+	}
+	if cl.recipe == 0 {
+		w[14].null()
+	} else {
+		w[14].int4(cl.recipe)
+	}
+}
+
+func addModified(w columns, s *ingest.Span) {
+	if s.File.Precision == ingest.Unknown {
+		w[0].null()
+		w[1].null()
+	} else {
+		w[0].time(s.File.Modified)
+		w[1].int4(stepOf(s.File.Precision))
+	}
+	w[2].bool(trusted(s.File, s.Fetched))
+}
+
+// addHint refreshes what the pre-filter goes by, where a file was fetched
+// again and found unchanged.
+func addHint(hint columns, n *version, s *ingest.Span) {
+	f := s.File
+	if n.modified == f.Modified && n.precision == f.Precision && n.trusted == trusted(f, s.Fetched) {
+		return
+	}
+	hint[0].int8(n.id)
+	addModified(hint[1:], s)
+}

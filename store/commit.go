@@ -1,0 +1,249 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"penstock/ingest"
+)
+
+// A committer commits chunks for one worker on a connection that it keeps. It
+// is an ingest.Committer.
+type committer struct {
+	sink  *Sink
+	conn  *pgconn.PgConn // nil when there is none: the next commit opens one
+	chunk int32          // of the transaction under way; the same through all its tries
+
+	table     seriesTable
+	claims    []claim
+	take      []bool // by span: its readings are stored
+	files     []int64
+	order     ingest.Order
+	copy      copyReader
+	takeovers []takeover
+	outcomes  []ingest.Outcome
+
+	staged  int  // how many more chunks go through staging at once, because the last ones met readings
+	staging bool // the connection has its staging table
+}
+
+// stageFor is how many chunks go straight to staging after one met readings
+// that were there: a failed COPY costs as much as a good one.
+const stageFor = 8
+
+// Committer connects and prepares the ledger's statements.
+func (s *Sink) Committer(ctx context.Context) (ingest.Committer, error) {
+	c := &committer{sink: s}
+	if err := c.retrying(ctx, func() error { return c.connect(ctx) }); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close closes the connection.
+func (c *committer) Close() { c.disconnect() }
+
+// Commit stores a batch in one transaction; see ingest.Committer for what it
+// promises. Only where the database refuses a file is the batch divided.
+func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
+	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
+	clear(c.outcomes)
+	parts := make([]int, len(b.Spans))
+	for i := range parts {
+		parts[i] = i
+	}
+	if err := c.commitParts(ctx, b, parts); err != nil {
+		return nil, err
+	}
+	return c.outcomes, nil
+}
+
+// commitParts commits some of the batch's spans in one transaction. If the
+// database refuses what is in it, it is halved until the culprit stands alone
+// and is quarantined.
+func (c *committer) commitParts(ctx context.Context, b *ingest.Batch, parts []int) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	c.chunk = c.sink.chunk.Add(1)
+	var refused *fault
+	err := c.retrying(ctx, func() error { return c.try(ctx, b, parts) })
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if len(parts) > 1 {
+		half := len(parts) / 2
+		return errors.Join(c.commitParts(ctx, b, parts[:half]), c.commitParts(ctx, b, parts[half:]))
+	}
+	s := &b.Spans[parts[0]]
+	if s.State == ingest.Quarantined {
+		return fmt.Errorf("recording %s as quarantined: %w", ingest.EscapePath(s.File.Path), err)
+	}
+	s.State, s.Reason = ingest.Quarantined, refused.reason
+	s.Receipt.Refuse()
+	return c.commitParts(ctx, b, parts)
+}
+
+// try is one attempt at a transaction. It leaves none open.
+func (c *committer) try(ctx context.Context, b *ingest.Batch, parts []int) error {
+	if err := c.begin(ctx, b, parts); err != nil {
+		return err
+	}
+	err := c.transact(ctx, b, parts)
+	if err != nil {
+		c.rollback(ctx)
+	}
+	return err
+}
+
+// begin makes all ready that is done outside of the transaction.
+func (c *committer) begin(ctx context.Context, b *ingest.Batch, parts []int) error {
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	if c.staged > 0 && !c.staging {
+		if err := makeStaging(ctx, c.conn); err != nil {
+			return fmt.Errorf("making the staging table: %w", err)
+		}
+		c.staging = true
+	}
+	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
+	clear(c.take)
+	for _, i := range parts {
+		c.take[i] = b.Spans[i].State == ingest.Loaded
+	}
+	return c.resolve(ctx, b, c.take)
+}
+
+// transact is the transaction: claim, store, account, commit.
+func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) error {
+	step("begin")
+	if err := c.claimFiles(ctx, b, parts); err != nil {
+		return err
+	}
+	step("claimed")
+	c.sort(b)
+	if c.sink.options.Policy == Error && c.order.Contested {
+		return &fault{"its readings contradict those of another file of the same folder"}
+	}
+	if err := c.storeReadings(ctx, b); err != nil {
+		return err
+	}
+	step("stored")
+	if err := c.account(ctx, b); err != nil {
+		return err
+	}
+	step("accounted")
+	return c.conclude(ctx, b)
+}
+
+// sort orders the readings of the claimed files and settles those that share
+// an instant within the batch. Duplicates are not stored, but their repeats
+// are counted as those of the loaded twin.
+func (c *committer) sort(b *ingest.Batch) {
+	c.files = slices.Grow(c.files[:0], len(b.Spans))[:len(b.Spans)]
+	clear(c.files)
+	clear(c.take)
+	ranks := make([]rank, len(b.Spans))
+	for i := range c.claims {
+		cl := &c.claims[i]
+		s := &b.Spans[cl.span]
+		// A try that was rolled back may have counted already.
+		if s.State == ingest.Loaded {
+			d := &s.Receipt.Cells
+			*d = ingest.Cells{Total: d.Total, Missing: d.Missing, Rejected: d.Rejected}
+		}
+		if cl.writes() && cl.state == ingest.Duplicate {
+			c.countDuplicate(b, cl.span)
+		}
+		ranks[cl.span] = cl.rank
+	}
+	for i := range c.claims {
+		if cl := &c.claims[i]; cl.loads() {
+			c.take[cl.span] = true
+			c.files[cl.span] = cl.id
+		}
+	}
+	c.order.Sort(b, c.take, c.table.bucket, c.table.places, func(x, y int) bool {
+		return c.sink.options.Policy.wins(ranks[x], ranks[y])
+	})
+}
+
+// countDuplicate fills in the receipt of a file that is a loaded one's
+// duplicate: all that it holds is there, unchanged.
+func (c *committer) countDuplicate(b *ingest.Batch, span int) {
+	only := make([]bool, len(b.Spans))
+	only[span] = true
+	c.order.Sort(b, only, c.table.bucket, c.table.places, nil)
+	b.Spans[span].Receipt.Cells.Unchanged = int64(len(c.order.Rows))
+}
+
+// storeReadings stores the ordered readings: by a straight COPY, or through
+// staging where the table has a key and recent chunks met readings that were
+// there.
+func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
+	c.takeovers = c.takeovers[:0]
+	if c.sink.store.layout.Append {
+		if err := c.supersede(ctx); err != nil {
+			return err
+		}
+	}
+	if len(c.order.Rows) == 0 {
+		return nil
+	}
+	if c.staged > 0 {
+		c.staged--
+		return c.storeStaged(ctx, b)
+	}
+	if err := c.copyRows(ctx, b, "readings"); err != nil {
+		return err
+	}
+	for _, span := range c.order.Spans {
+		b.Spans[span].Receipt.Cells.Stored++
+	}
+	return nil
+}
+
+// conclude commits, and then tells the outcomes.
+func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
+	if _, err := c.conn.Exec(ctx, "commit").ReadAll(); err != nil {
+		// It may have been committed all the same: the next try finds out by the
+		// chunk token.
+		return fmt.Errorf("committing: %w", err)
+	}
+	step("committed")
+	for i := range c.claims {
+		cl := &c.claims[i]
+		s := &b.Spans[cl.span]
+		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt}
+		switch {
+		case cl.ours:
+			var err error
+			if o.Receipt, err = c.sink.store.receipt(ctx, cl.id); err != nil {
+				return err
+			}
+		case cl.state == ingest.Known:
+			o.Receipt = ingest.Receipt{}
+		}
+		c.outcomes[cl.span] = o
+	}
+	return nil
+}
+
+func (c *committer) rollback(ctx context.Context) {
+	if c.conn == nil || c.conn.IsClosed() {
+		return
+	}
+	if ctx.Err() != nil {
+		c.disconnect() // the server rolls back
+		return
+	}
+	if _, err := c.conn.Exec(ctx, "rollback").ReadAll(); err != nil {
+		c.disconnect()
+	}
+}

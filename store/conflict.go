@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"penstock/ingest"
+)
+
+// Readings that meet others of their series and instant go through a staging
+// table: what is there is locked in the order of the key, each pair is judged
+// by the ranks of the two files, and what wins is written.
+
+const stagingSQL = `create temp table if not exists staging (
+	series_id int4 not null, ts timestamptz not null, value float8 not null, file_id int8 not null, quality text
+) on commit delete rows`
+
+// rankSQL is the order of rank.compare over two rows of the ledger.
+const rankSQL = `(n.rank, n.rank_time, n.path, n.generation, n.key) %s (o.rank, o.rank_time, o.path, o.generation, o.key)`
+
+// What can become of a staged reading, as settleSQL numbers it.
+const (
+	settledStored = iota
+	settledReplaced
+	settledUnchanged
+	settledOutranked
+	settledOwn // it stands already, and is this file's: when a file is applied again
+)
+
+// settleSQL writes the staged readings under a policy and counts what became
+// of them, by file. Counts that do not add up to what was staged mean that
+// another transaction stored or took readings between the snapshot and the
+// lock.
+var settleSQL = fmt.Sprintf(`with standing as materialized (
+		select s.series_id, s.ts, s.value, s.quality, s.file_id, r.file_id as old_file,
+			r.value = s.value and r.quality is not distinct from s.quality as same
+		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
+		order by s.series_id, s.ts for update of r
+	), judged as (
+		select t.*, t.old_file = t.file_id as own,
+			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
+		from standing t join files n on n.id = t.file_id join files o on o.id = t.old_file
+	), taken as (
+		update readings r set value = j.value, quality = j.quality, file_id = j.file_id
+		from judged j where j.wins and r.series_id = j.series_id and r.ts = j.ts
+	), added as (
+		insert into readings (series_id, ts, value, file_id, quality)
+		select s.series_id, s.ts, s.value, s.file_id, s.quality from staging s
+		where not exists (select from standing t where t.series_id = s.series_id and t.ts = s.ts)
+		order by s.series_id, s.ts
+		on conflict do nothing returning file_id
+	)
+	select 0, file_id, 0::int8, count(*) from added group by file_id
+	union all
+	select case when own then 4 when wins then 1 when same then 2 else 3 end,
+		file_id, case when wins then old_file else 0 end, count(*)
+	from judged group by 1, 2, 3`, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
+
+// clashSQL finds a staged reading that contradicts one that is there.
+const clashSQL = `select s.file_id, e.logger, e.channel, s.ts, s.value, r.value, f.path, count(*) over ()
+	from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
+	join series e on e.id = s.series_id join files f on f.id = r.file_id
+	where s.value <> r.value or s.quality is distinct from r.quality
+	order by s.ts, s.series_id limit 1`
+
+// A takeover is readings that passed from one file to another.
+type takeover struct {
+	from, by, n int64
+}
+
+// storeStaged stores the ordered readings where some of them may be there
+// already, and counts what became of them in the spans' receipts.
+func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
+	if err := c.stage(ctx, b); err != nil {
+		return err
+	}
+	if c.sink.options.Policy == Error {
+		if err := c.clash(ctx); err != nil {
+			return err
+		}
+	}
+	return c.settle(ctx, b)
+}
+
+// stage fills the staging table, making it first on a new connection. It must
+// be made outside of the chunk's transaction to outlive it.
+func (c *committer) stage(ctx context.Context, b *ingest.Batch) error {
+	return c.copyRows(ctx, b, "pg_temp.staging")
+}
+
+// clash reports a contradiction as the fault of the file that brings it.
+func (c *committer) clash(ctx context.Context) error {
+	r := c.conn.ExecParams(ctx, clashSQL, nil, nil, nil, binaryFormat)
+	var found error
+	eachRow(r, func(r *record) {
+		r.int8()
+		logger, channel, ts, value, stands, path, n := r.text(), r.text(), r.time(), r.float8(), r.float8(), r.text(), r.int8()
+		found = &fault{fmt.Sprintf("%d of its readings contradict what is loaded, and on-conflict is error; the first: logger %q channel %q at %s is %v here and %v in %s",
+			n, logger, channel, ingest.FromMicros(ts).Format("2006-01-02 15:04:05.999999Z"), value, stands, path)}
+	})
+	if _, err := r.Close(); err != nil {
+		return fmt.Errorf("comparing with what is loaded: %w", err)
+	}
+	return found
+}
+
+func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
+	spans := make(map[int64]*ingest.Span, len(c.claims))
+	for i, id := range c.files {
+		if id != 0 {
+			spans[id] = &b.Spans[i]
+		}
+	}
+	total, outranked := int64(0), int64(0)
+	r := c.conn.ExecParams(ctx, settleSQL, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
+	eachRow(r, func(r *record) {
+		kind, id, from, n := r.int4(), r.int8(), r.int8(), r.int8()
+		cells := &spans[id].Receipt.Cells
+		total += n
+		switch kind {
+		case settledStored:
+			cells.Stored += n
+		case settledReplaced:
+			cells.Replaced += n
+			c.takeovers = append(c.takeovers, takeover{from, id, n})
+		case settledUnchanged:
+			cells.Unchanged += n
+		case settledOutranked:
+			cells.Outranked += n
+			outranked += n
+		case settledOwn:
+			cells.Stored += n
+		}
+	})
+	if _, err := r.Close(); err != nil {
+		return fmt.Errorf("settling readings against those that are there: %w", err)
+	}
+	if total != int64(len(c.order.Rows)) || c.sink.options.Policy == Error && outranked > 0 {
+		return errRaced
+	}
+	return nil
+}
+
+// supersedeSQL takes out all readings of some files, by the extents that their
+// receipts keep: there is no index by file.
+const supersedeSQL = `with gone as (
+		delete from readings r using receipts p
+		where p.file_id = any($1::int8[]) and r.file_id = p.file_id
+			and r.series_id = any(p.series) and r.ts between p.first_ts and p.last_ts
+		returning r.file_id)
+	select file_id, count(*) from gone group by file_id`
+
+// supersede takes out the readings of the file versions that the batch's
+// claims succeed: in append mode, where nothing is overwritten by key.
+func (c *committer) supersede(ctx context.Context) error {
+	successors := make(map[int64]int64)
+	old := newColumns(oidInt8)
+	succeed := func(id, by int64) {
+		successors[id] = by
+		old[0].int8(id)
+	}
+	for i := range c.claims {
+		cl := &c.claims[i]
+		if !cl.loads() {
+			continue
+		}
+		if n := cl.newest; n != nil && n.generation < cl.generation && n.state == ingest.Loaded && n.id != cl.demote {
+			succeed(n.id, cl.id)
+		}
+		if cl.demote != 0 {
+			succeed(cl.demote, cl.id)
+		}
+	}
+	if len(successors) == 0 {
+		return nil
+	}
+	r := c.conn.ExecParams(ctx, supersedeSQL, old.params(), nil, binaryFormat, binaryFormat)
+	eachRow(r, func(r *record) {
+		id, n := r.int8(), r.int8()
+		c.takeovers = append(c.takeovers, takeover{id, successors[id], n})
+	})
+	if _, err := r.Close(); err != nil {
+		return fmt.Errorf("taking out the readings of earlier generations: %w", err)
+	}
+	return nil
+}
+
+// makeStaging makes a new connection's staging table.
+func makeStaging(ctx context.Context, conn *pgconn.PgConn) error {
+	_, err := conn.Exec(ctx, stagingSQL).ReadAll()
+	return err
+}

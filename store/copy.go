@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+
+	"penstock/ingest"
+)
+
+// A copyReader encodes readings in the order of an Order in PostgreSQL's
+// binary COPY format (PostgreSQL documentation, COPY, "Binary Format"),
+// straight into the buffer that goes to the server. It is an io.Reader.
+type copyReader struct {
+	batch *ingest.Batch
+	order *ingest.Order
+	ids   []int32 // series id by key of the batch
+	files []int64 // file id by span
+
+	quality bool // with the quality column
+	next    int  // the next element of order.Rows
+	pending []byte
+	spill   []byte // a row that the buffer has no room for
+	ended   bool
+}
+
+const (
+	plainRow   = 2 + 4 + 4 + 4 + 8 + 4 + 8 + 4 + 8
+	copyHeader = "PGCOPY\n\377\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+)
+
+// copyColumns is the columns of a COPY, in the order in which the reader
+// writes them.
+func copyColumns(quality bool) string {
+	if quality {
+		return "(series_id, ts, value, file_id, quality)"
+	}
+	return "(series_id, ts, value, file_id)"
+}
+
+func (c *copyReader) start(b *ingest.Batch, o *ingest.Order, ids []int32, files []int64) {
+	*c = copyReader{batch: b, order: o, ids: ids, files: files, quality: len(b.Quality) > 0, spill: c.spill}
+	c.pending = append(c.spill[:0], copyHeader...)
+}
+
+func (c *copyReader) Read(p []byte) (int, error) {
+	n := copy(p, c.pending)
+	c.pending = c.pending[n:]
+	if len(c.pending) > 0 {
+		return n, nil
+	}
+	if c.quality {
+		n += c.fillWithQuality(p[n:])
+	} else {
+		n += c.fill(p[n:])
+	}
+	if n == 0 && c.ended {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// fill writes as many whole rows as p has room for, and the trailer after the
+// last one.
+func (c *copyReader) fill(p []byte) int {
+	n := 0
+	for c.next < len(c.order.Rows) {
+		if len(p)-n < plainRow {
+			return n
+		}
+		c.encode(p[n:n+plainRow:n+plainRow], 4)
+		n += plainRow
+	}
+	return n + c.end(p[n:])
+}
+
+func (c *copyReader) end(p []byte) int {
+	if c.ended || len(p) < 2 {
+		return 0
+	}
+	c.ended = true
+	binary.BigEndian.PutUint16(p, math.MaxUint16)
+	return 2
+}
+
+// encode writes the next row's fixed columns into p, which is plainRow long.
+func (c *copyReader) encode(p []byte, columns uint16) {
+	r := c.order.Rows[c.next]
+	span := c.order.Spans[c.next]
+	c.next++
+	_ = p[plainRow-1]
+	binary.BigEndian.PutUint16(p[0:], columns)
+	binary.BigEndian.PutUint32(p[2:], 4)
+	binary.BigEndian.PutUint32(p[6:], uint32(c.ids[c.batch.Series[r]]))
+	binary.BigEndian.PutUint32(p[10:], 8)
+	binary.BigEndian.PutUint64(p[14:], uint64(c.batch.Time[r]-postgresEpoch))
+	binary.BigEndian.PutUint32(p[22:], 8)
+	binary.BigEndian.PutUint64(p[26:], math.Float64bits(c.batch.Value[r]))
+	binary.BigEndian.PutUint32(p[34:], 8)
+	binary.BigEndian.PutUint64(p[38:], uint64(c.files[span]))
+}
+
+func (c *copyReader) fillWithQuality(p []byte) int {
+	n := 0
+	for c.next < len(c.order.Rows) {
+		quality := c.batch.Qualities[c.batch.Quality[c.order.Rows[c.next]]]
+		row := p[n:]
+		if need := plainRow + 4 + len(quality); len(row) < need {
+			if n > 0 {
+				return n
+			}
+			// A quality longer than the whole buffer.
+			c.spill = append(c.spill[:0], make([]byte, need)...)
+			row = c.spill
+		}
+		c.encode(row[:plainRow], 5)
+		size := plainRow + 4
+		if quality == "" {
+			binary.BigEndian.PutUint32(row[plainRow:], math.MaxUint32) // null
+		} else {
+			binary.BigEndian.PutUint32(row[plainRow:], uint32(len(quality)))
+			size += copy(row[size:], quality)
+		}
+		if n == 0 && len(p) < size {
+			n = copy(p, c.spill)
+			c.pending = c.spill[n:]
+			return n
+		}
+		n += size
+	}
+	return n + c.end(p[n:])
+}
+
+// copyRows sends the ordered readings to a table in one COPY.
+func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, table string) error {
+	c.copy.start(b, &c.order, c.table.ids, c.files)
+	tag, err := c.conn.CopyFrom(ctx, &c.copy, "copy "+table+" "+copyColumns(c.copy.quality)+" from stdin binary")
+	if err != nil {
+		return fmt.Errorf("copying readings: %w", err)
+	}
+	if int(tag.RowsAffected()) != len(c.order.Rows) {
+		return fmt.Errorf("copying readings: sent %d, %d arrived", len(c.order.Rows), tag.RowsAffected())
+	}
+	return nil
+}
+
+// An extent is the instants and the series that one file's readings span.
+type extent struct {
+	first, last int64
+	series      []int32
+}
+
+// extents collects the extent of each span of the batch from its ordered
+// readings.
+func (c *committer) extents(b *ingest.Batch) []extent {
+	e := make([]extent, len(b.Spans))
+	for i, r := range c.order.Rows {
+		x := &e[c.order.Spans[i]]
+		id, t := c.table.ids[b.Series[r]], b.Time[r]
+		if n := len(x.series); n == 0 {
+			x.first, x.last = t, t
+			x.series = append(x.series, id)
+		} else if x.series[n-1] != id {
+			x.series = append(x.series, id)
+		}
+		x.first, x.last = min(x.first, t), max(x.last, t)
+	}
+	return e
+}

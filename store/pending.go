@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"penstock/ingest"
+)
+
+// hashedFor is how long after its last change a file whose time cannot be
+// trusted is fetched and hashed at every listing, in microseconds.
+const hashedFor = int64(24 * time.Hour / time.Microsecond)
+
+// trustedAge is how old a modification time must have been when the file was
+// fetched for it to stand for the content: a file may change twice within one
+// step of its clock, in microseconds.
+const trustedAge = int64(2 * time.Second / time.Microsecond)
+
+// pendingSQL looks up the newest generation of each path, by its key.
+const pendingSQL = `select c.n, f.state::text, f.size, f.modified, f.modified_step, f.trusted, f.fetched
+	from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
+		select * from files where key = c.key order by generation desc limit 1) f`
+
+// Pending is the pre-filter: it tells which files the ledger does not know yet
+// by their size and modification time, in one look for all of them.
+func (s *Sink) Pending(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {
+	keys := newColumns(oidUUID)
+	for _, f := range files {
+		key := fileKey(s.options.Source, f.Path)
+		keys[0].bytes(key[:])
+	}
+	standings := make([]ingest.Standing, len(files))
+	for i := range standings {
+		standings[i].Take = true
+	}
+	conn, err := s.store.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking up files in the ledger: %w", err)
+	}
+	defer conn.Release()
+	now := ingest.Micros(time.Now())
+	r := conn.Conn().PgConn().ExecParams(ctx, pendingSQL, keys.params(), nil, binaryFormat, binaryFormat)
+	eachRow(r, func(r *record) {
+		n := r.int8() - 1
+		standings[n] = standing(r, files[n], now)
+	})
+	if _, err := r.Close(); err != nil {
+		return nil, fmt.Errorf("looking up files in the ledger: %w", err)
+	}
+	return standings, nil
+}
+
+func standing(r *record, f ingest.File, now int64) ingest.Standing {
+	st := ingest.Standing{State: ingest.State(r.text())}
+	size := r.int8()
+	var modified int64
+	var precision ingest.Precision
+	if !r.null() {
+		modified = r.time()
+	}
+	if !r.null() {
+		precision = precisionOf(r.int4())
+	}
+	trusted := r.bool()
+	fetched := r.time()
+	if st.State == ingest.Due {
+		st.Take, st.FirstFetched = true, fetched
+		return st
+	}
+	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
+		!trusted && now-f.Modified < hashedFor
+	return st
+}
+
+// trusted reports whether the time of f, fetched at the given time, may stand
+// for its content.
+func trusted(f ingest.File, fetched int64) bool {
+	return f.Precision != ingest.Unknown && f.Precision <= ingest.TwoSeconds && fetched-f.Modified > trustedAge
+}
+
+// The ledger keeps a time's precision in whole seconds, 0 for microseconds.
+func stepOf(p ingest.Precision) int32 { return int32(p / ingest.Second) }
+
+func precisionOf(step int32) ingest.Precision {
+	if step == 0 {
+		return ingest.Micro
+	}
+	return ingest.Precision(step) * ingest.Second
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A fault is what the database, or the policy error, has against the content
+// of a chunk. The file that brings it is quarantined.
+type fault struct{ reason string }
+
+func (f *fault) Error() string { return f.reason }
+
+// raceLimit is how often in a row a transaction may lose against others before
+// that is an error. Each loss means that another one got on.
+const raceLimit = 1000
+
+// A verdict is what an error of a transaction asks for.
+type verdict int
+
+const (
+	giveUp    verdict = iota // an operator must see to it
+	tryAgain                 // others were faster: at once
+	tryStaged                // readings are there already: at once, through staging
+	tryLater                 // the database is away or short of something: after a while
+	refuse                   // the content is at fault
+)
+
+// judge sorts errors by their SQLSTATE (PostgreSQL documentation, appendix A).
+func judge(err error) verdict {
+	if errors.Is(err, errRaced) {
+		return tryAgain
+	}
+	if f := (*fault)(nil); errors.As(err, &f) {
+		return refuse
+	}
+	pg := (*pgconn.PgError)(nil)
+	if !errors.As(err, &pg) {
+		return judgeConnection(err)
+	}
+	switch {
+	case pg.Code == "23505" && ownTable(pg.TableName):
+		return tryAgain
+	case pg.Code == "23505":
+		return tryStaged
+	case pg.Code == "23514" && strings.HasSuffix(pg.ConstraintName, "_balance"):
+		return giveUp
+	case pg.Code == "40P01" || pg.Code == "40001":
+		return tryAgain
+	case pg.Code == "55P03" || pg.Code == "25006" || pg.Code == "25P03",
+		strings.HasPrefix(pg.Code, "57P0"),
+		strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "40"), strings.HasPrefix(pg.Code, "53"):
+		return tryLater
+	case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"):
+		return refuse
+	}
+	return giveUp
+}
+
+// ownTable tells the ledger's tables, on which only our own commits meet, from
+// the readings, whose chunks have names of TimescaleDB's.
+func ownTable(name string) bool {
+	switch name {
+	case "files", "series", "recipes", "receipts", "takeovers", "sources":
+		return true
+	}
+	return false
+}
+
+// judgeConnection judges what came from the connection and not from the
+// server.
+func judgeConnection(err error) verdict {
+	var certificate *tls.CertificateVerificationError
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &certificate) || errors.As(err, &parse) {
+		return giveUp
+	}
+	return tryLater
+}
+
+// retrying calls f until it succeeds, or fails with an error that no further
+// call mends. A fault comes back as a *fault.
+func (c *committer) retrying(ctx context.Context, f func() error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
+	var since time.Time // of the first failure in a row that is not a race
+	for races := 0; ; {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		switch judge(err) {
+		case giveUp:
+			return err
+		case refuse:
+			return asFault(err)
+		case tryStaged:
+			c.staged = stageFor
+			fallthrough
+		case tryAgain:
+			if races++; races > raceLimit {
+				return fmt.Errorf("lost %d races in a row: %w", raceLimit, err)
+			}
+			continue
+		case tryLater:
+		}
+		if since.IsZero() {
+			since = time.Now()
+			c.sink.options.Log.Warn("the database is not available, trying again", slog.Any("error", err))
+		}
+		if limit := c.sink.store.options.RetryFor; limit > 0 && time.Since(since) > limit {
+			return fmt.Errorf("the database was not available for %s: %w", limit, err)
+		}
+		c.disconnect()
+		if err := sleep(ctx, wait.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}
+
+func asFault(err error) error {
+	f := (*fault)(nil)
+	if errors.As(err, &f) {
+		return f
+	}
+	pg := (*pgconn.PgError)(nil)
+	if errors.As(err, &pg) {
+		return &fault{fmt.Sprintf("the database refuses it: %s (SQLSTATE %s)", pg.Message, pg.Code)}
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// connect opens the committer's connection if it has none, and prepares it.
+func (c *committer) connect(ctx context.Context) error {
+	if c.conn != nil && !c.conn.IsClosed() {
+		return nil
+	}
+	c.conn, c.staging = nil, false
+	conn, err := c.sink.store.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("connecting to the store: %w", err)
+	}
+	if err := prepare(ctx, conn, statements); err != nil {
+		_ = conn.Close(ctx) // the preparation's error is the one to tell
+		return err
+	}
+	c.conn = conn
+	return nil
+}
+
+var statements = []statement{
+	claimNewest, claimTwins, claimDemote, claimWrite, claimHint,
+	seriesLook, seriesAdd, seriesUnit,
+	accountReceipts, accountForget, accountRejects, accountTakeovers, accountDemoted,
+}
+
+// disconnect closes the connection; the server rolls back what is open on it.
+func (c *committer) disconnect() {
+	if c.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = c.conn.Close(ctx) // nothing is lost with it
+	c.conn = nil
+}

@@ -1,0 +1,252 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"penstock/ingest"
+)
+
+// A seriesName is what identifies a series in the store.
+type seriesName struct{ logger, channel string }
+
+type storedSeries struct {
+	id   int32
+	unit string
+}
+
+// A seriesCache knows the ids of series that were seen, for all committers of
+// a sink. An id never changes and is never taken back, so what it knows stays
+// true.
+type seriesCache struct {
+	mu    sync.RWMutex
+	known map[seriesName]storedSeries
+}
+
+// maxCachedSeries bounds the cache's memory; past it, it starts anew.
+const maxCachedSeries = 1 << 20
+
+// A seriesTable is one committer's view of its batch's dictionary: for each
+// key the id, and the place of the id among those of the batch.
+type seriesTable struct {
+	epoch  int
+	ids    []int32 // by key; 0 where the key was not needed so far
+	units  []string
+	used   []bool
+	bucket []int32
+	places int
+}
+
+// resolve finds the ids of all series that the spans in take hold, adding
+// those that are new. It commits by itself: ids outlive a chunk that fails. A
+// span whose unit for a series is not the one that the series has is set to
+// Held.
+func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) error {
+	t := &c.table
+	if t.epoch != b.Epoch {
+		*t = seriesTable{epoch: b.Epoch}
+	}
+	t.markUsed(b, take)
+	missing := t.fromCache(b, &c.sink.series)
+	if len(missing) > 0 {
+		if err := c.lookUp(ctx, b, missing); err != nil {
+			return fmt.Errorf("looking up series: %w", err)
+		}
+	}
+	t.holdOtherUnits(b, take)
+	t.place()
+	return nil
+}
+
+func (t *seriesTable) markUsed(b *ingest.Batch, take []bool) {
+	n := len(b.Keys)
+	for len(t.ids) < n {
+		t.ids = append(t.ids, 0)
+		t.units = append(t.units, "")
+	}
+	t.used = slices.Grow(t.used[:0], n)[:n]
+	clear(t.used)
+	for i := range b.Spans {
+		if s := &b.Spans[i]; take[i] {
+			for _, k := range b.Series[s.Begin:s.End] {
+				t.used[k] = true
+			}
+		}
+	}
+}
+
+// fromCache fills in what is known and returns the keys that are not.
+func (t *seriesTable) fromCache(b *ingest.Batch, cache *seriesCache) (missing []int32) {
+	cache.mu.RLock()
+	defer cache.mu.RUnlock()
+	for k, used := range t.used {
+		if !used || t.ids[k] != 0 {
+			continue
+		}
+		key := &b.Keys[k]
+		known, ok := cache.known[seriesName{key.Logger, key.Channel}]
+		if !ok || known.unit == "" && key.Unit != "" {
+			missing = append(missing, int32(k))
+			continue
+		}
+		t.ids[k], t.units[k] = known.id, known.unit
+	}
+	return missing
+}
+
+var (
+	seriesLook = statement{"series_look", `select s.id, s.logger, s.channel, s.unit
+		from unnest($1::text[], $2::text[]) as c(logger, channel) join series s using (logger, channel)`}
+	seriesAdd = statement{"series_add", `insert into series (logger, channel, unit, label)
+		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) on conflict (logger, channel) do nothing`}
+	seriesUnit = statement{"series_unit", `update series s set unit = c.unit
+		from unnest($1::text[], $2::text[], $3::text[]) as c(logger, channel, unit)
+		where s.logger = c.logger and s.channel = c.channel and s.unit = ''`}
+)
+
+// lookUp finds the ids of the missing keys in the store, then adds those that
+// it does not have: looked up before they are inserted, so that no id is
+// burned.
+func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32) error {
+	// In one order for all committers, so that two that add the same series
+	// wait for each other and do not deadlock.
+	slices.SortFunc(missing, func(x, y int32) int {
+		a, b := &b.Keys[x], &b.Keys[y]
+		return cmp.Or(cmp.Compare(a.Logger, b.Logger), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Unit, b.Unit))
+	})
+	missing, err := c.look(ctx, b, missing)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	add := newColumns(oidText, oidText, oidText, oidText)
+	units := newColumns(oidText, oidText, oidText)
+	for i, k := range missing {
+		key := &b.Keys[k]
+		if i > 0 && b.Keys[missing[i-1]].Logger == key.Logger && b.Keys[missing[i-1]].Channel == key.Channel {
+			continue // the same series in another unit: the first adds it
+		}
+		add[0].text(key.Logger)
+		add[1].text(key.Channel)
+		add[2].text(key.Unit)
+		add[3].text(key.Label)
+		if key.Unit != "" {
+			units[0].text(key.Logger)
+			units[1].text(key.Channel)
+			units[2].text(key.Unit)
+		}
+	}
+	if err := rows(ctx, c.conn, seriesAdd, add.params(), nil); err != nil {
+		return err
+	}
+	if units[0].n > 0 { // a series that came without a unit so far
+		if err := rows(ctx, c.conn, seriesUnit, units.params(), nil); err != nil {
+			return err
+		}
+	}
+	missing, err = c.look(ctx, b, missing)
+	if err == nil && len(missing) > 0 {
+		key := b.Keys[missing[0]]
+		err = fmt.Errorf("series %q %q was added and is not there", key.Logger, key.Channel)
+	}
+	return err
+}
+
+// look reads the ids of the missing keys into the table and the cache, and
+// returns the keys that are still missing.
+func (c *committer) look(ctx context.Context, b *ingest.Batch, missing []int32) ([]int32, error) {
+	names := newColumns(oidText, oidText)
+	for _, k := range missing {
+		names[0].text(b.Keys[k].Logger)
+		names[1].text(b.Keys[k].Channel)
+	}
+	type found struct {
+		seriesName
+		storedSeries
+	}
+	var all []found
+	err := rows(ctx, c.conn, seriesLook, names.params(), func(r *record) {
+		id := r.int4()
+		all = append(all, found{seriesName{r.text(), r.text()}, storedSeries{id, r.text()}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	cache := &c.sink.series
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	if cache.known == nil || len(cache.known) > maxCachedSeries {
+		cache.known = make(map[seriesName]storedSeries)
+	}
+	for _, f := range all {
+		cache.known[f.seriesName] = f.storedSeries
+	}
+	var still []int32
+	for _, k := range missing {
+		key := &b.Keys[k]
+		known, ok := cache.known[seriesName{key.Logger, key.Channel}]
+		if !ok || known.unit == "" && key.Unit != "" {
+			still = append(still, k)
+			continue
+		}
+		c.table.ids[k], c.table.units[k] = known.id, known.unit
+	}
+	return still, nil
+}
+
+// holdOtherUnits sets to Held the spans that give a series in another unit
+// than it has.
+func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
+	other := func(k int32) bool { return b.Keys[k].Unit != "" && b.Keys[k].Unit != t.units[k] }
+	if !slices.ContainsFunc(keysOf(t.used), other) {
+		return
+	}
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		if !take[i] {
+			continue
+		}
+		if r := slices.IndexFunc(b.Series[s.Begin:s.End], other); r >= 0 {
+			k := b.Series[s.Begin+r]
+			s.State = ingest.Held
+			s.Reason = fmt.Sprintf("channel %q of logger %q comes in %q here and is stored in %q: is this another channel, or is the unit wrong? Mend the profile (unit, or another channel name), then: penstock files retry",
+				b.Keys[k].Channel, b.Keys[k].Logger, b.Keys[k].Unit, t.units[k])
+			s.Receipt.Refuse()
+			take[i] = false
+		}
+	}
+}
+
+func keysOf(used []bool) []int32 {
+	var keys []int32
+	for k, u := range used {
+		if u {
+			keys = append(keys, int32(k))
+		}
+	}
+	return keys
+}
+
+// place numbers the ids of the used keys from 0 in their order: all committers
+// store in the order of ids, which keeps them from deadlock and the index in
+// sequence.
+func (t *seriesTable) place() {
+	ids := make([]int32, 0, len(t.used))
+	for k, used := range t.used {
+		if used {
+			ids = append(ids, t.ids[k])
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	t.places = len(ids)
+	t.bucket = slices.Grow(t.bucket[:0], len(t.used))[:len(t.used)]
+	for k, used := range t.used {
+		if used {
+			p, _ := slices.BinarySearch(ids, t.ids[k])
+			t.bucket[k] = int32(p)
+		}
+	}
+}

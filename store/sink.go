@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"penstock/ingest"
+)
+
+// A Policy says which value stands where two files hold the same series and
+// instant.
+type Policy string
+
+// The policies. Latest and Earliest make what stands a function of the set of
+// files alone; under Error the first file to arrive stands and one that
+// contradicts it is quarantined.
+const (
+	Latest   Policy = "latest"
+	Earliest Policy = "earliest"
+	Error    Policy = "error"
+)
+
+// ParsePolicy reads a policy as the command line and the config spell it.
+func ParsePolicy(s string) (Policy, error) {
+	switch p := Policy(s); p {
+	case Latest, Earliest, Error:
+		return p, nil
+	}
+	return "", fmt.Errorf("on-conflict is %q: it can be latest, earliest or error", s)
+}
+
+// SinkOptions say for which source a sink commits, and how.
+type SinkOptions struct {
+	Source string // the source's name
+	Root   string // where its files are to be found again
+	Rank   int16  // the number that stands first in its files' rank
+	Policy Policy // Latest when empty
+	Log    *slog.Logger
+}
+
+// A Sink commits the files of one source for one run. It is an ingest.Sink.
+type Sink struct {
+	store   *Store
+	options SinkOptions
+	source  int16
+	run     int32
+	chunk   atomic.Int32 // with run, the token that tells a commit of ours from another's
+	series  seriesCache
+	recipes recipeCache
+}
+
+var _ ingest.Sink = (*Sink)(nil)
+
+// Sink registers the source and a run of this process, and returns the sink
+// for them. The sink's committers are to be closed before the store.
+func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
+	if o.Policy == "" {
+		o.Policy = Latest
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	sink := &Sink{store: s, options: o}
+	var err error
+	if sink.source, err = s.sourceID(ctx, o.Source, o.Root); err != nil {
+		return nil, err
+	}
+	if sink.run, err = s.startRun(ctx); err != nil {
+		return nil, err
+	}
+	return sink, nil
+}
+
+// Run is the run's number in the ledger.
+func (s *Sink) Run() int32 { return s.run }
+
+func (s *Store) sourceID(ctx context.Context, name, root string) (id int16, err error) {
+	// Looked up before it is inserted: a conflict would burn one of few numbers.
+	err = s.pool.QueryRow(ctx, "update sources set root = $2 where name = $1 returning id", name, root).Scan(&id)
+	if err == nil {
+		return id, nil
+	}
+	err = s.pool.QueryRow(ctx, `insert into sources (name, root) values ($1, $2)
+		on conflict (name) do update set root = excluded.root returning id`, name, root).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("registering source %q: %w", name, err)
+	}
+	return id, nil
+}
+
+func (s *Store) startRun(ctx context.Context) (id int32, err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	err = s.pool.QueryRow(ctx, "insert into runs (command, host, version) values ($1, $2, $3) returning id",
+		programName(), host, s.options.Version).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("registering the run: %w", err)
+	}
+	return id, nil
+}
+
+// fileKey names a path of a source in the ledger whatever its length and
+// bytes. Half a SHA-256 is kept: it is the ledger's widest index.
+func fileKey(source, path string) (key [16]byte) {
+	buf := make([]byte, 0, 256)
+	buf = append(buf, source...)
+	buf = append(buf, 0)
+	buf = append(buf, path...)
+	sum := sha256.Sum256(buf)
+	copy(key[:], sum[:])
+	return key
+}
+
+// contentKey digests all that decides a file's readings: two files that share
+// it are duplicates.
+func contentKey(s *ingest.Span) (key [16]byte) {
+	var buf [3 * sha256.Size]byte
+	copy(buf[:], s.Sum[:])
+	copy(buf[sha256.Size:], s.Recipe.Digest[:])
+	copy(buf[2*sha256.Size:], s.Identity[:])
+	sum := sha256.Sum256(buf[:])
+	copy(key[:], sum[:])
+	return key
+}
+
+// A recipeCache maps recipes to their ids, for all committers of a sink.
+type recipeCache struct {
+	mu  sync.Mutex
+	ids map[ingest.Digest]int32
+}
+
+func (s *Sink) recipeID(ctx context.Context, r *ingest.Recipe) (int32, error) {
+	s.recipes.mu.Lock()
+	defer s.recipes.mu.Unlock()
+	if id, ok := s.recipes.ids[r.Digest]; ok {
+		return id, nil
+	}
+	id, err := s.store.recipeID(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	if s.recipes.ids == nil {
+		s.recipes.ids = make(map[ingest.Digest]int32)
+	}
+	s.recipes.ids[r.Digest] = id
+	return id, nil
+}
+
+func (s *Store) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err error) {
+	const look = "select id from recipes where digest = $1"
+	if err := s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id); err == nil {
+		return id, nil
+	}
+	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, body) values ($1, $2, $3, $4)
+		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Text)
+	if err == nil {
+		err = s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("registering the recipe of profile %q: %w", r.Profile, err)
+	}
+	return id, nil
+}
