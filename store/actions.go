@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// An Action is something a person did to the data.
+type Action struct {
+	ID       int64
+	At       time.Time // UTC
+	DBUser   string    // the database's role
+	OSUser   string
+	Host     string
+	Command  string
+	Reason   string
+	Files    int64 // file versions it changed
+	Readings int64 // readings it changed
+}
+
+const selectActions = `select id, at, db_user, os_user, host, command, reason, files, readings from actions`
+
+// Actions lists what people did to the data, the earliest first. The first
+// error ends it.
+func (s *Store) Actions(ctx context.Context) iter.Seq2[Action, error] {
+	return func(yield func(Action, error) bool) {
+		rows, err := s.pool.Query(ctx, selectActions+" order by id")
+		if err != nil {
+			yield(Action{}, fmt.Errorf("reading the actions: %w", err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			a, err := scanAction(rows)
+			if !yield(a, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Action{}, fmt.Errorf("reading the actions: %w", err))
+		}
+	}
+}
+
+func scanAction(row pgx.CollectableRow) (a Action, err error) {
+	err = row.Scan(&a.ID, &a.At, &a.DBUser, &a.OSUser, &a.Host, &a.Command, &a.Reason, &a.Files, &a.Readings)
+	a.At = a.At.UTC()
+	return a, err
+}

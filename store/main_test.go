@@ -1,0 +1,9 @@
+package store
+
+import (
+	"testing"
+
+	"penstock/store/pglocal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
