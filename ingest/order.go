@@ -98,10 +98,16 @@ func increasing(time []int64, rows []int32) bool {
 }
 
 // settle leaves one of the rows that share an instant, which stand side by
-// side in the order of the batch, and returns those that are left.
+// side in the order of the batch, and returns those that are left. A file's
+// own repeats are settled before files are held against each other, so that
+// their number does not depend on what else is in the batch.
 func (o *Order) settle(b *Batch, rows []int32, wins func(a, b int) bool) []int32 {
 	kept := rows[:0]
-	for _, r := range rows {
+	for i, r := range rows {
+		if i+1 < len(rows) && b.Time[rows[i+1]] == b.Time[r] && o.spanOf[rows[i+1]] == o.spanOf[r] {
+			b.Spans[o.spanOf[r]].Receipt.Cells.Repeated++
+			continue
+		}
 		if n := len(kept); n > 0 && b.Time[kept[n-1]] == b.Time[r] {
 			kept[n-1] = o.contest(b, kept[n-1], r, wins)
 			continue
@@ -111,22 +117,18 @@ func (o *Order) settle(b *Batch, rows []int32, wins func(a, b int) bool) []int32
 	return kept
 }
 
-// contest settles two readings of one series and instant, the earlier in the
-// batch first, counts the loser, and returns the winner.
-func (o *Order) contest(b *Batch, first, second int32, wins func(a, b int) bool) int32 {
-	sf, ss := int(o.spanOf[first]), int(o.spanOf[second])
-	if sf == ss {
-		b.Spans[sf].Receipt.Cells.Repeated++
-		return second
+// contest settles two readings of one series and instant of two files, counts
+// the loser, and returns the winner.
+func (o *Order) contest(b *Batch, x, y int32, wins func(a, b int) bool) int32 {
+	winner, loser := y, x
+	if wins(int(o.spanOf[x]), int(o.spanOf[y])) {
+		winner, loser = x, y
 	}
-	winner, loser, spanOfLoser := second, first, sf
-	if wins(sf, ss) {
-		winner, loser, spanOfLoser = first, second, ss
-	}
+	cells := &b.Spans[o.spanOf[loser]].Receipt.Cells
 	if b.SameReading(winner, loser) {
-		b.Spans[spanOfLoser].Receipt.Cells.Unchanged++
+		cells.Unchanged++
 	} else {
-		b.Spans[spanOfLoser].Receipt.Cells.Outranked++
+		cells.Outranked++
 		o.Contested = true
 	}
 	return winner

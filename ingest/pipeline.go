@@ -69,7 +69,7 @@ func (p *Pipeline) Run(take, work context.Context) error {
 	listed := make(chan File, listedAhead)
 	chunks := make(chan chunk)
 	group.Go(func() error { return p.list(take, work, listed) })
-	group.Go(func() error { return p.plan(work, listed, chunks) })
+	group.Go(func() error { return p.plan(take, work, listed, chunks) })
 	for n := range p.Workers {
 		group.Go(func() error { return p.worker(work, n+1, chunks) })
 	}
@@ -110,13 +110,13 @@ func (p *Pipeline) list(take, work context.Context, listed chan<- File) error {
 }
 
 // plan asks the ledger which of the listed files are to be fetched and hands
-// them out in chunks.
-func (p *Pipeline) plan(ctx context.Context, listed <-chan File, chunks chan<- chunk) error {
+// them out in chunks. After the end of take only the open chunk goes out.
+func (p *Pipeline) plan(take, ctx context.Context, listed <-chan File, chunks chan<- chunk) error {
 	defer close(chunks)
 	open := openChunk{limits: p.Limits, out: chunks}
 	defer open.stop()
 	files := make([]File, 0, listedAhead)
-	for more := true; more; {
+	for more := true; more && take.Err() == nil; {
 		files = files[:0]
 		select {
 		case f, ok := <-listed:
