@@ -95,7 +95,7 @@ func (f *folder) initialise(ctx context.Context, name string, bin Binaries, serv
 	}
 	// C.UTF-8 makes lower() and ilike right for all letters; not every system has it.
 	err = initdb("C.UTF-8")
-	if err != nil && strings.Contains(err.Error(), "locale") {
+	if err != nil && strings.Contains(err.Error(), "invalid locale") {
 		err = initdb("C")
 	}
 	if err != nil {
@@ -141,11 +141,11 @@ func (f *folder) runTool(ctx context.Context, w way, serverLock *os.File, stdin,
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("%s as user %s: %w\n%s", filepath.Base(path), f.account.name, err, bytes.TrimSpace(out.Bytes()))
+		return fmt.Errorf("%s as user %s: %w\n%s", filepath.Base(path), f.account.name, err, lastLines(out.Bytes(), startUpLogLines))
 	}
 	// Single-user mode reports a failed statement and exits with 0.
 	if at := bytes.Index(out.Bytes(), []byte("ERROR:")); at >= 0 {
-		return fmt.Errorf("%s: %s", filepath.Base(path), bytes.TrimSpace(out.Bytes()[at:]))
+		return fmt.Errorf("%s says:\n%s", filepath.Base(path), lastLines(out.Bytes()[at:], startUpLogLines))
 	}
 	return nil
 }

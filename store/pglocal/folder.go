@@ -38,6 +38,9 @@ func openFolder(dir string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsAny(path, "\n\r") {
+		return nil, fmt.Errorf("PostgreSQL takes no folder with a line break in its name (%q)", path)
+	}
 	// Another user must be able to pass through on the way to data/, which
 	// itself is closed to all but that user.
 	mode := fs.FileMode(0o700)

@@ -159,6 +159,7 @@ func (h *hold) announce(socket string) error {
 	root := h.folder.root
 	// By rename, so that a reader sees the old or the new one.
 	const fresh = holderName + ".new"
+	_ = root.Remove(fresh) // of a killed holder, perhaps another user's
 	if err := root.WriteFile(fresh, append(text, '\n'), 0o644); err != nil {
 		return err
 	}

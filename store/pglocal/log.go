@@ -98,6 +98,11 @@ func (l *serverLog) tail(n int) string {
 	if err != nil {
 		return "  (" + err.Error() + ")"
 	}
+	return lastLines(text, n)
+}
+
+// lastLines are the last n lines of text, indented.
+func lastLines(text []byte, n int) string {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	lines = lines[max(0, len(lines)-n):]
 	return "  " + strings.ToValidUTF8(string(bytes.Join(lines, []byte("\n  "))), "?")

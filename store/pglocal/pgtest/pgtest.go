@@ -15,8 +15,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,7 +66,7 @@ func Database(t testing.TB) string {
 	t.Helper()
 	server, number := sharedServer(t)
 	name := fmt.Sprintf("test_%d", number)
-	execute(t, server.URL(), "create database "+name)
+	execute(t, server.URL(), "create database "+name+" template template0")
 	t.Cleanup(func() { execute(t, server.URL(), "drop database "+name+" with (force)") })
 	return server.URLFor(name)
 }
@@ -134,9 +134,10 @@ func stopShared() error {
 func sweep() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, dir := range left {
-		info, err := os.Stat(dir)
-		// A young one may be just about to be locked.
-		if err != nil || time.Since(info.ModTime()) < time.Minute || !strings.HasPrefix(filepath.Base(dir), prefix) {
+		info, err := os.Lstat(dir)
+		// A young one may be just about to be locked; in /tmp, another user's
+		// may be anything.
+		if err != nil || time.Since(info.ModTime()) < time.Minute || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
 			continue
 		}
 		if held, err := pglocal.IsRunning(filepath.Join(dir, "pg")); err == nil && !held {

@@ -17,6 +17,15 @@ func TestDatabasesAreApart(t *testing.T) {
 	execute(t, second, "create table only_here (x int)")
 }
 
+func TestDatabasesAreMadeInParallel(t *testing.T) {
+	for range 6 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			execute(t, pgtest.Database(t), "create table t (x int)")
+		})
+	}
+}
+
 func TestServerOfItsOwnCanBeKilledAndStartedAgain(t *testing.T) {
 	s := pgtest.Server(t)
 	execute(t, s.URL(), "create table kept (x int)")
