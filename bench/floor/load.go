@@ -15,7 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// The lock is for two that begin at once: "if not exists" is no promise then.
 const tables = `
+	select pg_advisory_xact_lock(hashtext('floor'));
 	create schema if not exists %[1]s;
 	create table if not exists %[1]s.ledger (key uuid primary key, sha256 bytea not null, state text not null);
 	create table if not exists %[1]s.series (id int4 generated always as identity primary key, name text not null unique);
