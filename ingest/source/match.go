@@ -49,10 +49,14 @@ func (gs globs) match(path string) bool {
 }
 
 // matchAbove reports whether one of the patterns matches path or a folder that
-// it lies in.
+// it lies in. The steps . and .., which a name in an archive may have, are not
+// hidden folders.
 func (gs globs) matchAbove(path string) bool {
-	for i := 0; i < len(path); i++ {
-		if path[i] == '/' && i > 0 && gs.match(path[:i]) {
+	for i := 1; i < len(path); i++ {
+		if path[i] != '/' {
+			continue
+		}
+		if last := path[strings.LastIndexByte(path[:i], '/')+1 : i]; last != "." && last != ".." && gs.match(path[:i]) {
 			return true
 		}
 	}
