@@ -116,22 +116,20 @@ func TestStartWaitsForAKilledHoldersServer(t *testing.T) {
 }
 
 func TestWatchdogEndsWithTheServer(t *testing.T) {
-	before := shells(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("the watchdog is not to be seen here (no /proc)")
+	}
 	s, err := start(t.Context(), testOptions(t.TempDir()), pipeWatchdog)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Kill)
-	during := shells(t)
-	if len(during) <= len(before) {
-		t.Skip("the watchdog is not to be seen here (no /proc)")
+	watching := watchdogs(t, s)
+	if len(watching) != 1 {
+		t.Fatalf("watchdogs %v, want one", watching)
 	}
 	stop(t, s)
-	for pid := range during {
-		if _, old := before[pid]; !old {
-			awaitEnd(t, pid)
-		}
-	}
+	awaitEnd(t, watching[0])
 }
 
 // awaitEndOfServer blocks until every process that inherited the server's lock
@@ -205,17 +203,25 @@ func awaitEnd(t *testing.T, pid int) {
 	}
 }
 
-// shells are the running watchdogs, by their script.
-func shells(t *testing.T) map[int]struct{} {
+// watchdogs are the shells that run the watchdog's script for this server:
+// its arguments name the server's socket.
+func watchdogs(t *testing.T, s *Server) []int {
 	t.Helper()
-	found := map[int]struct{}{}
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	var found []int
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range lines {
 		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), "read line <&9") {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			found[pid] = struct{}{}
+		if err != nil || !strings.Contains(string(text), "read line <&9") || !strings.Contains(string(text), s.socket) {
+			continue // others end while we look
 		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, pid)
 	}
 	return found
 }
