@@ -141,7 +141,8 @@ func explain(err error, dir string) error {
 	if errors.As(err, &inUse) {
 		return err
 	}
-	if info, statErr := os.Stat(dir); statErr == nil && errors.Is(err, fs.ErrPermission) {
+	info, statErr := os.Stat(dir)
+	if errors.Is(err, fs.ErrPermission) && statErr == nil && ownerOf(info) != os.Geteuid() {
 		return fmt.Errorf("private PostgreSQL in %s: %w (the folder %s)", dir, err, belongsTo(ownerOf(info)))
 	}
 	return fmt.Errorf("private PostgreSQL in %s: %w", dir, err)
