@@ -263,13 +263,17 @@ func (l *layout) findQuick() {
 	}
 }
 
-// fixed returns the length of every timestamp of the layout that has neither
-// fraction nor padding, or 0 when they differ.
-func (l *layout) fixed() int {
-	if l.dateLen == 0 || l.zoned {
-		return 0
+// lengths returns how long the layout's timestamps mostly are; nil when that
+// cannot be told.
+func (l *layout) lengths() []int {
+	n := l.dateLen + len("15:04:05")
+	switch {
+	case l.dateLen == 0:
+		return nil
+	case !l.zoned:
+		return []int{n}
 	}
-	return l.dateLen + 8
+	return []int{n + len("Z"), n + len("+0100"), n + len("+01:00")}
 }
 
 // read reads all of b.

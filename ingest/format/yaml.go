@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -84,7 +85,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 func (r *reader) text(into *string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		n = resolve(n)
-		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 			r.fault(n, "expected text")
 			return
 		}
@@ -150,7 +151,7 @@ func (r *reader) pattern(into **pattern, groups ...string) func(*yaml.Node) {
 			r.fault(n, "%v", err)
 			return
 		}
-		p := &pattern{re: re, groups: make(map[string]int)}
+		p := newPattern(re)
 		for i, name := range re.SubexpNames() {
 			if name == "" {
 				continue
@@ -181,14 +182,14 @@ func (r *reader) column(into **columnRef, groups ...string) func(*yaml.Node) {
 			if c.match == nil {
 				return
 			}
-		case n.Kind == yaml.ScalarNode && n.Tag == "!!int":
+		case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int":
 			number, err := strconv.Atoi(n.Value)
 			if err != nil || number < 1 {
 				r.fault(n, "columns are counted from 1, not %s; quote it if it is a name", n.Value)
 				return
 			}
 			c.number = number
-		case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+		case n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null":
 			c.name = n.Value
 		default:
 			r.fault(n, "expected the name of a column, its number, or {match: pattern}")
@@ -202,6 +203,25 @@ func (r *reader) column(into **columnRef, groups ...string) func(*yaml.Node) {
 type pattern struct {
 	re     *regexp.Regexp
 	groups map[string]int
+	prefix []byte // what all that it matches begins with, where it is anchored
+}
+
+func newPattern(re *regexp.Regexp) *pattern {
+	p := &pattern{re: re, groups: make(map[string]int)}
+	if rest, ok := strings.CutPrefix(re.String(), "^"); ok && !strings.Contains(rest, "|") {
+		// Without its anchor the expression begins with the same literal.
+		if free, err := regexp.Compile(rest); err == nil {
+			prefix, _ := free.LiteralPrefix()
+			p.prefix = []byte(prefix)
+		}
+	}
+	return p
+}
+
+// in reports whether p matches somewhere in b. An anchored pattern that begins
+// with plain text costs next to nothing where b begins otherwise.
+func (p *pattern) in(b []byte) bool {
+	return bytes.HasPrefix(b, p.prefix) && p.re.Match(b)
 }
 
 // find returns the part of b that the group took, and whether p matched b. A

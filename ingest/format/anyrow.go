@@ -1,0 +1,243 @@
+package format
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"penstock/ingest"
+)
+
+// anyRow reads the record, or the line that is none, that w begins with: every
+// dialect, every fault. It is what plainRows must agree with. It returns how
+// many bytes it read, 0 when it must see more of the file first.
+func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
+	end, next, ok := lineEnd(w, final)
+	if end > d.limit {
+		return 0, d.longLine(d.line + 1)
+	}
+	if !ok {
+		return 0, nil
+	}
+	p := d.plan.profile
+	line := w[:end]
+	switch {
+	case d.footer || p.framing.footer != nil && p.framing.footer.in(line):
+		d.footer = true
+		d.lines.Footer++
+	case len(trim(line)) == 0:
+		d.lines.Blank++
+	case len(p.dialect.comment) > 0 && len(line) >= len(p.dialect.comment) && string(line[:len(p.dialect.comment)]) == string(p.dialect.comment):
+		d.lines.Comment++
+	case p.framing.message != nil && p.framing.message.in(line):
+		d.lines.Message++
+	default:
+		n := d.anyRecord(w, end, next, final)
+		return n, d.held
+	}
+	d.lines.Total++
+	d.line++
+	return next, nil
+}
+
+// anyRecord reads the record that w begins with, whose first line is w[:end].
+func (d *Decoder) anyRecord(w []byte, end, next int, final bool) int {
+	seen, more := w, !final
+	if len(w) > max(d.limit, next) {
+		seen, more, final = w[:max(d.limit, next)], false, false
+	}
+	after, lines, fault := d.split.split(seen, end, next, final)
+	if fault == quotesOpen && more {
+		return 0
+	}
+	at := d.line + 1
+	if fault != quotesFine {
+		// What the quotes mean is lost, so the line alone is given up, and the
+		// next is read afresh.
+		d.rejectLines(at, 1, w[:end], d.split.quotingReason(fault))
+		return next
+	}
+	raw := w[:after]
+	if lines == 1 {
+		raw = w[:end]
+	}
+	d.record(at, lines, raw)
+	return after
+}
+
+// rejectLines gives up a record.
+func (d *Decoder) rejectLines(at, lines int64, raw []byte, reason string) {
+	d.rejectField(at, lines, 0, raw, reason)
+}
+
+func (d *Decoder) rejectField(at, lines int64, column int, raw []byte, reason string) {
+	d.lines.Total += lines
+	d.lines.Rejected += lines
+	d.line += lines
+	d.reject(at, column, raw, reason)
+}
+
+// record reads the cells of the splitter as one record.
+func (d *Decoder) record(at, lines int64, raw []byte) {
+	pl := d.plan
+	cells := d.split.cells
+	if len(cells) != len(pl.fields) {
+		d.rejectLines(at, lines, raw, fmt.Sprintf("wrong number of fields: %d (expected %d, as in the header)", len(cells), len(pl.fields)))
+		return
+	}
+	stamp := d.stamp(cells)
+	us, read := pl.clock.micros(stamp)
+	switch {
+	case read == readNot:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(stamp))
+		return
+	case read == readNoZone:
+		d.zoneless()
+		return
+	case us < d.from || us > d.to:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("timestamp outside the plausible window: %s (expected %s to %s)", quoted(stamp), day8601(d.from), day8601(d.to)))
+		return
+	}
+	for k, i := range pl.keys {
+		d.keys[k] = cells[i].b
+	}
+	g := d.names.find(d.keys)
+	if g.fault != "" {
+		d.rejectField(at, lines, g.column, raw, g.fault)
+		return
+	}
+	for k := range pl.values {
+		if i := pl.values[k].quality; i >= 0 {
+			if fault := textFault(cells[i].b); fault != "" {
+				d.rejectField(at, lines, i+1, raw, "the quality "+fault)
+				return
+			}
+		}
+	}
+	d.lines.Total += lines
+	d.lines.Data += lines
+	d.line += lines
+	for k := range pl.values {
+		d.value(at, us, k, g)
+	}
+}
+
+// value reads the cell of one value of a record.
+func (d *Decoder) value(at, us int64, k int, g *naming) {
+	pl := d.plan
+	v := &pl.values[k]
+	c := &d.split.cells[v.field]
+	b := trim(c.b)
+	if !pl.textless && d.kinds[k] == kindText {
+		d.text(at, k, c, b)
+		return
+	}
+	d.cells.Total++
+	if isMissing(b, v.missing) {
+		d.cells.Missing++
+		if !pl.textless {
+			d.empty[k]++
+		}
+		return
+	}
+	x, ok := parseNumber(b, pl.decimal(c.quoted))
+	if !ok {
+		if !pl.textless && d.kinds[k] == kindOpen && c.quoted && !likeNumber(b) {
+			// The column turns out to be text: none of its cells count.
+			d.kinds[k], d.textAt[k] = kindText, at
+			d.cells.Total -= 1 + d.empty[k]
+			d.cells.Missing -= d.empty[k]
+			return
+		}
+		d.cells.Rejected++
+		d.reject(at, v.field+1, c.b, pl.numberReason(b))
+		return
+	}
+	if !pl.textless {
+		d.kinds[k] = kindNumber
+	}
+	d.batch.Append(g.of(k, pl, d.batch), us, x)
+	d.batch.SetLine(at)
+	if v.quality >= 0 {
+		d.batch.SetQuality(trim(d.split.cells[v.quality].b))
+	}
+}
+
+// text looks at a cell of a column that turned out to be text. A number there
+// is not passed over in silence.
+func (d *Decoder) text(at int64, k int, c *cell, b []byte) {
+	if c.quoted || len(b) == 0 {
+		return
+	}
+	if _, ok := parseNumber(b, d.plan.decimal(false)); ok {
+		d.cells.Total++
+		d.cells.Rejected++
+		d.reject(at, d.plan.values[k].field+1, c.b, fmt.Sprintf("a number, %s, in a column of text (line %d made it one)", quoted(b), d.textAt[k]))
+	}
+}
+
+// decimal returns the decimal sign of a cell. Where the sign is the delimiter
+// too, only quoted cells have it.
+func (pl *plan) decimal(quoted bool) byte {
+	d := &pl.profile.dialect
+	if d.decimal == d.delimiter && !quoted {
+		return 0
+	}
+	return d.decimal
+}
+
+// stamp returns the timestamp of a record, joined of its cells.
+func (d *Decoder) stamp(cells []cell) []byte {
+	pl := d.plan
+	if len(pl.stamps) == 1 {
+		return trim(cells[pl.stamps[0]].b)
+	}
+	d.stamped = d.stamped[:0]
+	for k, i := range pl.stamps {
+		if k > 0 {
+			d.stamped = append(d.stamped, pl.profile.stamp.join...)
+		}
+		d.stamped = append(d.stamped, trim(cells[i].b)...)
+	}
+	return d.stamped
+}
+
+// zoneless stops the file until a person says which zone it is of.
+func (d *Decoder) zoneless() {
+	if d.held == nil { // one question is enough
+		d.held = &refusal{ingest.Held, "its timestamps tell no time zone: which is it? Answer with --zone Area/City (such as --zone Europe/London), or with zone: in the source or the profile"}
+	}
+}
+
+func (pl *plan) stampReason(b []byte) string {
+	expected := ""
+	for i, l := range pl.clock.layouts {
+		if i > 0 {
+			expected += " or "
+		}
+		expected += strconv.Quote(l.text)
+	}
+	return fmt.Sprintf("not a timestamp: %s (expected %s)", quoted(b), expected)
+}
+
+func (pl *plan) numberReason(b []byte) string {
+	sign := "point"
+	if pl.profile.dialect.decimal == ',' {
+		sign = "comma"
+	}
+	if v, err := strconv.ParseFloat(string(b), 64); math.IsInf(v, 0) && err != nil {
+		return fmt.Sprintf("too large a number: %s", quoted(b))
+	}
+	return fmt.Sprintf("not a number: %s (expected digits with a decimal %s)", quoted(b), sign)
+}
+
+// likeNumber reports whether b means a number that is none, such as INF or NAN:
+// such a cell does not make its column text.
+func likeNumber(b []byte) bool {
+	v, _ := strconv.ParseFloat(string(b), 64)
+	return math.IsInf(v, 0) || math.IsNaN(v)
+}
+
+func day8601(us int64) string {
+	return ingest.FromMicros(us).Format("2006-01-02T15:04Z")
+}

@@ -1,0 +1,431 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"penstock/ingest"
+)
+
+// A Decoder reads files by the profiles of a set. It implements
+// ingest.Decoder: one goroutine uses it at a time.
+type Decoder struct {
+	settings   Settings
+	candidates []*Profile
+	forced     bool
+	zone       *time.Location
+	limit      int // bytes in a line
+
+	// Kept from file to file.
+	feed    feed
+	split   splitter
+	plans   map[*Profile]*known
+	names   dictionary
+	stamped []byte // a timestamp joined of several cells
+	missed  []int  // the row's values that are missing, while columns may turn out to be text
+	keys    [][]byte
+	quality []byte // the last that was seen to be fit for the database
+
+	// Of the file that is being read.
+	batch    *ingest.Batch
+	span     *ingest.Span
+	plan     *plan
+	line     int64 // lines that are behind the window
+	lines    ingest.Lines
+	cells    ingest.Cells
+	rejects  int
+	from, to int64 // the window of plausible timestamps
+	logger   []byte
+	channel  []byte
+	unit     []byte
+	kinds    []kind   // of the values' columns, where they may turn out to be text
+	empty    []int64  // how many cells of them were missing
+	textAt   []int64  // the line that made a column text
+	footer   bool     // the data have ended
+	held     *refusal // the question that the file's data raised
+}
+
+// A kind is what the cells of a column have turned out to be.
+type kind uint8
+
+const (
+	kindOpen kind = iota
+	kindNumber
+	kindText
+)
+
+// known is what a decoder keeps of one profile.
+type known struct {
+	recipe *ingest.Recipe
+	plans  map[string]*plan // by the bytes of the header rows
+	last   *plan
+	rows   []byte // the header rows of last
+}
+
+// maxPlans is how many headers of one profile a decoder remembers.
+const maxPlans = 1 << 12
+
+// Decode implements ingest.Decoder.
+func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
+	d.batch, d.span = b, b.Begin(c)
+	d.plan, d.line, d.rejects, d.footer, d.held = nil, 0, 0, false, nil
+	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
+	fault, err := d.decode(ctx, c)
+	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
+	if err != nil {
+		return fmt.Errorf("decoding %s: %w", ingest.EscapePath(c.File.Path), err)
+	}
+	if fault == nil {
+		fault = d.judge()
+	}
+	if fault != nil {
+		d.span.State, d.span.Reason = fault.state, fault.reason
+	}
+	b.End()
+	d.batch, d.span = nil, nil
+	return nil
+}
+
+func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, error) {
+	if fault, err := d.feed.open(c, &d.settings.Limits); fault != nil || err != nil {
+		return fault, err
+	}
+	h, fault, err := d.recognise()
+	if fault != nil || err != nil {
+		return fault, err
+	}
+	if fault := d.begin(c, &h); fault != nil {
+		return fault, nil
+	}
+	return d.rows(ctx)
+}
+
+// recognise finds the profile of the file and takes the byte order mark off
+// it.
+func (d *Decoder) recognise() (h head, fault *refusal, err error) {
+	f := &d.feed
+	f.window = bytes.TrimPrefix(f.window, bom)
+	for {
+		h, fault = d.match(f.window, f.final)
+		if fault != nil || h.profile != nil {
+			return h, fault, nil
+		}
+		if len(f.window) > maxHead {
+			return h, quarantine("no header ends within the first %d bytes", maxHead), nil
+		}
+		if fault, err := f.more(); fault != nil || err != nil {
+			return h, fault, err
+		}
+	}
+}
+
+// match looks for the one profile whose head w begins with. A head without a
+// profile means that more of the file has to be seen.
+func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
+	if final && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
+		return found, d.nothing(w)
+	}
+	if fault := d.tooLong(w, final); fault != nil {
+		return found, fault
+	}
+	for _, p := range d.candidates {
+		h, finding := p.find(w, final, !d.forced, &d.split)
+		switch {
+		case finding == foundMore:
+			return head{}, nil
+		case finding == foundNot:
+			continue
+		case found.profile != nil:
+			return head{}, &refusal{ingest.Held, fmt.Sprintf("the profiles %s and %s both match the file: which one is it? Answer with --profile", found.profile.Name, p.Name)}
+		}
+		found = h
+	}
+	if found.profile != nil {
+		return found, nil
+	}
+	if is := foreign(w); is != "" {
+		return found, quarantine("%s", is)
+	}
+	end, _, _ := lineEnd(w, true)
+	if d.forced {
+		return found, quarantine("profile %s finds no header in the file: line 1 is %q", d.candidates[0].Name, cut(w[:end]))
+	}
+	return found, quarantine("no profile matches the file: line 1 is %q; name a profile with --profile, or describe the layout in one of your own", cut(w[:end]))
+}
+
+// nothing refuses a file without any text.
+func (d *Decoder) nothing(w []byte) *refusal {
+	d.lines.Blank = countLines(w)
+	d.lines.Total = d.lines.Blank
+	if bytes.IndexByte(w, 0) >= 0 {
+		return quarantine("the file holds %d bytes and none is text: they are NUL or blank", len(w))
+	}
+	return quarantine("the file is empty: it holds no header and no readings")
+}
+
+// tooLong refuses a file whose first line, or whose line in the making, is over
+// the limit.
+func (d *Decoder) tooLong(w []byte, final bool) *refusal {
+	for line := int64(1); len(w) > d.limit && line <= maxPreamble; line++ {
+		end, next, ok := lineEnd(w, final)
+		if end > d.limit {
+			if is := foreign(w); is != "" && line == 1 {
+				return quarantine("%s", is)
+			}
+			return d.longLine(line)
+		}
+		if !ok {
+			return nil
+		}
+		w = w[next:]
+	}
+	return nil
+}
+
+func (d *Decoder) longLine(line int64) *refusal {
+	return quarantine("line %d is longer than %d bytes", line, d.limit)
+}
+
+// begin binds the profile to the file: its header, its name, its zone.
+func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
+	p := h.profile
+	w := d.feed.window
+	if d.plans == nil {
+		d.plans = make(map[*Profile]*known)
+	}
+	k := d.plans[p]
+	if k == nil {
+		k = &known{recipe: newRecipe(p, d.settings.Zone), plans: make(map[string]*plan)}
+		d.plans[p] = k
+	}
+	d.span.Recipe = k.recipe
+	d.lines.Preamble, d.lines.Header = h.before, h.lines-h.before
+	d.lines.Total, d.line = h.lines, h.lines
+	rows := w[h.preamble:h.size]
+	if k.last == nil || !bytes.Equal(rows, k.rows) {
+		pl := k.plans[string(rows)]
+		if pl == nil {
+			hd, fault := p.headerOf(w, h, &d.split)
+			if fault == "" {
+				pl = bind(p, &hd, d.zone, k.recipe)
+				fault = pl.fault
+			}
+			if fault != "" {
+				if is := foreign(w); is != "" {
+					fault = is
+				}
+				return quarantine("%s", fault)
+			}
+			if len(k.plans) >= maxPlans {
+				clear(k.plans)
+			}
+			k.plans[string(rows)] = pl
+		}
+		k.last, k.rows = pl, append(k.rows[:0], rows...)
+	}
+	d.plan = k.last
+	d.from, d.to = p.bounds(d.settings.Window, d.span.FirstFetched)
+	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
+	d.keys = append(d.keys[:0], make([][]byte, len(d.plan.keys))...)
+	if !d.plan.textless {
+		n := len(d.plan.values)
+		d.kinds = append(d.kinds[:0], make([]kind, n)...)
+		d.empty = append(d.empty[:0], make([]int64, n)...)
+		d.textAt = append(d.textAt[:0], make([]int64, n)...)
+	}
+	if fault := d.identify(c, w[:h.preamble]); fault != nil {
+		return fault
+	}
+	d.names.open(d.batch, d.plan, d.logger, d.channel, d.unit)
+	d.feed.window = w[h.size:]
+	return nil
+}
+
+// identify takes the names that hold for the whole file, from its name and its
+// preamble.
+func (d *Decoder) identify(c *ingest.Content, preamble []byte) (fault *refusal) {
+	p := d.plan.profile
+	d.logger, d.channel, d.unit = d.logger[:0], d.channel[:0], d.unit[:0]
+	var base []byte
+	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil || p.fileTime != nil {
+		base = append(base, baseName(c.File.Path)...)
+	}
+	for _, o := range []struct {
+		origin *origin
+		what   string
+		into   *[]byte
+	}{{&p.logger, "logger", &d.logger}, {&p.channel, "channel", &d.channel}, {&p.unit, "unit", &d.unit}} {
+		name := []byte(o.origin.constant)
+		switch {
+		case o.origin.fileName != nil:
+			var ok bool
+			if name, ok = o.origin.fileName.find(base, o.what); !ok {
+				return quarantine("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut(base), o.what, p.Name, o.origin.fileName.re)
+			}
+		case o.origin.preamble != nil:
+			var ok bool
+			if name, ok = o.origin.preamble.inLines(preamble, o.what); !ok {
+				return quarantine("the lines before the header tell no %s: the profile %s expects one to match %q", o.what, p.Name, o.origin.preamble.re)
+			}
+		case o.origin.constant == "":
+			continue
+		}
+		if p.dialect.trim {
+			name = trim(name)
+		}
+		if why := nameFault(name); why != "" && (o.what != "unit" || len(name) > 0) {
+			return quarantine("the %s that the file's name or preamble tells %s", o.what, why)
+		}
+		*o.into = append(*o.into, name...)
+	}
+	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil {
+		d.span.Identity = d.identity()
+	}
+	if p.fileTime != nil {
+		d.span.NameTime = p.fileTime.of(base, d.zone, &p.stamp)
+	}
+	return nil
+}
+
+// identity digests the names that came from the file's name.
+func (d *Decoder) identity() ingest.Digest {
+	p := d.plan.profile
+	var short [256]byte
+	b := short[:0]
+	for _, o := range []struct {
+		origin *origin
+		name   []byte
+	}{{&p.logger, d.logger}, {&p.channel, d.channel}, {&p.unit, d.unit}} {
+		if o.origin.fileName != nil {
+			b = append(b, o.name...)
+		}
+		b = append(b, 0)
+	}
+	return ingest.Digest(sha256.Sum256(b))
+}
+
+// baseName returns the last part of a path: of a member of an archive that of
+// the member, and without the ending that says it is compressed.
+func baseName(p string) string {
+	if i := strings.LastIndexByte(p, '!'); i >= 0 {
+		p = p[i+1:]
+	}
+	return strings.TrimSuffix(path.Base(p), ".gz")
+}
+
+// inLines returns what the group took in the first line that p matches.
+func (p *pattern) inLines(w []byte, group string) ([]byte, bool) {
+	for len(w) > 0 {
+		end, next, _ := lineEnd(w, true)
+		if part, ok := p.find(w[:end], group); ok {
+			return part, true
+		}
+		w = w[next:]
+	}
+	return nil, false
+}
+
+// of reads the time in a file's name; 0 when there is none. It ranks files
+// only, so that without a zone UTC serves.
+func (f *fileTime) of(base []byte, zone *time.Location, s *stamping) int64 {
+	part, ok := f.pattern.find(base, "time")
+	if !ok {
+		return 0
+	}
+	for _, z := range []*time.Location{f.zone, s.zone, zone, time.UTC} {
+		if z != nil {
+			us, _ := newClock([]*layout{f.layout}, z).micros(part)
+			return us
+		}
+	}
+	return 0
+}
+
+// rows reads the records to the end of the file.
+func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
+	f := &d.feed
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		whole := bytes.LastIndexByte(f.window, '\n') + 1
+		pos := 0
+		for pos < len(f.window) {
+			if d.plan.plain && pos < whole && !d.footer {
+				pos = d.plainRows(f.window[:whole], pos)
+				if pos == len(f.window) {
+					break
+				}
+			}
+			next, fault := d.anyRow(f.window[pos:], f.final)
+			if fault != nil {
+				return fault, nil
+			}
+			if next == 0 {
+				break // the record goes on past the window
+			}
+			pos += next
+		}
+		f.window = f.window[pos:]
+		if f.final && len(f.window) == 0 {
+			return nil, nil
+		}
+		if fault, err := f.more(); fault != nil || err != nil {
+			return fault, err
+		}
+	}
+}
+
+// judge refuses a file of which too much is rejected.
+func (d *Decoder) judge() *refusal {
+	m := &d.settings.MaxRejected
+	records := d.lines.Data + d.lines.Rejected
+	if records < int64(m.MinLines) {
+		return nil
+	}
+	over := func(n, of int64) bool { return of > 0 && float64(n) > m.Share*float64(of) }
+	switch cells := d.cells.Total - d.cells.Missing; {
+	case over(d.lines.Rejected, records):
+		return quarantine("%d of %d lines could not be read%s", d.lines.Rejected, records, d.firstReject())
+	case over(d.cells.Rejected, cells):
+		return quarantine("%d of %d cells could not be read%s", d.cells.Rejected, cells, d.firstReject())
+	}
+	return nil
+}
+
+func (d *Decoder) firstReject() string {
+	if len(d.span.Rejects) == 0 {
+		return ""
+	}
+	r := &d.span.Rejects[0]
+	if r.Column == 0 {
+		return fmt.Sprintf("; the first is line %d: %s", r.Line, r.Reason)
+	}
+	return fmt.Sprintf("; the first is line %d, column %d: %s", r.Line, r.Column, r.Reason)
+}
+
+// reject lists a line, or a cell of it.
+func (d *Decoder) reject(line int64, column int, raw []byte, reason string) {
+	if d.rejects++; d.rejects > d.settings.Limits.Rejects {
+		return
+	}
+	d.span.Rejects = append(d.span.Rejects, ingest.Reject{
+		Line: line, Column: column, Reason: strings.ToValidUTF8(reason, "\uFFFD"), Raw: string(raw[:min(len(raw), ingest.RawLimit)]),
+	})
+}
+
+var _ ingest.Decoder = (*Decoder)(nil)
+
+// quoted returns b as messages show it: quoted, cut, and fit for a terminal.
+func quoted(b []byte) string {
+	if !utf8.Valid(b) {
+		return fmt.Sprintf("%+q", cut(b))
+	}
+	return fmt.Sprintf("%q", cut(b))
+}

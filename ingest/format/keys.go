@@ -1,0 +1,481 @@
+package format
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+func (p *Profile) read(r *reader, n *yaml.Node) {
+	var shape string
+	var stamp, loggerNode, channelNode, ignoreNode *yaml.Node
+	keep := func(into **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
+		return func(n *yaml.Node) { *into = n; read(n) }
+	}
+	var channelsNode, valueNode, qualityNode, textNode, othersNode *yaml.Node
+	r.mapping(n, "a profile",
+		key{"name", r.text(&p.Name)},
+		key{"description", r.text(&p.Description)},
+		key{"source", r.text(&p.Source)},
+		key{"signature", func(n *yaml.Node) { p.signature.read(r, n) }},
+		key{"dialect", func(n *yaml.Node) { p.dialect.read(r, n) }},
+		key{"framing", func(n *yaml.Node) { p.framing.read(r, n) }},
+		key{"shape", r.choice(&shape, "long", "wide")},
+		key{"logger", keep(&loggerNode, func(n *yaml.Node) { p.logger.read(r, n, "logger") })},
+		key{"channel", keep(&channelNode, func(n *yaml.Node) { p.channel.read(r, n, "channel", "unit") })},
+		key{"unit", func(n *yaml.Node) { p.unit.read(r, n, "unit") }},
+		key{"value", keep(&valueNode, func(n *yaml.Node) { p.readValue(r, n) })},
+		key{"quality", keep(&qualityNode, r.column(&p.quality))},
+		key{"channels", keep(&channelsNode, func(n *yaml.Node) { p.readChannels(r, n) })},
+		key{"others", keep(&othersNode, r.choice(&p.others, "channel", "ignore", "refuse"))},
+		key{"ignore", keep(&ignoreNode, func(n *yaml.Node) { p.ignore.read(r, n) })},
+		key{"quoted_text", keep(&textNode, func(n *yaml.Node) {
+			var s string
+			r.choice(&s, "ignore", "reject")(n)
+			p.quotedText = s == "ignore"
+		})},
+		key{"timestamp", keep(&stamp, func(n *yaml.Node) { p.stamp.read(r, n) })},
+		key{"missing", r.spellings(&p.missing)},
+		key{"file_time", func(n *yaml.Node) { p.readFileTime(r, n) }},
+		key{"window", func(n *yaml.Node) { p.window.read(r, n) }},
+	)
+	if p.Name == "" {
+		r.fault(n, "the profile has no name")
+	} else if strings.ContainsFunc(p.Name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+	}) || p.Name == "auto" {
+		r.fault(n, "a profile's name is made of a-z, 0-9, - and _, and is not auto; this one is %q", p.Name)
+	}
+	if strings.ContainsAny(p.Description, "\r\n") {
+		r.fault(n, "the description is to be one line")
+	}
+	p.wide = shape == "wide"
+	if shape == "" {
+		r.fault(n, "shape is missing: long (a channel and a value a row) or wide (a column per channel)")
+		return
+	}
+	if stamp == nil {
+		r.fault(n, "timestamp is missing: which column it is, and its layout")
+	}
+	if loggerNode == nil {
+		r.fault(n, "logger is missing: a column, file_name, preamble or constant")
+	}
+	only := func(n *yaml.Node, key, shape string) {
+		if n != nil {
+			r.fault(n, "%s belongs to the %s shape", key, shape)
+		}
+	}
+	if p.wide {
+		only(channelNode, "channel", "long")
+		only(valueNode, "value", "long")
+		only(qualityNode, "quality", "long")
+		if p.unit.column != nil {
+			r.fault(n, "a unit from a column belongs to the long shape; a wide file has a units row, or the unit in its header")
+		}
+		if p.others == "" {
+			p.others = "channel"
+			if len(p.channels) > 0 {
+				p.others = "refuse"
+			}
+		}
+	} else {
+		only(channelsNode, "channels", "wide")
+		only(othersNode, "others", "wide")
+		only(ignoreNode, "ignore", "wide")
+		only(textNode, "quoted_text", "wide")
+		if p.value == nil && valueNode == nil {
+			r.fault(n, "value is missing: the column that holds the readings")
+		}
+		if channelNode == nil {
+			r.fault(n, "channel is missing: a column, file_name, preamble or constant")
+		}
+	}
+	p.check(r, n)
+}
+
+// check looks at what keys say together.
+func (p *Profile) check(r *reader, n *yaml.Node) {
+	d := &p.dialect
+	if d.quote != 0 && d.quote == d.delimiter {
+		r.fault(n, "delimiter and quote are the same character")
+	}
+	if d.decimal == d.delimiter && d.quote == 0 {
+		r.fault(n, "the decimal sign is the delimiter, and there are no quotes to tell them apart")
+	}
+	if p.framing.preamble < 0 && p.framing.before == nil && p.framing.through == nil && len(p.signature.header) == 0 {
+		r.fault(n, "framing.preamble: find looks for the signature's header, and signature.header is missing")
+	}
+	if !slices.Contains(p.framing.rows, rowNames) && len(p.framing.columns) == 0 {
+		r.fault(n, "no row names the columns: add names to framing.rows, or list framing.columns")
+	}
+	if len(p.signature.header) > 0 && !slices.Contains(p.framing.rows, rowNames) {
+		r.fault(n, "signature.header needs a row of names in framing.rows")
+	}
+	if len(p.ignore.units) > 0 && !slices.Contains(p.framing.rows, rowUnits) {
+		r.fault(n, "ignore.units needs a row of units in framing.rows")
+	}
+	if len(p.ignore.process) > 0 && !slices.Contains(p.framing.rows, rowProcess) {
+		r.fault(n, "ignore.process needs a row process in framing.rows")
+	}
+}
+
+func (s *signature) read(r *reader, n *yaml.Node) {
+	r.mapping(n, "signature",
+		key{"first_line", r.pattern(&s.firstLine)},
+		key{"header", r.texts(&s.header)},
+		key{"optional", r.texts(&s.optional)},
+		key{"others", r.flag(&s.others)},
+	)
+	if s.firstLine == nil && len(s.header) == 0 {
+		r.fault(n, "a signature needs first_line or header")
+	}
+	if len(s.header) == 0 && (len(s.optional) > 0 || s.others) {
+		r.fault(n, "optional and others say what may stand beside header, which is missing")
+	}
+}
+
+func (d *dialect) read(r *reader, n *yaml.Node) {
+	one := func(into *byte, words map[string]byte, what string) func(*yaml.Node) {
+		return func(n *yaml.Node) {
+			var s string
+			r.text(&s)(n)
+			if c, ok := words[s]; ok {
+				*into = c
+			} else if len(s) == 1 && s[0] > ' ' && s[0] < 0x7f && (s[0]|0x20 < 'a' || s[0]|0x20 > 'z') && (s[0] < '0' || s[0] > '9') {
+				*into = s[0]
+			} else {
+				r.fault(n, "%s is one character, not %q", what, s)
+			}
+		}
+	}
+	var comment, decimal, encoding string
+	var commentNode *yaml.Node
+	r.mapping(n, "dialect",
+		key{"delimiter", one(&d.delimiter, map[string]byte{"tab": '\t', "\t": '\t', "space": ' ', " ": ' '}, "a delimiter")},
+		key{"quote", one(&d.quote, map[string]byte{"none": 0}, "a quote")},
+		key{"comment", func(n *yaml.Node) { commentNode = n; r.text(&comment)(n) }},
+		key{"decimal", r.choice(&decimal, ".", ",")},
+		key{"encoding", r.choice(&encoding, "utf-8")},
+		key{"trim", r.flag(&d.trim)},
+	)
+	if decimal != "" {
+		d.decimal = decimal[0]
+	}
+	if commentNode != nil && (comment == "" || comment[0] <= ' ') {
+		r.fault(commentNode, "a comment prefix begins with a character that is seen")
+	}
+	d.comment = []byte(comment)
+}
+
+func (f *framing) read(r *reader, n *yaml.Node) {
+	r.mapping(n, "framing",
+		key{"preamble", func(n *yaml.Node) { f.readPreamble(r, n) }},
+		key{"rows", func(n *yaml.Node) {
+			f.rows = nil
+			names := 0
+			r.list(n, func(n *yaml.Node) {
+				var s string
+				r.choice(&s, rowNames, rowUnits, rowProcess, rowSkip)(n)
+				if s != rowSkip && slices.Contains(f.rows, s) {
+					r.fault(n, "there is one row of %s at most", s)
+				}
+				names++
+				f.rows = append(f.rows, s)
+			})
+		}},
+		key{"columns", func(n *yaml.Node) {
+			r.texts(&f.columns)(n)
+			if slices.Contains(f.rows, rowNames) {
+				f.rows = slices.DeleteFunc(f.rows, func(s string) bool { return s == rowNames })
+			}
+		}},
+		key{"footer", r.pattern(&f.footer)},
+		key{"message", r.pattern(&f.message)},
+	)
+}
+
+func (f *framing) readPreamble(r *reader, n *yaml.Node) {
+	n = resolve(n)
+	if n.Kind == yaml.MappingNode {
+		f.preamble = -1
+		r.mapping(n, "preamble", key{"before", r.pattern(&f.before)}, key{"through", r.pattern(&f.through)})
+		if (f.before == nil) == (f.through == nil) {
+			r.fault(n, "a preamble ends before a line or through a line: give one of the two")
+		}
+		return
+	}
+	var s string
+	r.text(&s)(n)
+	if s == "find" {
+		f.preamble = -1
+		return
+	}
+	lines, err := strconv.Atoi(s)
+	if err != nil || lines < 0 || lines > maxPreamble {
+		r.fault(n, "preamble is a number of lines up to %d, find, {before: pattern} or {through: pattern}, not %q", maxPreamble, s)
+		return
+	}
+	f.preamble = lines
+}
+
+func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
+	groups := append([]string{what}, more...)
+	var constantNode *yaml.Node
+	r.mapping(n, what,
+		key{"constant", func(n *yaml.Node) { constantNode = n; r.text(&o.constant)(n) }},
+		key{"column", r.column(&o.column)},
+		key{"match", r.pattern(&o.match, groups...)},
+		key{"file_name", r.pattern(&o.fileName, groups...)},
+		key{"preamble", r.pattern(&o.preamble, groups...)},
+		key{"optional", r.flag(&o.optional)},
+	)
+	if constantNode != nil {
+		if fault := nameFault([]byte(o.constant)); fault != "" {
+			r.fault(constantNode, "%s %s", what, fault)
+		}
+	}
+	given := 0
+	for _, is := range []bool{constantNode != nil, o.column != nil, o.fileName != nil, o.preamble != nil} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		r.fault(n, "%s comes from one of constant, column, file_name and preamble", what)
+	}
+	if o.match != nil && o.column == nil {
+		r.fault(n, "match takes the %s out of a column's cell, and no column is given", what)
+	}
+	if o.optional && o.column == nil {
+		r.fault(n, "optional says that the column may be absent, and no column is given")
+	}
+	if o.optional && what != "unit" {
+		r.fault(n, "only a unit is optional")
+	}
+}
+
+func (p *Profile) readValue(r *reader, n *yaml.Node) {
+	if resolve(n).Kind != yaml.MappingNode {
+		r.column(&p.value)(n)
+		return
+	}
+	var missing [][]byte
+	r.mapping(n, "value", key{"column", r.column(&p.value)}, key{"missing", r.spellings(&missing)})
+	if p.value == nil {
+		r.fault(n, "value has no column")
+	}
+	p.missing = append(p.missing, missing...)
+}
+
+func (p *Profile) readChannels(r *reader, n *yaml.Node) {
+	r.list(n, func(n *yaml.Node) {
+		c := channelRule{}
+		r.mapping(n, "a channel",
+			key{"column", r.column(&c.column, "channel", "unit")},
+			key{"channel", r.text(&c.name)},
+			key{"unit", r.text(&c.unit)},
+			key{"missing", r.texts(&c.missing)},
+			key{"quality", r.column(&c.quality)},
+		)
+		if c.column == nil {
+			r.fault(n, "a channel has no column")
+			return
+		}
+		if c.column.match != nil && (c.name != "" || c.quality != nil) {
+			r.fault(n, "a pattern may match several columns, so their channel and quality cannot be one; name the column")
+		}
+		for _, name := range []string{c.name, c.unit} {
+			if fault := nameFault([]byte(name)); name != "" && fault != "" {
+				r.fault(n, "channel or unit %s", fault)
+			}
+		}
+		p.channels = append(p.channels, c)
+	})
+}
+
+func (g *ignored) read(r *reader, n *yaml.Node) {
+	r.mapping(n, "ignore",
+		key{"columns", func(n *yaml.Node) {
+			r.list(n, func(n *yaml.Node) {
+				var c *columnRef
+				if r.column(&c)(n); c != nil {
+					g.columns = append(g.columns, c)
+				}
+			})
+		}},
+		key{"units", r.texts(&g.units)},
+		key{"process", r.texts(&g.process)},
+	)
+}
+
+func (s *stamping) read(r *reader, n *yaml.Node) {
+	column := func(n *yaml.Node) {
+		var c *columnRef
+		if r.column(&c, "zone")(n); c != nil {
+			s.columns = append(s.columns, c)
+			s.header = s.header || c.match != nil && c.match.groups["zone"] > 0
+		}
+	}
+	layouts := func(n *yaml.Node) {
+		r.list(n, func(n *yaml.Node) {
+			var text string
+			if r.text(&text)(n); text == "" {
+				return
+			}
+			l, err := compileLayout(text)
+			if err != nil {
+				r.fault(n, "%v", err)
+				return
+			}
+			s.layouts = append(s.layouts, l)
+		})
+	}
+	layoutsGiven := false
+	r.mapping(n, "timestamp",
+		key{"column", column},
+		key{"columns", func(n *yaml.Node) { r.list(n, column) }},
+		key{"join", r.text(&s.join)},
+		key{"layout", func(n *yaml.Node) { layoutsGiven = true; layouts(n) }},
+		key{"layouts", func(n *yaml.Node) { layoutsGiven = true; layouts(n) }},
+		key{"zone", r.zone(&s.zone)},
+	)
+	if len(s.columns) == 0 {
+		r.fault(n, "timestamp has no column")
+	}
+	if !layoutsGiven {
+		r.fault(n, "timestamp has no layout, such as 2006-01-02 15:04:05 (Go), %%Y-%%m-%%d %%H:%%M:%%S (strftime), rfc3339, epoch_s, epoch_ms or epoch_us")
+	}
+	if s.header && s.zone != nil {
+		r.fault(n, "the zone comes from the header and from zone: give one of the two")
+	}
+}
+
+func (r *reader) zone(into **time.Location) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		var s string
+		r.text(&s)(n)
+		zone, err := parseZone(s)
+		if err != nil {
+			r.fault(n, "%v", err)
+			return
+		}
+		*into = zone
+	}
+}
+
+// parseZone reads an IANA name, UTC, or an offset such as +01:00, -0700 or
+// UTC+1. It never gives the machine's own zone.
+func parseZone(s string) (*time.Location, error) {
+	offset := strings.TrimPrefix(strings.TrimPrefix(s, "UTC"), "GMT")
+	if offset != "" && (offset[0] == '+' || offset[0] == '-') {
+		for _, form := range []string{"-07:00", "-0700", "-07", "-7"} {
+			if form == "-7" && len(offset) == 2 {
+				offset, form = offset[:1]+"0"+offset[1:], "-07"
+			}
+			if t, err := time.Parse(form, offset); err == nil {
+				if _, seconds := t.Zone(); seconds == 0 {
+					return time.UTC, nil
+				} else if seconds > -18*3600 && seconds < 18*3600 {
+					return time.FixedZone(s, seconds), nil
+				}
+			}
+		}
+	}
+	if s != "" && s != "Local" {
+		if zone, err := time.LoadLocation(s); err == nil {
+			return zone, nil
+		}
+	}
+	return nil, fmt.Errorf("unknown zone %q: write an area and city (Europe/London), UTC, or an offset (+01:00)", s)
+}
+
+func (r *reader) spellings(into *[][]byte) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		var list []string
+		r.texts(&list)(n)
+		for _, s := range list {
+			if s != strings.Trim(s, " \t") || strings.ContainsAny(s, "\r\n") {
+				r.fault(n, "a missing value's spelling is given without the blanks around it: %q", s)
+			} else if s != "" {
+				*into = append(*into, []byte(s))
+			}
+		}
+	}
+}
+
+func (p *Profile) readFileTime(r *reader, n *yaml.Node) {
+	f := &fileTime{}
+	r.mapping(n, "file_time",
+		key{"file_name", r.pattern(&f.pattern, "time")},
+		key{"layout", func(n *yaml.Node) {
+			var s string
+			r.text(&s)(n)
+			l, err := compileLayout(s)
+			if err != nil {
+				r.fault(n, "%v", err)
+			}
+			f.layout = l
+		}},
+		key{"zone", r.zone(&f.zone)},
+	)
+	if f.pattern == nil || f.layout == nil {
+		r.fault(n, "file_time needs file_name, a pattern with a group time, and layout")
+	}
+	p.fileTime = f
+}
+
+func (w *window) read(r *reader, n *yaml.Node) {
+	date := func(into *int64) func(*yaml.Node) {
+		return func(n *yaml.Node) {
+			var s string
+			r.text(&s)(n)
+			for _, form := range []string{time.DateOnly, time.RFC3339} {
+				if t, err := time.Parse(form, s); err == nil {
+					*into = t.UnixMicro()
+					return
+				}
+			}
+			r.fault(n, "expected a date such as 1990-01-01, not %q", s)
+		}
+	}
+	span := func(into *time.Duration) func(*yaml.Node) {
+		return func(n *yaml.Node) {
+			var s string
+			r.text(&s)(n)
+			d, err := parseDuration(s)
+			if err != nil || d <= 0 {
+				r.fault(n, "expected a duration such as 36h or 400d, not %q", s)
+			}
+			*into = d
+		}
+	}
+	r.mapping(n, "window",
+		key{"from", date(&w.from)},
+		key{"to", date(&w.to)},
+		key{"past", span(&w.past)},
+		key{"future", span(&w.future)},
+	)
+	if w.from != 0 && w.past != 0 || w.to != 0 && w.future != 0 {
+		r.fault(n, "from and past, and likewise to and future, are two ways to say one thing: give one of them")
+	}
+	if w.from != 0 && w.to != 0 && w.from >= w.to {
+		r.fault(n, "the window ends before it begins")
+	}
+}
+
+// parseDuration reads a duration of package time, or a number of days.
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseFloat(days, 64)
+		if err != nil || math.Abs(n) > 100_000 {
+			return 0, fmt.Errorf("not a number of days: %q", s)
+		}
+		return time.Duration(n * float64(24*time.Hour)), nil
+	}
+	return time.ParseDuration(s)
+}

@@ -1,0 +1,178 @@
+package format
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"penstock/ingest"
+)
+
+// A naming is the series of the rows that have the same key cells: one series
+// in the long shape, one for each column of readings in the wide.
+type naming struct {
+	cells  [][]byte // as they stand in the file
+	plain  bool     // no cell holds what only quotes can hold
+	fault  string   // why rows of these cells cannot be read
+	column int      // the field at fault, counted from 1
+	series []int32  // by value; -1 while no reading needed it
+
+	logger, channel, unit []byte
+	next                  *naming // what came after it the last time
+}
+
+// A dictionary finds the naming of a row. Loggers write their rows in the same
+// order again and again, so it looks first at what followed the row before; the
+// series it knows are indices into one batch's Keys.
+type dictionary struct {
+	batch *ingest.Batch
+	epoch int
+	plan  *plan
+
+	logger, channel, unit []byte // of the whole file
+	known                 map[string]*naming
+	last                  *naming
+	first                 naming // of rows without key cells
+	scratch               []byte
+}
+
+// maxNamings is how many combinations of key cells are remembered.
+const maxNamings = 1 << 16
+
+// open readies the dictionary for a file. What it knows stays while batch, plan
+// and the file's own names are those of the file before.
+func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byte) {
+	same := n.batch == b && n.epoch == b.Epoch && n.plan == pl
+	if same && bytes.Equal(n.logger, logger) && bytes.Equal(n.channel, channel) && bytes.Equal(n.unit, unit) {
+		return
+	}
+	n.batch, n.epoch, n.plan = b, b.Epoch, pl
+	n.logger = append(n.logger[:0], logger...)
+	n.channel = append(n.channel[:0], channel...)
+	n.unit = append(n.unit[:0], unit...)
+	clear(n.known)
+	if len(pl.keys) > 0 {
+		n.last = &naming{} // follows nothing; what comes first is noted here
+		return
+	}
+	f := &n.first
+	f.plain, f.fault, f.next = true, "", f
+	f.logger, f.channel, f.unit = n.logger, n.channel, n.unit
+	f.series = f.series[:0]
+	for range pl.values {
+		f.series = append(f.series, -1)
+	}
+	n.last = f
+}
+
+// find returns the naming of a row by its key cells, which it copies when they
+// are new.
+func (n *dictionary) find(cells [][]byte) *naming {
+	if len(cells) == 0 {
+		return n.last
+	}
+	if g := n.last.next; g != nil && sameCells(g.cells, cells) {
+		n.last = g
+		return g
+	}
+	n.scratch = n.scratch[:0]
+	for _, c := range cells {
+		n.scratch = binary.AppendUvarint(n.scratch, uint64(len(c)))
+		n.scratch = append(n.scratch, c...)
+	}
+	g := n.known[string(n.scratch)]
+	if g == nil {
+		if n.known == nil {
+			n.known = make(map[string]*naming)
+		}
+		if len(n.known) >= maxNamings {
+			clear(n.known)
+		}
+		g = n.plan.name(cells, n)
+		n.known[string(n.scratch)] = g
+	}
+	n.last.next = g
+	n.last = g
+	return g
+}
+
+func sameCells(a, b [][]byte) bool {
+	for i := range b {
+		if i >= len(a) || !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// name makes the naming of key cells.
+func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
+	g := &naming{plain: true, logger: n.logger, channel: n.channel, unit: n.unit}
+	d := &pl.profile.dialect
+	for _, c := range cells {
+		c = bytes.Clone(c)
+		g.cells = append(g.cells, c)
+		if bytes.IndexByte(c, d.delimiter) >= 0 || d.quote != 0 && bytes.IndexByte(c, d.quote) >= 0 || bytes.ContainsAny(c, "\r\n") {
+			g.plain = false
+		}
+	}
+	for range pl.values {
+		g.series = append(g.series, -1)
+	}
+	var unit []byte // that the channel's pattern tells
+	for _, part := range []struct {
+		what string
+		from *keyed
+		into *[]byte
+	}{{"logger", &pl.logger, &g.logger}, {"channel", &pl.channel, &g.channel}, {"unit", &pl.unit, &g.unit}} {
+		if part.from.from < 0 {
+			continue
+		}
+		name := g.cells[part.from.from]
+		if d.trim {
+			name = trim(name)
+		}
+		fault := nameFault(name)
+		if part.what == "unit" && len(name) == 0 {
+			fault = ""
+		}
+		if fault == "" && part.from.match != nil {
+			whole := name
+			var ok bool
+			if name, ok = part.from.match.find(whole, part.what); !ok {
+				fault = fmt.Sprintf("does not match %q: %s", part.from.match.re, quoted(whole))
+			} else if len(name) == 0 {
+				fault = "is empty in " + quoted(whole)
+			}
+			if part.what == "channel" {
+				unit, _ = part.from.match.find(whole, "unit")
+			}
+		}
+		if fault != "" {
+			g.fault, g.column = "the "+part.what+" "+fault, pl.keys[part.from.from]+1
+			return g
+		}
+		*part.into = name
+	}
+	if len(unit) > 0 {
+		g.unit = unit
+	}
+	return g
+}
+
+// of returns the series of the value of that index in rows named g.
+func (g *naming) of(i int, pl *plan, b *ingest.Batch) int32 {
+	if s := g.series[i]; s >= 0 {
+		return s
+	}
+	channel, unit, label := g.channel, g.unit, g.channel
+	if pl.profile.wide {
+		v := &pl.values[i]
+		channel, label = v.channel, v.label
+		if len(v.unit) > 0 {
+			unit = v.unit
+		}
+	}
+	g.series[i] = b.SeriesOf(g.logger, channel, unit, label)
+	return g.series[i]
+}

@@ -1,0 +1,257 @@
+package format
+
+import (
+	"bytes"
+	"slices"
+)
+
+// plainRows reads records from w[pos:] for as long as they hold no surprises,
+// and returns the position of the first line that it leaves to anyRow. It is
+// the same reading in one pass over the bytes: what it accepts, anyRow would
+// read alike, and it leaves everything else, all faults above all, untouched.
+// w must end with a line feed, which no field is read past.
+func (d *Decoder) plainRows(w []byte, pos int) int {
+	for pos < len(w) {
+		next := d.plainRow(w, pos)
+		if next == 0 {
+			break
+		}
+		pos = next
+	}
+	return pos
+}
+
+// plainRow reads the row at w[pos] and returns where the next begins, or 0,
+// with nothing done, when anyRow is to read it.
+func (d *Decoder) plainRow(w []byte, pos int) int {
+	pl, b := d.plan, d.batch
+	dialect := &pl.profile.dialect
+	delimiter, quote := dialect.delimiter, dialect.quote
+	if pl.marked && pl.profile.marks(w[pos:]) {
+		return 0
+	}
+	width := len(pl.values)
+	n := len(b.Time)
+	if cap(b.Time)-n < width || cap(b.Series)-n < width || cap(b.Value)-n < width {
+		b.Time, b.Series, b.Value = slices.Grow(b.Time, width), slices.Grow(b.Series, width), slices.Grow(b.Value, width)
+	}
+	// The row's readings are written behind the batch's, and become its own
+	// when the row is whole.
+	series, values := b.Series[n:n+width:cap(b.Series)], b.Value[n:n+width:cap(b.Value)]
+	var us int64
+	var quality []byte
+	got := 0
+	missing := int64(0)
+	d.missed = d.missed[:0]
+	guess := d.names.last.next
+	q := pos // where the reading stands
+	last := len(pl.fields) - 1
+	for i := range pl.fields {
+		f := &pl.fields[i]
+		quoted := false
+		if w[q] == quote && quote != 0 {
+			quoted = true
+			q++
+		}
+		switch f.role {
+		case roleValue:
+			v := &pl.values[f.index]
+			if !pl.textless && d.kinds[f.index] == kindText {
+				if !quoted {
+					return 0
+				}
+				if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
+					return 0
+				}
+				break
+			}
+			decimal := pl.bare
+			if quoted {
+				decimal = dialect.decimal
+			}
+			for w[q] == ' ' {
+				q++
+			}
+			x, after := scanNumber(w, q, decimal)
+			plain := after != q && endsField(w[after], quoted, delimiter, quote)
+			if !plain {
+				if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
+					return 0
+				}
+			}
+			text := w[q:after]
+			q = after
+			if !plain || len(v.missing) > 0 {
+				text = trim(text)
+				if isMissing(text, v.missing) {
+					missing++
+					if !pl.textless {
+						d.missed = append(d.missed, f.index)
+					}
+					break
+				}
+			}
+			if !plain {
+				var ok bool
+				if x, ok = parseNumber(text, decimal); !ok {
+					return 0
+				}
+			}
+			series[got], values[got] = int32(f.index), x
+			got++
+		case roleStamp:
+			start := q
+			q = pl.stampEnd(w, q, quoted, delimiter, quote)
+			if q < 0 {
+				return 0
+			}
+			var read reading
+			if us, read = pl.clock.micros(trim(w[start:q])); read != readGood || us < d.from || us > d.to {
+				return 0
+			}
+		case roleKey:
+			if guess != nil {
+				if c := guess.cells[f.index]; guess.plain && q+len(c) < len(w) && string(w[q:q+len(c)]) == string(c) && endsField(w[q+len(c)], quoted, delimiter, quote) {
+					q += len(c)
+					d.keys[f.index] = c
+					break
+				}
+				guess = nil
+			}
+			start := q
+			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
+				return 0
+			}
+			d.keys[f.index] = w[start:q]
+		default:
+			start := q
+			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
+				return 0
+			}
+			if f.role == roleQuality {
+				quality = w[start:q]
+			}
+		}
+		if quoted {
+			if w[q] != quote {
+				return 0
+			}
+			q++
+		}
+		if i < last {
+			if w[q] != delimiter {
+				return 0
+			}
+			q++
+		}
+	}
+	end := q
+	if w[q] == '\r' {
+		q++
+	}
+	if w[q] != '\n' || end-pos > d.limit || end == pos {
+		return 0
+	}
+	if guess == nil {
+		guess = d.names.find(d.keys)
+	}
+	if guess.fault != "" {
+		return 0
+	}
+	if quality != nil && !bytes.Equal(quality, d.quality) {
+		if textFault(quality) != "" {
+			return 0
+		}
+		d.quality = append(d.quality[:0], quality...)
+	}
+
+	// The row is whole; nothing that outlives it was touched so far.
+	d.names.last = guess
+	d.line++
+	d.lines.Total++
+	d.lines.Data++
+	d.cells.Total += int64(got) + missing
+	d.cells.Missing += missing
+	for _, k := range d.missed {
+		d.empty[k]++
+	}
+	times := b.Time[n : n+got : cap(b.Time)]
+	for k := range times {
+		times[k] = us
+		index := series[k]
+		if !pl.textless {
+			d.kinds[index] = kindNumber
+		}
+		s := guess.series[index]
+		if s < 0 {
+			s = guess.of(int(index), pl, b)
+		}
+		series[k] = s
+	}
+	b.Time, b.Series, b.Value = b.Time[:n+got], b.Series[:n+got], b.Value[:n+got]
+	if b.KeepLines {
+		for len(b.Line) < len(b.Time) {
+			b.Line = append(b.Line, d.line)
+		}
+	}
+	if len(b.Quality) > 0 {
+		for len(b.Quality) < len(b.Time) {
+			b.Quality = append(b.Quality, 0)
+		}
+	}
+	if len(quality) > 0 && got > 0 {
+		b.SetQuality(trim(quality))
+	}
+	return q + 1
+}
+
+// endsField reports whether c stands where a field can end.
+func endsField(c byte, quoted bool, delimiter, quote byte) bool {
+	if quoted {
+		return c == quote
+	}
+	return c == delimiter || c == '\n' || c == '\r'
+}
+
+// fieldEnd returns where the field ends whose content begins at w[q]: at its
+// closing quote, or at the delimiter or line ending. It returns -1 for a quoted
+// field that goes on past its line.
+func fieldEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
+	if !quoted {
+		for w[q] != delimiter && w[q] != '\n' && w[q] != '\r' {
+			q++
+		}
+		return q
+	}
+	for w[q] != quote {
+		if w[q] == '\n' || w[q] == '\r' {
+			return -1
+		}
+		q++
+	}
+	return q
+}
+
+// stampEnd is fieldEnd for a timestamp, which is nearly always as long as one
+// of its layouts.
+func (pl *plan) stampEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
+	for _, k := range pl.lengths {
+		if q+k < len(w) && endsField(w[q+k], quoted, delimiter, quote) {
+			return q + k
+		}
+	}
+	return fieldEnd(w, q, quoted, delimiter, quote)
+}
+
+// marks reports whether the line that w begins with may be something else than
+// a record, for what it begins with or holds.
+func (p *Profile) marks(w []byte) bool {
+	if c := p.dialect.comment; len(c) > 0 && bytes.HasPrefix(w, c) {
+		return true
+	}
+	if p.framing.footer == nil && p.framing.message == nil {
+		return false
+	}
+	end, _, _ := lineEnd(w, true)
+	return p.framing.footer != nil && p.framing.footer.in(w[:end]) || p.framing.message != nil && p.framing.message.in(w[:end])
+}

@@ -1,0 +1,316 @@
+package format
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"penstock/ingest"
+)
+
+// A plan is a profile bound to one header: what to do with each field of a
+// row. A decoder keeps its plans, and a plan the clock that reads its
+// timestamps, so it belongs to one decoder.
+type plan struct {
+	profile *Profile
+	recipe  *ingest.Recipe
+	clock   *clock
+
+	fields   []field // by position
+	stamps   []int   // the fields of the timestamp, in the order they are joined
+	keys     []int   // the fields that name the row's series, by position
+	values   []value
+	quality  int  // field of the quality (long), or -1
+	flagged  bool // some value of a wide row has a quality
+	textless bool // no column may turn out to be text
+
+	plain   bool  // rows without surprises can be read in one pass
+	marked  bool  // a line may be a comment, a footer or a message
+	bare    byte  // the decimal sign of cells without quotes
+	lengths []int // of the timestamps, as their layouts are mostly written
+
+	logger, channel, unit keyed
+
+	fault string // why no file of this header can be read
+}
+
+type role uint8
+
+const (
+	roleNone role = iota
+	roleStamp
+	roleKey
+	roleValue
+	roleQuality
+)
+
+type field struct {
+	role  role
+	index int // into values or keys, by role; of a quality, the value it is of
+}
+
+// A value is a column of readings.
+type value struct {
+	field   int
+	channel []byte // wide only, like unit and label
+	unit    []byte
+	label   []byte
+	missing [][]byte
+	quality int // field, or -1
+}
+
+// keyed says how a name is taken from the key cells.
+type keyed struct {
+	from  int // index into keys, or -1
+	match *pattern
+}
+
+// A header is the rows between preamble and data, cut into cells.
+type header struct {
+	line                  int64 // of the names
+	names, units, process []string
+}
+
+func unitCell(cells []string, i int) string {
+	if i < len(cells) {
+		return cells[i]
+	}
+	return ""
+}
+
+// bind makes the plan of p for files of that header. zone is that from
+// outside.
+func bind(p *Profile, h *header, zone *time.Location, recipe *ingest.Recipe) *plan {
+	pl := &plan{profile: p, recipe: recipe, quality: -1, textless: !p.quotedText}
+	pl.fault = pl.bind(h, zone)
+	return pl
+}
+
+func (pl *plan) bind(h *header, zone *time.Location) string {
+	p := pl.profile
+	for i, name := range h.names {
+		if !utf8.ValidString(name) {
+			return fmt.Sprintf("the header is not UTF-8: column %d of line %d is %q; convert the file to UTF-8", i+1, h.line, cut([]byte(name)))
+		}
+	}
+	pl.fields = make([]field, len(h.names))
+	var absent []string
+	find := func(c *columnRef, what string) int {
+		i := c.in(h.names)
+		if i < 0 {
+			absent = append(absent, fmt.Sprintf("%s (%s)", c, what))
+		}
+		return i
+	}
+	if p.stamp.zone != nil {
+		zone = p.stamp.zone
+	}
+	for _, c := range p.stamp.columns {
+		i := find(c, "timestamp")
+		if i < 0 {
+			continue
+		}
+		pl.stamps = append(pl.stamps, i)
+		if c.match == nil {
+			continue
+		}
+		if text, _ := c.match.find([]byte(h.names[i]), "zone"); len(text) > 0 {
+			named, err := parseZone(string(text))
+			if err != nil {
+				return fmt.Sprintf("column %d of line %d, %q: %v", i+1, h.line, h.names[i], err)
+			}
+			zone = named
+		}
+	}
+	pl.logger = pl.key(&p.logger, find, "logger")
+	pl.channel = pl.key(&p.channel, find, "channel")
+	if p.unit.column != nil && p.unit.optional && p.unit.column.in(h.names) < 0 {
+		pl.unit.from = -1
+	} else {
+		pl.unit = pl.key(&p.unit, find, "unit")
+	}
+	if !p.wide {
+		v := value{field: find(p.value, "value"), missing: p.missing, quality: -1}
+		if p.quality != nil {
+			v.quality = p.quality.in(h.names) // files of the layout may go without
+		}
+		pl.quality = v.quality
+		pl.values = []value{v}
+	}
+	if len(absent) > 0 {
+		return fmt.Sprintf("the header has no column %s: line %d is %q", strings.Join(absent, ", nor "), h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
+	}
+	for k, i := range pl.keys {
+		pl.fields[i] = field{roleKey, k}
+	}
+	for k, i := range pl.stamps {
+		pl.fields[i] = field{roleStamp, k}
+	}
+	if p.wide {
+		if fault := pl.bindChannels(h); fault != "" {
+			return fault
+		}
+	}
+	for k := range pl.values {
+		v := &pl.values[k]
+		if pl.fields[v.field].role != roleNone {
+			return fmt.Sprintf("column %d of the header, %q, is to be two things at once", v.field+1, h.names[v.field])
+		}
+		pl.fields[v.field] = field{roleValue, k}
+		if v.quality >= 0 {
+			pl.fields[v.quality] = field{roleQuality, k}
+			pl.flagged = pl.flagged || p.wide
+		}
+	}
+	pl.clock = newClock(p.stamp.layouts, zone)
+	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
+	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
+	pl.bare = pl.decimal(false)
+	for _, l := range p.stamp.layouts {
+		if strings.IndexByte(l.golang, p.dialect.delimiter) < 0 && (p.dialect.quote == 0 || strings.IndexByte(l.golang, p.dialect.quote) < 0) {
+			pl.lengths = append(pl.lengths, l.lengths()...)
+		}
+	}
+	slices.Sort(pl.lengths)
+	pl.lengths = slices.Compact(pl.lengths)
+	return ""
+}
+
+// key notes the column that a name is taken from.
+func (pl *plan) key(o *origin, find func(*columnRef, string) int, what string) keyed {
+	if o.column == nil {
+		return keyed{from: -1}
+	}
+	i := find(o.column, what)
+	if i < 0 {
+		return keyed{from: -1}
+	}
+	at := slices.Index(pl.keys, i)
+	if at < 0 {
+		at = len(pl.keys)
+		pl.keys = append(pl.keys, i)
+	}
+	return keyed{from: at, match: o.match}
+}
+
+// bindChannels decides of every column of a wide header what it is.
+func (pl *plan) bindChannels(h *header) string {
+	p := pl.profile
+	flags := make(map[int]bool) // columns that are the quality of others
+	for _, rule := range p.channels {
+		if rule.quality != nil {
+			if i := rule.quality.in(h.names); i >= 0 {
+				flags[i] = true
+			}
+		}
+	}
+	for i, name := range h.names {
+		if pl.fields[i].role != roleNone || flags[i] || p.ignores(h, i) {
+			continue
+		}
+		v := value{field: i, channel: []byte(name), label: []byte(name), missing: p.missing, quality: -1}
+		if slices.Contains(p.framing.rows, rowUnits) {
+			v.unit = []byte(unitCell(h.units, i))
+		}
+		if p.unit.constant != "" {
+			v.unit = []byte(p.unit.constant)
+		}
+		at := slices.IndexFunc(p.channels, func(rule channelRule) bool { return rule.column.is(i, name) })
+		switch {
+		case at >= 0:
+			v.follow(&p.channels[at], h)
+		case p.others == "ignore":
+			continue
+		case p.others == "refuse":
+			return fmt.Sprintf("column %d of line %d, %q, is neither among the profile's channels nor ignored; add it to one of them, or say others: ignore", i+1, h.line, name)
+		}
+		if fault := nameFault(v.channel); fault != "" {
+			return fmt.Sprintf("the channel in column %d of line %d %s", i+1, h.line, fault)
+		}
+		if fault := nameFault(v.unit); len(v.unit) > 0 && fault != "" {
+			return fmt.Sprintf("the unit of column %d of the header, %q, %s", i+1, name, fault)
+		}
+		if twin := slices.IndexFunc(pl.values, func(w value) bool { return bytes.Equal(w.channel, v.channel) }); twin >= 0 {
+			return fmt.Sprintf("columns %d and %d of line %d are both channel %q; tell them apart in the profile's channels, by number", pl.values[twin].field+1, i+1, h.line, v.channel)
+		}
+		pl.values = append(pl.values, v)
+	}
+	for _, rule := range p.channels {
+		if rule.column.match == nil && rule.column.in(h.names) < 0 {
+			return fmt.Sprintf("the header has no column %s (channel): line %d is %q", rule.column, h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
+		}
+	}
+	if len(pl.values) == 0 {
+		return fmt.Sprintf("no column of the header holds readings: line %d is %q", h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
+	}
+	return ""
+}
+
+// follow makes the value what a rule of the profile says of its column.
+func (v *value) follow(rule *channelRule, h *header) {
+	if rule.column.match != nil {
+		if part, _ := rule.column.match.find(v.label, "channel"); len(part) > 0 {
+			v.channel = part
+		}
+		if part, _ := rule.column.match.find(v.label, "unit"); len(part) > 0 {
+			v.unit = part
+		}
+	}
+	if rule.name != "" {
+		v.channel = []byte(rule.name)
+	}
+	if rule.unit != "" {
+		v.unit = []byte(rule.unit)
+	}
+	for _, s := range rule.missing {
+		v.missing = append(v.missing[:len(v.missing):len(v.missing)], []byte(s))
+	}
+	if rule.quality != nil {
+		v.quality = rule.quality.in(h.names)
+	}
+}
+
+// ignores reports whether the profile says that column i holds no readings.
+func (p *Profile) ignores(h *header, i int) bool {
+	return slices.ContainsFunc(p.ignore.columns, func(c *columnRef) bool { return c.is(i, h.names[i]) }) ||
+		slices.Contains(p.ignore.units, unitCell(h.units, i)) && i < len(h.units) ||
+		slices.Contains(p.ignore.process, unitCell(h.process, i)) && i < len(h.process)
+}
+
+// nameFault says why b cannot name a logger, channel or unit; "" when it can.
+func nameFault(b []byte) string {
+	switch {
+	case len(b) == 0:
+		return "is empty"
+	case len(b) > maxName:
+		return fmt.Sprintf("is longer than %d bytes: %q", maxName, cut(b))
+	}
+	return textFault(b)
+}
+
+// textFault says why the database cannot hold b as text; "" when it can.
+func textFault(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return fmt.Sprintf("has a NUL byte in it: %q", cut(b))
+	}
+	if !utf8.Valid(b) {
+		return fmt.Sprintf("is not UTF-8: %q", cut(b))
+	}
+	return ""
+}
+
+// cut returns b short enough for a message.
+func cut(b []byte) string {
+	const most = 120
+	if len(b) <= most {
+		return string(b)
+	}
+	n := most
+	for n > most-4 && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return string(b[:n]) + "…"
+}

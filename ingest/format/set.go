@@ -1,0 +1,136 @@
+package format
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"penstock/ingest"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+//go:embed builtin/*.yaml
+var builtin embed.FS
+
+// A Set is a choice of profiles to read files by. It is never changed once
+// made; any number of decoders may share it.
+type Set struct {
+	profiles []*Profile
+}
+
+// Builtin returns the profiles that come with Penstock, by name.
+func Builtin() ([]*Profile, error) {
+	entries, err := builtin.ReadDir("builtin")
+	if err != nil {
+		return nil, fmt.Errorf("reading the built-in profiles: %w", err)
+	}
+	var profiles []*Profile
+	for _, e := range entries {
+		text, err := builtin.ReadFile("builtin/" + e.Name())
+		if err != nil {
+			return nil, fmt.Errorf("reading the built-in profiles: %w", err)
+		}
+		p, err := Parse("builtin/"+e.Name(), text)
+		if err != nil {
+			return nil, err
+		}
+		profiles = append(profiles, p)
+	}
+	return profiles, nil
+}
+
+// Load reads the profiles that the patterns name: paths, or globs with ** for
+// any folders. A pattern that matches no file is an error. All errors of all
+// files are returned, joined, each a *Fault where it is a profile's.
+func Load(patterns ...string) ([]*Profile, error) {
+	var profiles []*Profile
+	var faults []error
+	for _, pattern := range patterns {
+		files := []string{pattern}
+		if _, err := os.Stat(pattern); err != nil {
+			if files, err = doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly()); err != nil {
+				faults = append(faults, fmt.Errorf("profiles %s: %w", pattern, err))
+				continue
+			}
+		}
+		if len(files) == 0 {
+			faults = append(faults, fmt.Errorf("profiles %s: no such file", pattern))
+		}
+		slices.Sort(files)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("reading profile: %w", err))
+				continue
+			}
+			p, err := Parse(file, text)
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			profiles = append(profiles, p)
+		}
+	}
+	return profiles, errors.Join(faults...)
+}
+
+// NewSet returns the set of the given profiles and, where builtins is true, of
+// the built-in ones whose names the given ones do not take. Two given profiles
+// of one name are an error.
+func NewSet(builtins bool, own ...*Profile) (*Set, error) {
+	s := &Set{}
+	for _, p := range own {
+		if other := s.ByName(p.Name); other != nil {
+			return nil, fmt.Errorf("two profiles are called %s: %s and %s", p.Name, other.File, p.File)
+		}
+		s.profiles = append(s.profiles, p)
+	}
+	if !builtins {
+		return s, nil
+	}
+	known, err := Builtin()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range known {
+		if s.ByName(p.Name) == nil {
+			s.profiles = append(s.profiles, p)
+		}
+	}
+	return s, nil
+}
+
+// Profiles returns the profiles of the set by name.
+func (s *Set) Profiles() []*Profile {
+	return slices.SortedFunc(slices.Values(s.profiles), func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// ByName returns the profile of that name, or nil.
+func (s *Set) ByName(name string) *Profile {
+	for _, p := range s.profiles {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// FromRecipe returns what a stored recipe was made of: a set of its one
+// profile, and settings that read every file by it. It is an error when this
+// program would not read files as the recipe's did, since their readings could
+// differ then.
+func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
+	p, err := Parse("recipe of profile "+r.Profile, []byte(r.Text))
+	if err != nil {
+		return nil, Settings{}, fmt.Errorf("reading the profile of a stored recipe: %w", err)
+	}
+	again := newRecipe(p, r.Zone)
+	if again.Digest != r.Digest {
+		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
+	}
+	return &Set{profiles: []*Profile{p}}, Settings{Profile: p.Name, Zone: r.Zone}, nil
+}
