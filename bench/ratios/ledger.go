@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// ledger tells what the ledger costs: bytes a row, indexes included, and its
+// share of what the server does for a replay.
+func ledger(ctx context.Context, s *site) error {
+	if err := s.fresh(ctx); err != nil {
+		return err
+	}
+	if err := s.sql(ctx, "create extension pg_stat_statements", "select pg_stat_statements_reset()"); err != nil {
+		return fmt.Errorf("the server's own account of its statements (Debian has pg_stat_statements in the server's package): %w", err)
+	}
+	if _, _, err := s.replay(ctx, s.smallDir()); err != nil {
+		return err
+	}
+	shares, err := s.shares(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "the ledger after %d files of %d readings (aim: at most 250 MB per million rows)\n", s.small.Files, s.small.Readings)
+	for _, table := range []string{"files", "receipts"} {
+		var rows, heap, indexes float64
+		err := s.one(ctx, fmt.Sprintf("select count(*), pg_table_size('penstock.%[1]s'), pg_indexes_size('penstock.%[1]s') from penstock.%[1]s", table), &rows, &heap, &indexes)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "  %-9s %6.0f bytes a row (table %.0f, indexes %.0f): %.0f MB per million\n",
+			table, (heap+indexes)/rows, heap/rows, indexes/rows, (heap+indexes)/rows)
+	}
+	fmt.Fprintln(s.out, "its share of what the server did, by the server's own account")
+	for _, x := range shares {
+		fmt.Fprintf(s.out, "  %-42s %6.0f ms %5.1f %%  %6.1f MB of WAL %5.1f %%\n", x.what, x.ms, 100*x.ms/total(shares).ms, x.wal/1e6, 100*x.wal/total(shares).wal)
+	}
+	fmt.Fprintln(s.out)
+	return nil
+}
+
+// A share is what one kind of statement took: milliseconds of the server's
+// processes, which run beside one another, and bytes of write-ahead log.
+type share struct {
+	what    string
+	ms, wal float64
+}
+
+func total(of []share) (sum share) {
+	for _, x := range of {
+		sum.ms += x.ms
+		sum.wal += x.wal
+	}
+	return sum
+}
+
+// shares sorts the statements of Penstock's commits by what they are for.
+func (s *site) shares(ctx context.Context) ([]share, error) {
+	kinds := []share{
+		{what: "readings: COPY and the conflict path"},
+		{what: "commit: flushing the WAL"},
+		{what: "ledger: claims, receipts, rejects"},
+		{what: "the rest: series, sessions"},
+	}
+	for i := range kinds {
+		err := s.one(ctx, fmt.Sprintf(`with statement as (
+				select total_exec_time, wal_bytes, case
+					when query ~* '\m(copy|readings)\M' then 0
+					when query ~* '^\s*commit' then 1
+					when query ~* '\m(files|receipts|rejects|takeovers)\M' then 2
+					else 3 end as kind
+				from pg_stat_statements)
+			select coalesce(sum(total_exec_time), 0), coalesce(sum(wal_bytes), 0)::float8 from statement where kind = %d`, i), &kinds[i].ms, &kinds[i].wal)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return kinds, nil
+}

@@ -1,0 +1,209 @@
+// Command ratios measures Penstock against the least programs that do the same
+// work, on this machine, now: seconds depend on the machine, ratios hardly.
+//
+//	go run ./bench/ratios -penstock ./penstock
+//
+// Each comparison runs its two sides in turn, several times over, on the same
+// files and the same private PostgreSQL with its default durability, and
+// prints the medians and their ratio.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"penstock/bench"
+	"penstock/store/pglocal"
+)
+
+// A site is what the comparisons share.
+type site struct {
+	penstock, floor, psql string // programs
+	dir                   string // scratch
+	store                 string // URL of a private PostgreSQL
+
+	small   bench.Corpus // many files of two readings
+	long    bench.Corpus // one file of many
+	runs    int          // of each side of a comparison
+	workers int
+	chunk   int
+	out     io.Writer
+}
+
+func (s *site) smallDir() string { return filepath.Join(s.dir, "small") }
+func (s *site) longDir() string  { return filepath.Join(s.dir, "long") }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "ratios:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	s := site{small: bench.Corpus{Readings: 2}, long: bench.Corpus{Files: 1, Loggers: 1000}, out: out}
+	f := flag.NewFlagSet("ratios", flag.ContinueOnError)
+	f.StringVar(&s.penstock, "penstock", "./penstock", "the program to measure")
+	f.IntVar(&s.runs, "runs", 7, "runs of each side")
+	f.IntVar(&s.workers, "workers", 4, "workers, on both sides")
+	f.IntVar(&s.chunk, "chunk", 500, "files in a transaction, on both sides")
+	f.IntVar(&s.small.Files, "files", 27_000, "number of two-reading files")
+	f.IntVar(&s.long.Readings, "readings", 2_000_000, "readings of the long file")
+	only := f.String("only", "", "only the comparisons whose name this regular expression matches")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	if s.runs < 1 {
+		return errors.New("-runs: at least one")
+	}
+	if s.dir, err = os.MkdirTemp("", "penstock-ratios-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	for _, c := range comparisons {
+		if !match.MatchString(c.name) {
+			continue
+		}
+		if err := s.withServer(ctx, c); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// prepare builds the floor, writes the files, and says on what it measures.
+func (s *site) prepare(ctx context.Context) (err error) {
+	if s.penstock, err = filepath.Abs(s.penstock); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.penstock); err != nil {
+		return fmt.Errorf("no program to measure: %w (make build, or name it with -penstock)", err)
+	}
+	if s.psql, err = pglocal.FindPsql(); err != nil {
+		return err
+	}
+	s.floor = filepath.Join(s.dir, "floor")
+	if _, err := command(ctx, "go", "build", "-o", s.floor, "penstock/bench/floor"); err != nil {
+		return err
+	}
+	if err := s.small.Write(s.smallDir()); err != nil {
+		return err
+	}
+	if err := s.long.Write(s.longDir()); err != nil {
+		return err
+	}
+	binaries, err := pglocal.FindBinaries()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s/%s, %d CPUs, %s, PostgreSQL %s; %d workers x %d files, %d runs of each side in turn\n\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), binaries.Version, s.workers, s.chunk, s.runs)
+	return nil
+}
+
+// withServer makes one comparison on a cluster of its own, so that none
+// inherits the tables, the log or the checkpoints of another.
+func (s *site) withServer(ctx context.Context, c comparison) (err error) {
+	server, err := pglocal.Start(ctx, pglocal.Options{Dir: filepath.Join(s.dir, "pg-"+c.name), Settings: c.settings})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
+	s.store = server.URL()
+	return c.run(ctx, s)
+}
+
+// A report is what is used of `penstock replay -o json`.
+type report struct {
+	Files struct {
+		Seen   int `json:"seen"`
+		Loaded int `json:"loaded"`
+		Known  int `json:"known"`
+	} `json:"files"`
+	Readings struct {
+		Stored int `json:"stored"`
+	} `json:"readings"`
+	Seconds      float64 `json:"seconds"`
+	StageSeconds struct {
+		Fetch  float64 `json:"fetch"`
+		Decode float64 `json:"decode"`
+		Commit float64 `json:"commit"`
+	} `json:"stage_seconds"`
+}
+
+// replay runs Penstock and returns what it said and the seconds from its start
+// to its end.
+func (s *site) replay(ctx context.Context, dir string, more ...string) (r report, seconds float64, err error) {
+	args := append([]string{
+		"replay", dir, "--store", s.store, "-o", "json", "--quiet",
+		"--workers", strconv.Itoa(s.workers), "--chunk", strconv.Itoa(s.chunk),
+	}, more...)
+	seconds, err = decoded(ctx, &r, s.penstock, args...)
+	return r, seconds, err
+}
+
+// leastOf runs the floor likewise.
+func (s *site) leastOf(ctx context.Context, mode, dir string) (r leastReport, seconds float64, err error) {
+	seconds, err = decoded(ctx, &r, s.floor, "-mode", mode, "-dir", dir, "-store", s.store,
+		"-workers", strconv.Itoa(s.workers), "-chunk", strconv.Itoa(s.chunk))
+	return r, seconds, err
+}
+
+type leastReport struct {
+	Files    int     `json:"files"`
+	Readings int     `json:"readings"`
+	Known    int     `json:"known"`
+	Seconds  float64 `json:"seconds"`
+}
+
+func decoded(ctx context.Context, r any, program string, args ...string) (seconds float64, err error) {
+	began := time.Now()
+	out, err := command(ctx, program, args...)
+	seconds = time.Since(began).Seconds()
+	if err != nil {
+		return seconds, err
+	}
+	if err := json.Unmarshal(out, r); err != nil {
+		return seconds, fmt.Errorf("reading what %s printed: %w", program, err)
+	}
+	return seconds, nil
+}
+
+// command runs a program to its end and returns what it wrote to stdout; an
+// error carries what it wrote to stderr.
+func command(ctx context.Context, program string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	out, err := cmd.Output()
+	if err == nil {
+		return out, nil
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), args[0], err, exit.Stderr)
+	}
+	return nil, fmt.Errorf("running %s: %w", program, err)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A comparison has a name, settings of its server beyond the defaults, and
+// says what it finds.
+type comparison struct {
+	name     string
+	settings map[string]string
+	run      func(context.Context, *site) error
+}
+
+var comparisons = []comparison{
+	{name: "rerun", run: rerun},
+	{name: "decode", run: decode},
+	{name: "replay", run: wholeReplay},
+	{name: "long", run: longFile},
+	{name: "ledger", run: ledger, settings: map[string]string{"shared_preload_libraries": "pg_stat_statements"}},
+}
+
+// A side is one of two ways to do the same work. once does it and returns its
+// seconds; what it has to set up it does before it takes the time.
+type side struct {
+	name string
+	once func(context.Context) (seconds float64, err error)
+	took []float64
+}
+
+// alternate runs the sides in turn, the order turned round each time, so that
+// what the machine does beside is shared fairly. A first run of each, which
+// warms caches, is not counted.
+func (s *site) alternate(ctx context.Context, sides ...*side) error {
+	for run := range s.runs + 1 {
+		for i := range sides {
+			if run%2 == 1 {
+				i = len(sides) - 1 - i
+			}
+			seconds, err := sides[i].once(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", sides[i].name, err)
+			}
+			if run > 0 {
+				sides[i].took = append(sides[i].took, seconds)
+			}
+		}
+	}
+	return nil
+}
+
+// print shows the sides and how they relate to the last of them.
+func (s *site) print(what string, aim string, sides ...*side) {
+	fmt.Fprintf(s.out, "%s (aim: %s)\n", what, aim)
+	least := sides[len(sides)-1]
+	for _, x := range sides {
+		fmt.Fprintf(s.out, "  %-58s %8.3f s  (%.3f to %.3f)", x.name, median(x.took), slices.Min(x.took), slices.Max(x.took))
+		if x != least {
+			fmt.Fprintf(s.out, "  %5.2f x", median(x.took)/median(least.took))
+		}
+		fmt.Fprintln(s.out)
+	}
+	fmt.Fprintln(s.out)
+}
+
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// sql runs statements on the store.
+func (s *site) sql(ctx context.Context, statements ...string) error {
+	conn, err := pgx.Connect(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// one runs a query of one row.
+func (s *site) one(ctx context.Context, query string, into ...any) error {
+	conn, err := pgx.Connect(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, query).Scan(into...); err != nil {
+		return fmt.Errorf("%s: %w", query, err)
+	}
+	return nil
+}
+
+// settle leaves the server nothing to do that belongs to an earlier run.
+func (s *site) settle(ctx context.Context) error {
+	if err := s.sql(ctx, "checkpoint"); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func since(began time.Time) float64 { return time.Since(began).Seconds() }
