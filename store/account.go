@@ -89,7 +89,6 @@ func (c *committer) receipts(b *ingest.Batch) (columns, error) {
 	p := newColumns(oidInt8, oidTimestamptz, oidTimestamptz,
 		oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8,
 		oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidInt8, oidText)
-	extents := c.extents(b)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.writes() {
@@ -100,7 +99,10 @@ func (c *committer) receipts(b *ingest.Batch) (columns, error) {
 			return nil, fmt.Errorf("this is a bug in Penstock, please report it: %s: %w", ingest.EscapePath(s.File.Path), err)
 		}
 		p[0].int8(cl.id)
-		x := &extents[cl.span]
+		var x extent
+		if s.State == ingest.Loaded { // of the span: duplicates have an extent, too
+			x = c.extentOf(b, s)
+		}
 		if len(x.series) == 0 {
 			p[1].null()
 			p[2].null()

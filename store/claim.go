@@ -177,12 +177,16 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	}
 	twins := make(map[[16]byte]twin)
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) {
-			content := r.uuid()
-			twins[content] = twin{id: r.int8(), rank: rank{number: r.int2(), time: r.time(), path: r.text(), generation: r.int4(), key: r.uuid()}, run: r.int4()}
-		})
+		eachRow(results.ResultReader(), readTwins(twins))
 	}
 	return twins, results.Close()
+}
+
+func readTwins(twins map[[16]byte]twin) func(*record) {
+	return func(r *record) {
+		content := r.uuid()
+		twins[content] = twin{id: r.int8(), rank: rank{number: r.int2(), time: r.time(), path: r.text(), generation: r.int4(), key: r.uuid()}, run: r.int4()}
+	}
 }
 
 func readVersion(r *record) *version {
@@ -206,18 +210,26 @@ func readVersion(r *record) *version {
 // decide settles each claim against the ledger and against the others of the
 // chunk.
 func (c *committer) decide(b *ingest.Batch, twins map[[16]byte]twin) {
-	inChunk := make(map[[16]byte]*claim) // by content, the one that is to be loaded
 	paths := make(map[[16]byte]bool, len(c.claims))
 	for i := range c.claims {
 		cl := &c.claims[i]
-		s := &b.Spans[cl.span]
 		if paths[cl.key] {
 			// The source listed a path twice. Its next listing tells what it holds.
 			cl.state = ingest.Known
 			continue
 		}
 		paths[cl.key] = true
-		c.decideVersion(cl, s)
+		c.decideVersion(cl, &b.Spans[cl.span])
+	}
+	c.decideContents(twins)
+}
+
+// decideContents settles which of the files of equal content is the loaded
+// one, among the claims and then against the ledger.
+func (c *committer) decideContents(twins map[[16]byte]twin) {
+	inChunk := make(map[[16]byte]*claim, len(c.claims))
+	for i := range c.claims {
+		cl := &c.claims[i]
 		if !cl.loads() {
 			continue
 		}

@@ -25,6 +25,7 @@ type committer struct {
 	files     []int64
 	order     ingest.Order
 	copy      copyReader
+	seen      []bool // by key of the batch; scratch of extentOf
 	takeovers []takeover
 	outcomes  []ingest.Outcome
 
@@ -106,11 +107,10 @@ func (c *committer) begin(ctx context.Context, b *ingest.Batch, parts []int) err
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	if c.staged > 0 && !c.staging {
-		if err := makeStaging(ctx, c.conn); err != nil {
-			return fmt.Errorf("making the staging table: %w", err)
+	if c.staged > 0 {
+		if err := c.makeStaging(ctx); err != nil {
+			return err
 		}
-		c.staging = true
 	}
 	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.take)
@@ -148,6 +148,7 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) 
 func (c *committer) sort(b *ingest.Batch) {
 	c.files = slices.Grow(c.files[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.files)
+	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.take)
 	ranks := make([]rank, len(b.Spans))
 	for i := range c.claims {

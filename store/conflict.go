@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"penstock/ingest"
 )
 
@@ -73,7 +71,7 @@ type takeover struct {
 // storeStaged stores the ordered readings where some of them may be there
 // already, and counts what became of them in the spans' receipts.
 func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
-	if err := c.stage(ctx, b); err != nil {
+	if err := c.copyRows(ctx, b, "pg_temp.staging"); err != nil {
 		return err
 	}
 	if c.sink.options.Policy == Error {
@@ -82,12 +80,6 @@ func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	return c.settle(ctx, b)
-}
-
-// stage fills the staging table, making it first on a new connection. It must
-// be made outside of the chunk's transaction to outlive it.
-func (c *committer) stage(ctx context.Context, b *ingest.Batch) error {
-	return c.copyRows(ctx, b, "pg_temp.staging")
 }
 
 // clash reports a contradiction as the fault of the file that brings it.
@@ -187,8 +179,15 @@ func (c *committer) supersede(ctx context.Context) error {
 	return nil
 }
 
-// makeStaging makes a new connection's staging table.
-func makeStaging(ctx context.Context, conn *pgconn.PgConn) error {
-	_, err := conn.Exec(ctx, stagingSQL).ReadAll()
-	return err
+// makeStaging makes the connection's staging table if it has none. Made within
+// a transaction it would end with it.
+func (c *committer) makeStaging(ctx context.Context) error {
+	if c.staging {
+		return nil
+	}
+	if _, err := c.conn.Exec(ctx, stagingSQL).ReadAll(); err != nil {
+		return fmt.Errorf("making the staging table: %w", err)
+	}
+	c.staging = true
+	return nil
 }

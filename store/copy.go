@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"penstock/ingest"
 )
@@ -152,20 +153,29 @@ type extent struct {
 	series      []int32
 }
 
-// extents collects the extent of each span of the batch from its ordered
-// readings.
-func (c *committer) extents(b *ingest.Batch) []extent {
-	e := make([]extent, len(b.Spans))
-	for i, r := range c.order.Rows {
-		x := &e[c.order.Spans[i]]
-		id, t := c.table.ids[b.Series[r]], b.Time[r]
-		if n := len(x.series); n == 0 {
-			x.first, x.last = t, t
-			x.series = append(x.series, id)
-		} else if x.series[n-1] != id {
-			x.series = append(x.series, id)
-		}
-		x.first, x.last = min(x.first, t), max(x.last, t)
+// extentOf collects the extent of all readings of a span, those that another
+// file outranks as well: by it a correction finds the files that have a
+// reading to put where one is taken out.
+func (c *committer) extentOf(b *ingest.Batch, s *ingest.Span) extent {
+	var x extent
+	if s.Begin == s.End {
+		return x
 	}
-	return e
+	t := &c.table
+	c.seen = slices.Grow(c.seen[:0], len(b.Keys))[:len(b.Keys)]
+	x.first, x.last = b.Time[s.Begin], b.Time[s.Begin]
+	for r := s.Begin; r < s.End; r++ {
+		x.first, x.last = min(x.first, b.Time[r]), max(x.last, b.Time[r])
+		if k := b.Series[r]; !c.seen[k] {
+			c.seen[k] = true
+			x.series = append(x.series, k)
+		}
+	}
+	for i, k := range x.series {
+		c.seen[k] = false // all of it stays false from one span to the next
+		x.series[i] = t.ids[k]
+	}
+	slices.Sort(x.series)
+	x.series = slices.Compact(x.series)
+	return x
 }

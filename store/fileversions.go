@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -36,6 +37,7 @@ type FileVersion struct {
 	Changed    time.Time // when State was last set
 	First      time.Time // the earliest instant the file holds; zero when it holds none
 	Last       time.Time
+	Series     []int32 // the ids of the series it holds readings of
 	Receipt    ingest.Receipt
 }
 
@@ -122,11 +124,76 @@ func (s *Store) CountFiles(ctx context.Context, sel Selection) (int64, error) {
 	return n, nil
 }
 
+// Newest returns the newest version of a path, nil when the ledger has none.
+func (s *Store) Newest(ctx context.Context, source, path string) (*FileVersion, error) {
+	key := fileKey(source, path)
+	rows, err := s.pool.Query(ctx, selectFiles+" where f.key = $1::uuid order by f.generation desc limit 1", key[:])
+	if err == nil {
+		var v FileVersion
+		if v, err = pgx.CollectExactlyOneRow(rows, scanFile); err == nil {
+			return &v, nil
+		}
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("looking up a file in the ledger: %w", err)
+}
+
+// Standings is the pre-filter of a sink of the named source, without one: it
+// registers nothing.
+func (s *Store) Standings(ctx context.Context, source string, files []ingest.File) ([]ingest.Standing, error) {
+	return (&Sink{store: s, options: SinkOptions{Source: source}}).Pending(ctx, files)
+}
+
+// Recipe returns what file versions of that recipe were read with.
+func (s *Store) Recipe(ctx context.Context, id int32) (*ingest.Recipe, error) {
+	var r ingest.Recipe
+	var digest []byte
+	err := s.pool.QueryRow(ctx, "select digest, profile, zone, body from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Text)
+	if err != nil {
+		return nil, fmt.Errorf("reading recipe %d: %w", id, err)
+	}
+	copy(r.Digest[:], digest)
+	return &r, nil
+}
+
+// Series returns the series of the given ids, by id. What the store does not
+// have is left out.
+func (s *Store) Series(ctx context.Context, ids []int32) (map[int32]ingest.SeriesKey, error) {
+	rows, err := s.pool.Query(ctx, "select id, logger, channel, unit, label from series where id = any($1)", ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the series: %w", err)
+	}
+	found := make(map[int32]ingest.SeriesKey)
+	var id int32
+	var k ingest.SeriesKey
+	_, err = pgx.ForEachRow(rows, []any{&id, &k.Logger, &k.Channel, &k.Unit, &k.Label}, func() error {
+		found[id] = k
+		return nil
+	})
+	return found, err
+}
+
+// SourceOptions returns the options that the named source was last loaded
+// with; nil when the ledger does not know it.
+func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, error) {
+	o := SinkOptions{Source: name}
+	err := s.pool.QueryRow(ctx, "select root, on_conflict from sources where name = $1", name).Scan(&o.Root, &o.Policy)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading source %q: %w", name, err)
+	}
+	return &o, nil
+}
+
 // selectFiles gives what scanFile reads. A receipt may be missing where a file
 // has never been decoded.
 const selectFiles = `select f.id, s.name, s.root, f.path, f.generation, f.state::text, coalesce(f.reason, ''), f.sha256,
 	f.size, f.modified, f.modified_step, f.rank, f.rank_time, f.trusted, coalesce(f.recipe, 0), coalesce(p.profile, ''), coalesce(p.zone, ''),
-	f.run, f.fetched, f.changed, r.first_ts, r.last_ts,
+	f.run, f.fetched, f.changed, r.first_ts, r.last_ts, r.series,
 	coalesce(r.lines, 0), coalesce(r.lines_preamble, 0), coalesce(r.lines_header, 0), coalesce(r.lines_blank, 0),
 	coalesce(r.lines_comment, 0), coalesce(r.lines_footer, 0), coalesce(r.lines_message, 0), coalesce(r.lines_data, 0),
 	coalesce(r.lines_rejected, 0), coalesce(r.cells, 0), coalesce(r.missing, 0), coalesce(r.rejected, 0),
@@ -141,7 +208,7 @@ func scanFile(row pgx.CollectableRow) (FileVersion, error) {
 	l, c := &v.Receipt.Lines, &v.Receipt.Cells
 	err := row.Scan(&v.ID, &v.Source, &v.Root, &v.Display, &v.Generation, &v.State, &v.Reason, &sum,
 		&v.Size, &modified, &step, &v.Rank, &v.RankTime, &v.Trusted, &v.Recipe, &v.Profile, &v.Zone,
-		&v.Run, &v.Fetched, &v.Changed, &first, &last,
+		&v.Run, &v.Fetched, &v.Changed, &first, &last, &v.Series,
 		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data,
 		&l.Rejected, &c.Total, &c.Missing, &c.Rejected, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
 	copy(v.Sum[:], sum)

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -80,10 +82,16 @@ func ownTable(name string) bool {
 func judgeConnection(err error) verdict {
 	var certificate *tls.CertificateVerificationError
 	var parse *pgconn.ParseConfigError
-	if errors.As(err, &certificate) || errors.As(err, &parse) {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &parse):
 		return giveUp
+	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return tryLater
 	}
-	return tryLater
+	return giveUp
 }
 
 // retrying calls f until it succeeds, or fails with an error that no further

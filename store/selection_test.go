@@ -210,7 +210,7 @@ func TestFileVersion(t *testing.T) {
 	}
 	want := FileVersion{ID: id, Source: "site", Root: "/data/site", Path: "sub/L1\xff.csv", Display: `sub/L1\xFF.csv`, Generation: 1,
 		State: ingest.Loaded, Sum: ingest.Digest{0xab}, Size: 10, Modified: day(1, 0), Precision: ingest.Second, RankTime: day(1, 0), Trusted: true,
-		Recipe: 1, Profile: "long", Zone: "Etc/UTC", Run: 1, Fetched: day(1, 0), Changed: day(1, 0), First: day(1, 0), Last: day(1, 2),
+		Recipe: 1, Profile: "long", Zone: "Etc/UTC", Run: 1, Fetched: day(1, 0), Changed: day(1, 0), First: day(1, 0), Last: day(1, 2), Series: []int32{1},
 		Receipt: ingest.Receipt{Lines: ingest.Lines{Total: 4, Header: 1, Data: 3}, Cells: ingest.Cells{Total: 3, Stored: 3}}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

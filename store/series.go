@@ -32,6 +32,7 @@ const maxCachedSeries = 1 << 20
 // A seriesTable is one committer's view of its batch's dictionary: for each
 // key the id, and the place of the id among those of the batch.
 type seriesTable struct {
+	batch  *ingest.Batch
 	epoch  int
 	ids    []int32 // by key; 0 where the key was not needed so far
 	units  []string
@@ -46,8 +47,8 @@ type seriesTable struct {
 // Held.
 func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) error {
 	t := &c.table
-	if t.epoch != b.Epoch {
-		*t = seriesTable{epoch: b.Epoch}
+	if t.batch != b || t.epoch != b.Epoch {
+		*t = seriesTable{batch: b, epoch: b.Epoch}
 	}
 	t.markUsed(b, take)
 	missing := t.fromCache(b, &c.sink.series)

@@ -3,11 +3,14 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
 
 	"penstock/ingest"
 )
@@ -67,7 +70,7 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	}
 	sink := &Sink{store: s, options: o}
 	var err error
-	if sink.source, err = s.sourceID(ctx, o.Source, o.Root); err != nil {
+	if sink.source, err = s.sourceID(ctx, o); err != nil {
 		return nil, err
 	}
 	if sink.run, err = s.startRun(ctx); err != nil {
@@ -79,16 +82,17 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 // Run is the run's number in the ledger.
 func (s *Sink) Run() int32 { return s.run }
 
-func (s *Store) sourceID(ctx context.Context, name, root string) (id int16, err error) {
+func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err error) {
 	// Looked up before it is inserted: a conflict would burn one of few numbers.
-	err = s.pool.QueryRow(ctx, "update sources set root = $2 where name = $1 returning id", name, root).Scan(&id)
-	if err == nil {
-		return id, nil
+	err = s.pool.QueryRow(ctx, "update sources set root = $2, on_conflict = $3 where name = $1 returning id",
+		o.Source, o.Root, o.Policy).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = s.pool.QueryRow(ctx, `insert into sources (name, root, on_conflict) values ($1, $2, $3)
+			on conflict (name) do update set root = excluded.root, on_conflict = excluded.on_conflict returning id`,
+			o.Source, o.Root, o.Policy).Scan(&id)
 	}
-	err = s.pool.QueryRow(ctx, `insert into sources (name, root) values ($1, $2)
-		on conflict (name) do update set root = excluded.root returning id`, name, root).Scan(&id)
 	if err != nil {
-		return 0, fmt.Errorf("registering source %q: %w", name, err)
+		return 0, fmt.Errorf("registering source %q: %w", o.Source, err)
 	}
 	return id, nil
 }

@@ -169,13 +169,12 @@ func contents(t testing.TB, s *Store) []string {
 // verify checks the receipts against the table and against one another.
 func verify(t testing.TB, s *Store) {
 	t.Helper()
-	wrong := query(t, s, `select f.path, f.generation, f.state, r.stored, r.replaced,
-			coalesce((select sum(n) from takeovers where from_file = f.id), 0), (select count(*) from readings where file_id = f.id)
-		from files f join receipts r on r.file_id = f.id
-		where r.stored + r.replaced - coalesce((select sum(n) from takeovers where from_file = f.id), 0)
-			<> (select count(*) from readings where file_id = f.id)`)
-	if len(wrong) > 0 {
-		t.Errorf("receipts that do not agree with the table (path, generation, state, stored, replaced, taken over, there):\n%s", strings.Join(wrong, "\n"))
+	_, err := s.Verify(t.Context(), Selection{}, func(m Mismatch) error {
+		t.Errorf("receipts and table do not agree: %+v", m)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -24,9 +24,10 @@ comment on table runs is 'One row per process that loaded something';
 create table sources (
     id   int2 generated always as identity primary key,
     name text not null unique,
-    root text not null
+    root text not null,
+    on_conflict text not null default 'latest'
 );
-comment on table sources is 'Names in the ledger, and where their files were last found';
+comment on table sources is 'Names in the ledger, where their files were last found, and the policy they were last loaded with';
 
 create table recipes (
     id      int4 generated always as identity primary key,
