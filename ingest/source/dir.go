@@ -162,16 +162,12 @@ func (d *Dir) Locate(ctx context.Context, path string) (ingest.File, error) {
 	if err := ctx.Err(); err != nil {
 		return ingest.File{}, err
 	}
-	a, name, err := d.archived(path)
+	a, m, err := d.archived(path)
 	if err != nil {
 		return ingest.File{}, err
 	}
 	if a != nil {
-		defer d.archives.release(a)
-		m, err := a.find(name)
-		if err != nil {
-			return ingest.File{}, fault("find", a.path+"!"+name, err)
-		}
+		d.archives.release(a)
 		return d.member(path, m), nil
 	}
 	place, err := d.place(path)
@@ -195,28 +191,32 @@ func (d *Dir) Close() error {
 	return nil
 }
 
-// archived returns the archive and the name in it of the member at path, and
-// no archive when path is not that of a member. The archive is the caller's to
+// archived returns the archive and the member in it that path stands for, and
+// no archive when path is that of a file. The archive is the caller's to
 // release.
-func (d *Dir) archived(path string) (*archive, string, error) {
+func (d *Dir) archived(path string) (*archive, *member, error) {
 	for i := 0; ; i++ {
 		before, name, ok := splitMember(path, i)
 		if !ok {
-			return nil, "", nil
+			return nil, nil, nil
 		}
 		i = len(before)
 		place, err := d.place(before)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
-		a, err := d.archives.acquire(place)
-		switch {
-		case err == nil:
-			return a, name, nil
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):
-			// No archive, then: a folder or a file may have such a name too.
-		default:
-			return nil, "", fault("open", place, err)
+		a, m, err := d.archives.find(place, name)
+		if err == nil {
+			return a, m, nil
+		}
+		// A file or a folder may have such a name too.
+		if whole, e := d.place(path); e == nil {
+			if _, e = statPath(whole, false); e == nil {
+				continue
+			}
+		}
+		if _, _, more := splitMember(path, i+1); !more {
+			return nil, nil, fault("find", place+"!"+name, err)
 		}
 	}
 }

@@ -23,12 +23,12 @@ func (d *Dir) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) error
 	}
 	// Taken before the reading: a file that changes later counts as not yet old.
 	c.Fetched = ingest.Micros(time.Now())
-	a, name, err := d.archived(f.Path)
+	a, m, err := d.archived(f.Path)
 	if err != nil {
 		return err
 	}
 	if a != nil {
-		return d.fetchMember(ctx, a, name, f, c)
+		return d.fetchMember(ctx, a, m, f, c)
 	}
 	place, err := d.place(f.Path)
 	if err != nil {

@@ -253,11 +253,9 @@ func (w *walk) file(path string, st status) bool {
 	if isArchive(path) {
 		return w.archive(path)
 	}
-	if a, name, err := w.dir.archived(w.rel(path)); err == nil && a != nil {
-		_, err := a.find(name)
-		if w.dir.archives.release(a); err == nil {
-			return w.fail(path, fmt.Errorf("read %s: its name is that of a member of the archive %s too: rename it", ingest.EscapePath(path), ingest.EscapePath(a.path)))
-		}
+	if a, _, err := w.dir.archived(w.rel(path)); err == nil && a != nil {
+		w.dir.archives.release(a)
+		return w.fail(path, fmt.Errorf("read %s: its name is that of a member of the archive %s too: rename it", ingest.EscapePath(path), ingest.EscapePath(a.path)))
 	}
 	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil)
 }

@@ -144,6 +144,25 @@ func (as *archives) acquire(path string) (*archive, error) {
 	return a, nil
 }
 
+// find returns the archive at path, which is the caller's until it is released,
+// and its member of that name. The error wraps fs.ErrNotExist when one of them
+// is not there.
+func (as *archives) find(path, name string) (*archive, *member, error) {
+	a, err := as.acquire(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, ok, err := a.lookup(name)
+	if err == nil && !ok {
+		err = fmt.Errorf("the archive has no such member: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		as.release(a)
+		return nil, nil, err
+	}
+	return a, m, nil
+}
+
 // release gives back what acquire gave, and closes the archive that has not
 // been used for longest when too many are open.
 func (as *archives) release(a *archive) {

@@ -47,7 +47,7 @@ type index struct {
 	start, end int64
 	seed       maphash.Seed
 	slots      []slot // by hash, then by place
-	total      int64  // bytes of all members
+	total      int64  // bytes of all members that can be fetched
 }
 
 const (
@@ -87,8 +87,8 @@ func readDirectory(file io.ReaderAt, size int64) (*index, error) {
 		if m.size < 0 || m.packed < 0 || m.offset < 0 || m.packed > x.start || m.offset > x.start-m.packed {
 			return corrupt("%s lies outside of it", ingest.EscapePath(string(m.name)))
 		}
-		if x.total += m.size; x.total < 0 {
-			x.total = math.MaxInt64
+		if m.check() == nil { // what is refused by itself is never unpacked
+			x.total += m.size
 		}
 		x.slots = append(x.slots, slot{maphash.Bytes(x.seed, m.name), at})
 		return nil
@@ -149,7 +149,9 @@ func (x *index) locate(size int64) (count int, err error) {
 		return 0, corrupt("it says that the list of its members is %d bytes from %d on, and has %d bytes", length, start, size)
 	}
 	x.start = x.end - int64(length)
-	if before := x.start - int64(start); before != 0 {
+	if before := x.start - int64(start); before < 0 {
+		return 0, corrupt("%d bytes are missing from it; put the whole archive in its place", -before)
+	} else if before > 0 {
 		// Of archives that were joined end to end this would be the last alone.
 		return 0, corrupt("%d bytes stand in it that belong to no member; unpack it and replay the folder", before)
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
 
 	"penstock/ingest"
@@ -22,20 +21,10 @@ const (
 	deflated = 8
 )
 
-// find returns the member of that name, or an error that wraps fs.ErrNotExist.
-func (a *archive) find(name string) (*member, error) {
-	m, ok, err := a.lookup(name)
-	if err == nil && !ok {
-		err = fmt.Errorf("the archive has no such member: %w", fs.ErrNotExist)
-	}
-	return m, err
-}
-
-// fetchMember reads the member of that name into c and releases a, the stream
-// at its Close.
-func (d *Dir) fetchMember(ctx context.Context, a *archive, name string, f ingest.File, c *ingest.Content) (err error) {
-	path := a.path + "!" + name
-	var m *member
+// fetchMember reads m into c and releases a, or leaves that to the stream's
+// Close.
+func (d *Dir) fetchMember(ctx context.Context, a *archive, m *member, f ingest.File, c *ingest.Content) (err error) {
+	path := a.path + "!" + string(m.name)
 	defer func() {
 		if err == nil && c.Stream != nil {
 			return
@@ -46,9 +35,6 @@ func (d *Dir) fetchMember(ctx context.Context, a *archive, name string, f ingest
 		}
 		d.archives.release(a)
 	}()
-	if m, err = a.find(name); err != nil {
-		return err
-	}
 	if err = m.check(); err != nil {
 		return err
 	}
@@ -90,12 +76,11 @@ func (a *archive) blame(err error) error {
 // check refuses what cannot, or should not, be unpacked.
 func (m *member) check() error {
 	const encrypted = 1
-	methods := map[uint16]string{1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 98: "PPMd"}
 	switch {
 	case m.flags&encrypted != 0:
 		return errors.New("it is encrypted: unpack the archive with its password and replay the folder")
 	case m.method != stored && m.method != deflated:
-		return fmt.Errorf("it is packed by method %d (%s), and only deflate is read: unpack the archive and replay the folder", m.method, methods[m.method])
+		return fmt.Errorf("it is packed by %s, and only deflate is read: unpack the archive and replay the folder", methodName(m.method))
 	case m.method == stored && m.packed != m.size:
 		return corrupt("a member that is not packed has %d bytes and says %d", m.packed, m.size)
 	case m.packed > 2*m.size+1<<16:
@@ -106,6 +91,14 @@ func (m *member) check() error {
 		return fmt.Errorf("it is %d bytes unpacked, from %d, more than %d for each one: %w", m.size, m.packed, maxRatio, ErrBomb)
 	}
 	return nil
+}
+
+func methodName(method uint16) string {
+	names := map[uint16]string{1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 98: "PPMd"}
+	if name, ok := names[method]; ok {
+		return fmt.Sprintf("method %d (%s)", method, name)
+	}
+	return fmt.Sprintf("method %d", method)
 }
 
 // An unpacker reads small members, one at a time, and keeps its buffers for
