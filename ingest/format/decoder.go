@@ -20,7 +20,8 @@ type Decoder struct {
 	candidates []*Profile
 	forced     bool
 	zone       *time.Location
-	limit      int // bytes in a line
+	limit      int  // bytes in a line
+	general    bool // no row is left to plainRows: tests compare the two
 
 	// Kept from file to file.
 	feed    feed
@@ -110,8 +111,16 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 // it.
 func (d *Decoder) recognise() (h head, fault *refusal, err error) {
 	f := &d.feed
-	f.window = bytes.TrimPrefix(f.window, bom)
-	for {
+	for first := true; ; first = false {
+		// What is said of a file must not depend on how it came in pieces.
+		for len(f.window) < firstLook && !f.final {
+			if fault, err := f.more(); fault != nil || err != nil {
+				return h, fault, err
+			}
+		}
+		if first {
+			f.window = bytes.TrimPrefix(f.window, bom)
+		}
 		h, fault = d.match(f.window, f.final)
 		if fault != nil || h.profile != nil {
 			return h, fault, nil
@@ -131,15 +140,16 @@ func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 	if final && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
 		return found, d.nothing(w)
 	}
-	if fault := d.tooLong(w, final); fault != nil {
-		return found, fault
-	}
+	long := int64(0) // the first line that is too long for any profile
 	for _, p := range d.candidates {
-		h, finding := p.find(w, final, !d.forced, &d.split)
+		h, finding := p.find(w, final, !d.forced, d.limit, &d.split)
 		switch {
 		case finding == foundMore:
 			return head{}, nil
-		case finding == foundNot:
+		case finding == foundLong && (long == 0 || h.lines < long):
+			long = h.lines + 1
+			continue
+		case finding != foundHead:
 			continue
 		case found.profile != nil:
 			return head{}, &refusal{ingest.Held, fmt.Sprintf("the profiles %s and %s both match the file: which one is it? Answer with --profile", found.profile.Name, p.Name)}
@@ -151,6 +161,9 @@ func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 	}
 	if is := foreign(w); is != "" {
 		return found, quarantine("%s", is)
+	}
+	if long > 0 {
+		return found, d.longLine(long)
 	}
 	end, _, _ := lineEnd(w, true)
 	if d.forced {
@@ -167,25 +180,6 @@ func (d *Decoder) nothing(w []byte) *refusal {
 		return quarantine("the file holds %d bytes and none is text: they are NUL or blank", len(w))
 	}
 	return quarantine("the file is empty: it holds no header and no readings")
-}
-
-// tooLong refuses a file whose first line, or whose line in the making, is over
-// the limit.
-func (d *Decoder) tooLong(w []byte, final bool) *refusal {
-	for line := int64(1); len(w) > d.limit && line <= maxPreamble; line++ {
-		end, next, ok := lineEnd(w, final)
-		if end > d.limit {
-			if is := foreign(w); is != "" && line == 1 {
-				return quarantine("%s", is)
-			}
-			return d.longLine(line)
-		}
-		if !ok {
-			return nil
-		}
-		w = w[next:]
-	}
-	return nil
 }
 
 func (d *Decoder) longLine(line int64) *refusal {
@@ -357,7 +351,7 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 		whole := bytes.LastIndexByte(f.window, '\n') + 1
 		pos := 0
 		for pos < len(f.window) {
-			if d.plan.plain && pos < whole && !d.footer {
+			if d.plan.plain && !d.general && !d.footer && pos < whole {
 				pos = d.plainRows(f.window[:whole], pos)
 				if pos == len(f.window) {
 					break

@@ -18,6 +18,7 @@ type feed struct {
 	final  bool   // nothing comes after window
 
 	buf  []byte    // the window's own buffer, kept from file to file
+	step int       // how much of a stream is read at a time; 0 for firstWindow
 	from io.Reader // what fills it
 	raw  counting  // the bytes as they came, when they are counted
 	zip  *gzip.Reader
@@ -63,7 +64,7 @@ func (f *feed) open(c *ingest.Content, limits *Limits) (*refusal, error) {
 	}
 	f.raw = counting{from: c.Stream}
 	f.from, f.size = &f.raw, -1
-	f.buf = grown(f.buf[:0], firstWindow)
+	f.buf = f.first()
 	f.window, f.final = nil, false
 	if fault, err := f.more(); fault != nil || err != nil {
 		return fault, err
@@ -86,7 +87,7 @@ func (f *feed) inflate(r io.Reader) (fault *refusal, err error) {
 		f.zip = nil
 		return f.broken(err)
 	}
-	f.buf = grown(f.buf[:0], firstWindow)
+	f.buf = f.first()
 	f.window, f.final, f.from = nil, false, f.zip
 	return f.more()
 }
@@ -153,6 +154,14 @@ func (f *feed) tooMuch(n int) *refusal {
 		return quarantine("the compressed file becomes more than %d times as large as it is; no readings do that", f.limits.Ratio)
 	}
 	return nil
+}
+
+// first returns the empty buffer that a stream begins with.
+func (f *feed) first() []byte {
+	if f.step == 0 {
+		return grown(f.buf[:0], firstWindow)
+	}
+	return make([]byte, 0, f.step)
 }
 
 // grown returns b with room for at least n bytes.

@@ -23,13 +23,29 @@ const (
 	foundNot  finding = iota
 	foundHead         //
 	foundMore         // the window ends before it can be told
+	foundLong         // a line on the way to it is longer than any may be
 )
 
 var bom = []byte("\xef\xbb\xbf")
 
+// nextLine is lineEnd for the lines of a head.
+func nextLine(w []byte, final bool, limit int) (end, next int, found finding) {
+	end, next, ok := lineEnd(w, final)
+	switch {
+	case end > limit:
+		return end, next, foundLong
+	case !ok && !final:
+		return end, next, foundMore
+	case !ok:
+		return end, next, foundNot
+	}
+	return end, next, foundHead
+}
+
 // find looks for the head that p describes at the start of w. With signed, the
-// signature has to match too.
-func (p *Profile) find(w []byte, final, signed bool, s *splitter) (head, finding) {
+// signature has to match too. When a line is too long, the head's lines are
+// those before it.
+func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (head, finding) {
 	h := head{profile: p}
 	sig := &p.signature
 	if signed {
@@ -37,9 +53,9 @@ func (p *Profile) find(w []byte, final, signed bool, s *splitter) (head, finding
 			return h, foundNot
 		}
 		if sig.firstLine != nil {
-			end, _, ok := lineEnd(w, final)
-			if !ok && !final {
-				return h, foundMore
+			end, _, found := nextLine(w, final, limit)
+			if found != foundHead {
+				return h, found
 			}
 			if !sig.firstLine.in(w[:end]) {
 				return h, foundNot
@@ -53,11 +69,12 @@ func (p *Profile) find(w []byte, final, signed bool, s *splitter) (head, finding
 		if p.framing.preamble >= 0 && lines == int64(p.framing.preamble) {
 			break
 		}
-		end, next, ok := lineEnd(w[pos:], final)
-		if !ok && !final {
-			return h, foundMore
+		end, next, found := nextLine(w[pos:], final, limit)
+		if found != foundHead {
+			h.lines = lines
+			return h, found
 		}
-		if !ok || lines == maxPreamble {
+		if lines == maxPreamble {
 			return h, foundNot
 		}
 		line := w[pos : pos+end]
@@ -79,12 +96,10 @@ func (p *Profile) find(w []byte, final, signed bool, s *splitter) (head, finding
 	}
 	h.preamble, h.before = pos, lines
 	for _, row := range p.framing.rows {
-		end, next, ok := lineEnd(w[pos:], final)
-		if !ok && !final {
-			return h, foundMore
-		}
-		if !ok {
-			return h, foundNot
+		end, next, found := nextLine(w[pos:], final, limit)
+		if found != foundHead {
+			h.lines = lines
+			return h, found
 		}
 		if row == rowNames && signed && len(sig.header) > 0 && !sig.fits(p.cells(w[pos:], end, next, s)) {
 			return h, foundNot
@@ -189,6 +204,9 @@ var magics = []struct{ magic, is string }{
 	{"\xfe\xff", "UTF-16 text; convert it to UTF-8"},
 }
 
+// firstLook is how much of a file tells whether it is text, in bytes.
+const firstLook = 4096
+
 // foreign says what a file is that is not text; "" when it may be text. It
 // looks at the first kilobytes only.
 func foreign(w []byte) string {
@@ -197,7 +215,7 @@ func foreign(w []byte) string {
 			return "the file is " + m.is
 		}
 	}
-	w = w[:min(len(w), 4096)]
+	w = w[:min(len(w), firstLook)]
 	if at := bytes.IndexByte(w, 0); at >= 0 {
 		return fmt.Sprintf("the file is binary, not text: byte %d is NUL, and it begins with % x", at+1, w[:min(len(w), 8)])
 	}

@@ -94,6 +94,9 @@ func compileLayout(text string) (*layout, error) {
 		}
 		l.golang = golang
 	}
+	if strings.ContainsAny(l.golang, "\r\n") {
+		return nil, fmt.Errorf("layout %q has a line ending in it", text)
+	}
 	if err := l.compile(); err != nil {
 		return nil, err
 	}
@@ -261,19 +264,6 @@ func (l *layout) findQuick() {
 			return
 		}
 	}
-}
-
-// lengths returns how long the layout's timestamps mostly are; nil when that
-// cannot be told.
-func (l *layout) lengths() []int {
-	n := l.dateLen + len("15:04:05")
-	switch {
-	case l.dateLen == 0:
-		return nil
-	case !l.zoned:
-		return []int{n}
-	}
-	return []int{n + len("Z"), n + len("+0100"), n + len("+01:00")}
 }
 
 // read reads all of b.

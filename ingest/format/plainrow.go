@@ -101,7 +101,11 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 			got++
 		case roleStamp:
 			start := q
-			q = pl.stampEnd(w, q, quoted, delimiter, quote)
+			if i < last || quoted {
+				q = stampEnd(w, q, quoted, delimiter, quote)
+			} else {
+				q = fieldEnd(w, q, quoted, delimiter, quote)
+			}
 			if q < 0 {
 				return 0
 			}
@@ -232,13 +236,16 @@ func fieldEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
 	return q
 }
 
-// stampEnd is fieldEnd for a timestamp, which is nearly always as long as one
-// of its layouts.
-func (pl *plan) stampEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
-	for _, k := range pl.lengths {
-		if q+k < len(w) && endsField(w[q+k], quoted, delimiter, quote) {
-			return q + k
-		}
+// stampEnd is fieldEnd for a timestamp before the last field: it is found
+// quicker there. A text that goes on past its line is none in any layout.
+func stampEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
+	const most = 48
+	end := delimiter
+	if quoted {
+		end = quote
+	}
+	if i := bytes.IndexByte(w[q:min(q+most, len(w))], end); i >= 0 {
+		return q + i
 	}
 	return fieldEnd(w, q, quoted, delimiter, quote)
 }

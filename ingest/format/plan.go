@@ -27,10 +27,9 @@ type plan struct {
 	flagged  bool // some value of a wide row has a quality
 	textless bool // no column may turn out to be text
 
-	plain   bool  // rows without surprises can be read in one pass
-	marked  bool  // a line may be a comment, a footer or a message
-	bare    byte  // the decimal sign of cells without quotes
-	lengths []int // of the timestamps, as their layouts are mostly written
+	plain  bool // rows without surprises can be read in one pass
+	marked bool // a line may be a comment, a footer or a message
+	bare   byte // the decimal sign of cells without quotes
 
 	logger, channel, unit keyed
 
@@ -169,13 +168,6 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
 	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
-	for _, l := range p.stamp.layouts {
-		if strings.IndexByte(l.golang, p.dialect.delimiter) < 0 && (p.dialect.quote == 0 || strings.IndexByte(l.golang, p.dialect.quote) < 0) {
-			pl.lengths = append(pl.lengths, l.lengths()...)
-		}
-	}
-	slices.Sort(pl.lengths)
-	pl.lengths = slices.Compact(pl.lengths)
 	return ""
 }
 
