@@ -91,22 +91,15 @@ var (
 			select * from files where key = c.key order by generation desc limit 1) f`}
 	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
 		from files f where f.content = any($1::uuid[]) and f.state = 'loaded'`}
+	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
 	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', changed = now()
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
-	claimWrite = statement{"claim_write", `insert into files (key, generation, content, sha256, size, modified, modified_step, trusted,
-			rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk)
-		select key, generation, content, sha256, size, modified, modified_step, trusted,
-			rank, rank_time, fetched, path, state::file_state, reason, recipe, $16, $17, $18
-		from unnest($1::uuid[], $2::int4[], $3::uuid[], $4::bytea[], $5::int8[], $6::timestamptz[], $7::int4[], $8::bool[],
-			$9::int2[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::int4[])
-			as c(key, generation, content, sha256, size, modified, modified_step, trusted,
-				rank, rank_time, fetched, path, state, reason, recipe)
-		order by key
-		on conflict (key, generation) do update set state = excluded.state, reason = excluded.reason, content = excluded.content,
-			recipe = excluded.recipe, rank_time = excluded.rank_time, size = excluded.size, modified = excluded.modified,
-			modified_step = excluded.modified_step, trusted = excluded.trusted, run = excluded.run, chunk = excluded.chunk, changed = now()
-			where files.state = 'due' and files.sha256 = excluded.sha256
-		returning key, id`}
+	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
+			recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
+			trusted = c.trusted, run = $11, chunk = $12, changed = now()
+		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[])
+			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted)
+		where f.id = c.id and f.state = 'due' returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted
 		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[]) as c(id, modified, modified_step, trusted) where f.id = c.id`}
 )
@@ -153,7 +146,8 @@ type twin struct {
 }
 
 // lookUpVersions begins the transaction, reads the newest generation of each
-// claim's path, and returns the loaded versions of the claims' contents.
+// claim's path, and returns the loaded versions of the claims' contents. In
+// the same round trip it sees to it that there is an id for each claim.
 func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, error) {
 	keys, contents := newColumns(oidUUID), newColumns(oidUUID)
 	for i := range c.claims {
@@ -167,6 +161,7 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	batch.ExecParams("begin", nil, nil, nil, nil)
 	batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
 	batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.ids))))}, binaryFormat, binaryFormat)
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
 	if results.NextResult() {
@@ -178,6 +173,9 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	twins := make(map[[16]byte]twin)
 	if results.NextResult() {
 		eachRow(results.ResultReader(), readTwins(twins))
+	}
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) { c.ids = append(c.ids, r.int8()) })
 	}
 	return twins, results.Close()
 }
@@ -303,92 +301,140 @@ func (c *committer) decideTwin(cl *claim, t twin) {
 	}
 }
 
-// writeClaims writes the claims into the ledger. errRaced means that another
-// was faster with one of them.
+// claimColumns is the columns of files in the order in which addNew writes
+// them; changed is left to its default, the time of the transaction.
+const claimColumns = `files (id, key, generation, content, sha256, size, modified, modified_step, trusted,
+	rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk)`
+
+// writeClaims writes the claims into the ledger. That another was faster with
+// one of them shows as errRaced, or as a violation of one of the ledger's
+// unique keys.
 func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
+	fresh := newCopyTable()
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool)
-	write := newColumns(oidUUID, oidInt4, oidUUID, oidBytea, oidInt8, oidTimestamptz, oidInt4, oidBool,
-		oidInt2, oidTimestamptz, oidTimestamptz, oidText, oidText, oidText, oidInt4)
-	byKey := make(map[[16]byte]*claim, len(c.claims))
+	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool)
+	// In one order for all committers: two that claim the same files then wait
+	// for each other and do not deadlock.
+	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]
 		switch {
+		case cl.writes() && cl.again():
+			addAgain(again, cl, s)
 		case cl.writes():
-			byKey[cl.key] = cl
-			c.addClaim(write, cl, s)
-			if cl.demote != 0 {
-				demote[0].int8(cl.demote)
-			}
+			cl.id, c.ids = c.ids[0], c.ids[1:]
+			c.addNew(fresh, cl, s)
 		case cl.newest != nil && cl.newest.sum == s.Sum:
 			addHint(hint, cl.newest, s)
 		}
+		if cl.demote != 0 {
+			demote[0].int8(cl.demote)
+		}
+	}
+	if err := c.changeClaims(ctx, demote, again, hint); err != nil {
+		return err
+	}
+	if err := fresh.send(ctx, c.conn, claimColumns); err != nil {
+		return fmt.Errorf("claiming files in the ledger: %w", err)
+	}
+	return nil
+}
+
+// changeClaims changes rows that the ledger has already, where there is any to
+// change.
+func (c *committer) changeClaims(ctx context.Context, demote, again, hint columns) error {
+	if demote[0].n+again[0].n+hint[0].n == 0 {
+		return nil
 	}
 	batch := &pgconn.Batch{}
 	batch.ExecPrepared(claimDemote.name, demote.params(), binaryFormat, binaryFormat)
-	batch.ExecPrepared(claimWrite.name, append(write.params(),
-		int2Param(c.sink.source), int4Param(c.sink.run), int4Param(c.chunk)), binaryFormat, binaryFormat)
-	if hint[0].n > 0 {
-		batch.ExecPrepared(claimHint.name, hint.params(), binaryFormat, binaryFormat)
-	}
+	batch.ExecPrepared(claimAgain.name, append(again.params(), int4Param(c.sink.run), int4Param(c.chunk)), binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimHint.name, hint.params(), binaryFormat, binaryFormat)
 	results := c.conn.ExecBatch(ctx, batch)
-	demoted, claimed := 0, 0
-	if results.NextResult() {
-		eachRow(results.ResultReader(), func(*record) { demoted++ })
-	}
-	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) {
-			byKey[r.uuid()].id = r.int8()
-			claimed++
-		})
+	changed := 0
+	for results.NextResult() {
+		eachRow(results.ResultReader(), func(*record) { changed++ })
 	}
 	if err := results.Close(); err != nil {
 		return fmt.Errorf("claiming files in the ledger: %w", err)
 	}
-	if claimed < len(byKey) || demoted < demote[0].n {
+	if changed < demote[0].n+again[0].n {
 		return errRaced
 	}
 	return nil
 }
 
-func (c *committer) addClaim(w columns, cl *claim, s *ingest.Span) {
-	w[0].bytes(cl.key[:])
-	w[1].int4(cl.generation)
+func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span) {
+	t.row(19)
+	t.int8(cl.id)
+	t.bytes(cl.key[:])
+	t.int4(cl.generation)
+	addContent(&t.column, cl)
+	t.bytes(s.Sum[:])
+	t.int8(s.File.Size)
+	addModified(&t.column, &t.column, &t.column, s)
+	t.int2(cl.rank.number)
+	t.time(cl.rank.time)
+	t.time(s.FirstFetched)
+	t.text(cl.rank.path)
+	t.text(string(cl.state))
+	addReason(&t.column, cl)
+	addRecipe(&t.column, cl)
+	t.int2(c.sink.source)
+	t.int4(c.sink.run)
+	t.int4(c.chunk)
+}
+
+func addAgain(w columns, cl *claim, s *ingest.Span) {
+	w[0].int8(cl.newest.id)
+	w[1].text(string(cl.state))
+	addReason(&w[2], cl)
+	addContent(&w[3], cl)
+	addRecipe(&w[4], cl)
+	w[5].time(cl.rank.time)
+	w[6].int8(s.File.Size)
+	addModified(&w[7], &w[8], &w[9], s)
+	cl.id = cl.newest.id
+}
+
+// addContent adds the content key of what is loaded, or a duplicate of it.
+func addContent(w *column, cl *claim) {
 	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate {
-		w[2].bytes(cl.content[:])
+		w.bytes(cl.content[:])
 	} else {
-		w[2].null()
-	}
-	w[3].bytes(s.Sum[:])
-	w[4].int8(s.File.Size)
-	addModified(w[5:8], s)
-	w[8].int2(cl.rank.number)
-	w[9].time(cl.rank.time)
-	w[10].time(s.FirstFetched)
-	w[11].text(cl.rank.path)
-	w[12].text(string(cl.state))
-	if cl.reason == "" {
-		w[13].null()
-	} else {
-		w[13].text(plain(cl.reason))
-	}
-	if cl.recipe == 0 {
-		w[14].null()
-	} else {
-		w[14].int4(cl.recipe)
+		w.null()
 	}
 }
 
-func addModified(w columns, s *ingest.Span) {
-	if s.File.Precision == ingest.Unknown {
-		w[0].null()
-		w[1].null()
+func addReason(w *column, cl *claim) {
+	if cl.reason == "" {
+		w.null()
 	} else {
-		w[0].time(s.File.Modified)
-		w[1].int4(stepOf(s.File.Precision))
+		w.text(plain(cl.reason))
 	}
-	w[2].bool(trusted(s.File, s.Fetched))
+}
+
+func addRecipe(w *column, cl *claim) {
+	if cl.recipe == 0 {
+		w.null()
+	} else {
+		w.int4(cl.recipe)
+	}
+}
+
+// addModified adds what the pre-filter goes by: modified, its step, and
+// whether the two may be trusted.
+func addModified(modified, step, trust *column, s *ingest.Span) {
+	if s.File.Precision == ingest.Unknown {
+		modified.null()
+		step.null()
+	} else {
+		modified.time(s.File.Modified)
+		step.int4(stepOf(s.File.Precision))
+	}
+	trust.bool(trusted(s.File, s.Fetched))
 }
 
 // addHint refreshes what the pre-filter goes by, where a file was fetched
@@ -399,5 +445,5 @@ func addHint(hint columns, n *version, s *ingest.Span) {
 		return
 	}
 	hint[0].int8(n.id)
-	addModified(hint[1:], s)
+	addModified(&hint[1], &hint[2], &hint[3], s)
 }

@@ -21,7 +21,8 @@ type committer struct {
 
 	table     seriesTable
 	claims    []claim
-	take      []bool // by span: its readings are stored
+	ids       []int64 // reserved for file versions to come
+	take      []bool  // by span: its readings are stored
 	files     []int64
 	order     ingest.Order
 	copy      copyReader

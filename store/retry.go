@@ -179,9 +179,9 @@ func (c *committer) connect(ctx context.Context) error {
 }
 
 var statements = []statement{
-	claimNewest, claimTwins, claimDemote, claimWrite, claimHint,
+	claimNewest, claimTwins, claimIDs, claimDemote, claimAgain, claimHint,
 	seriesLook, seriesAdd, seriesUnit,
-	accountReceipts, accountForget, accountRejects, accountTakeovers, accountDemoted,
+	accountForget, accountTakeovers, accountDemoted,
 }
 
 // disconnect closes the connection; the server rolls back what is open on it.

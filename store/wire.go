@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -108,6 +109,45 @@ func (c *column) null() {
 	c.n++
 	c.nulls = true
 	c.buf = binary.BigEndian.AppendUint32(c.buf, math.MaxUint32)
+}
+
+// A copyTable builds rows for a table in PostgreSQL's binary COPY format. Each
+// row is begun with row and then gets its fields in order, as a column gets
+// its elements.
+type copyTable struct {
+	column
+	rows int
+}
+
+func newCopyTable() *copyTable {
+	t := &copyTable{}
+	t.buf = append(t.buf, copyHeader...)
+	return t
+}
+
+func (t *copyTable) row(fields int) {
+	t.rows++
+	t.buf = binary.BigEndian.AppendUint16(t.buf, uint16(fields))
+}
+
+// int4s appends an array.
+func (c *column) int4s(v []int32) {
+	var a column
+	a.reset(oidInt4)
+	for _, x := range v {
+		a.int4(x)
+	}
+	c.bytes(a.param())
+}
+
+// send copies the rows into a table.
+func (t *copyTable) send(ctx context.Context, conn *pgconn.PgConn, table string) error {
+	if t.rows == 0 {
+		return nil
+	}
+	t.buf = binary.BigEndian.AppendUint16(t.buf, math.MaxUint16)
+	_, err := conn.CopyFrom(ctx, bytes.NewReader(t.buf), "copy "+table+" from stdin binary")
+	return err
 }
 
 // columns is the parameters of one statement.

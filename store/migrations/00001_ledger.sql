@@ -50,8 +50,10 @@ comment on table series is 'One row per (logger, channel); label is the header t
 
 create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due');
 
+create sequence file_ids as int8;
+
 create table files (
-    id            int8 generated always as identity primary key,
+    id            int8 primary key default nextval('file_ids'),
     rank_time     timestamptz not null,
     fetched       timestamptz not null,
     changed       timestamptz not null default now(),
@@ -148,3 +150,4 @@ comment on table actions is 'Whatever a person did to the data';
 -- +goose Down
 drop table actions, takeovers, rejects, receipts, files, series, recipes, sources, runs, settings;
 drop type file_state;
+drop sequence file_ids;
