@@ -1,7 +1,9 @@
 package format
 
 import (
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 )
 
@@ -27,6 +29,18 @@ func scanNumber(w []byte, p int, decimal byte) (float64, int) {
 		i++
 	case '+':
 		i++
+	}
+	if i+8 <= len(w) {
+		if m, digits, fraction := shortNumber(binary.LittleEndian.Uint64(w[i:]), decimal); digits > 0 {
+			v := float64(m) / pow10[fraction&7]
+			if fraction > 0 {
+				digits++
+			}
+			if negative {
+				v = -v
+			}
+			return v, i + digits
+		}
 	}
 	start := i
 	var m uint64
@@ -67,6 +81,47 @@ func scanNumber(w []byte, p int, decimal byte) (float64, int) {
 		v = -v
 	}
 	return v, i
+}
+
+// shortNumber reads the number that the eight bytes of x begin with, the first
+// in the lowest, when it ends among them: its digits as an integer, how many
+// there are, and how many of them are behind the decimal sign. It looks at all
+// eight at once, since the lengths of numbers cannot be foretold and a loop over
+// them would mostly leave by a mispredicted branch. digits is 0 for what is
+// longer, or none.
+func shortNumber(x uint64, decimal byte) (m uint64, digits, fraction int) {
+	const lows = 0x0101_0101_0101_0101
+	y := x ^ '0'*lows                                 // digits become 0 to 9
+	others := (y + (0x7f-9)*lows | y) & (0x80 * lows) // top bit of bytes that are no digits
+	if others == 0 {
+		return 0, 0, 0
+	}
+	i := bits.TrailingZeros64(others) &^ 7 // bits before the first of them
+	if byte(x>>i) == decimal {
+		others &= others - 1
+		if others == 0 {
+			return 0, 0, 0
+		}
+		j := bits.TrailingZeros64(others) &^ 7
+		fraction = (j-i)/8 - 1
+		if fraction == 0 {
+			return 0, 0, 0 // "5." is left to the loop
+		}
+		// Close the gap that the sign leaves.
+		low := uint64(1)<<i - 1
+		y = y&low | y>>8&^low
+		i = j - 8
+	}
+	if i == 0 {
+		return 0, 0, 0
+	}
+	// The last digit goes to the top; zeros come in before the first. Then
+	// neighbours are added up: digits, pairs, fours.
+	y <<= 64 - i
+	y = y * (10<<8 + 1) >> 8 & 0x00ff_00ff_00ff_00ff
+	y = y * (100<<16 + 1) >> 16 & 0x0000_ffff_0000_ffff
+	y = y * (10000<<32 + 1) >> 32
+	return y, i / 8, fraction
 }
 
 // parseNumber reads all of b as a finite decimal number: an optional sign,

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 )
 
@@ -46,8 +47,15 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	guess := d.names.last.next
 	q := pos // where the reading stands
 	last := len(pl.fields) - 1
-	for i := range pl.fields {
+	for i := 0; i <= last; i++ {
 		f := &pl.fields[i]
+		if f.run > 1 {
+			n := 0
+			n, q = valueRun(w, q, delimiter, pl.bare, f.index, series[got:got+f.run], values[got:got+f.run])
+			got += n
+			i += n
+			f = &pl.fields[i]
+		}
 		quoted := false
 		if w[q] == quote && quote != 0 {
 			quoted = true
@@ -81,7 +89,7 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 			}
 			text := w[q:after]
 			q = after
-			if !plain || len(v.missing) > 0 {
+			if !plain || v.sentinel {
 				text = trim(text)
 				if isMissing(text, v.missing) {
 					missing++
@@ -207,6 +215,35 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 		b.SetQuality(trim(quality))
 	}
 	return q + 1
+}
+
+// valueRun reads the cells of neighbouring columns for as long as they are short
+// numbers, up to as many as series and values have room for. It returns how many
+// it read and where the next cell begins. The first is the value of index k.
+func valueRun(w []byte, q int, delimiter, decimal byte, k int, series []int32, values []float64) (n, next int) {
+	values = values[:len(series)]
+	for n < len(series) && q+9 <= len(w) {
+		i := q
+		negative := w[q] == '-'
+		if negative {
+			i++
+		}
+		m, digits, fraction := shortNumber(binary.LittleEndian.Uint64(w[i:]), decimal)
+		if i += digits; fraction > 0 {
+			i++
+		}
+		if digits == 0 || w[i] != delimiter {
+			break
+		}
+		v := float64(m) / pow10[fraction&7]
+		if negative {
+			v = -v
+		}
+		values[n], series[n] = v, int32(k+n)
+		n++
+		q = i + 1
+	}
+	return n, q
 }
 
 // endsField reports whether c stands where a field can end.

@@ -49,6 +49,7 @@ const (
 type field struct {
 	role  role
 	index int // into values or keys, by role; of a quality, the value it is of
+	run   int // how many columns from here on, but for the last, hold values whose cells are numbers or missing
 }
 
 // A value is a column of readings.
@@ -59,6 +60,8 @@ type value struct {
 	label   []byte
 	missing [][]byte
 	quality int // field, or -1
+
+	sentinel bool // a spelling of missing reads as a number
 }
 
 // keyed says how a name is taken from the key cells.
@@ -143,10 +146,10 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		return fmt.Sprintf("the header has no column %s: line %d is %q", strings.Join(absent, ", nor "), h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
 	}
 	for k, i := range pl.keys {
-		pl.fields[i] = field{roleKey, k}
+		pl.fields[i] = field{role: roleKey, index: k}
 	}
 	for k, i := range pl.stamps {
-		pl.fields[i] = field{roleStamp, k}
+		pl.fields[i] = field{role: roleStamp, index: k}
 	}
 	if p.wide {
 		if fault := pl.bindChannels(h); fault != "" {
@@ -158,9 +161,9 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		if pl.fields[v.field].role != roleNone {
 			return fmt.Sprintf("column %d of the header, %q, is to be two things at once", v.field+1, h.names[v.field])
 		}
-		pl.fields[v.field] = field{roleValue, k}
+		pl.fields[v.field] = field{role: roleValue, index: k}
 		if v.quality >= 0 {
-			pl.fields[v.quality] = field{roleQuality, k}
+			pl.fields[v.quality] = field{role: roleQuality, index: k}
 			pl.flagged = pl.flagged || p.wide
 		}
 	}
@@ -168,6 +171,19 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
 	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
+	for k := range pl.values {
+		v := &pl.values[k]
+		v.sentinel = slices.ContainsFunc(v.missing, func(s []byte) bool {
+			_, ok := parseNumber(s, p.dialect.decimal)
+			return ok
+		})
+	}
+	for i := len(pl.fields) - 2; i >= 0; i-- {
+		f := &pl.fields[i]
+		if f.role == roleValue && pl.textless && !pl.values[f.index].sentinel {
+			f.run = pl.fields[i+1].run + 1
+		}
+	}
 	return ""
 }
 
