@@ -80,26 +80,32 @@ func mustEscape(r rune) bool {
 }
 
 // UnescapePath returns the raw bytes of a path that EscapePath made readable.
-// What EscapePath cannot have written is kept as it stands.
+// All but \xNN with two digits as EscapePath writes them is kept as it stands.
 func UnescapePath(s string) string {
-	if !strings.Contains(s, `\x`) {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, `\x`)
+		if i < 0 || len(s) < i+4 {
+			break
+		}
+		high, low := strings.IndexByte(hexDigits, s[i+2]), strings.IndexByte(hexDigits, s[i+3])
+		if high < 0 || low < 0 {
+			b.WriteString(s[:i+2])
+			s = s[i+2:]
+			continue
+		}
+		b.WriteString(s[:i])
+		b.WriteByte(byte(high<<4 | low))
+		s = s[i+4:]
+	}
+	if b.Len() == 0 {
 		return s
 	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		var c byte
-		if strings.HasPrefix(s[i:], `\x`) && len(s) >= i+4 {
-			if _, err := fmt.Sscanf(s[i+2:i+4], "%02X", &c); err == nil {
-				b.WriteByte(c)
-				i += 4
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-		i++
-	}
+	b.WriteString(s)
 	return b.String()
 }
+
+const hexDigits = "0123456789ABCDEF"
 
 // A Content is the bytes of one File as fetched. Small ones are whole in Data;
 // larger ones are read once from Stream, so that memory stays flat.
