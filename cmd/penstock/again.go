@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+
+	"penstock/ingest"
+	"penstock/ingest/format"
+	"penstock/ingest/source"
+	"penstock/store"
+)
+
+// again reads file versions of the ledger once more, from where their source
+// has them. One goroutine uses it.
+type again struct {
+	store   *store.Store
+	sources map[string]*source.Dir
+	readers map[int32]ingest.Decoder // by recipe
+	anew    map[string]ingest.Decoder
+	wanted  *reading // how files that are loaded anew are read; nil as they were
+	content ingest.Content
+}
+
+func newAgain(s *store.Store, wanted *reading) *again {
+	return &again{store: s, wanted: wanted, sources: make(map[string]*source.Dir),
+		readers: make(map[int32]ingest.Decoder), anew: make(map[string]ingest.Decoder)}
+}
+
+func (g *again) close(log *slog.Logger) {
+	for name, dir := range g.sources {
+		if err := dir.Close(); err != nil {
+			log.Warn("closing the source", slog.String("source", name), slog.Any("error", err))
+		}
+	}
+}
+
+// read appends the readings of v to b as one span. Loaded anew, v is read as
+// is now wanted; else by the recipe that the ledger has for it. It wraps
+// store.ErrBytesGone when the content that the ledger has the digest of is to
+// be had no more.
+func (g *again) read(ctx context.Context, v store.FileVersion, anew bool, b *ingest.Batch) error {
+	decoder, err := g.decoder(ctx, &v, anew)
+	if err != nil {
+		return err
+	}
+	dir, f, err := g.locate(ctx, &v)
+	if err != nil {
+		return err
+	}
+	if err := dir.Fetch(ctx, f, &g.content); err != nil {
+		return g.explain(ctx, &v, err)
+	}
+	g.content.FirstFetched = ingest.Micros(v.Fetched)
+	sum, err := decodeSummed(ctx, decoder, &g.content, b)
+	if err != nil {
+		return g.explain(ctx, &v, err)
+	}
+	if sum != v.Sum {
+		b.Drop()
+		return errGone("%s has other content now", v.Display)
+	}
+	return nil
+}
+
+// decodeSummed decodes c and returns the digest of all its bytes.
+func decodeSummed(ctx context.Context, d ingest.Decoder, c *ingest.Content, b *ingest.Batch) (ingest.Digest, error) {
+	if c.Stream == nil {
+		return sha256.Sum256(c.Data), d.Decode(ctx, c, b)
+	}
+	spans, hash := len(b.Spans), sha256.New()
+	stream := c.Stream
+	c.Stream = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(stream, hash), stream}
+	err := d.Decode(ctx, c, b)
+	if err == nil {
+		_, err = io.Copy(io.Discard, c.Stream)
+	}
+	if err = errors.Join(err, c.Close()); err != nil {
+		for len(b.Spans) > spans {
+			b.Drop()
+		}
+	}
+	return ingest.Digest(hash.Sum(nil)), err
+}
+
+// locate finds the file of v as it is now.
+func (g *again) locate(ctx context.Context, v *store.FileVersion) (*source.Dir, ingest.File, error) {
+	dir, err := g.source(v)
+	if err != nil {
+		return nil, ingest.File{}, err
+	}
+	f, err := dir.Locate(ctx, v.Path)
+	if err != nil {
+		return nil, f, g.explain(ctx, v, err)
+	}
+	return dir, f, nil
+}
+
+func (g *again) source(v *store.FileVersion) (*source.Dir, error) {
+	if dir := g.sources[v.Source]; dir != nil {
+		return dir, nil
+	}
+	dir, err := openSource(v.Source, v.Root)
+	if err == nil {
+		g.sources[v.Source] = dir
+	}
+	return dir, err
+}
+
+// explain tells bytes that are gone, or not to be had, from a fault of ours.
+func (g *again) explain(ctx context.Context, v *store.FileVersion, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ingest.ErrChanged), errors.Is(err, source.ErrNotRegular):
+		return errGone("%s: %w", v.Display, err)
+	}
+	return err
+}
+
+func (g *again) decoder(ctx context.Context, v *store.FileVersion, anew bool) (ingest.Decoder, error) {
+	if anew && g.wanted != nil {
+		return g.newDecoder(v)
+	}
+	if d := g.readers[v.Recipe]; d != nil {
+		return d, nil
+	}
+	recipe, err := g.store.Recipe(ctx, v.Recipe)
+	if err != nil {
+		return nil, err
+	}
+	set, settings, err := format.FromRecipe(recipe)
+	if err != nil {
+		return nil, err
+	}
+	d, err := format.NewDecoder(set, settings)
+	if err == nil {
+		g.readers[v.Recipe] = d
+	}
+	return d, err
+}
+
+// newDecoder reads as the flags want. What they leave open stays as it was: the
+// profile of that name as it is now, and the zone.
+func (g *again) newDecoder(v *store.FileVersion) (ingest.Decoder, error) {
+	how := *g.wanted
+	if how.zone == "" {
+		how.zone = v.Zone
+	}
+	set, settings, err := how.profiles()
+	if err != nil {
+		return nil, err
+	}
+	if settings.Profile == "auto" && set.ByName(v.Profile) != nil {
+		settings.Profile = v.Profile
+	}
+	key := settings.Profile + "\x00" + settings.Zone
+	if d := g.anew[key]; d != nil {
+		return d, nil
+	}
+	d, err := format.NewDecoder(set, settings)
+	if err == nil {
+		g.anew[key] = d
+	}
+	return d, err
+}

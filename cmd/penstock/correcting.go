@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"penstock/ingest"
+	"penstock/store"
+)
+
+// A correcting holds the flags of commands that change data.
+type correcting struct {
+	selecting
+	reason string
+	yes    bool
+	force  bool
+	dryRun bool
+}
+
+func (c *correcting) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.reason, "reason", "", "why: kept in 'penstock actions'")
+	f.BoolVar(&c.yes, "yes", false, "do not ask, however many files it is")
+	f.BoolVar(&c.dryRun, "dry-run", false, "change nothing; print what would change")
+}
+
+func (c *correcting) forceFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&c.force, "force", false, "go on where the bytes of a file are gone: what only it held is lost")
+}
+
+// askAbove is up to how many files a correction does not ask about.
+const askAbove = 100
+
+// gather reads the selected file versions, says what they are, and asks above
+// a hundred of them.
+func (a *app) gather(s *opened, selections []store.Selection, c *correcting, verb string) ([]store.FileVersion, error) {
+	var all []store.FileVersion
+	for v, err := range s.selected(a.take, selections) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	if len(all) == 0 {
+		a.note("No file versions match.")
+		return nil, nil
+	}
+	states := make(map[ingest.State]int64)
+	var readings int64
+	for i := range all {
+		states[all[i].State]++
+		readings += all[i].Receipt.Cells.Stored + all[i].Receipt.Cells.Replaced
+	}
+	var parts []string
+	for _, state := range ledgerStates {
+		if n := states[state]; n > 0 {
+			parts = append(parts, count(n)+" "+string(state))
+		}
+	}
+	a.note("%s: %s, %s.", counted(int64(len(all)), "file version"), strings.Join(parts, ", "), counted(readings, "reading"))
+	if len(all) <= askAbove || c.yes || c.dryRun {
+		return all, nil
+	}
+	return all, a.confirm(fmt.Sprintf("%s all of them?", verb))
+}
+
+// confirm asks a person. Where there is none, it is --yes that answers.
+func (a *app) confirm(question string) error {
+	in, ok := a.in.(*os.File)
+	if !ok || !isTerminal(in) || !a.errTerminal {
+		return usage("add --yes when it is meant, or see with --dry-run what would change", "more than %d file versions, and nobody to ask", askAbove)
+	}
+	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer))) {
+		return nil
+	}
+	return errors.New("nothing was changed")
+}
+
+// action is what is kept of a correction.
+func (c *correcting) action(args []string) store.Action {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return store.Action{OSUser: name, Host: host, Command: commandLine(args), Reason: c.reason}
+}
+
+// commandLine is what was typed, without the store's address, which may hold a
+// password.
+func commandLine(args []string) string {
+	words := []string{"penstock"}
+	for _, arg := range args {
+		switch {
+		case strings.Contains(arg, "://") || strings.Contains(arg, "password"):
+			arg = "..."
+		case arg == "" || strings.ContainsAny(arg, " \t\n'\"\\*?$;&|<>()"):
+			arg = strconv.Quote(arg)
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// groups divides files into those that must be corrected together: the files
+// of one source that have loggers in common, directly or through others. Files
+// without series stand alone; they are put together by the hundred.
+func (o *opened) groups(ctx context.Context, all []store.FileVersion) ([][]store.FileVersion, error) {
+	loggers, err := o.loggersOf(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	type member struct{ source, logger string }
+	parent := make(map[member]member)
+	var root func(m member) member
+	root = func(m member) member {
+		p, ok := parent[m]
+		if !ok || p == m {
+			return m
+		}
+		r := root(p)
+		parent[m] = r
+		return r
+	}
+	first := make([]member, len(all))
+	alone := 0
+	for i := range all {
+		v := &all[i]
+		m := member{v.Source, "\x00" + fmt.Sprint(alone/askAbove)}
+		if len(v.Series) == 0 {
+			alone++
+		} else {
+			m.logger = loggers[v.Series[0]]
+		}
+		for _, id := range v.Series {
+			if a, b := root(member{v.Source, loggers[id]}), root(m); a != b {
+				parent[a] = b
+			}
+		}
+		first[i] = m
+	}
+	index := make(map[member]int)
+	var groups [][]store.FileVersion
+	for i := range all {
+		r := root(first[i])
+		at, ok := index[r]
+		if !ok {
+			at = len(groups)
+			index[r] = at
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], all[i])
+	}
+	return groups, nil
+}
+
+func (o *opened) loggersOf(ctx context.Context, all []store.FileVersion) (map[int32]string, error) {
+	var ids []int32
+	for i := range all {
+		ids = append(ids, all[i].Series...)
+	}
+	slices.Sort(ids)
+	series, err := o.Series(ctx, slices.Compact(ids))
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int32]string, len(series))
+	for id, k := range series {
+		names[id] = k.Logger
+	}
+	return names, nil
+}
+
+// A changeRow is an instant whose reading changes.
+type changeRow struct {
+	Logger  string   `json:"logger" csv:"logger"`
+	Channel string   `json:"channel" csv:"channel"`
+	Time    stamp    `json:"ts" csv:"ts"`
+	Before  *float64 `json:"before" csv:"before"`
+	After   *float64 `json:"after" csv:"after"`
+}
+
+func changeColumns() []column[changeRow] {
+	value := func(v *float64) string {
+		if v == nil {
+			return "-"
+		}
+		return number(*v)
+	}
+	return []column[changeRow]{
+		{head: "LOGGER", text: func(r changeRow) string { return r.Logger }, cut: right},
+		{head: "CHANNEL", text: func(r changeRow) string { return r.Channel }, cut: right},
+		{head: "TIME", text: func(r changeRow) string { return exactly(r.Time.Time) }},
+		{head: "BEFORE", text: func(r changeRow) string { return value(r.Before) }, right: true},
+		{head: "AFTER", text: func(r changeRow) string { return value(r.After) }, right: true},
+	}
+}
+
+// A corrected adds up what several corrections did. In JSON it is what undo and
+// reload print when they changed something.
+type corrected struct {
+	Files    int64            `json:"files"`
+	Undone   int64            `json:"undone"`
+	Reloaded map[string]int64 `json:"reloaded,omitempty"` // by state
+	Removed  int64            `json:"readings_removed"`
+	Stored   int64            `json:"readings_stored"`
+	Restored int64            `json:"files_restored"` // others, whose readings stand again
+	Gone     []string         `json:"gone"`           // whose bytes are gone
+	Due      int64            `json:"duplicates_due"`
+	DryRun   bool             `json:"dry_run,omitempty"`
+}
+
+// correct carries a correction out, group by group, and prints what it did, or
+// in a dry run each reading that would change.
+func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what store.Correction) error {
+	groups, err := s.groups(a.take, all)
+	if err != nil {
+		return err
+	}
+	done := &corrected{Reloaded: make(map[string]int64), Gone: []string{}, DryRun: c.dryRun}
+	what.Force, what.DryRun = c.force, c.dryRun
+	changes := newPrinter(a, changeColumns())
+	if c.dryRun {
+		what.Change = func(x store.Change) error {
+			return changes.add(changeRow{x.Logger, x.Channel, stamp{x.Time}, x.Before, x.After})
+		}
+	}
+	for i, files := range groups {
+		what.Files = files
+		r, err := s.Correct(a.take, what)
+		if err != nil {
+			return a.explainCorrection(err, r, i, len(groups))
+		}
+		done.add(int64(len(files)), r)
+	}
+	if c.dryRun {
+		if err := changes.end(); err != nil {
+			return err
+		}
+	} else if a.output.value == "json" {
+		return a.printObject(done)
+	}
+	a.tellCorrected(done)
+	for _, state := range []ingest.State{ingest.Held, ingest.Quarantined} {
+		if done.Reloaded[string(state)] > 0 {
+			return exitError(exitTrouble)
+		}
+	}
+	return nil
+}
+
+func (d *corrected) add(files int64, r *store.Corrected) {
+	d.Files += files
+	d.Undone += int64(r.Undone)
+	d.Removed += r.Removed
+	d.Restored += int64(len(r.Restored))
+	d.Due += r.Due
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		d.Reloaded[string(o.State)]++
+		d.Stored += o.Receipt.Cells.Stored + o.Receipt.Cells.Replaced
+	}
+	for i := range r.Gone {
+		d.Gone = append(d.Gone, r.Gone[i].Display)
+	}
+}
+
+func (a *app) tellCorrected(d *corrected) {
+	verb := ""
+	if d.DryRun {
+		verb = "would be "
+	}
+	var parts []string
+	if d.Undone > 0 {
+		parts = append(parts, counted(d.Undone, "file version")+" "+verb+"undone")
+	}
+	for _, state := range ledgerStates {
+		if n := d.Reloaded[string(state)]; n > 0 {
+			parts = append(parts, counted(n, "file version")+" "+verb+"loaded again: "+string(state))
+		}
+	}
+	parts = append(parts, counted(d.Removed, "reading")+" "+verb+"taken out")
+	if d.Stored > 0 {
+		parts = append(parts, counted(d.Stored, "reading")+" "+verb+"stored")
+	}
+	if d.Restored > 0 {
+		parts = append(parts, counted(d.Restored, "other file")+" "+verb+"applied again where they overlap")
+	}
+	a.note("%s.", strings.Join(parts, ", "))
+	if d.Due > 0 {
+		a.note("%s of what was undone %sdue: the next replay of their source, or 'penstock files retry --state due', loads one in its place.",
+			counted(d.Due, "duplicate"), verb)
+	}
+	for _, path := range d.Gone {
+		a.note("Its bytes are gone: %s", path)
+	}
+	if d.DryRun {
+		a.note("Nothing was changed.")
+	}
+}
+
+// explainCorrection says what a refused correction needed, and how far those
+// before it came.
+func (a *app) explainCorrection(err error, r *store.Corrected, done, groups int) error {
+	hint := ""
+	if errors.Is(err, store.ErrBytesGone) && r != nil {
+		for i := range r.Gone {
+			a.note("Its bytes are gone: %s, version %d", r.Gone[i].Display, r.Gone[i].Generation)
+		}
+		hint = "put the files back where they were, or go on without them by --force"
+	}
+	if done > 0 {
+		hint = strings.TrimSpace(fmt.Sprintf("%d of %d groups of files are corrected already; the same command goes on with the rest. %s", done, groups, hint))
+	}
+	return &hinted{err, hint}
+}
+
+// bySource divides files by their sources.
+func bySource(all []store.FileVersion) [][]store.FileVersion {
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(x, y store.FileVersion) int { return cmp.Compare(x.Source, y.Source) })
+	var parts [][]store.FileVersion
+	for len(sorted) > 0 {
+		n := slices.IndexFunc(sorted, func(v store.FileVersion) bool { return v.Source != sorted[0].Source })
+		if n < 0 {
+			n = len(sorted)
+		}
+		parts = append(parts, sorted[:n])
+		sorted = sorted[n:]
+	}
+	return parts
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"penstock/ingest"
+	"penstock/store"
+)
+
+func newFilesRetry(a *app) *cobra.Command {
+	var c correcting
+	var how reading
+	var workers, chunk amount
+	cmd := &cobra.Command{
+		Use:   "retry [PATTERN...]",
+		Short: "take held and quarantined files up again, after what was wrong is mended",
+		Long: `Retry takes up again the files that are held or quarantined, or in the --state that
+is given (held, quarantined, undone, skipped, due), and loads them from their source
+with the profiles as they are now. It answers a held file's question: --zone
+Area/City, or --profile NAME.
+
+--profile says how files are read; --loaded-by selects files by the profile that
+read them.
+` + patternHelp,
+		Example: `  penstock files retry --state held --zone Europe/London
+  penstock files retry --profile station.yaml 'station-*.csv'`,
+		RunE: func(_ *cobra.Command, patterns []string) error {
+			c.newest = true
+			selections, err := c.selections(patterns, ingest.Held, ingest.Quarantined, ingest.Due)
+			if err != nil {
+				return err
+			}
+			for _, state := range selections[0].States {
+				if state == ingest.Loaded || state == ingest.Duplicate {
+					return usage("'penstock files reload' loads what is loaded again", "'penstock files retry' takes up files that are not loaded, not those in state %s", state)
+				}
+			}
+			decoders, err := how.decoders()
+			if err != nil {
+				return err
+			}
+			return a.retry(selections, &c, &retrying{decoders, workers, chunk})
+		},
+	}
+	c.flagsBesideReading(cmd)
+	how.flags(cmd)
+	f := cmd.Flags()
+	f.Var(&workers, "workers", "how many files are decoded and committed at a time: a number, or auto")
+	f.Var(&chunk, "chunk", "how many files go into one transaction: a number, or auto")
+	fromEnvironment(f, "workers", "chunk")
+	c.flags(cmd)
+	return cmd
+}
+
+// retrying is how files are taken up again.
+type retrying struct {
+	decoders       func() ingest.Decoder
+	workers, chunk amount
+}
+
+func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) error {
+	s, err := a.openStore(a.take, writes, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.close(a.log)
+	all, err := a.gather(s, selections, c, "Take up")
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	g := newAgain(s.Store, nil)
+	defer g.close(a.log)
+	var code error
+	for _, files := range bySource(all) {
+		r, err := a.retrySource(s, g, files, c, how)
+		if err != nil {
+			return err
+		}
+		if c.dryRun {
+			continue
+		}
+		if err := a.printResult(r); err != nil {
+			if exit := exitError(0); !errors.As(err, &exit) {
+				return err
+			}
+			code = err
+		}
+	}
+	return code
+}
+
+// retrySource marks the files of one source as due, where they are still to be
+// had, and runs the pipeline over them.
+func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *correcting, how *retrying) (*result, error) {
+	from, err := a.takeUp(g, files)
+	if err != nil {
+		return nil, err
+	}
+	if c.dryRun {
+		return nil, a.runDry(from, nil, how.decoders)
+	}
+	if _, err := s.MarkDue(a.take, from.there, c.action(a.args)); err != nil {
+		return nil, err
+	}
+	options, err := s.SourceOptions(a.take, from.Name())
+	if err != nil {
+		return nil, err
+	}
+	options.Log = a.log
+	sink, err := s.Sink(a.take, *options)
+	if err != nil {
+		return nil, err
+	}
+	return a.run(&job{source: from, sink: sink, decoders: how.decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
+}
+
+// A chosen source lists some files of a source and no others.
+type chosen struct {
+	ingest.Source
+	files []ingest.File
+	there []store.FileVersion // of files
+	gone  []error             // why the others are not among them
+	lost  []ingest.File
+}
+
+// takeUp finds the files where their source has them now.
+func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
+	dir, err := g.source(&files[0])
+	if err != nil {
+		return nil, err
+	}
+	c := &chosen{Source: dir}
+	for i := range files {
+		v := &files[i]
+		_, f, err := g.locate(a.take, v)
+		if a.take.Err() != nil {
+			return nil, context.Cause(a.take)
+		}
+		if err != nil {
+			a.log.Debug("not to be had", slog.String("file", v.Display), slog.Any("error", err))
+			c.lost, c.gone = append(c.lost, v.File()), append(c.gone, err)
+			continue
+		}
+		c.files, c.there = append(c.files, f), append(c.there, *v)
+	}
+	return c, nil
+}
+
+// Files implements [ingest.Source].
+func (c *chosen) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
+	return func(yield func(ingest.File, error) bool) {
+		for i, f := range c.lost {
+			if !yield(f, c.gone[i]) {
+				return
+			}
+		}
+		for _, f := range c.files {
+			if ctx.Err() != nil || !yield(f, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"penstock/ingest"
+	"penstock/store"
+)
+
+func newFilesShow(a *app) *cobra.Command {
+	var sel selecting
+	cmd := &cobra.Command{
+		Use:   "show PATTERN...",
+		Short: "show all that the ledger says of some file versions",
+		Long:  "Show tells of each file version what it is, what read it, its series and its receipt.\n" + patternHelp,
+		Args:  args(1, -1),
+		RunE: func(_ *cobra.Command, patterns []string) error {
+			selections, err := sel.selections(patterns)
+			if err != nil {
+				return err
+			}
+			return a.showFiles(selections)
+		},
+	}
+	sel.flags(cmd)
+	return cmd
+}
+
+// A shownFile is a file version with its series, in JSON.
+type shownFile struct {
+	fileRow
+	Series []seriesRow `json:"series" csv:"-"`
+}
+
+type seriesRow struct {
+	Logger  string `json:"logger"`
+	Channel string `json:"channel"`
+	Unit    string `json:"unit,omitempty"`
+}
+
+func (a *app) showFiles(selections []store.Selection) error {
+	s, err := a.openStore(a.take, reads, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.close(a.log)
+	if a.output.value != "table" {
+		var failed error
+		_, err := print(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) shownFile {
+			series, err := s.seriesOf(a.take, v)
+			failed = cmp.Or(failed, err)
+			return shownFile{rowOf(v), series}
+		}))
+		return cmp.Or(err, failed)
+	}
+	n := 0
+	for v, err := range s.selected(a.take, selections) {
+		if err != nil {
+			return err
+		}
+		if n++; n > 1 {
+			fmt.Fprintln(a.out)
+		}
+		if err := a.showFile(s, &v); err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		a.note("No file versions match.")
+	}
+	return nil
+}
+
+func (o *opened) seriesOf(ctx context.Context, v *store.FileVersion) ([]seriesRow, error) {
+	found, err := o.Series(ctx, v.Series)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]seriesRow, 0, len(found))
+	for _, k := range found {
+		rows = append(rows, seriesRow{k.Logger, k.Channel, k.Unit})
+	}
+	slices.SortFunc(rows, func(x, y seriesRow) int {
+		return cmp.Or(cmp.Compare(x.Logger, y.Logger), cmp.Compare(x.Channel, y.Channel))
+	})
+	return rows, nil
+}
+
+func (a *app) showFile(s *opened, v *store.FileVersion) error {
+	series, err := s.seriesOf(a.take, v)
+	if err != nil {
+		return err
+	}
+	reader := v.Profile
+	if v.Zone != "" {
+		reader += ", zone " + v.Zone
+	}
+	spans := ""
+	if !v.First.IsZero() {
+		spans = exactly(v.First) + " to " + exactly(v.Last)
+	}
+	return a.facts(
+		"file", a.style(bold, v.Display),
+		"version", fmt.Sprintf("%d, #%d in the ledger", v.Generation, v.ID),
+		"state", a.style(stateStyle(string(v.State)), string(v.State))+", since "+moment(v.Changed)+" UTC",
+		"reason", printable(v.Reason),
+		"source", printable(v.Source)+rooted(v.Root),
+		"content", fmt.Sprintf("%s, SHA-256 %x", byteSize(v.Size), v.Sum),
+		"modified", exactly(v.Modified),
+		"rank", rankText(v.Rank, v),
+		"read by", printable(reader),
+		"loaded", fmt.Sprintf("by run %d, first fetched %s UTC", v.Run, moment(v.Fetched)),
+		"spans", spans,
+		"series", seriesText(series),
+		"lines", linesText(&v.Receipt.Lines),
+		"readings", cellsText(&v.Receipt.Cells),
+	)
+}
+
+func rooted(root string) string {
+	if root == "" {
+		return ""
+	}
+	return " in " + strings.ReplaceAll(printable(strings.ReplaceAll(root, "\n", ", ")), `\x0A`, ", ")
+}
+
+func rankText(n int16, v *store.FileVersion) string {
+	return fmt.Sprintf("%d, then the file's time %s, its path, its version", n, exactly(v.RankTime))
+}
+
+// shownSeries is how many series are named one by one.
+const shownSeries = 12
+
+func seriesText(series []seriesRow) string {
+	var names []string
+	for i, s := range series {
+		if i == shownSeries {
+			names = append(names, fmt.Sprintf("and %d more", len(series)-i))
+			break
+		}
+		name := s.Logger + " " + s.Channel
+		if s.Unit != "" {
+			name += " [" + s.Unit + "]"
+		}
+		names = append(names, printable(name))
+	}
+	return strings.Join(names, ", ")
+}
+
+func linesText(l *ingest.Lines) string {
+	return countsText(l.Total, "in all", l.Data, "data", l.Header, "header", l.Preamble, "preamble", l.Blank, "blank",
+		l.Comment, "comment", l.Footer, "footer", l.Message, "message", l.Rejected, "rejected")
+}
+
+func cellsText(c *ingest.Cells) string {
+	return countsText(c.Total, "cells", c.Stored, "stored", c.Replaced, "replaced", c.Unchanged, "unchanged",
+		c.Outranked, "outranked", c.Repeated, "repeated", c.Missing, "missing", c.Rejected, "rejected")
+}
+
+// countsText words the total and what of the rest is not nothing.
+func countsText(total int64, what string, pairs ...any) string {
+	text := count(total) + " " + what
+	before := ": "
+	for i := 0; i < len(pairs); i += 2 {
+		if n := pairs[i].(int64); n > 0 {
+			text += before + count(n) + " " + pairs[i+1].(string)
+			before = ", "
+		}
+	}
+	return text
+}

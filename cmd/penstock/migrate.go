@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"penstock/store"
+)
+
+func newMigrate(a *app) *cobra.Command {
+	var appending bool
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "bring the database's schema up to date, or make it",
+		Args:  args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			return a.migrate(appending)
+		},
+	}
+	cmd.Flags().BoolVar(&appending, "append", false, "make a new store without a unique key: a new version of a file replaces the one before")
+	fromEnvironment(cmd.Flags(), "append")
+	return cmd
+}
+
+func (a *app) migrate(appending bool) error {
+	s, err := a.openStore(a.take, writes, store.Options{Create: true, Append: appending})
+	if err != nil {
+		return err
+	}
+	defer s.close(a.log)
+	layout := s.Layout()
+	if a.output.value == "json" {
+		return a.printObject(map[string]any{"schema": a.schema, "append": layout.Append, "hypertable": layout.Hypertable})
+	}
+	kind := "a plain table"
+	if layout.Hypertable {
+		kind = "a hypertable"
+	}
+	key := "with a unique key"
+	if layout.Append {
+		key = "without a unique key (append)"
+	}
+	_, err = fmt.Fprintf(a.out, "Schema %q is up to date. Readings are kept in %s %s.\n", a.schema, kind, key)
+	return err
+}

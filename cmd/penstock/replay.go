@@ -1,0 +1,93 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"penstock/ingest/source"
+	"penstock/store"
+)
+
+// A replay is the flags of the command of that name.
+type replay struct {
+	reading
+	source   string
+	match    []string
+	ignore   []string
+	workers  amount
+	chunk    amount
+	conflict choice
+	rank     int16
+	append   bool
+	dryRun   bool
+}
+
+func newReplay(a *app) *cobra.Command {
+	r := &replay{conflict: choice{value: string(store.Latest), of: []string{string(store.Latest), string(store.Earliest), string(store.Error)}}}
+	cmd := &cobra.Command{
+		Use:   "replay PATH...",
+		Short: "load files and folders to the end, then print receipts and a summary",
+		Long: `Replay loads the files under the paths, folders recursively and zip archives
+member by member, each version of a file exactly once: run it again, or several
+at a time, and what is known stays as it is. Files stay where they are.
+
+Ctrl-C finishes what is under way and stops; a second one drops it. Either way
+nothing is half-committed, and the same command goes on with the rest.
+
+Exit code 3 says that it finished, but that some files were held or quarantined
+or could not be read, or some lines were rejected.`,
+		Example: `  penstock replay /data/loggers
+  penstock replay --zone Europe/London --profile station.yaml 2019/ 2020.zip
+  penstock replay --rank -1 --source archive /mnt/archive   # displaces nothing that is there
+  penstock replay --dry-run -o csv new-logger.csv           # stores nothing, shows the readings`,
+		Args: args(1, -1),
+		RunE: func(_ *cobra.Command, paths []string) error {
+			if r.dryRun {
+				return a.dryRun(r, paths)
+			}
+			return a.replay(r, paths)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	r.reading.flags(cmd)
+	f.StringVar(&r.source, "source", "", "the `NAME` of the source, whose files are known by their path below PATH; without it they are known by their absolute path")
+	f.StringSliceVar(&r.match, "match", nil, "load only files that match one of these `GLOBS`, such as '**/*.csv'")
+	f.StringSliceVar(&r.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
+	f.Var(&r.workers, "workers", "how many files are decoded and committed at a time: a number, or auto")
+	f.Var(&r.chunk, "chunk", "how many files go into one transaction: a number, or auto")
+	f.Var(&r.conflict, "on-conflict", "which value stands where two files hold the same instant: latest, earliest, or error, which quarantines the second file")
+	f.Int16Var(&r.rank, "rank", 0, "files of a greater rank `N` win over files of a lesser one, whatever their times; a backfill takes -1")
+	f.BoolVar(&r.append, "append", false, "make a new store without a unique key: a new version of a file replaces the one before")
+	f.BoolVar(&r.dryRun, "dry-run", false, "store nothing; print the readings that would be stored")
+	fromEnvironment(f, "source", "workers", "chunk", "on-conflict", "rank", "append")
+	return cmd
+}
+
+func (a *app) replay(r *replay, paths []string) error {
+	// What is wrong with the command line is said before a server is started.
+	decoders, err := r.decoders()
+	if err != nil {
+		return err
+	}
+	dir, root, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
+	if err != nil {
+		return &usageError{err: err}
+	}
+	defer dir.Close()
+	s, err := a.openStore(a.take, writes, store.Options{Create: true, Append: r.append})
+	if err != nil {
+		return err
+	}
+	defer s.close(a.log)
+	sink, err := s.Sink(a.take, store.SinkOptions{
+		Source: dir.Name(), Root: root, Rank: r.rank, Policy: store.Policy(r.conflict.value), Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, verb: "loaded"})
+	if err != nil {
+		return err
+	}
+	return a.printResult(result)
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"penstock/ingest"
+)
+
+// A summary is the end of a replay in JSON. Scripts rely on its names.
+type summary struct {
+	Files             fileCounts    `json:"files"`
+	Readings          readingCounts `json:"readings"`
+	Lines             lineCounts    `json:"lines"`
+	Bytes             int64         `json:"bytes"`
+	Seconds           float64       `json:"seconds"`
+	FilesPerSecond    float64       `json:"files_per_second"`
+	ReadingsPerSecond float64       `json:"readings_per_second"`
+	StageSeconds      stageSeconds  `json:"stage_seconds"`
+	Workers           int           `json:"workers"`
+	Chunk             int           `json:"chunk"`
+	Run               int32         `json:"run,omitempty"`
+	Held              []question    `json:"held"`
+	Interrupted       bool          `json:"interrupted,omitempty"`
+}
+
+// fileCounts counts files by what became of them; Seen is the sum of the
+// others. A file that changed while it was read is among Failed: the next
+// replay takes it.
+type fileCounts struct {
+	Seen        int64 `json:"seen"`
+	Loaded      int64 `json:"loaded"`
+	Known       int64 `json:"known"`
+	Duplicate   int64 `json:"duplicate"`
+	Skipped     int64 `json:"skipped"`
+	Held        int64 `json:"held"`
+	Quarantined int64 `json:"quarantined"`
+	Failed      int64 `json:"failed"`
+}
+
+// stageSeconds are the sums over all workers.
+type stageSeconds struct {
+	Fetch  float64 `json:"fetch"`
+	Decode float64 `json:"decode"`
+	Commit float64 `json:"commit"`
+}
+
+// A result is a run of the pipeline that has ended.
+type result struct {
+	*tally
+	took        time.Duration
+	workers     int
+	chunk       int
+	run         int32 // in the ledger; 0 when nothing was stored
+	interrupted bool
+	verb        string // what was done to the files: "loaded", or "would load"
+}
+
+func (r *result) summary() summary {
+	t, seconds := r.tally, r.took.Seconds()
+	c := &t.receipt.Cells
+	s := summary{
+		Files: fileCounts{
+			Seen: t.seen(), Loaded: t.files[ingest.Loaded],
+			// An undone version that comes again stays undone: it is known.
+			Known:     t.files[ingest.Known] + t.files[ingest.Undone] + t.files[ingest.Due],
+			Duplicate: t.files[ingest.Duplicate], Skipped: t.files[ingest.Skipped], Held: t.files[ingest.Held],
+			Quarantined: t.files[ingest.Quarantined], Failed: t.files[ingest.Failed] + t.files[ingest.Changed],
+		},
+		Readings: readingsOf(c), Lines: linesOf(&t.receipt.Lines), Bytes: t.bytes, Seconds: seconds,
+		StageSeconds: stageSeconds{t.fetch.Seconds(), t.decode.Seconds(), t.commit.Seconds()},
+		Workers:      r.workers, Chunk: r.chunk, Run: r.run, Held: t.asked(), Interrupted: r.interrupted,
+	}
+	if seconds > 0 {
+		s.FilesPerSecond = float64(s.Files.Seen) / seconds
+		s.ReadingsPerSecond = float64(c.Readings()) / seconds
+	}
+	return s
+}
+
+// printResult writes what became of the files, and returns the exit code that
+// it asks for as an error.
+func (a *app) printResult(r *result) error {
+	var err error
+	switch a.output.value {
+	case "json":
+		err = a.printObject(r.summary())
+	case "csv":
+		_, err = print(a, eachOf(r.listed()), outcomeColumns()...)
+	default:
+		err = a.printSummary(r)
+	}
+	switch code := r.exit(); {
+	case err != nil:
+		return err
+	case r.interrupted:
+		return &hinted{errInterrupted, "what was committed stands; the same command goes on with the rest"}
+	case code != exitWell:
+		return exitError(code)
+	}
+	return nil
+}
+
+// An outcomeRow is what became of a file, in CSV.
+type outcomeRow struct {
+	Path       string        `json:"path" csv:"path"` // escaped
+	Generation int32         `json:"generation" csv:"generation"`
+	State      string        `json:"state" csv:"state"`
+	Reason     string        `json:"reason" csv:"reason"`
+	Readings   readingCounts `json:"readings" csv:"readings"`
+	Lines      lineCounts    `json:"lines" csv:"lines"`
+}
+
+func outcomeOf(o *ingest.Outcome) outcomeRow {
+	return outcomeRow{ingest.EscapePath(o.File.Path), o.Generation, string(o.State), o.Reason,
+		readingsOf(&o.Receipt.Cells), linesOf(&o.Receipt.Lines)}
+}
+
+func outcomeColumns() []column[outcomeRow] {
+	return []column[outcomeRow]{
+		{head: "STATE", text: func(r outcomeRow) string { return r.State }, style: func(r outcomeRow) lipgloss.Style { return stateStyle(r.State) }},
+		{head: "READINGS", text: func(r outcomeRow) string {
+			return count(r.Readings.Stored + r.Readings.Replaced + r.Readings.Unchanged + r.Readings.Outranked)
+		}, right: true},
+		{head: "LINES", text: func(r outcomeRow) string { return count(r.Lines.Total) }, right: true},
+		{head: "REJECTED", text: func(r outcomeRow) string { return count(r.Lines.Rejected + r.Readings.Rejected) }, right: true},
+		{head: "FILE", text: func(r outcomeRow) string { return r.Path }, cut: left},
+	}
+}
+
+// listed are the files to name one by one: all of a few, else those with
+// trouble.
+func (r *result) listed() []outcomeRow {
+	listed := r.trouble
+	if r.remembered() <= listedAll {
+		listed = append(listed[:len(listed):len(listed)], r.others...)
+	}
+	rows := make([]outcomeRow, len(listed))
+	for i := range listed {
+		rows[i] = outcomeOf(&listed[i])
+	}
+	return rows
+}
+
+// remembered is how many files were seen that were not known.
+func (r *result) remembered() int64 { return r.seen() - r.files[ingest.Known] }
+
+func (a *app) printSummary(r *result) error {
+	var b strings.Builder
+	rows := r.listed()
+	p := table[outcomeRow]{a: a, columns: outcomeColumns()}
+	for _, row := range rows {
+		if err := p.add(row); err != nil {
+			return err
+		}
+	}
+	if err := p.end(); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Reason != "" && row.State != string(ingest.Held) {
+			fmt.Fprintf(&b, "\n%s\n  %s\n", a.style(bold, row.Path), printable(row.Reason))
+		}
+	}
+	if rest := r.remembered() - int64(len(rows)); rest > 0 {
+		fmt.Fprintf(&b, "%s %s: penstock files ls", "...and", counted(rest, "file"))
+		if r.run != 0 {
+			fmt.Fprintf(&b, " --run %d", r.run)
+		}
+		b.WriteByte('\n')
+	}
+	if len(rows) > 0 {
+		b.WriteByte('\n')
+	}
+	a.totals(&b, r)
+	a.advice(&b, r)
+	_, err := a.out.Write([]byte(b.String()))
+	return err
+}
+
+func (a *app) totals(b *strings.Builder, r *result) {
+	s := r.summary()
+	line := func(name string, parts ...string) {
+		var given []string
+		for _, p := range parts {
+			if p != "" {
+				given = append(given, p)
+			}
+		}
+		fmt.Fprintf(b, "%s  %s\n", a.style(faint, fmt.Sprintf("%-8s", name)), strings.Join(given, ", "))
+	}
+	some := func(n int64, word string, st lipgloss.Style) string {
+		if n == 0 {
+			return ""
+		}
+		return a.style(st, count(n)+" "+word)
+	}
+	line("files", count(s.Files.Seen)+" seen",
+		some(s.Files.Loaded, r.verb, good), some(s.Files.Known, "known", faint), some(s.Files.Duplicate, "duplicate", faint),
+		some(s.Files.Skipped, "skipped", faint), some(s.Files.Held, "held", warn),
+		some(s.Files.Quarantined, "quarantined", bad), some(s.Files.Failed, "failed", bad))
+	if s.Lines.Total > 0 {
+		d := &s.Readings
+		line("readings", count(d.Stored)+" stored", some(d.Replaced, "replaced", plain), some(d.Unchanged, "unchanged", plain),
+			some(d.Outranked, "outranked", plain), some(d.Repeated, "repeated", plain), some(d.Missing, "missing", plain), some(d.Rejected, "rejected", bad))
+		l := &s.Lines
+		line("lines", count(l.Total)+" in all", some(l.Data, "data", plain), some(l.Header, "header", plain), some(l.Preamble, "preamble", plain),
+			some(l.Blank, "blank", plain), some(l.Comment, "comment", plain), some(l.Footer, "footer", plain), some(l.Message, "message", plain),
+			some(l.Rejected, "rejected", bad))
+	}
+	took := fmt.Sprintf("%.2f s", s.Seconds)
+	if s.Lines.Total == 0 {
+		line("took", took)
+		return
+	}
+	line("took", took, rate(s.Files.Seen, s.Seconds)+" files", rate(r.receipt.Cells.Readings(), s.Seconds)+" readings", byteSize(s.Bytes))
+	line("workers", fmt.Sprintf("%d with chunks of %d: fetch %.2f s, decode %.2f s, commit %.2f s", s.Workers, s.Chunk,
+		s.StageSeconds.Fetch, s.StageSeconds.Decode, s.StageSeconds.Commit))
+}
+
+// advice says what a person can do about what was not taken as it is.
+func (a *app) advice(b *strings.Builder, r *result) {
+	for _, q := range r.asked() {
+		fmt.Fprintf(b, "\n%s %s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")), "held", q.Example, printable(q.Question))
+	}
+	if r.moreQuestions > 0 {
+		fmt.Fprintf(b, "\n%s held with other questions: penstock files ls --state held\n", counted(r.moreQuestions, "file"))
+	}
+	if n := r.waiting[ingest.Held] + r.waiting[ingest.Quarantined]; n > 0 {
+		fmt.Fprintf(b, "\n%s known already that wait for you (penstock files ls --state held,quarantined).\nWhen what was wrong is mended: penstock files retry\n",
+			counted(n, "file"))
+	}
+	if r.receipt.Lines.Rejected+r.receipt.Cells.Rejected > 0 && r.run != 0 {
+		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects --run %d\n", r.run)
+	}
+	if r.exit() == exitTrouble {
+		fmt.Fprintf(b, "Exit code %d: %s.\n", exitTrouble, r.why())
+	}
+}
+
+// why words the reason of exit code 3.
+func (r *result) why() string {
+	var parts []string
+	for _, state := range []ingest.State{ingest.Held, ingest.Quarantined} {
+		if n := r.files[state]; n > 0 {
+			parts = append(parts, counted(n, "file")+" "+string(state))
+		}
+	}
+	if n := r.files[ingest.Failed]; n > 0 {
+		parts = append(parts, counted(n, "file")+" could not be read")
+	}
+	if n := r.files[ingest.Changed]; n > 0 {
+		parts = append(parts, counted(n, "file")+" changed while they were read")
+	}
+	if n := r.receipt.Lines.Rejected + r.receipt.Cells.Rejected; n > 0 {
+		parts = append(parts, count(n)+" lines or cells rejected")
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"penstock/ingest"
+)
+
+// A tally adds up what a pipeline tells. It remembers single files only up to
+// a number, so that a million files cost no memory.
+type tally struct {
+	began time.Time
+
+	files   map[ingest.State]int64
+	receipt ingest.Receipt // of all files that were written to the ledger
+	bytes   int64
+	fetch   time.Duration
+	decode  time.Duration
+	commit  time.Duration
+
+	waiting map[ingest.State]int64 // files known already that wait for a person
+	// questions are what held files wait for, with how many share it.
+	questions     map[string]*question
+	moreQuestions int64 // files whose questions are not among these
+
+	trouble []ingest.Outcome // the first files that a person may want to see to
+	others  []ingest.Outcome // the first of the rest, without those known
+}
+
+// A question is what some held files wait for.
+type question struct {
+	Question string `json:"question"`
+	Files    int64  `json:"files"`
+	Example  string `json:"example"` // the escaped path of the first
+}
+
+const (
+	listedTrouble = 50 // files with trouble that are listed one by one
+	listedAll     = 20 // files that are listed one by one though nothing is wrong
+	maxQuestions  = 100
+)
+
+func newTally() *tally {
+	return &tally{
+		began: time.Now(), files: make(map[ingest.State]int64),
+		waiting: make(map[ingest.State]int64), questions: make(map[string]*question),
+	}
+}
+
+// observe takes in an event. It must not be called concurrently.
+func (t *tally) observe(e ingest.Event) {
+	t.bytes += e.Bytes
+	t.fetch += e.Fetch
+	t.decode += e.Decode
+	t.commit += e.Commit
+	for i := range e.Outcomes {
+		t.add(&e.Outcomes[i])
+	}
+}
+
+func (t *tally) add(o *ingest.Outcome) {
+	t.files[o.State]++
+	t.receipt.Add(&o.Receipt)
+	switch {
+	case o.State == ingest.Known:
+		if o.Standing == ingest.Held || o.Standing == ingest.Quarantined {
+			t.waiting[o.Standing]++
+		}
+	case troubled(o):
+		if len(t.trouble) < listedTrouble {
+			t.trouble = append(t.trouble, *o)
+		}
+		if o.State == ingest.Held {
+			t.ask(o)
+		}
+	case len(t.others) < listedAll:
+		t.others = append(t.others, *o)
+	}
+}
+
+func (t *tally) ask(o *ingest.Outcome) {
+	if known := t.questions[o.Reason]; known != nil {
+		known.Files++
+	} else if len(t.questions) < maxQuestions {
+		t.questions[o.Reason] = &question{o.Reason, 1, ingest.EscapePath(o.File.Path)}
+	} else {
+		t.moreQuestions++
+	}
+}
+
+// troubled reports whether something in the file was not taken as it is.
+func troubled(o *ingest.Outcome) bool {
+	switch o.State {
+	case ingest.Held, ingest.Quarantined, ingest.Failed, ingest.Changed:
+		return true
+	case ingest.Loaded, ingest.Duplicate, ingest.Undone, ingest.Skipped, ingest.Due, ingest.Known:
+	}
+	return o.Receipt.Lines.Rejected+o.Receipt.Cells.Rejected > 0
+}
+
+// exit is the code that what was tallied asks for.
+func (t *tally) exit() int {
+	if t.troubledFiles() > 0 || t.receipt.Lines.Rejected+t.receipt.Cells.Rejected > 0 {
+		return exitTrouble
+	}
+	return exitWell
+}
+
+func (t *tally) troubledFiles() int64 {
+	return t.files[ingest.Held] + t.files[ingest.Quarantined] + t.files[ingest.Failed] + t.files[ingest.Changed]
+}
+
+// seen is how many files were listed.
+func (t *tally) seen() (n int64) {
+	for _, m := range t.files {
+		n += m
+	}
+	return n
+}
+
+// asked lists the questions of the held files, the most frequent first.
+func (t *tally) asked() []question {
+	all := make([]question, 0, len(t.questions))
+	for _, q := range t.questions {
+		all = append(all, *q)
+	}
+	slices.SortFunc(all, func(a, b question) int {
+		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Question, b.Question))
+	})
+	return all
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"penstock/ingest"
+	"penstock/ingest/format"
+	"penstock/ingest/source"
+	"penstock/store"
+)
+
+// This file is the only place that puts the parts together: a source, the
+// profiles and a store become a pipeline.
+
+// A reading holds the flags that say how files are read.
+type reading struct {
+	profile    string
+	noBuiltins bool
+	zone       string
+	past       duration
+	future     duration
+	rejected   float64
+}
+
+func (r *reading) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, a FILE.yaml, or auto to recognise each by its header")
+	f.BoolVar(&r.noBuiltins, "no-builtins", false, "leave the built-in profiles out")
+	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
+	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
+	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
+	f.Float64Var(&r.rejected, "max-rejected", 0.5, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
+	fromEnvironment(f, "profile", "no-builtins", "zone", "window-past", "window-future", "max-rejected")
+}
+
+// A duration is a flag that takes days too.
+type duration time.Duration
+
+func (d *duration) Type() string { return "SPAN" }
+
+func (d *duration) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
+
+func (d *duration) Set(s string) error {
+	v, err := parseSpan(s)
+	*d = duration(v)
+	return err
+}
+
+// decoders returns what makes decoders by these flags.
+func (r *reading) decoders() (func() ingest.Decoder, error) {
+	set, settings, err := r.profiles()
+	if err != nil {
+		return nil, err
+	}
+	return decodersOf(set, settings)
+}
+
+func (r *reading) profiles() (*format.Set, format.Settings, error) {
+	if r.rejected <= 0 || r.rejected > 1 {
+		return nil, format.Settings{}, usage("0.5 is half of the file", "--max-rejected %v is not a share between 0 and 1", r.rejected)
+	}
+	settings := format.Settings{
+		Profile: r.profile, Zone: r.zone,
+		Window:      format.Window{Past: time.Duration(r.past), Future: time.Duration(r.future)},
+		MaxRejected: format.MaxRejected{Share: r.rejected},
+	}
+	own, err := ownProfiles(r.profile)
+	if err != nil {
+		return nil, settings, &usageError{err: err}
+	}
+	switch len(own) {
+	case 0:
+	case 1:
+		settings.Profile = own[0].Name
+	default: // several files: recognised by their headers
+		settings.Profile = "auto"
+	}
+	set, err := format.NewSet(!r.noBuiltins, own...)
+	if err != nil {
+		return nil, settings, &usageError{err: err}
+	}
+	if err := settings.Check(set); err != nil {
+		return nil, settings, &usageError{err, "'penstock profiles' lists the profiles; zones are named like Europe/London or +01:00"}
+	}
+	return set, settings, nil
+}
+
+// ownProfiles reads the profiles that --profile names as a file, none when it
+// is a name.
+func ownProfiles(given string) ([]*format.Profile, error) {
+	ext := filepath.Ext(given)
+	if ext != ".yaml" && ext != ".yml" && !strings.ContainsAny(given, "/*") {
+		return nil, nil
+	}
+	return format.Load(given)
+}
+
+func decodersOf(set *format.Set, settings format.Settings) (func() ingest.Decoder, error) {
+	if err := settings.Check(set); err != nil {
+		return nil, err
+	}
+	return func() ingest.Decoder {
+		d, err := format.NewDecoder(set, settings)
+		if err != nil {
+			panic(err) // Check said that it can be made
+		}
+		return d
+	}, nil
+}
+
+// A job is one run of a pipeline.
+type job struct {
+	source   ingest.Source
+	sink     ingest.Sink
+	decoders func() ingest.Decoder
+	workers  amount
+	chunk    amount
+	verb     string
+}
+
+// run runs the pipeline to its end, showing progress, and returns what became
+// of the files, also of a run that a signal cut short. Its error is one that
+// an operator must see to.
+func (a *app) run(j *job) (*result, error) {
+	workers, limits := tune(j.workers, j.chunk)
+	r := &result{tally: newTally(), workers: workers, chunk: limits.Files, verb: j.verb}
+	p := a.startProgress(r.began)
+	pipeline := &ingest.Pipeline{
+		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: a.log,
+		Observe: func(e ingest.Event) {
+			r.observe(e)
+			p.observe(e)
+		},
+	}
+	stopTelling := context.AfterFunc(a.take, func() {
+		a.note("finishing the chunks under way; once more to drop them")
+	})
+	err := pipeline.Run(a.take, a.work)
+	stopTelling()
+	r.took = time.Since(r.began)
+	p.end()
+	if s, ok := j.sink.(*store.Sink); ok {
+		r.run = s.Run()
+	}
+	if a.take.Err() != nil && (err == nil || a.work.Err() != nil) {
+		r.interrupted = true
+		err = nil
+	}
+	return r, err
+}
+
+// listing tells progress what its source lists.
+type listing struct {
+	ingest.Source
+	seen *progress
+}
+
+func (l *listing) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
+	return func(yield func(ingest.File, error) bool) {
+		for f, err := range l.Source.Files(ctx) {
+			l.seen.listed.Add(1)
+			if !yield(f, err) {
+				return
+			}
+		}
+		l.seen.listedAll.Store(true)
+	}
+}
+
+// sourceOf returns the source of what is at paths and the text that the ledger
+// keeps as its root, from which openSource finds the files again.
+func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, err error) {
+	if dir, err = source.NewDir(o, paths...); err != nil {
+		return nil, "", err
+	}
+	if o.Source == "" {
+		return dir, "", nil // absolute paths need none
+	}
+	roots := make([]string, len(paths))
+	for i, p := range paths {
+		if roots[i], err = filepath.Abs(p); err != nil {
+			return nil, "", fmt.Errorf("finding %s: %w", ingest.EscapePath(p), err)
+		}
+		roots[i] = ingest.EscapePath(roots[i])
+	}
+	return dir, strings.Join(roots, "\n"), nil
+}
+
+// openSource returns the source of which the ledger keeps that name and root.
+func openSource(name, root string) (*source.Dir, error) {
+	if name == source.FileSource {
+		return source.NewDir(source.Options{})
+	}
+	var roots []string
+	for r := range strings.SplitSeq(root, "\n") {
+		r = ingest.UnescapePath(r)
+		if _, err := os.Stat(r); err == nil {
+			roots = append(roots, r)
+		}
+	}
+	return source.NewDir(source.Options{Source: name}, roots...)
+}
+
+// errGone words why a file version cannot be read again.
+func errGone(format string, args ...any) error {
+	return errors.Join(fmt.Errorf(format, args...), store.ErrBytesGone)
+}
