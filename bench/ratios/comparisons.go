@@ -41,37 +41,6 @@ func rerun(ctx context.Context, s *site) error {
 	return nil
 }
 
-// decode: files to columns with nothing stored, against opening, reading and
-// closing the same files. The stages' own seconds are summed over workers, who
-// have nothing to wait for here, so divided by them they are those of the
-// stage; the floor's are without listing the folder.
-func decode(ctx context.Context, s *site) error {
-	if err := s.fresh(ctx); err != nil {
-		return err
-	}
-	whole := &side{name: "penstock replay --dry-run, from start to end"}
-	stage := &side{name: "its fetch and decode stages"}
-	least := &side{name: "open, read, close"}
-	whole.once = func(ctx context.Context) (float64, error) {
-		r, seconds, err := s.replay(ctx, s.smallDir(), "--dry-run")
-		stage.took = append(stage.took, (r.StageSeconds.Fetch+r.StageSeconds.Decode)/float64(s.workers))
-		if err == nil && r.Files.Seen != s.small.Files {
-			err = fmt.Errorf("%d files were seen, not %d", r.Files.Seen, s.small.Files)
-		}
-		return seconds, err
-	}
-	least.once = func(ctx context.Context) (float64, error) {
-		r, _, err := s.leastOf(ctx, "read", s.smallDir())
-		return r.Seconds, err
-	}
-	if err := s.alternate(ctx, whole, least); err != nil {
-		return err
-	}
-	stage.took = stage.took[1:] // the warming run
-	s.print(fmt.Sprintf("decode stage of %d files of %d readings", s.small.Files, s.small.Readings), "the stages at most 1.5 x", whole, stage, least)
-	return nil
-}
-
 // wholeReplay: files to committed readings, against the least program with the
 // same promise.
 func wholeReplay(ctx context.Context, s *site) error {

@@ -139,19 +139,11 @@ func (s *site) withServer(ctx context.Context, c comparison) (err error) {
 // A report is what is used of `penstock replay -o json`.
 type report struct {
 	Files struct {
-		Seen   int `json:"seen"`
-		Loaded int `json:"loaded"`
-		Known  int `json:"known"`
+		Known int `json:"known"`
 	} `json:"files"`
 	Readings struct {
 		Stored int `json:"stored"`
 	} `json:"readings"`
-	Seconds      float64 `json:"seconds"`
-	StageSeconds struct {
-		Fetch  float64 `json:"fetch"`
-		Decode float64 `json:"decode"`
-		Commit float64 `json:"commit"`
-	} `json:"stage_seconds"`
 }
 
 // replay runs Penstock and returns what it said and the seconds from its start
