@@ -86,7 +86,7 @@ const RawLimit = 512
 
 // maxKeys is how many series a batch's dictionary remembers from one chunk to
 // the next; past it the dictionary starts anew.
-const maxKeys = 1 << 16
+const maxKeys = 1 << 14
 
 // Append adds one reading without quality. It must be called between Begin and
 // End of a span; series is what SeriesOf returned.

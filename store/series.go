@@ -27,7 +27,7 @@ type seriesCache struct {
 }
 
 // maxCachedSeries bounds the cache's memory; past it, it starts anew.
-const maxCachedSeries = 1 << 20
+const maxCachedSeries = 1 << 17
 
 // A seriesTable is one committer's view of its batch's dictionary: for each
 // key the id, and the place of the id among those of the batch.
@@ -132,7 +132,7 @@ func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32
 		add[0].text(key.Logger)
 		add[1].text(key.Channel)
 		add[2].text(key.Unit)
-		add[3].text(key.Label)
+		add[3].text(plain(key.Label)) // only for reading, and shared by all files of the batch
 		if key.Unit != "" {
 			units[0].text(key.Logger)
 			units[1].text(key.Channel)
