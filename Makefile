@@ -18,7 +18,7 @@ help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-7s %s\n", $$1, $$2 }'
 
 build: setup ## build ./penstock
-	$(GO) build -trimpath -buildvcs=$(VCS) -o penstock ./cmd/penstock
+	$(GO) build -buildvcs=$(VCS) -o penstock ./cmd/penstock
 
 demo: build ## a whole site in one command: logger files, a private PostgreSQL, a summary, a query
 	./penstock demo
