@@ -52,7 +52,9 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		if err := s.Receipt.Balance(); err != nil {
 			return fmt.Errorf("this is a bug in Penstock, please report it: %s: %w", ingest.EscapePath(s.File.Path), err)
 		}
-		c.addReceipt(receipts, cl.id, b, s)
+		if err := c.addReceipt(receipts, cl.id, b, s); err != nil {
+			return err
+		}
 		addRejects(rejects, cl.id, s.Rejects)
 	}
 	exec(accountForget, again)
@@ -72,13 +74,18 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	return nil
 }
 
-// addReceipt adds a row of the table receipts, in the order of its columns.
-func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *ingest.Span) {
+// addReceipt adds a row of the table receipts, in the order of its columns. A
+// file with an instant that no timestamptz holds is at fault: on the way to
+// the readings it may have wrapped to one that fits.
+func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *ingest.Span) error {
 	t.row(21)
 	t.int8(id)
 	var x extent
 	if s.State == ingest.Loaded { // of the span: a duplicate has an extent, too
 		x = c.extentOf(b, s)
+	}
+	if x.first < firstInstant {
+		return &fault{"the database refuses it: an instant of it is before 4714 BC, out of the range of a timestamp"}
 	}
 	if len(x.series) == 0 {
 		t.null()
@@ -91,6 +98,7 @@ func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *inges
 		t.int8(n)
 	}
 	t.int4s(x.series)
+	return nil
 }
 
 // counts lists a receipt's counts in the order of the table's columns.

@@ -257,6 +257,7 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	if own == 0 {
 		own = s.Fetched
 	}
+	own = max(own, firstInstant)
 	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
 	n := cl.newest
 	switch {

@@ -61,7 +61,8 @@ func judge(err error) verdict {
 		strings.HasPrefix(pg.Code, "57P0"),
 		strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "40"), strings.HasPrefix(pg.Code, "53"):
 		return tryLater
-	case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"):
+	case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"),
+		pg.Code == "54000": // a name too long for an index, a row too long for a page
 		return refuse
 	}
 	return giveUp

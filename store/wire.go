@@ -32,6 +32,11 @@ const (
 // postgresEpoch is 2000-01-01 in microseconds since the Unix epoch.
 const postgresEpoch = 946_684_800_000_000
 
+// firstInstant is the first that a timestamptz can hold, 4714-11-24 BC, in
+// microseconds since the Unix epoch; what a database cannot hold at the other
+// end, an int64 cannot either (PostgreSQL's datatype/timestamp.h).
+const firstInstant = -211_813_488_000_000_000 + postgresEpoch
+
 // A column is one array parameter under construction.
 type column struct {
 	buf   []byte
@@ -81,8 +86,9 @@ func (c *column) int8(v int64) {
 	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v))
 }
 
-// time appends microseconds since the Unix epoch as a timestamptz.
-func (c *column) time(us int64) { c.int8(us - postgresEpoch) }
+// time appends microseconds since the Unix epoch as a timestamptz. Before the
+// first that there is, it is the first: file systems hold impossible times.
+func (c *column) time(us int64) { c.int8(max(us, firstInstant) - postgresEpoch) }
 
 func (c *column) bool(v bool) {
 	c.n++
