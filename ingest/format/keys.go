@@ -225,26 +225,23 @@ func (f *framing) readPreamble(r *reader, n *yaml.Node) {
 
 func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
 	groups := append([]string{what}, more...)
-	var constantNode *yaml.Node
+	given := 0
+	counted := func(read func(*yaml.Node)) func(*yaml.Node) {
+		return func(n *yaml.Node) { given++; read(n) }
+	}
 	r.mapping(n, what,
-		key{"constant", func(n *yaml.Node) { constantNode = n; r.text(&o.constant)(n) }},
-		key{"column", r.column(&o.column)},
+		key{"constant", counted(func(n *yaml.Node) {
+			r.text(&o.constant)(n)
+			if fault := nameFault([]byte(o.constant)); fault != "" {
+				r.fault(n, "%s %s", what, fault)
+			}
+		})},
+		key{"column", counted(r.column(&o.column))},
 		key{"match", r.pattern(&o.match, groups...)},
-		key{"file_name", r.pattern(&o.fileName, groups...)},
-		key{"preamble", r.pattern(&o.preamble, groups...)},
+		key{"file_name", counted(r.pattern(&o.fileName, groups...))},
+		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
 		key{"optional", r.flag(&o.optional)},
 	)
-	if constantNode != nil {
-		if fault := nameFault([]byte(o.constant)); fault != "" {
-			r.fault(constantNode, "%s %s", what, fault)
-		}
-	}
-	given := 0
-	for _, is := range []bool{constantNode != nil, o.column != nil, o.fileName != nil, o.preamble != nil} {
-		if is {
-			given++
-		}
-	}
 	if given != 1 {
 		r.fault(n, "%s comes from one of constant, column, file_name and preamble", what)
 	}
@@ -264,12 +261,14 @@ func (p *Profile) readValue(r *reader, n *yaml.Node) {
 		r.column(&p.value)(n)
 		return
 	}
-	var missing [][]byte
-	r.mapping(n, "value", key{"column", r.column(&p.value)}, key{"missing", r.spellings(&missing)})
-	if p.value == nil {
+	var column *yaml.Node
+	r.mapping(n, "value",
+		key{"column", func(n *yaml.Node) { column = n; r.column(&p.value)(n) }},
+		key{"missing", r.spellings(&p.missing)},
+	)
+	if column == nil {
 		r.fault(n, "value has no column")
 	}
-	p.missing = append(p.missing, missing...)
 }
 
 func (p *Profile) readChannels(r *reader, n *yaml.Node) {
