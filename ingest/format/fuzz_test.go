@@ -22,7 +22,7 @@ import (
 
 // fuzzProfiles are the built-in profiles and those of the tests, by name.
 func fuzzProfiles(t testing.TB) *Set {
-	own, err := Load("testdata/*.yaml")
+	own, err := Load("testdata/*.yaml", "../../testdata/*/profile.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
