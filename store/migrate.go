@@ -94,7 +94,11 @@ func (s *Store) readLayout(ctx context.Context) error {
 		return err
 	case have > want:
 		return fmt.Errorf("%w: version %d, this program knows %d: use a newer penstock", ErrNewSchema, have, want)
-	case have < want || mode == nil:
+	case mode == nil:
+		// A process that was to make the schema was killed before the end: there
+		// is nothing in it yet.
+		return fmt.Errorf("%w, or an unfinished one (run 'penstock migrate')", ErrNoSchema)
+	case have < want:
 		return fmt.Errorf("%w: version %d, this program needs %d: run 'penstock migrate'", ErrOldSchema, have, want)
 	}
 	s.layout = Layout{Append: *mode == modeAppend, Hypertable: hypertable != nil && *hypertable == "true"}
