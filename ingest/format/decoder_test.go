@@ -162,22 +162,21 @@ func TestNamesFromFileName(t *testing.T) {
 name: named
 shape: long
 logger: {file_name: '^(?P<logger>[^_]+)_'}
-channel: {file_name: '_(?P<channel>[a-z]+)_'}
-unit: {constant: l/s}
+channel: {file_name: '_(?P<channel>[a-z]+)(-(?P<unit>\w+))?_'}
 value: v
 timestamp: {column: t, layout: "2006-01-02 15:04"}
 file_time: {file_name: '_(?P<time>\d{12})', layout: "200601021504"}
 `, Settings{Zone: "Europe/London"})
 	text := "t,v\n2024-07-01 00:00,1.5\n"
-	b, s := decodeOne(t, d, "in/archive.zip!sub/L1_flow_202407010015.csv.gz", text)
-	if k := b.Keys[b.Series[0]]; k != (ingest.SeriesKey{Logger: "L1", Channel: "flow", Unit: "l/s", Label: "flow"}) {
+	b, s := decodeOne(t, d, "in/archive.zip!sub/L1_flow-lps_202407010015.csv.gz", text)
+	if k := b.Keys[b.Series[0]]; k != (ingest.SeriesKey{Logger: "L1", Channel: "flow", Unit: "lps", Label: "flow"}) {
 		t.Errorf("series %+v", k)
 	}
 	if want := time.Date(2024, 6, 30, 23, 15, 0, 0, time.UTC).UnixMicro(); s.NameTime != want {
 		t.Errorf("the name's time is %v", ingest.FromMicros(s.NameTime))
 	}
-	_, same := decodeOne(t, d, "L1_flow_202407010030.csv", text)
-	_, other := decodeOne(t, d, "L2_flow_202407010015.csv", text)
+	_, same := decodeOne(t, d, "L1_flow-lps_202407010030.csv", text)
+	_, other := decodeOne(t, d, "L2_flow-lps_202407010015.csv", text)
 	if s.Identity != same.Identity || s.Identity == other.Identity || s.Identity == (ingest.Digest{}) {
 		t.Errorf("identities %x, %x, %x", s.Identity, same.Identity, other.Identity)
 	}

@@ -3,5 +3,105 @@
 // A Profile, written in YAML, describes one layout of CSV files. A Decoder
 // finds the profile of a file by its signature, binds the profile to the file's
 // header once, and then reads the rows in one pass over the bytes, without a
-// string or an allocation for a row or a field.
+// string or an allocation for a row or a field. A new vendor is a YAML file and
+// a sample; no Go.
+//
+// # The keys of a profile
+//
+// Unknown keys are errors, and all errors of a profile are reported at once,
+// each with its line and column. testdata/river-station/profile.yaml is an
+// example with a comment for every key. Patterns are regular expressions of
+// package regexp, unanchored unless they say ^ and $.
+//
+//	name         by which --profile, configs and the ledger know it: a-z 0-9 - _ .
+//	description  one line
+//	source       where the format is described
+//	shape        long: a channel and a value a row; wide: a column per channel
+//
+//	signature                what a file must have for the profile to be chosen by itself
+//	  first_line: PATTERN    on the first line
+//	  header: [NAME...]      the cells of the row of names, in this order
+//	  optional: [NAME...]    cells that may stand among them
+//	  others: true           and so may any other cell
+//
+//	dialect
+//	  delimiter: ","         one character, tab, or space for runs of blanks
+//	  quote: '"'             or none
+//	  comment: "#"           lines that begin so are comments; none by default
+//	  decimal: "."           or ","
+//	  encoding: utf-8        the only one yet; a byte order mark is skipped
+//	  trim: true             blanks around names are no part of them
+//
+//	framing
+//	  preamble: 0            lines before the header: a number, find (up to the signature's
+//	                         header), {before: PATTERN} or {through: PATTERN}
+//	  rows: [names]          the header's rows in order: names, units, process, skip
+//	  columns: [NAME...]     the columns' names, for files without a row of names
+//	  footer: PATTERN        from the first line that matches on, nothing is data
+//	  message: PATTERN       lines between the rows that are no data
+//
+//	logger                   one of the four; the group of its name is the part that counts
+//	  constant: NAME
+//	  column: COLUMN         and with match: PATTERN only (?P<logger>...) of its cell
+//	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without .gz
+//	  preamble: PATTERN      (?P<logger>...) of the first line before the header that matches
+//	channel                  long only; likewise, with (?P<channel>...) and (?P<unit>...)
+//	unit                     likewise, with (?P<unit>...); optional: true when the column may
+//	                         be absent. A wide file's units come from its row of units, from
+//	                         channels, or from a constant
+//	value: COLUMN            long only; or {column: COLUMN, missing: [TEXT...]}
+//	quality: COLUMN          long only; may be absent from a file
+//
+//	channels                 wide only: the columns that hold readings; a list of
+//	  - column: COLUMN       a pattern's groups channel and unit name them
+//	    channel: NAME        instead of the header's text
+//	    unit: NAME
+//	    missing: [TEXT...]   beside those of the profile
+//	    quality: COLUMN
+//	others: channel          wide only: what a column is that nothing names: channel, ignore, or
+//	                         refuse (the file is quarantined), the default when channels are given
+//	ignore                   wide only: what holds no readings; it wins over channels
+//	  columns: [COLUMN...]
+//	  units: [TEXT...]       columns with this cell in the row of units
+//	  process: [TEXT...]     or in the row process
+//	quoted_text: ignore      wide only: see below
+//	missing: [TEXT...]       spellings of a missing value; an empty cell always is one
+//
+//	timestamp
+//	  column: COLUMN         or columns: [COLUMN...], joined by join (a blank). The group
+//	                         (?P<zone>...) of a column's pattern is its zone
+//	  layout: LAYOUT         or layouts: [LAYOUT...]; the first that reads a timestamp counts
+//	  zone: ZONE             of timestamps that tell no offset of their own
+//	file_time                the file's own time, where its name tells it; it ranks files
+//	  file_name: PATTERN     (?P<time>...) of the last part of the path
+//	  layout: LAYOUT
+//	  zone: ZONE             else that of the timestamps, else UTC
+//	window                   which timestamps are plausible; default 1800 to a day past
+//	                         the file's first fetch
+//	  from, to: DATE
+//	  past, future: SPAN     before and after the first fetch: 36h, 400d
+//
+// A COLUMN is a name, a number counted from 1, or {match: PATTERN}. A LAYOUT is
+// one of package time (2006-01-02 15:04:05) or of strftime (%Y-%m-%d %H:%M:%S),
+// or rfc3339, epoch_s, epoch_ms, epoch_us. A fraction of a second is read in any
+// of them; what it has beyond microseconds is dropped. A ZONE is an area and
+// city, UTC, or an offset (+01:00); the machine's own zone is never taken.
+//
+// # What is decided by the file
+//
+// With quoted_text: ignore, a column is text when its first cell that is not
+// missing is quoted and no number; its cells then count for nothing. That is how
+// TOA5 writes texts beside numbers. It loses nothing in silence: a bare number
+// further down in such a column is rejected with its line, as is a text in a
+// column that began with a number.
+//
+// A file of the wide shape whose header has one channel twice is quarantined,
+// as one would shadow the other.
+//
+// A file that holds a header and no rows is loaded with no readings. A file of
+// no bytes at all is quarantined, since nothing tells whose it is: mostly it is
+// an upload that failed, and the next version of it loads.
+//
+// A timestamp that the zone's clock shows twice or never, when daylight saving
+// ends or begins, is taken as package time takes it.
 package format

@@ -95,6 +95,9 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 			r.fault(n, "channel is missing: a column, file_name, preamble or constant")
 		}
 	}
+	if !p.unit.given() {
+		p.unit = p.channel.withUnit()
+	}
 	p.check(r, n)
 }
 

@@ -50,6 +50,9 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	n.logger = append(n.logger[:0], logger...)
 	n.channel = append(n.channel[:0], channel...)
 	n.unit = append(n.unit[:0], unit...)
+	if len(n.known) > 1024 {
+		n.known = nil // clearing a large map costs more than the next file is worth
+	}
 	clear(n.known)
 	if len(pl.keys) > 0 {
 		n.last = &naming{} // follows nothing; what comes first is noted here

@@ -207,7 +207,8 @@ func (pl *plan) key(o *origin, find func(*columnRef, string) int, what string) k
 // bindChannels decides of every column of a wide header what it is.
 func (pl *plan) bindChannels(h *header) string {
 	p := pl.profile
-	flags := make(map[int]bool) // columns that are the quality of others
+	flags := make(map[int]bool)   // columns that are the quality of others
+	taken := make(map[string]int) // the columns of the channels
 	for _, rule := range p.channels {
 		if rule.quality != nil {
 			if i := rule.quality.in(h.names); i >= 0 {
@@ -241,9 +242,10 @@ func (pl *plan) bindChannels(h *header) string {
 		if fault := nameFault(v.unit); len(v.unit) > 0 && fault != "" {
 			return fmt.Sprintf("the unit of column %d of the header, %q, %s", i+1, name, fault)
 		}
-		if twin := slices.IndexFunc(pl.values, func(w value) bool { return bytes.Equal(w.channel, v.channel) }); twin >= 0 {
-			return fmt.Sprintf("columns %d and %d of line %d are both channel %q; tell them apart in the profile's channels, by number", pl.values[twin].field+1, i+1, h.line, v.channel)
+		if twin, ok := taken[string(v.channel)]; ok {
+			return fmt.Sprintf("columns %d and %d of line %d are both channel %q; tell them apart in the profile's channels, by number", twin+1, i+1, h.line, v.channel)
 		}
+		taken[string(v.channel)] = i
 		pl.values = append(pl.values, v)
 	}
 	for _, rule := range p.channels {

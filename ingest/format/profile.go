@@ -88,6 +88,19 @@ func (o *origin) given() bool {
 	return o.constant != "" || o.column != nil || o.fileName != nil || o.preamble != nil
 }
 
+// withUnit returns the channel's own origin as that of the unit, as far as its
+// pattern on the file's name or preamble has a group for it.
+func (o *origin) withUnit() origin {
+	var u origin
+	if o.fileName != nil && o.fileName.groups["unit"] > 0 {
+		u.fileName = o.fileName
+	}
+	if o.preamble != nil && o.preamble.groups["unit"] > 0 {
+		u.preamble = o.preamble
+	}
+	return u
+}
+
 // A channelRule says of one column, or of all that match, that it holds
 // readings.
 type channelRule struct {
