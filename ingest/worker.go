@@ -149,6 +149,7 @@ func (w *worker) decodeGuarded(ctx context.Context, spans int) (err error) {
 			w.pipeline.Log.Error("decoder panicked", slog.String("file", EscapePath(w.content.File.Path)),
 				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 			w.dropFrom(spans)
+			w.decoder = w.pipeline.NewDecoder() // nobody knows what state the old one is in
 			s := w.batch.Begin(&w.content)
 			s.State, s.Reason = Quarantined, fmt.Sprintf("reading it made the decoder panic, which is a bug in Penstock: %v", r)
 			w.batch.End()
