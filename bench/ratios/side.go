@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -55,14 +54,20 @@ func (s *site) alternate(ctx context.Context, sides ...*side) error {
 	return nil
 }
 
-// print shows the sides and how they relate to the last of them.
+// print shows the sides and how they relate to the last of them. A ratio is
+// that of two runs next to each other, which a busy moment slows both; shown is
+// the median of them.
 func (s *site) print(what string, aim string, sides ...*side) {
 	fmt.Fprintf(s.out, "%s (aim: %s)\n", what, aim)
 	least := sides[len(sides)-1]
 	for _, x := range sides {
-		fmt.Fprintf(s.out, "  %-58s %8.3f s  (%.3f to %.3f)", x.name, median(x.took), slices.Min(x.took), slices.Max(x.took))
+		fmt.Fprintf(s.out, "  %-50s %7.3f s (%.3f to %.3f)", x.name, median(x.took), slices.Min(x.took), slices.Max(x.took))
 		if x != least {
-			fmt.Fprintf(s.out, "  %5.2f x", median(x.took)/median(least.took))
+			ratios := make([]float64, len(x.took))
+			for i := range ratios {
+				ratios[i] = x.took[i] / least.took[i]
+			}
+			fmt.Fprintf(s.out, "  %5.2f x (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
 		}
 		fmt.Fprintln(s.out)
 	}
@@ -74,9 +79,6 @@ func median(of []float64) float64 {
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {
 		return sorted[middle]
-	}
-	if len(sorted) == 0 {
-		return math.NaN()
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
