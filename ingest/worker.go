@@ -171,8 +171,8 @@ func (w *worker) dropFrom(spans int) {
 // commit commits the batch and, when it is durable, tells the source and the
 // observer.
 func (w *worker) commit(ctx context.Context) error {
-	start := time.Now()
 	if len(w.batch.Spans) > 0 {
+		start := time.Now()
 		if w.committer == nil {
 			var err error
 			if w.committer, err = w.pipeline.Sink.Committer(ctx); err != nil {
@@ -183,13 +183,14 @@ func (w *worker) commit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.event.Outcomes = append(w.event.Outcomes, outcomes...)
-	}
-	w.event.Commit = time.Since(start)
-	for _, o := range w.event.Outcomes {
-		if err := w.pipeline.Source.Done(ctx, o.File, o); err != nil {
-			w.pipeline.Log.Warn("the source could not be told", slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
+		w.event.Commit = time.Since(start)
+		// What was not fetched is not in the ledger, and no affair of Done.
+		for _, o := range outcomes {
+			if err := w.pipeline.Source.Done(ctx, o.File, o); err != nil {
+				w.pipeline.Log.Warn("the source could not be told", slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
+			}
 		}
+		w.event.Outcomes = append(w.event.Outcomes, outcomes...)
 	}
 	if len(w.event.Outcomes) > 0 {
 		w.pipeline.tell(w.event)
