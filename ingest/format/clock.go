@@ -22,6 +22,8 @@ type clock struct {
 type day struct {
 	text    [16]byte // with the separator after it
 	seconds int64
+	tail    [6]byte // the offset that was read last, as +01:00
+	offset  int64   // what it says
 }
 
 // What can come of reading a timestamp.
@@ -60,6 +62,10 @@ func (c *clock) micros(b []byte) (int64, reading) {
 		if n != 0 && b[n] != ' ' {
 			copy(d.text[:], b[:n])
 			d.seconds = w.seconds - mod(w.seconds, 86400)
+			if l.colon && len(b) == n+8+len(d.tail) {
+				copy(d.tail[:], b[n+8:])
+				d.offset = w.offset
+			}
 		}
 		if w.zoned {
 			return (w.seconds-w.offset)*1e6 + w.micros, readGood
@@ -67,6 +73,47 @@ func (c *clock) micros(b []byte) (int64, reading) {
 		return c.instant(w.seconds, w.micros)
 	}
 	return 0, readNot
+}
+
+// next reads the timestamp that begins at w[p] when it is written as most are
+// and of the day of the one before. It returns where it ends, or p when micros
+// has to read it; the caller sees to it that a field ends there. It needs some
+// bytes of w behind the timestamp.
+func (c *clock) next(w []byte, p int) (us int64, end int) {
+	for i, l := range c.layouts {
+		n := l.dateLen
+		if n == 0 || p+n+8+len(day{}.tail) >= len(w) {
+			return 0, p
+		}
+		if w[p+n-1] != l.separator {
+			continue // no timestamp of this layout
+		}
+		d := &c.days[i]
+		if string(w[p:p+n]) != string(d.text[:n]) {
+			return 0, p
+		}
+		end = p + n + 8
+		seconds, ok := timeOfDay(w[p+n : end])
+		if !ok {
+			return 0, p
+		}
+		seconds += d.seconds
+		switch {
+		case !l.zoned:
+			if seconds < c.from || seconds >= c.to {
+				return 0, p
+			}
+			return (seconds - c.offset) * 1e6, end
+		case !l.colon:
+			return 0, p
+		case l.zulu && w[end] == 'Z':
+			return seconds * 1e6, end + 1
+		case d.tail[0] != 0 && string(w[end:end+len(d.tail)]) == string(d.tail[:]):
+			return (seconds - d.offset) * 1e6, end + len(d.tail)
+		}
+		return 0, p
+	}
+	return 0, p
 }
 
 // instant turns a wall time into an instant. A wall time that a zone shows

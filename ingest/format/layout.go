@@ -23,6 +23,8 @@ type layout struct {
 	// 0 when the layout is of another form.
 	dateLen   int
 	separator byte
+	colon     bool // the offset is written +01:00
+	zulu      bool // or Z
 }
 
 // A wall is what a cell says: a date and time of day, and perhaps an offset.
@@ -258,6 +260,8 @@ func (l *layout) findQuick() {
 		case stepHour:
 			if n == i && k > 0 && n <= len(day{}.text) && (l.steps[k-1].kind == stepLiteral || l.steps[k-1].kind == stepSpaces) {
 				l.dateLen, l.separator = n, l.golang[n-1]
+				l.zulu = rest == "Z07:00"
+				l.colon = l.zulu || rest == "-07:00"
 			}
 			return
 		default:

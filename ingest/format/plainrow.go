@@ -109,16 +109,24 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 			got++
 		case roleStamp:
 			start := q
-			if i < last || quoted {
-				q = stampEnd(w, q, quoted, delimiter, quote)
-			} else {
-				q = fieldEnd(w, q, quoted, delimiter, quote)
+			if pl.next {
+				us, q = pl.clock.next(w, q)
 			}
-			if q < 0 {
-				return 0
+			if q == start || !endsField(w[q], quoted, delimiter, quote) {
+				if i < last || quoted {
+					q = stampEnd(w, start, quoted, delimiter, quote)
+				} else {
+					q = fieldEnd(w, start, quoted, delimiter, quote)
+				}
+				if q < 0 {
+					return 0
+				}
+				var read reading
+				if us, read = pl.clock.micros(trim(w[start:q])); read != readGood {
+					return 0
+				}
 			}
-			var read reading
-			if us, read = pl.clock.micros(trim(w[start:q])); read != readGood || us < d.from || us > d.to {
+			if us < d.from || us > d.to {
 				return 0
 			}
 		case roleKey:

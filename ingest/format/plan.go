@@ -30,6 +30,7 @@ type plan struct {
 	plain  bool // rows without surprises can be read in one pass
 	marked bool // a line may be a comment, a footer or a message
 	bare   byte // the decimal sign of cells without quotes
+	next   bool // no timestamp has the delimiter or a quote in it
 
 	logger, channel, unit keyed
 
@@ -171,6 +172,9 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
 	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
+	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
+		return strings.IndexByte(l.golang, p.dialect.delimiter) >= 0 || p.dialect.quote != 0 && strings.IndexByte(l.golang, p.dialect.quote) >= 0
+	})
 	for k := range pl.values {
 		v := &pl.values[k]
 		v.sentinel = slices.ContainsFunc(v.missing, func(s []byte) bool {
