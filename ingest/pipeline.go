@@ -131,7 +131,7 @@ func (p *Pipeline) plan(take, ctx context.Context, listed <-chan File, chunks ch
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := p.filter(ctx, files, &open); err != nil {
+		if err := p.filter(take, ctx, files, &open); err != nil {
 			return err
 		}
 	}
@@ -156,8 +156,9 @@ func waiting(files []File, listed <-chan File) []File {
 }
 
 // filter adds to the open chunk the files that the ledger does not know, and
-// tells of the others.
-func (p *Pipeline) filter(ctx context.Context, files []File, open *openChunk) error {
+// tells of the others. Handing out the chunks of one look can take long, so it
+// minds the end of take itself.
+func (p *Pipeline) filter(take, ctx context.Context, files []File, open *openChunk) error {
 	if len(files) == 0 {
 		return nil
 	}
@@ -167,6 +168,9 @@ func (p *Pipeline) filter(ctx context.Context, files []File, open *openChunk) er
 	}
 	known := Event{Source: p.Source.Name()}
 	for i, s := range standings {
+		if take.Err() != nil {
+			break
+		}
 		if s.Take {
 			if err := open.add(ctx, pendingFile{files[i], s.FirstFetched}); err != nil {
 				return err
