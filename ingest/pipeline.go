@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -64,16 +65,36 @@ func (p *Pipeline) Run(take, work context.Context) error {
 	group, work := errgroup.WithContext(work)
 	take, stop := context.WithCancelCause(take)
 	defer stop(nil)
-	context.AfterFunc(work, func() { stop(context.Cause(work)) })
+	passedOn := make(chan struct{})
+	context.AfterFunc(work, func() {
+		stop(context.Cause(work))
+		close(passedOn)
+	})
 
 	listed := make(chan File, listedAhead)
 	chunks := make(chan chunk)
-	group.Go(func() error { return p.list(take, work, listed) })
-	group.Go(func() error { return p.plan(take, work, listed, chunks) })
+	group.Go(guarded("the listing", func() error { return p.list(take, work, listed) }))
+	group.Go(guarded("the plan", func() error { return p.plan(take, work, listed, chunks) }))
 	for n := range p.Workers {
-		group.Go(func() error { return p.worker(work, n+1, chunks) })
+		group.Go(guarded(fmt.Sprint("worker ", n+1), func() error { return p.worker(work, n+1, chunks) }))
 	}
-	return group.Wait()
+	err := group.Wait() // which ends work
+	<-passedOn
+	return err
+}
+
+// guarded makes a panic the run's error: the chunks under way are not
+// committed, and the next run takes them. Other pipelines of the process, and
+// the private database that it holds, go on.
+func guarded(who string, run func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("%s panicked, this is a bug in Penstock: %v\n%s", who, r, debug.Stack())
+			}
+		}()
+		return run()
+	}
 }
 
 // A chunk is the files handed to a worker at a time.

@@ -26,15 +26,8 @@ type worker struct {
 	hash      hash.Hash
 }
 
-// worker runs one worker until there are no more chunks. A panic outside of a
-// decoder ends the run with an error: the chunk under way is not committed,
-// and the next run takes it.
-func (p *Pipeline) worker(ctx context.Context, number int, chunks <-chan chunk) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("worker %d panicked, this is a bug in Penstock: %v\n%s", number, r, debug.Stack())
-		}
-	}()
+// worker runs one worker until there are no more chunks.
+func (p *Pipeline) worker(ctx context.Context, number int, chunks <-chan chunk) error {
 	w := &worker{pipeline: p, number: number, decoder: p.NewDecoder(), hash: sha256.New()}
 	defer func() {
 		if w.committer != nil {
