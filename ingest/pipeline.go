@@ -187,6 +187,9 @@ func (p *Pipeline) filter(take, ctx context.Context, files []File, open *openChu
 	if err != nil {
 		return err
 	}
+	if len(standings) != len(files) {
+		return fmt.Errorf("the sink was asked about %d files, and answered for %d", len(files), len(standings))
+	}
 	known := Event{Source: p.Source.Name()}
 	for i, s := range standings {
 		if take.Err() != nil {

@@ -30,6 +30,7 @@ type worker struct {
 func (p *Pipeline) worker(ctx context.Context, number int, chunks <-chan chunk) error {
 	w := &worker{pipeline: p, number: number, decoder: p.NewDecoder(), hash: sha256.New()}
 	defer func() {
+		_ = w.content.Close() // open only where a panic ends the worker, and says so
 		if w.committer != nil {
 			w.committer.Close()
 		}
@@ -123,11 +124,11 @@ func (w *worker) decode(ctx context.Context) error {
 			// What the decoder did not care to read belongs to the file version.
 			_, err = io.Copy(io.Discard, stream)
 		}
+		w.event.Bytes += stream.n
 		if err = errors.Join(err, w.content.Close()); err != nil {
 			w.dropFrom(spans)
 			return err
 		}
-		w.event.Bytes += stream.n
 		w.hash.Sum(sum[:0])
 	}
 	w.batch.Spans[spans].Sum = sum
@@ -176,6 +177,9 @@ func (w *worker) commit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if len(outcomes) != len(w.batch.Spans) {
+			return fmt.Errorf("the sink told the outcomes of %d files, but %d files were committed", len(outcomes), len(w.batch.Spans))
+		}
 		w.event.Commit = time.Since(start)
 		// What was not fetched is not in the ledger, and no affair of Done.
 		for _, o := range outcomes {
@@ -191,16 +195,23 @@ func (w *worker) commit(ctx context.Context) error {
 	return nil
 }
 
-// A hashingStream hashes what is read from it.
+// A hashingStream hashes what is read from it. Once a read failed, all further
+// ones do: a decoder that took the fault for the file's is found out by
+// reading on.
 type hashingStream struct {
 	io.ReadCloser
 	hash hash.Hash
 	n    int64
+	err  error
 }
 
 func (s *hashingStream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
 	n, err := s.ReadCloser.Read(p)
 	s.hash.Write(p[:n])
 	s.n += int64(n)
+	s.err = err
 	return n, err
 }
