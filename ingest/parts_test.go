@@ -175,11 +175,13 @@ type itemStream struct {
 	shelf  *shelf
 	item   *item
 	text   *strings.Reader
+	broken error // what Read said
 	closed bool
 }
 
 func (s *itemStream) Read(p []byte) (int, error) {
 	if err := s.shelf.hook.at(s.ctx, reading, s.item.path); err != nil {
+		s.broken = err
 		return 0, err
 	}
 	return s.text.Read(p[:min(len(p), 7)]) // no reader may count on whole lines
@@ -191,7 +193,7 @@ func (s *itemStream) Close() error {
 	}
 	s.closed = true
 	s.shelf.open.Add(-1)
-	return s.item.breaks
+	return cmp.Or(s.item.breaks, s.broken)
 }
 
 // A lineDecoder is a Decoder. dirty says that it panicked: it must not be used

@@ -125,7 +125,12 @@ func (w *worker) decode(ctx context.Context) error {
 			_, err = io.Copy(io.Discard, stream)
 		}
 		w.event.Bytes += stream.n
-		if err = errors.Join(err, w.content.Close()); err != nil {
+		// That the file changed explains whatever else was found. Otherwise Close
+		// repeats what reading said.
+		if closed := w.content.Close(); err == nil || errors.Is(closed, ErrChanged) {
+			err = closed
+		}
+		if err != nil {
 			w.dropFrom(spans)
 			return err
 		}

@@ -80,6 +80,7 @@ func TestFaultsOfOneFile(t *testing.T) {
 		{"its transfer is cut off, which only closing tells", item{text: text, stream: true, breaks: broken}, nil, Failed, "input/output error"},
 		{"its stream breaks", item{text: text, stream: true}, after(2, reading, broken), Failed, "input/output error"},
 		{"its stream breaks behind what the decoder reads", item{text: "!enough\n" + strings.Repeat(text, 9), stream: true}, after(8, reading, broken), Failed, "input/output error"},
+		{"its stream breaks because it changes", item{text: text, stream: true, breaks: changed}, after(2, reading, broken), Changed, "the file changed"},
 		{"it is refused", item{text: text + "!quarantine\n"}, nil, Quarantined, "it says so"},
 		{"it is refused, as a stream that changes", item{text: text + "!quarantine\n", stream: true, breaks: changed}, nil, Changed, "the file changed"},
 		{"the decoder panics", item{text: text + "!panic\n"}, nil, Quarantined, "no such line"},
@@ -90,6 +91,9 @@ func TestFaultsOfOneFile(t *testing.T) {
 			r, o := outcome(t, c.item, c.hook)
 			if o.State != c.state || !strings.Contains(o.Reason, c.reason) || (c.reason == "") != (o.Reason == "") {
 				t.Errorf("%s (%q), want %s (%q)", o.State, o.Reason, c.state, c.reason)
+			}
+			if strings.Contains(o.Reason, "\n") || strings.Count(o.Reason, c.reason) > 1 && c.reason != "" {
+				t.Errorf("the reason says it twice: %q", o.Reason)
 			}
 			if _, ok := r.ledger.files["L/2"]; ok != (c.state == Loaded || c.state == Quarantined) {
 				t.Errorf("in the ledger: %v, as %s", ok, c.state)
