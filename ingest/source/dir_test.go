@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -290,47 +289,53 @@ func TestChangedDuringStream(t *testing.T) {
 	}
 }
 
-// TestChangedDuringFetch has a writer that never rests: what Fetch returns is
-// one of the versions, or ErrChanged.
+// TestChangedDuringFetch has a writer append all the while: what Fetch returns
+// ends where one of the writes ended, or it is ErrChanged.
 func TestChangedDuringFetch(t *testing.T) {
-	const size = 64 << 10
+	const start, lines = 64 << 10, 5000
+	line := []byte("one more line\n")
 	root := t.TempDir()
-	put(t, root+"/x.csv", make([]byte, size), then)
+	put(t, root+"/x.csv", make([]byte, start), then)
 	d := newDir(t, source.Options{Source: "s"}, root)
 	f, err := d.Locate(t.Context(), "x.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error)
+	written := make(chan error, 1)
 	go func() {
 		file, err := os.OpenFile(root+"/x.csv", os.O_WRONLY|os.O_APPEND, 0)
-		for n := 0; err == nil && ctx.Err() == nil && n < 1<<20; n++ {
-			_, err = file.Write([]byte("one more line\n"))
+		for range lines {
+			if err == nil {
+				_, err = file.Write(line)
+			}
 		}
-		done <- errors.Join(err, file.Close())
+		written <- errors.Join(err, file.Close())
 	}()
 	var changed, whole int
 	var c ingest.Content
-	for changed < 20 {
+	for writing := true; writing; {
+		select {
+		case err := <-written:
+			if err != nil {
+				t.Error(err)
+			}
+			writing = false // and one more Fetch, of the whole file
+		default:
+		}
 		switch err := d.Fetch(t.Context(), f, &c); {
-		case errors.Is(err, ingest.ErrChanged):
+		case errors.Is(err, ingest.ErrChanged) && writing:
 			changed++
 		case err != nil:
 			t.Fatal(err)
-		case c.Stream != nil:
-			c.Close()
-			changed = 20
 		default:
 			whole++
-			if int64(len(c.Data)) != c.File.Size || (c.File.Size-size)%int64(len("one more line\n")) != 0 {
+			if int64(len(c.Data)) != c.File.Size || (len(c.Data)-start)%len(line) != 0 {
 				t.Errorf("fetched %d bytes of a file of %d", len(c.Data), c.File.Size)
 			}
 		}
 	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	if len(c.Data) != start+lines*len(line) {
+		t.Errorf("at last fetched %d bytes", len(c.Data))
 	}
 	t.Logf("%d times whole, %d times changed", whole, changed)
 }

@@ -21,14 +21,9 @@ var ErrNotRegular = errors.New("not a regular file, so it is not read")
 // ErrLoop says that a folder leads back to one that it lies in.
 var ErrLoop = errors.New("the folder leads back to one that it lies in, so it is not followed")
 
-// fault words what went wrong with the file or folder at path. The system's
-// own errors carry the raw path, which may hold escape codes: only what is
-// below them is kept.
+// fault words what went wrong with the file or folder at path.
 func fault(doing, path string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
+	err = bare(err)
 	hint := ""
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -37,4 +32,14 @@ func fault(doing, path string, err error) error {
 		hint = ": raise the limit of open files (ulimit -n)"
 	}
 	return fmt.Errorf("%s %s: %w%s", doing, ingest.EscapePath(path), err, hint)
+}
+
+// bare is err without the path that package os puts before it: that path is
+// raw, and may hold escape codes.
+func bare(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }

@@ -170,7 +170,7 @@ func (w *walk) entry(d *folder, e entry) bool {
 	}
 	if err == nil && st.kind == link {
 		if st, err = d.stat(e, true); errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("the link leads to nothing: %w", err)
+			err = fmt.Errorf("the link leads to nothing: %w", bare(err))
 		}
 	}
 	switch {

@@ -23,16 +23,15 @@ import (
 
 // A member is one file in an archive, as the directory tells it.
 type member struct {
-	name           []byte // raw: it may lead anywhere, and is never written to
-	flags, method  uint16
-	creator        byte   // the system that made it
-	attributes     uint32 // its mode there
-	crc            uint32 // IEEE, of the bytes
-	packed, size   int64
-	offset         int64 // of its local header
-	modified       int64 // microseconds since the Unix epoch, UTC
-	precision      ingest.Precision
-	encoded, extra int // lengths of header and extra field, to step on
+	name          []byte // raw: it may lead anywhere, and nothing is ever written there
+	flags, method uint16
+	creator       byte   // the system that made it
+	attributes    uint32 // its mode there
+	crc           uint32 // IEEE, of the bytes
+	packed, size  int64  // bytes
+	offset        int64  // of its local header
+	modified      int64  // microseconds since the Unix epoch, UTC
+	precision     ingest.Precision
 }
 
 // A slot is where the directory has a name.
@@ -84,7 +83,7 @@ func readDirectory(file io.ReaderAt, size int64) (*index, error) {
 	}
 	x.slots = make([]slot, 0, count)
 	err = x.each(func(at int64, m *member) error {
-		if m.size < 0 || m.packed < 0 || m.offset < 0 || m.packed > x.start || m.offset > x.start-m.packed {
+		if m.packed > x.start || m.offset > x.start-m.packed {
 			return corrupt("%s lies outside of it", ingest.EscapePath(string(m.name)))
 		}
 		if m.check() == nil { // what is refused by itself is never unpacked
@@ -248,40 +247,81 @@ func (x *index) isLast(at int64, m *member) (bool, error) {
 
 // at reads the member whose header is at that place.
 func (x *index) at(at int64) (*member, error) {
-	// Most headers fit into 512 bytes: one read.
-	r := bufio.NewReaderSize(io.NewSectionReader(x.file, at, x.end-at), 512)
-	m := new(member)
-	_, err := readHeader(r, nil, m)
-	return m, err
+	const most = 256 // headers are mostly shorter: one read does
+	m, buf := new(member), make([]byte, most)
+	for {
+		n, err := x.file.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		buf = buf[:n]
+		need, err := headerSize(buf)
+		if err != nil {
+			return nil, err
+		}
+		if need <= n {
+			return m, m.read(buf[:need])
+		}
+		if need <= len(buf) || int64(need) > x.end-at {
+			return nil, errEarly
+		}
+		buf = make([]byte, need)
+	}
 }
+
+var errEarly = corrupt("the list of its members ends early")
 
 // readHeader reads one header of the directory into m, whose name is in the
 // returned buffer.
 func readHeader(r io.Reader, buf []byte, m *member) ([]byte, error) {
-	buf = slices.Grow(buf[:0], 256)[:headerLen]
+	buf = slices.Grow(buf[:0], headerLen)[:headerLen]
 	if _, err := io.ReadFull(r, buf); err != nil {
-		return nil, corrupt("the list of its members ends early")
+		return nil, errEarly
 	}
-	if !bytes.HasPrefix(buf, headerMagic) {
-		return nil, corrupt("the list of its members has %q where a member should begin", buf[:4])
+	n, err := headerSize(buf)
+	if err != nil {
+		return nil, err
+	}
+	buf = slices.Grow(buf, n-headerLen)[:n]
+	if _, err := io.ReadFull(r, buf[headerLen:]); err != nil {
+		return nil, errEarly
+	}
+	return buf, m.read(buf)
+}
+
+// headerSize returns how long the header is that begins with b.
+func headerSize(b []byte) (int, error) {
+	if len(b) < headerLen {
+		return 0, errEarly
+	}
+	if !bytes.HasPrefix(b, headerMagic) {
+		return 0, corrupt("the list of its members has %q where a member should begin", b[:len(headerMagic)])
 	}
 	le := binary.LittleEndian
-	names, extras, comments := int(le.Uint16(buf[28:])), int(le.Uint16(buf[30:])), int(le.Uint16(buf[32:]))
-	buf = slices.Grow(buf, names+extras+comments)[:headerLen+names+extras+comments]
-	if _, err := io.ReadFull(r, buf[headerLen:]); err != nil {
-		return nil, corrupt("the list of its members ends early")
-	}
+	return headerLen + int(le.Uint16(b[28:])) + int(le.Uint16(b[30:])) + int(le.Uint16(b[32:])), nil
+}
+
+// read takes m from the header b, which m's name goes on to refer to.
+func (m *member) read(b []byte) error {
+	le := binary.LittleEndian
+	extra := headerLen + int(le.Uint16(b[28:]))
 	*m = member{
-		name:       buf[headerLen : headerLen+names],
-		creator:    buf[5],
-		flags:      le.Uint16(buf[8:]),
-		method:     le.Uint16(buf[10:]),
-		crc:        le.Uint32(buf[16:]),
-		packed:     int64(le.Uint32(buf[20:])),
-		size:       int64(le.Uint32(buf[24:])),
-		attributes: le.Uint32(buf[38:]),
-		offset:     int64(le.Uint32(buf[42:])),
+		name:       b[headerLen:extra],
+		creator:    b[5],
+		flags:      le.Uint16(b[8:]),
+		method:     le.Uint16(b[10:]),
+		crc:        le.Uint32(b[16:]),
+		packed:     int64(le.Uint32(b[20:])),
+		size:       int64(le.Uint32(b[24:])),
+		attributes: le.Uint32(b[38:]),
+		offset:     int64(le.Uint32(b[42:])),
 	}
-	m.modified, m.precision = dosTime(le.Uint16(buf[14:]), le.Uint16(buf[12:]))
-	return buf, m.readExtra(buf[headerLen+names : headerLen+names+extras])
+	m.modified, m.precision = dosTime(le.Uint16(b[14:]), le.Uint16(b[12:]))
+	if err := m.readExtra(b[extra : extra+int(le.Uint16(b[30:]))]); err != nil {
+		return err
+	}
+	if m.size < 0 || m.packed < 0 || m.offset < 0 {
+		return corrupt("%s has a size below nought", ingest.EscapePath(string(m.name)))
+	}
+	return nil
 }
