@@ -23,7 +23,8 @@ type Order struct {
 // Readings of one file that share a series and an instant are settled to the
 // last line, the others count as Repeated in the span's receipt. Readings of
 // several files are settled by wins, which says whether span a holds the value
-// against span b; the loser's count as Unchanged or Outranked.
+// against span b; the loser's count as Unchanged or Outranked. Where wins is
+// nil, each file keeps its own.
 func (o *Order) Sort(b *Batch, take []bool, bucket []int32, places int, wins func(a, b int) bool) {
 	o.Contested = false
 	o.collect(b, take, bucket, places)
@@ -108,7 +109,7 @@ func (o *Order) settle(b *Batch, rows []int32, wins func(a, b int) bool) []int32
 			b.Spans[o.spanOf[r]].Receipt.Cells.Repeated++
 			continue
 		}
-		if n := len(kept); n > 0 && b.Time[kept[n-1]] == b.Time[r] {
+		if n := len(kept); n > 0 && wins != nil && b.Time[kept[n-1]] == b.Time[r] {
 			kept[n-1] = o.contest(b, kept[n-1], r, wins)
 			continue
 		}

@@ -19,6 +19,12 @@ var (
 	accountTakeovers = statement{"account_takeovers", `insert into takeovers (from_file, by_file, n)
 		select * from unnest($1::int8[], $2::int8[], $3::int8[])
 		on conflict (from_file, by_file) do update set n = takeovers.n + excluded.n`}
+	// What a demoted version had taken from others is now its successor's.
+	accountInherit = statement{"account_inherit", `with gone as (
+			delete from takeovers t using unnest($1::int8[], $2::int8[]) as d(old, new) where t.by_file = d.old
+			returning t.from_file, d.new, t.n)
+		insert into takeovers select from_file, new, sum(n)::int8 from gone where from_file <> new group by from_file, new
+		on conflict (from_file, by_file) do update set n = takeovers.n + excluded.n`}
 	// A version that is no longer the loaded one of its content keeps nothing:
 	// its receipt becomes that of a duplicate.
 	accountDemoted = statement{"account_demoted", `with gone as (delete from takeovers where from_file = any($1::int8[]))
@@ -35,7 +41,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			batch.ExecPrepared(s.name, p.params(), binaryFormat, binaryFormat)
 		}
 	}
-	again, demoted := newColumns(oidInt8), newColumns(oidInt8)
+	again, demoted, inherit := newColumns(oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
 	receipts, rejects := newCopyTable(), newCopyTable()
 	for i := range c.claims {
 		cl := &c.claims[i]
@@ -47,6 +53,8 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 		if cl.demote != 0 {
 			demoted[0].int8(cl.demote)
+			inherit[0].int8(cl.demote)
+			inherit[1].int8(cl.id)
 		}
 		s := &b.Spans[cl.span]
 		if err := s.Receipt.Balance(); err != nil {
@@ -59,6 +67,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	}
 	exec(accountForget, again)
 	exec(accountTakeovers, c.takeoverColumns())
+	exec(accountInherit, inherit)
 	exec(accountDemoted, demoted)
 	if again[0].n+demoted[0].n+len(c.takeovers) > 0 {
 		if _, err := c.conn.ExecBatch(ctx, batch).ReadAll(); err != nil {

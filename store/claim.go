@@ -90,7 +90,9 @@ var (
 		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
 			select * from files where key = c.key order by generation desc limit 1) f`}
 	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
-		from files f where f.content = any($1::uuid[]) and f.state = 'loaded'`}
+		from files f where f.content = any($1::uuid[]) and f.state = 'loaded' order by f.id for key share`}
+	claimLost = statement{"claim_lost", `select f.content from files f where f.content = any($1::uuid[]) and f.state = 'loaded'
+		and exists (select from takeovers t where t.from_file = f.id)`}
 	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
 	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', changed = now()
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
@@ -143,11 +145,15 @@ type twin struct {
 	id   int64
 	rank rank
 	run  int32
+	lost bool // readings to others: in append mode all of them, to a later generation
 }
 
 // lookUpVersions begins the transaction, reads the newest generation of each
 // claim's path, and returns the loaded versions of the claims' contents. In
 // the same round trip it sees to it that there is an id for each claim.
+//
+// The twins stay locked: a correction that takes one out waits for this
+// transaction, and then finds the duplicates in it.
 func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, error) {
 	keys, contents := newColumns(oidUUID), newColumns(oidUUID)
 	for i := range c.claims {
@@ -162,6 +168,9 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
 	batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
 	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.ids))))}, binaryFormat, binaryFormat)
+	if c.sink.store.layout.Append {
+		batch.ExecPrepared(claimLost.name, contents.params(), binaryFormat, binaryFormat)
+	}
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
 	if results.NextResult() {
@@ -176,6 +185,15 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) { c.ids = append(c.ids, r.int8()) })
+	}
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) {
+			content := r.uuid()
+			if t, ok := twins[content]; ok {
+				t.lost = true
+				twins[content] = t
+			}
+		})
 	}
 	return twins, results.Close()
 }
@@ -290,6 +308,10 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 // against the other under the policy is the loaded one, so that the outcome
 // does not depend on which came first.
 func (c *committer) decideTwin(cl *claim, t twin) {
+	if c.sink.store.layout.Append && t.lost {
+		cl.demote = t.id // nobody holds what is in this file
+		return
+	}
 	if c.sink.options.Policy == Error || !c.sink.options.Policy.wins(cl.rank, t.rank) {
 		cl.state = ingest.Duplicate
 		return

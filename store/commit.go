@@ -171,9 +171,11 @@ func (c *committer) sort(b *ingest.Batch) {
 			c.files[cl.span] = cl.id
 		}
 	}
-	c.order.Sort(b, c.take, c.table.bucket, c.table.places, func(x, y int) bool {
-		return c.sink.options.Policy.wins(ranks[x], ranks[y])
-	})
+	wins := func(x, y int) bool { return c.sink.options.Policy.wins(ranks[x], ranks[y]) }
+	if c.sink.store.layout.Append {
+		wins = nil // nor are files of different chunks held against each other
+	}
+	c.order.Sort(b, c.take, c.table.bucket, c.table.places, wins)
 }
 
 // countDuplicate fills in the receipt of a file that is a loaded one's

@@ -144,25 +144,55 @@ const supersedeSQL = `with gone as (
 		returning r.file_id)
 	select file_id, count(*) from gone group by file_id`
 
+// succeededSQL finds the generations before some that still hold readings. In
+// append mode a version loses all that it holds at once, or nothing. A
+// duplicate succeeds them as well: what it says is there, under another name.
+const succeededSQL = `select f.id, c.id, f.content from unnest($1::uuid[], $2::int4[], $3::int8[]) as c(key, generation, id)
+	join files f on f.key = c.key and f.generation < c.generation
+	where f.state = 'loaded' and not exists (select from takeovers t where t.from_file = f.id)
+	order by f.id for update of f`
+
+// orphanSQL makes the duplicates of contents that nobody holds any more due:
+// the next listing takes them for themselves. Of a path only its newest
+// version is ever taken up. %s is one more condition.
+const orphanSQL = `update files d set state = 'due', changed = now()
+	where d.state = 'duplicate' and d.content = any($1::uuid[])
+		and not exists (select from files n where n.key = d.key and n.generation > d.generation) %s returning d.id`
+
 // supersede takes out the readings of the file versions that the batch's
 // claims succeed: in append mode, where nothing is overwritten by key.
 func (c *committer) supersede(ctx context.Context) error {
 	successors := make(map[int64]int64)
-	old := newColumns(oidInt8)
-	succeed := func(id, by int64) {
-		successors[id] = by
-		old[0].int8(id)
-	}
+	old, contents := newColumns(oidInt8), newColumns(oidUUID)
+	later := newColumns(oidUUID, oidInt4, oidInt8)
 	for i := range c.claims {
 		cl := &c.claims[i]
-		if !cl.loads() {
+		if !cl.writes() || cl.state != ingest.Loaded && cl.state != ingest.Duplicate {
 			continue
 		}
-		if n := cl.newest; n != nil && n.generation < cl.generation && n.state == ingest.Loaded && n.id != cl.demote {
-			succeed(n.id, cl.id)
+		if cl.newest != nil {
+			later[0].bytes(cl.key[:])
+			later[1].int4(cl.generation)
+			later[2].int8(cl.id)
 		}
 		if cl.demote != 0 {
-			succeed(cl.demote, cl.id)
+			successors[cl.demote] = cl.id
+			old[0].int8(cl.demote)
+		}
+	}
+	if later[0].n > 0 {
+		r := c.conn.ExecParams(ctx, succeededSQL, later.params(), nil, binaryFormat, binaryFormat)
+		eachRow(r, func(r *record) {
+			id := r.int8()
+			successors[id] = r.int8()
+			old[0].int8(id)
+			if !r.null() {
+				content := r.uuid()
+				contents[0].bytes(content[:])
+			}
+		})
+		if _, err := r.Close(); err != nil {
+			return fmt.Errorf("looking for earlier generations: %w", err)
 		}
 	}
 	if len(successors) == 0 {
@@ -175,6 +205,12 @@ func (c *committer) supersede(ctx context.Context) error {
 	})
 	if _, err := r.Close(); err != nil {
 		return fmt.Errorf("taking out the readings of earlier generations: %w", err)
+	}
+	if contents[0].n == 0 {
+		return nil
+	}
+	if _, err := c.conn.ExecParams(ctx, fmt.Sprintf(orphanSQL, ""), contents.params(), nil, binaryFormat, binaryFormat).Close(); err != nil {
+		return fmt.Errorf("making copies of earlier generations due: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
@@ -21,7 +22,7 @@ var ErrBytesGone = errors.New("its bytes are gone")
 // again from their bytes. Loaded files that had readings where one is taken
 // out put theirs there. All of it is one transaction.
 type Correction struct {
-	Files  []FileVersion // of one source
+	Files  []FileVersion // of one source; in append mode Reload leaves out those that a later generation has succeeded
 	Reload bool          // load them again; else they are Undone
 	Force  bool          // go on where bytes are gone: what they held is lost
 	DryRun bool          // roll back in the end
@@ -64,50 +65,75 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 		return &Corrected{}, nil
 	}
 	source := &what.Files[0]
-	sink := &Sink{store: s, options: SinkOptions{Source: source.Source, Policy: s.policyOf(ctx, source.Source), Log: slog.New(slog.DiscardHandler)}}
+	policy, err := s.policyOf(ctx, source.Source)
+	if err != nil {
+		return nil, err
+	}
+	sink := &Sink{store: s, options: SinkOptions{Source: source.Source, Policy: policy, Log: slog.New(slog.DiscardHandler)}}
 	if !what.DryRun {
-		var err error
 		if sink.run, err = s.startRun(ctx); err != nil {
 			return nil, err
 		}
 	}
+	if s.layout.Append && what.Reload {
+		if what.Files, err = s.withoutSucceeded(ctx, what.Files); err != nil || len(what.Files) == 0 {
+			return &Corrected{}, err
+		}
+	}
 	k := &correction{Correction: what, store: s, committer: committer{sink: sink, chunk: 1}}
 	defer k.disconnect()
-	err := k.retrying(ctx, func() error { return k.run(ctx) })
+	err = k.retrying(ctx, func() error { return k.run(ctx) })
 	if err != nil && !errors.Is(err, ErrBytesGone) {
 		return nil, fmt.Errorf("correcting %d files of source %q: %w", len(what.Files), source.Source, err)
 	}
 	return &k.result, err
 }
 
-func (s *Store) policyOf(ctx context.Context, source string) (p Policy) {
-	if err := s.pool.QueryRow(ctx, "select on_conflict from sources where name = $1", source).Scan(&p); err != nil {
-		return Latest
+func (s *Store) policyOf(ctx context.Context, source string) (Policy, error) {
+	o, err := s.SourceOptions(ctx, source)
+	if err != nil || o == nil {
+		return Latest, err
 	}
-	return p
+	return o.Policy, nil
+}
+
+func (s *Store) withoutSucceeded(ctx context.Context, files []FileVersion) ([]FileVersion, error) {
+	rows, err := s.pool.Query(ctx, "select f.id from files f where f.id = any($1) and "+fmt.Sprintf(laterSQL, ""), fileIDs(files))
+	if err != nil {
+		return nil, fmt.Errorf("looking for later generations: %w", err)
+	}
+	succeeded, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("looking for later generations: %w", err)
+	}
+	return slices.DeleteFunc(slices.Clone(files), func(v FileVersion) bool { return slices.Contains(succeeded, v.ID) }), nil
 }
 
 // A correction under way. It is a committer that claims versions by their ids.
 type correction struct {
 	committer
 	Correction
-	store  *Store
-	result Corrected
-	ids    []int64 // of Files
+	store    *Store
+	result   Corrected
+	ids      []int64 // of Files
+	overlaps []int64 // of the files that may have readings to put back
+	contents columns // that Files stood for
+	tried    []byte  // id of the transaction whose commit's outcome is not known; nil for none
 }
 
 // run is one attempt at the transaction.
 func (k *correction) run(ctx context.Context) error {
-	k.result = Corrected{}
-	k.ids = k.ids[:0]
-	for i := range k.Files {
-		k.ids = append(k.ids, k.Files[i].ID)
-	}
-	again, restore, err := k.read(ctx)
-	if err != nil {
+	if err := k.connect(ctx); err != nil {
 		return err
 	}
-	if err := k.connect(ctx); err != nil {
+	if done, err := k.committed(ctx); done || err != nil {
+		return err
+	}
+	k.result = Corrected{}
+	k.ids = fileIDs(k.Files)
+	k.sink.series.known = nil // an attempt that was rolled back may have added some
+	again, restore, err := k.read(ctx)
+	if err != nil {
 		return err
 	}
 	if err := k.makeStaging(ctx); err != nil {
@@ -118,11 +144,41 @@ func (k *correction) run(ctx context.Context) error {
 	}
 	err = k.transaction(ctx, again, restore)
 	if err == nil && !k.DryRun {
-		_, err = k.conn.Exec(ctx, "commit").ReadAll()
-		return err
+		return k.commit(ctx)
 	}
 	k.rollback(ctx)
 	return err
+}
+
+// commit commits, and remembers the transaction where the outcome is not known.
+func (k *correction) commit(ctx context.Context) error {
+	err := k.exec(ctx, "select pg_current_xact_id()::text", nil, func(r *record) { k.tried = []byte(r.text()) })
+	if err == nil {
+		_, err = k.conn.Exec(ctx, "commit").ReadAll()
+	}
+	return err
+}
+
+// errCommitting says that the server has not yet noticed that the connection
+// on which a commit was sent is gone.
+var errCommitting = errors.New("an earlier try is still being committed")
+
+// committed reports whether an attempt whose outcome was lost came through.
+func (k *correction) committed(ctx context.Context) (done bool, err error) {
+	if k.tried == nil {
+		return false, nil
+	}
+	status := ""
+	r := k.conn.ExecParams(ctx, "select pg_xact_status($1::xid8)", [][]byte{k.tried}, []uint32{oidText}, nil, binaryFormat)
+	eachRow(r, func(r *record) { status = r.text() })
+	if _, err := r.Close(); err != nil {
+		return false, err
+	}
+	if status == "in progress" {
+		return false, errCommitting
+	}
+	k.tried = nil
+	return status == "committed", nil
 }
 
 // read reads the bytes of all files that are to be loaded again, or whose
@@ -134,7 +190,7 @@ func (k *correction) read(ctx context.Context) (again, restore *ingest.Batch, er
 			return nil, nil, err
 		}
 	}
-	k.result.Restored, err = k.overlapping(ctx)
+	k.result.Restored, err = k.overlapping(ctx, again)
 	if err == nil {
 		err = k.readAll(ctx, k.result.Restored, false, restore)
 	}
@@ -142,6 +198,10 @@ func (k *correction) read(ctx context.Context) (again, restore *ingest.Batch, er
 		err = fmt.Errorf("%w: of %d file versions that are needed, the first is %s, generation %d",
 			ErrBytesGone, len(k.result.Gone), k.result.Gone[0].Display, k.result.Gone[0].Generation)
 	}
+	k.overlaps = fileIDs(k.result.Restored)
+	k.result.Restored = slices.DeleteFunc(k.result.Restored, func(v FileVersion) bool {
+		return slices.ContainsFunc(k.result.Gone, func(g FileVersion) bool { return g.ID == v.ID })
+	})
 	return again, restore, err
 }
 
@@ -161,34 +221,6 @@ func (k *correction) readAll(ctx context.Context, files []FileVersion, again boo
 	return nil
 }
 
-// overlapping lists the loaded files that may have a reading to put where one
-// of the correction's is taken out: those that have lost one to another file,
-// or never had it stored, within the same series and instants.
-func (k *correction) overlapping(ctx context.Context) ([]FileVersion, error) {
-	lost := "r.unchanged + r.outranked > 0 or "
-	if k.store.layout.Append {
-		lost = ""
-	}
-	rows, err := k.store.pool.Query(ctx, selectFiles+` where f.state = 'loaded' and f.id <> all($1)
-		and (`+lost+`exists (select from takeovers t where t.from_file = f.id and t.by_file = any($1)))
-		and exists (select from receipts x where x.file_id = any($1)
-			and x.first_ts <= r.last_ts and x.last_ts >= r.first_ts and x.series && r.series)
-		order by f.id`, k.ids)
-	if err != nil {
-		return nil, fmt.Errorf("looking for files that overlap: %w", err)
-	}
-	defer rows.Close()
-	var files []FileVersion
-	for rows.Next() {
-		v, err := scanFile(rows)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, v)
-	}
-	return files, rows.Err()
-}
-
 func (k *correction) transaction(ctx context.Context, again, restore *ingest.Batch) error {
 	if err := k.lock(ctx); err != nil {
 		return err
@@ -199,12 +231,18 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 	if err := k.takeOut(ctx); err != nil {
 		return err
 	}
+	if err := k.stillOverlapping(ctx, again); err != nil {
+		return err
+	}
 	if k.Reload {
 		if err := k.loadAgain(ctx, again); err != nil {
 			return err
 		}
 	}
 	if err := k.restore(ctx, restore); err != nil {
+		return err
+	}
+	if err := k.orphan(ctx); err != nil {
 		return err
 	}
 	if err := k.tellChanges(ctx); err != nil {
@@ -216,20 +254,35 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 // lock takes the rows of the ledger that are to change and makes sure that
 // they are what was selected: else the selection is to be made again.
 func (k *correction) lock(ctx context.Context) error {
-	n := 0
 	states := make(map[int64]ingest.State, len(k.Files))
 	for i := range k.Files {
 		states[k.Files[i].ID] = k.Files[i].State
 	}
-	changed := false
-	err := k.exec(ctx, "select id, state::text from files where id = any($1) order by id for update", ids(k.ids), func(r *record) {
-		n++
-		changed = changed || states[r.int8()] != ingest.State(r.text())
+	k.contents = newColumns(oidUUID)
+	same, loaded := 0, 0
+	err := k.exec(ctx, "select id, state::text, content from files where id = any($1) order by id for update", ids(slices.Concat(k.ids, k.overlaps)), func(r *record) {
+		id, state := r.int8(), ingest.State(r.text())
+		was, chosen := states[id]
+		switch {
+		case !chosen && state == ingest.Loaded:
+			loaded++
+		case chosen && state == was:
+			same++
+		}
+		if chosen && state == ingest.Loaded && !r.null() {
+			content := r.uuid()
+			k.contents[0].bytes(content[:])
+		}
 	})
-	if err == nil && (n != len(k.Files) || changed) {
-		err = errors.New("the ledger changed since the files were selected: try again")
+	switch {
+	case err != nil:
+		return err
+	case same != len(states):
+		return errors.New("the ledger changed since the files were selected: try again")
+	case loaded != len(k.overlaps):
+		return errRaced
 	}
-	return err
+	return nil
 }
 
 // remember keeps what stands of the correction's files, to tell the changes.
@@ -240,8 +293,7 @@ func (k *correction) remember(ctx context.Context) error {
 		where p.file_id = any($1)`, ids(k.ids), nil)
 }
 
-// takeOut removes the files' readings and what others took from them, and
-// makes their duplicates due when they are not loaded again themselves. What
+// takeOut removes the files' readings and what others took from them. What
 // they took from others stays told until these are restored: where the bytes
 // are gone it never is.
 func (k *correction) takeOut(ctx context.Context) error {
@@ -255,19 +307,24 @@ func (k *correction) takeOut(ctx context.Context) error {
 	if err != nil || k.Reload {
 		return err
 	}
-	err = k.exec(ctx, `update files d set state = 'due', changed = now() where d.state = 'duplicate' and d.id <> all($1)
-		and d.content in (select content from files where id = any($1) and state = 'loaded') returning d.id`, ids(k.ids),
-		func(*record) { k.result.Due++ })
-	if err != nil {
-		return err
-	}
 	return k.exec(ctx, "update files set state = 'undone', changed = now() where id = any($1) returning id", ids(k.ids),
 		func(*record) { k.result.Undone++ })
+}
+
+// orphan makes due the duplicates of what the files stood for, where no other
+// file stands for it now.
+func (k *correction) orphan(ctx context.Context) error {
+	return k.exec(ctx, fmt.Sprintf(orphanSQL, "and not exists (select from files l where l.content = d.content and l.state = 'loaded')"),
+		k.contents.params(), func(*record) { k.result.Due++ })
 }
 
 // loadAgain stores the files from their bytes under their old ids and ranks.
 func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 	if err := k.resolve(ctx, b, spansOf(b)); err != nil {
+		return err
+	}
+	before, err := k.beforeTimes(ctx)
+	if err != nil {
 		return err
 	}
 	versions := byID(k.Files)
@@ -279,7 +336,7 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 		cl.newest = &version{id: v.ID, generation: v.Generation}
 		cl.rank = rankOf(&v, cl.key)
 		if s.NameTime != 0 {
-			cl.rank.time = s.NameTime
+			cl.rank.time = max(s.NameTime, firstInstant, before[v.ID])
 		}
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
@@ -309,6 +366,14 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 			FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt})
 	}
 	return nil
+}
+
+// beforeTimes is the rank times of the generations before the files'.
+func (k *correction) beforeTimes(ctx context.Context) (map[int64]int64, error) {
+	times := make(map[int64]int64)
+	err := k.exec(ctx, `select f.id, p.rank_time from files f join files p on p.key = f.key and p.generation = f.generation - 1
+		where f.id = any($1)`, ids(k.ids), func(r *record) { times[r.int8()] = r.time() })
+	return times, err
 }
 
 func rankOf(v *FileVersion, key [16]byte) rank {
@@ -353,56 +418,6 @@ func (k *correction) decideAgain(ctx context.Context) error {
 			rank_time = c.rank_time, run = %d, chunk = %d, changed = now()
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[])
 			as c(id, state, reason, content, recipe, rank_time) where f.id = c.id`, k.sink.run, k.chunk), write.params(), nil)
-}
-
-// restore puts the readings of files that overlap where there are none now, or
-// some of lesser rank, and writes these files' receipts anew.
-func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
-	if len(b.Spans) == 0 {
-		return nil
-	}
-	if err := k.resolve(ctx, b, spansOf(b)); err != nil {
-		return err
-	}
-	versions := byID(k.result.Restored)
-	k.claims = k.claims[:0]
-	for i := range b.Spans {
-		s := &b.Spans[i]
-		v := versions[s.Ledger]
-		if s.State != ingest.Loaded {
-			return fmt.Errorf("reading %s again gave %s (%s), though its bytes and recipe are those it was loaded with", v.Display, s.State, s.Reason)
-		}
-		key := fileKey(v.Source, v.Path)
-		k.claims = append(k.claims, claim{span: i, id: v.ID, key: key, state: ingest.Loaded, generation: v.Generation,
-			newest: &version{id: v.ID, generation: v.Generation}, rank: rankOf(&v, key)})
-	}
-	// Their receipts are counted from what stands now, so that what others took
-	// from them before is settled with it.
-	restored := ids(fileIDs(k.result.Restored))
-	if k.store.layout.Append {
-		if err := k.exec(ctx, supersedeSQL, restored, func(*record) {}); err != nil {
-			return err
-		}
-	}
-	if err := k.exec(ctx, "delete from takeovers where from_file = any($1)", restored, nil); err != nil {
-		return err
-	}
-	k.sort(b)
-	if err := k.storeAll(ctx, b); err != nil {
-		return err
-	}
-	k.takeovers = slices.DeleteFunc(k.takeovers, func(t takeover) bool { _, in := versions[t.from]; return in })
-	return k.account(ctx, b)
-}
-
-// storeAll stores the sorted readings: through staging, for they meet others,
-// but in append mode, where nothing is in the way, by a straight COPY.
-func (k *correction) storeAll(ctx context.Context, b *ingest.Batch) error {
-	k.staged = 0
-	if !k.store.layout.Append {
-		k.staged = 1
-	}
-	return k.storeReadings(ctx, b)
 }
 
 // tellChanges compares what stood with what stands at the same instants and at

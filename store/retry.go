@@ -44,6 +44,9 @@ func judge(err error) verdict {
 	if f := (*fault)(nil); errors.As(err, &f) {
 		return refuse
 	}
+	if errors.Is(err, errCommitting) {
+		return tryLater
+	}
 	pg := (*pgconn.PgError)(nil)
 	if !errors.As(err, &pg) {
 		return judgeConnection(err)
@@ -180,9 +183,9 @@ func (c *committer) connect(ctx context.Context) error {
 }
 
 var statements = []statement{
-	claimNewest, claimTwins, claimIDs, claimDemote, claimAgain, claimHint,
+	claimNewest, claimTwins, claimLost, claimIDs, claimDemote, claimAgain, claimHint,
 	seriesLook, seriesAdd, seriesUnit,
-	accountForget, accountTakeovers, accountDemoted,
+	accountForget, accountTakeovers, accountInherit, accountDemoted,
 }
 
 // disconnect closes the connection; the server rolls back what is open on it.

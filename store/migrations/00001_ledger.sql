@@ -87,6 +87,7 @@ comment on column files.path is 'below the source''s root; bytes that are not pr
 
 -- One content is loaded once, however many processes try at the same moment.
 create unique index files_loaded_content on files (content) where state = 'loaded';
+create index files_duplicate_content on files (content) where state = 'duplicate';
 
 create table receipts (
     file_id          int8 primary key,
