@@ -199,6 +199,7 @@ func (b *Batch) truncate(n int) {
 func (b *Batch) Reset() {
 	b.truncate(0)
 	b.Quality, b.Line = b.Quality[:0], b.Line[:0]
+	clear(b.Spans) // their rejects can be many
 	b.Spans = b.Spans[:0]
 	if len(b.Keys) > maxKeys {
 		b.Keys = nil

@@ -163,6 +163,16 @@ func TestResetForgetsTooManyQualities(t *testing.T) {
 	}
 }
 
+func TestResetLetsGoOfTheRejects(t *testing.T) {
+	var b Batch
+	b.Begin(&Content{}).Rejects = []Reject{{Line: 1, Raw: "a line"}}
+	b.End()
+	b.Reset()
+	if kept := b.Spans[:1][0]; kept.Rejects != nil {
+		t.Errorf("an empty batch holds %+v", kept.Rejects)
+	}
+}
+
 // A plainReading is what the model remembers of one reading.
 type plainReading struct {
 	Key     SeriesKey

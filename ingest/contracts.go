@@ -28,9 +28,9 @@ type Source interface {
 	// size and time of the bytes that were read. A file of up to SpoolAbove
 	// bytes is whole in c.Data; a larger one is in c.Stream, and then it is
 	// c.Close that tells whether the bytes were whole and unchanged; reading it
-	// ends with an error when ctx does. An error of Fetch means that c holds nothing, and nothing stays open; errors.Is ErrChanged
-	// when the file is to be taken at its next listing. Fetch may be called
-	// again.
+	// ends with an error when ctx does. An error of Fetch means that c holds
+	// nothing, and nothing stays open; errors.Is ErrChanged when the file is to
+	// be taken at its next listing. Fetch may be called again.
 	Fetch(ctx context.Context, f File, c *Content) error
 
 	// Done is told what became of f, only after the ledger has it, and does
