@@ -13,6 +13,7 @@ import (
 type naming struct {
 	cells  [][]byte // as they stand in the file
 	plain  bool     // no cell holds what only quotes can hold
+	prefix []byte   // what its rows begin with, where they begin with the key cells; else nil
 	fault  string   // why rows of these cells cannot be read
 	column int      // the field at fault, counted from 1
 	series []int32  // by value; -1 while no reading needed it
@@ -119,6 +120,9 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 			g.plain = false
 		}
 	}
+	if g.plain && pl.leading() {
+		g.prefix = append(bytes.Join(g.cells, []byte{d.delimiter}), d.delimiter)
+	}
 	for range pl.values {
 		g.series = append(g.series, -1)
 	}
@@ -161,6 +165,17 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 		g.unit = unit
 	}
 	return g
+}
+
+// leading reports whether the key cells are the first fields of a row, in their
+// order.
+func (pl *plan) leading() bool {
+	for k, i := range pl.keys {
+		if k != i {
+			return false
+		}
+	}
+	return true
 }
 
 // of returns the series of the value of that index in rows named g.

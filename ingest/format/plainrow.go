@@ -47,7 +47,12 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	guess := d.names.last.next
 	q := pos // where the reading stands
 	last := len(pl.fields) - 1
-	for i := 0; i <= last; i++ {
+	i := 0
+	if guess != nil && guess.prefix != nil && bytes.HasPrefix(w[pos:], guess.prefix) {
+		q += len(guess.prefix)
+		i = len(guess.cells)
+	}
+	for ; i <= last; i++ {
 		f := &pl.fields[i]
 		if f.run > 1 {
 			n := 0
@@ -63,70 +68,19 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 		}
 		switch f.role {
 		case roleValue:
-			v := &pl.values[f.index]
-			if !pl.textless && d.kinds[f.index] == kindText {
-				if !quoted {
-					return 0
-				}
-				if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
-					return 0
-				}
-				break
+			x, after, state := d.plainCell(w, q, f.index, quoted)
+			switch state {
+			case cellLeft:
+				return 0
+			case cellNumber:
+				series[got], values[got] = int32(f.index), x
+				got++
+			case cellMissing:
+				missing++
 			}
-			decimal := pl.bare
-			if quoted {
-				decimal = dialect.decimal
-			}
-			for w[q] == ' ' {
-				q++
-			}
-			x, after := scanNumber(w, q, decimal)
-			plain := after != q && endsField(w[after], quoted, delimiter, quote)
-			if !plain {
-				if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
-					return 0
-				}
-			}
-			text := w[q:after]
 			q = after
-			if !plain || v.sentinel {
-				text = trim(text)
-				if isMissing(text, v.missing) {
-					missing++
-					if !pl.textless {
-						d.missed = append(d.missed, f.index)
-					}
-					break
-				}
-			}
-			if !plain {
-				var ok bool
-				if x, ok = parseNumber(text, decimal); !ok {
-					return 0
-				}
-			}
-			series[got], values[got] = int32(f.index), x
-			got++
 		case roleStamp:
-			start := q
-			if pl.next {
-				us, q = pl.clock.next(w, q)
-			}
-			if q == start || !endsField(w[q], quoted, delimiter, quote) {
-				if i < last || quoted {
-					q = stampEnd(w, start, quoted, delimiter, quote)
-				} else {
-					q = fieldEnd(w, start, quoted, delimiter, quote)
-				}
-				if q < 0 {
-					return 0
-				}
-				var read reading
-				if us, read = pl.clock.micros(trim(w[start:q])); read != readGood {
-					return 0
-				}
-			}
-			if us < d.from || us > d.to {
+			if us, q = d.plainStamp(w, q, quoted, i < last); q < 0 || us < d.from || us > d.to {
 				return 0
 			}
 		case roleKey:
@@ -187,6 +141,99 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 
 	// The row is whole; nothing that outlives it was touched so far.
 	d.names.last = guess
+	d.keep(us, got, missing, guess, quality)
+	return q + 1
+}
+
+// What plainCell made of a cell.
+type cellState uint8
+
+const (
+	cellLeft    cellState = iota // to anyRow
+	cellNumber                   //
+	cellMissing                  //
+	cellText                     // of a column of text
+)
+
+// plainCell reads the cell of the value of index k, whose content begins at
+// w[q], and returns where its content ends.
+func (d *Decoder) plainCell(w []byte, q, k int, quoted bool) (x float64, after int, state cellState) {
+	pl := d.plan
+	dialect := &pl.profile.dialect
+	delimiter, quote := dialect.delimiter, dialect.quote
+	if !pl.textless && d.kinds[k] == kindText {
+		if !quoted {
+			return 0, 0, cellLeft
+		}
+		if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
+			return 0, 0, cellLeft
+		}
+		return 0, after, cellText
+	}
+	decimal := pl.bare
+	if quoted {
+		decimal = dialect.decimal
+	}
+	for w[q] == ' ' {
+		q++
+	}
+	v := &pl.values[k]
+	x, after = scanNumber(w, q, decimal)
+	plain := after != q && endsField(w[after], quoted, delimiter, quote)
+	if plain && !v.sentinel {
+		return x, after, cellNumber
+	}
+	if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
+		return 0, 0, cellLeft
+	}
+	text := trim(w[q:after])
+	if isMissing(text, v.missing) {
+		if !pl.textless {
+			d.missed = append(d.missed, k)
+		}
+		return 0, after, cellMissing
+	}
+	if !plain {
+		var ok bool
+		if x, ok = parseNumber(text, decimal); !ok {
+			return 0, 0, cellLeft
+		}
+	}
+	return x, after, cellNumber
+}
+
+// plainStamp reads the timestamp whose content begins at w[q] and returns where
+// its content ends, or -1 when anyRow is to read it. delimited tells that it is
+// not the last field.
+func (d *Decoder) plainStamp(w []byte, q int, quoted, delimited bool) (us int64, after int) {
+	pl := d.plan
+	delimiter, quote := pl.profile.dialect.delimiter, pl.profile.dialect.quote
+	if pl.next {
+		us, after = pl.clock.next(w, q)
+		if after != q && endsField(w[after], quoted, delimiter, quote) {
+			return us, after
+		}
+	}
+	if quoted || delimited {
+		after = stampEnd(w, q, quoted, delimiter, quote)
+	} else {
+		after = fieldEnd(w, q, quoted, delimiter, quote)
+	}
+	if after < 0 {
+		return 0, -1
+	}
+	us, read := pl.clock.micros(trim(w[q:after]))
+	if read != readGood {
+		return 0, -1
+	}
+	return us, after
+}
+
+// keep makes the readings that plainRow wrote behind the batch's its own, and
+// counts their row.
+func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality []byte) {
+	pl, b := d.plan, d.batch
+	n := len(b.Time)
 	d.line++
 	d.lines.Total++
 	d.lines.Data++
@@ -195,16 +242,16 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	for _, k := range d.missed {
 		d.empty[k]++
 	}
-	times := b.Time[n : n+got : cap(b.Time)]
+	times, series := b.Time[n:n+got], b.Series[n:n+got]
 	for k := range times {
 		times[k] = us
 		index := series[k]
 		if !pl.textless {
 			d.kinds[index] = kindNumber
 		}
-		s := guess.series[index]
+		s := names.series[index]
 		if s < 0 {
-			s = guess.of(int(index), pl, b)
+			s = names.of(int(index), pl, b)
 		}
 		series[k] = s
 	}
@@ -222,7 +269,6 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	if len(quality) > 0 && got > 0 {
 		b.SetQuality(trim(quality))
 	}
-	return q + 1
 }
 
 // valueRun reads the cells of neighbouring columns for as long as they are short
