@@ -32,9 +32,15 @@ func soak() bool { return os.Getenv("PENSTOCK_SOAK") != "" }
 // kill itself.
 func failpointBinary(t *testing.T) string {
 	t.Helper()
+	return build(t, "-tags", "failpoints")
+}
+
+// build builds the program and returns its path.
+func build(t *testing.T, args ...string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "penstock")
-	build := exec.Command("go", "build", "-tags", "failpoints", "-o", path, "penstock/cmd/penstock")
-	if out, err := build.CombinedOutput(); err != nil {
+	args = append(append([]string{"build"}, args...), "-o", path, "penstock/cmd/penstock")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	return path
@@ -106,22 +112,27 @@ func newBed(t *testing.T, files int) *bed {
 func (b *bed) database() string {
 	b.t.Helper()
 	b.n++
-	name := fmt.Sprintf("kill_%d", b.n)
-	b.on(b.server.URL(), func(conn *pgx.Conn) {
-		if _, err := conn.Exec(b.t.Context(), "create database "+name); err != nil {
-			b.t.Fatal(err)
-		}
-	})
-	return b.server.URLFor(name)
+	return makeDatabase(b.t, b.server, fmt.Sprintf("kill_%d", b.n))
 }
 
-func (b *bed) on(url string, f func(*pgx.Conn)) {
-	b.t.Helper()
-	conn, err := pgx.Connect(b.t.Context(), url)
+func makeDatabase(t *testing.T, server *pglocal.Server, name string) (url string) {
+	t.Helper()
+	on(t, server.URL(), func(conn *pgx.Conn) {
+		if _, err := conn.Exec(t.Context(), "create database "+name); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return server.URLFor(name)
+}
+
+// on connects to a database for the time of f.
+func on(t *testing.T, url string, f func(*pgx.Conn)) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(b.t.Context()))
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	f(conn)
 }
 
@@ -161,7 +172,7 @@ func killed(err error) bool {
 // without ids, runs, times and the split of what was stored.
 func (b *bed) contents(url string) (all []string) {
 	b.t.Helper()
-	b.on(url, func(conn *pgx.Conn) {
+	on(b.t, url, func(conn *pgx.Conn) {
 		for _, sql := range []string{
 			`select logger || ' ' || channel || ' ' || ts::text || ' ' || value || ' ' || path from penstock.observations order by 1`,
 			`select f.path || ' ' || f.generation || ' ' || f.state || ' ' || f.sha256::text || ' ' || coalesce(f.reason, '') || ' ' || r.lines
