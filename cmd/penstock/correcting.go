@@ -59,7 +59,9 @@ func (a *app) gather(s *opened, selections []store.Selection, c *correcting, ver
 	var readings int64
 	for i := range all {
 		states[all[i].State]++
-		readings += all[i].Receipt.Cells.Stored + all[i].Receipt.Cells.Replaced
+		if all[i].State == ingest.Loaded {
+			readings += all[i].Receipt.Cells.Stored + all[i].Receipt.Cells.Replaced
+		}
 	}
 	var parts []string
 	for _, state := range ledgerStates {

@@ -1,5 +1,90 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 
-func newDemo(a *app) *cobra.Command { return &cobra.Command{Use: "demo"} }
+	"github.com/spf13/cobra"
+)
+
+func newDemo(a *app) *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "a whole site in one command: writes logger files, loads them, shows a summary and a query",
+		Long: `Demo writes a small site of logger files, with the flaws that such files have, and
+runs the commands that one would run on it, each shown before its output. It keeps
+all it makes, a private PostgreSQL too, in one folder: remove that, and nothing is
+left. Run it again, and every file is known.`,
+		Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			where := a.store
+			if !cmd.Flags().Changed("store") {
+				where = "local:" + filepath.Join(dir, "pg")
+			}
+			return a.demo(dir, where)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", ".penstock-demo", "the `FOLDER` for all that the demo makes")
+	return cmd
+}
+
+const demoQuery = `select logger, channel, unit, count(*) as readings, min(ts)::date as first, max(ts)::date as last, round(avg(value)::numeric, 2) as mean
+from observations group by logger, channel, unit order by logger, channel`
+
+func (a *app) demo(dir, where string) error {
+	site := filepath.Join(dir, "site")
+	n, err := writeSite(site)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "A site of %d logger files is in %s.\n", n, printable(site))
+	for _, step := range []struct {
+		say  string
+		args []string
+	}{
+		{"Load it:", []string{"replay", "--source", "demo", site}},
+		{"The weather station's files do not tell their time zone. Answer, and they load:",
+			[]string{"files", "retry", "--source", "demo", "--state", "held", "--zone", "Europe/London", "--reason", "the station keeps local time"}},
+		{"Load it all again: every file version is known, and nothing is stored twice:", []string{"replay", "--source", "demo", site}},
+		{"Which lines were not readings?", []string{"rejects", "--source", "demo"}},
+		{"What is there now:", []string{"psql", "-c", demoQuery}},
+	} {
+		fmt.Fprintf(a.out, "\n%s\n%s\n", a.style(bold, step.say), a.style(faint, "$ penstock "+shown(step.args)))
+		if err := a.call(append([]string{"--store", where}, step.args...)); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(a.out, "\n%s\n  penstock --store %s status\n  penstock --store %s why L-101 flow '2025-06-02 06:30'\n",
+		a.style(bold, "Look around in it with:"), where, where)
+	return err
+}
+
+// call runs a command of this program within this process. What it found
+// wrong with the files is shown and no error.
+func (a *app) call(args []string) error {
+	sub := newApp(args, a.environ, a.in, a.out, a.err.w)
+	sub.take, sub.work = a.take, a.work
+	sub.color, sub.logLevel, sub.logFormat, sub.quiet = a.color, a.logLevel, a.logFormat, a.quiet
+	root := newRoot(sub)
+	root.SetArgs(args)
+	err := root.ExecuteContext(a.take)
+	var exit exitError
+	if errors.As(err, &exit) && exit == exitTrouble {
+		return nil
+	}
+	return err
+}
+
+// shown is a command line as one would type it.
+func shown(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		if words[i] = arg; strings.ContainsAny(arg, " \n'*()") {
+			words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}

@@ -169,9 +169,10 @@ func (a *app) readEnvironment(f *pflag.FlagSet) (err error) {
 		if value == "" {
 			return
 		}
-		if wrong := f.Set(flag.Name, value); wrong != nil && err == nil {
+		if wrong := flag.Value.Set(value); wrong != nil && err == nil {
 			err = usage("unset it, or see --"+flag.Name+" in the command's help", "%s is %q: %w", variables[0], value, wrong)
 		}
+		flag.Changed = true
 	})
 	return err
 }

@@ -58,11 +58,11 @@ type runRow struct {
 }
 
 type loggerRow struct {
-	Logger      string  `json:"logger" csv:"logger"`
-	Channels    int64   `json:"channels" csv:"channels"`
-	LastReading stamp   `json:"last_reading" csv:"last_reading"`
-	Interval    float64 `json:"interval_seconds,omitempty" csv:"interval_seconds,omitempty"`
-	Silent      bool    `json:"silent" csv:"silent"`
+	Logger      string   `json:"logger" csv:"logger"`
+	Channels    int64    `json:"channels" csv:"channels"`
+	LastReading stamp    `json:"last_reading" csv:"last_reading"`
+	Interval    *float64 `json:"interval_seconds" csv:"interval_seconds"` // nil where no three files tell
+	Silent      bool     `json:"silent" csv:"silent"`
 }
 
 func (a *app) status() error {
@@ -108,7 +108,11 @@ func reportOf(st *store.Status) *statusReport {
 		r.Runs = append(r.Runs, runRow{x.ID, stamp{x.Started}, x.Command, x.Host, x.Version, x.Files, x.Readings, x.Took.Seconds()})
 	}
 	for _, l := range st.Loggers {
-		r.Loggers = append(r.Loggers, loggerRow{l.Logger, l.Channels, stamp{l.LastReading}, l.Interval.Seconds(), l.Silent})
+		row := loggerRow{Logger: l.Logger, Channels: l.Channels, LastReading: stamp{l.LastReading}, Silent: l.Silent}
+		if seconds := l.Interval.Seconds(); seconds > 0 {
+			row.Interval = &seconds
+		}
+		r.Loggers = append(r.Loggers, row)
 	}
 	return r
 }

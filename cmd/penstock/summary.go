@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,6 +143,8 @@ func (r *result) listed() []outcomeRow {
 	for i := range listed {
 		rows[i] = outcomeOf(&listed[i])
 	}
+	// Workers and file systems have no order that would help to find a file.
+	slices.SortFunc(rows, func(a, b outcomeRow) int { return strings.Compare(a.Path, b.Path) })
 	return rows
 }
 
@@ -224,7 +227,10 @@ func (a *app) totals(b *strings.Builder, r *result) {
 // advice says what a person can do about what was not taken as it is.
 func (a *app) advice(b *strings.Builder, r *result) {
 	for _, q := range r.asked() {
-		fmt.Fprintf(b, "\n%s %s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")), "held", q.Example, printable(q.Question))
+		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+" held"), q.Example, printable(q.Question))
+		if answer := answerTo(q.Question); answer != "" {
+			fmt.Fprintf(b, "  penstock files retry --state held %s\n", answer)
+		}
 	}
 	if r.moreQuestions > 0 {
 		fmt.Fprintf(b, "\n%s held with other questions: penstock files ls --state held\n", counted(r.moreQuestions, "file"))
@@ -239,6 +245,18 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	if r.exit() == exitTrouble {
 		fmt.Fprintf(b, "Exit code %d: %s.\n", exitTrouble, r.why())
 	}
+}
+
+// answerTo returns the flag that answers a held file's question, where one
+// does: questions name it themselves.
+func answerTo(question string) string {
+	switch {
+	case strings.Contains(question, "--zone"):
+		return "--zone Area/City"
+	case strings.Contains(question, "--profile"):
+		return "--profile NAME"
+	}
+	return ""
 }
 
 // why words the reason of exit code 3.
@@ -256,7 +274,11 @@ func (r *result) why() string {
 		parts = append(parts, counted(n, "file")+" changed while they were read")
 	}
 	if n := r.receipt.Lines.Rejected + r.receipt.Cells.Rejected; n > 0 {
-		parts = append(parts, count(n)+" lines or cells rejected")
+		what := " lines or cells rejected"
+		if n == 1 {
+			what = " line or cell rejected"
+		}
+		parts = append(parts, count(n)+what)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"penstock/store/pglocal/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{m}, map[string]func(){"penstock": main})
+}
+
+// leakChecked fails a run that leaves goroutines behind.
+type leakChecked struct{ *testing.M }
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines left over:", err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// TestScripts runs the program as a user does, each script on a database of
+// its own. UPDATE=1 writes what came out into the scripts.
+func TestScripts(t *testing.T) {
+	server := pgtest.Server(t)
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for i, script := range scripts {
+		database := fmt.Sprintf("script_%d", i)
+		conn, err := pgx.Connect(t.Context(), server.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Exec(t.Context(), "create database "+database)
+		_ = conn.Close(t.Context()) // its error says nothing more
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := server.URLFor(database)
+		testscript.Run(t, testscript.Params{
+			Files: []string{script},
+			Setup: func(e *testscript.Env) error {
+				e.Setenv("PENSTOCK_STORE", url)
+				e.Setenv("DATABASE", url)
+				e.Setenv("TZ", "America/New_York") // never to be taken
+				e.Setenv("TODAY", time.Now().UTC().Format(time.DateOnly))
+				return nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"exits": exits, "steady": steady, "age": age, "oddname": oddName, "gzip": gzipFile,
+			},
+			UpdateScripts: os.Getenv("UPDATE") != "",
+		})
+	}
+}
+
+// exits CODE PROGRAM ARGS... runs a program that must end with that code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		code = exit.ExitCode()
+	case err != nil:
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, not %s", code, args[0])
+	}
+}
+
+var (
+	now     = regexp.MustCompile(`\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`)
+	timings = regexp.MustCompile(`(?m)^(took|workers) .*$`)
+	seconds = regexp.MustCompile(`"(seconds|files_per_second|readings_per_second|fetch|decode|commit)": [0-9.e+-]+`)
+)
+
+// steady IN OUT copies a file, or stdout or stderr, without what differs from
+// run to run.
+func steady(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: steady IN OUT")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "WORK")
+	today := ts.Getenv("TODAY")
+	text = now.ReplaceAllStringFunc(text, func(s string) string {
+		if strings.HasPrefix(s, today) || strings.HasPrefix(s, time.Now().UTC().Format(time.DateOnly)) {
+			return "NOW"
+		}
+		return s
+	})
+	text = timings.ReplaceAllString(text, "$1 ...")
+	text = seconds.ReplaceAllString(text, `"$1": 0`)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
+}
+
+// age FOLDER gives all files below a folder one modification time, long ago.
+func age(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: age FOLDER")
+	}
+	at := time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, at, at))
+	}))
+}
+
+// oddname FILE NAME copies a file to a name that a script cannot hold; \xNN in
+// it stands for a byte.
+func oddName(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: oddname FILE NAME")
+	}
+	name := regexp.MustCompile(`\\x..`).ReplaceAllStringFunc(args[1], func(s string) string {
+		var c byte
+		_, err := fmt.Sscanf(s, `\x%02X`, &c)
+		ts.Check(err)
+		return string([]byte{c})
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(name), []byte(ts.ReadFile(args[0])), 0o666))
+}
+
+// gzip FILE packs a file in place, cut to half with the word cut after it.
+func gzipFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: gzip FILE [cut]")
+	}
+	packed, err := gzipped([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	if len(args) > 1 {
+		packed = packed[:len(packed)/2]
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".gz"), packed, 0o666))
+	ts.Check(os.Remove(ts.MkAbs(args[0])))
+}
