@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -301,6 +302,37 @@ func TestDecoderKeepsNothing(t *testing.T) {
 			if s.State != w.State || s.Reason != w.Reason || s.Receipt != w.Receipt || s.Recipe != nil && *s.Recipe != *w.Recipe {
 				t.Fatalf("%s is %+v among others, %+v alone", s.File.Path, s, w)
 			}
+		}
+	}
+}
+
+// TestDecodersShareASet reads the same files through several decoders of one
+// set at once; the race detector watches.
+func TestDecodersShareASet(t *testing.T) {
+	set := fuzzProfiles(t)
+	texts := seeds(t)
+	var all sync.WaitGroup
+	told := make([]string, 4)
+	for i := range told {
+		all.Go(func() {
+			d, err := NewDecoder(set, Settings{Zone: "Europe/London"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b := &ingest.Batch{}
+			for _, text := range texts {
+				if err := d.Decode(context.Background(), contentOf("2019_L1.csv", text, false), b); err != nil {
+					t.Error(err)
+				}
+			}
+			told[i] = fmt.Sprint(facts(b))
+		})
+	}
+	all.Wait()
+	for i := range told {
+		if told[i] != told[0] || told[i] == "[]" {
+			t.Errorf("decoder %d read %s, the first %s", i, told[i], told[0])
 		}
 	}
 }
