@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,23 @@ func TestSeriesOf(t *testing.T) {
 	}
 	if want := (SeriesKey{Logger: "L1", Channel: "flow", Unit: "m3/h", Label: "Flow [m3/h]"}); b.Keys[first] != want {
 		t.Errorf("got %+v, want %+v", b.Keys[first], want)
+	}
+}
+
+func TestNoQualityCostsNothing(t *testing.T) {
+	var b Batch
+	b.Begin(&Content{})
+	b.Append(0, 1, 1)
+	b.SetQuality(nil)
+	b.SetQuality([]byte{})
+	if len(b.Quality)+len(b.Qualities) != 0 {
+		t.Errorf("qualities %v of %q, where no reading has one", b.Quality, b.Qualities)
+	}
+	b.Append(0, 2, 2)
+	b.SetQuality([]byte("bad"))
+	b.Append(0, 3, 3)
+	if !slices.Equal(b.Quality, []int32{0, 1, 0}) || !slices.Equal(b.Qualities, []string{"", "bad"}) {
+		t.Errorf("qualities %v of %q", b.Quality, b.Qualities)
 	}
 }
 

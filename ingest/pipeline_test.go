@@ -268,6 +268,10 @@ func TestChunkCloses(t *testing.T) {
 	for i := range unsized {
 		unsized[i].unsized = true
 	}
+	mixed := flat(8)
+	for i := range mixed[:5] {
+		mixed[i].unsized, mixed[i].text = true, ""
+	}
 	growing := flat(1)
 	growing[0].unsized, growing[0].stream, growing[0].text = true, true, strings.Repeat("flow 1 1\n", 100)
 	for _, c := range []struct {
@@ -283,6 +287,7 @@ func TestChunkCloses(t *testing.T) {
 		{"by bytes, before they are too many", flat(7), Limits{Bytes: 25}, []int{2, 2, 2, 1}},
 		{"before and after a file larger than the limit", large, Limits{Bytes: 30}, []int{1, 1, 3}},
 		{"by bytes as fetched, where the listing does not tell", unsized, Limits{Bytes: 25}, []int{3, 3, 1}},
+		{"by the bytes of those that have a size", mixed, Limits{Bytes: 25}, []int{7, 1}},
 		{"by readings", flat(7), Limits{Readings: 2}, []int{2, 2, 2, 1}},
 		{"by readings within a chunk of files", flat(7), Limits{Files: 5, Readings: 3}, []int{3, 2, 2}},
 		{"by the one that comes first", flat(7), Limits{Files: 2, Bytes: 1000, Readings: 1000, Linger: time.Hour}, []int{2, 2, 2, 1}},
