@@ -37,7 +37,7 @@ func (a *app) listActions() error {
 		return err
 	}
 	defer s.close(a.log)
-	n, err := print(a, mapped(s.Actions(a.take), actionOf),
+	n, err := printRows(a, mapped(s.Actions(a.take), actionOf),
 		column[actionRow]{head: "TIME (UTC)", text: func(r actionRow) string { return moment(r.At.Time) }},
 		column[actionRow]{head: "WHO", text: func(r actionRow) string { return r.OSUser + "@" + r.Host }, cut: right},
 		column[actionRow]{head: "FILES", text: func(r actionRow) string { return count(r.Files) }, right: true},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 
 	"penstock/ingest"
 	"penstock/ingest/format"
@@ -30,11 +29,9 @@ func newAgain(s *store.Store, wanted *reading) *again {
 		readers: make(map[int32]ingest.Decoder), anew: make(map[string]ingest.Decoder)}
 }
 
-func (g *again) close(log *slog.Logger) {
-	for name, dir := range g.sources {
-		if err := dir.Close(); err != nil {
-			log.Warn("closing the source", slog.String("source", name), slog.Any("error", err))
-		}
+func (g *again) close(a *app) {
+	for _, dir := range g.sources {
+		closeSource(a, dir)
 	}
 }
 

@@ -24,7 +24,7 @@ func (a *app) dryRun(r *replay, paths []string) error {
 	if err != nil {
 		return &usageError{err: err}
 	}
-	defer dir.Close()
+	defer closeSource(a, dir)
 	ledger, err := a.ledgerIfAny()
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func (a *app) listFiles(selections []store.Selection) error {
 		return err
 	}
 	defer s.close(a.log)
-	n, err := print(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) fileRow { return rowOf(v) }), fileColumns()...)
+	n, err := printRows(a, mapped(s.selected(a.take, selections), rowOf), fileColumns()...)
 	if err == nil && n == 0 {
 		a.note("No file versions match.")
 	}

@@ -67,6 +67,6 @@ func (a *app) reload(selections []store.Selection, c *correcting, how *reading) 
 		return err
 	}
 	g := newAgain(s.Store, how)
-	defer g.close(a.log)
+	defer g.close(a)
 	return a.correct(s, all, c, store.Correction{Reload: true, Action: c.action(a.args), Read: g.read})
 }

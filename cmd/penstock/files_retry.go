@@ -74,7 +74,7 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 		return err
 	}
 	g := newAgain(s.Store, nil)
-	defer g.close(a.log)
+	defer g.close(a)
 	var code error
 	for _, files := range bySource(all) {
 		r, err := a.retrySource(s, g, files, c, how)

@@ -52,7 +52,7 @@ func (a *app) showFiles(selections []store.Selection) error {
 	defer s.close(a.log)
 	if a.output.value != "table" {
 		var failed error
-		_, err := print(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) shownFile {
+		_, err := printRows(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) shownFile {
 			series, err := s.seriesOf(a.take, v)
 			failed = cmp.Or(failed, err)
 			return shownFile{rowOf(v), series}

@@ -56,6 +56,6 @@ func (a *app) undo(selections []store.Selection, c *correcting) error {
 		return err
 	}
 	g := newAgain(s.Store, nil)
-	defer g.close(a.log)
+	defer g.close(a)
 	return a.correct(s, all, c, store.Correction{Action: c.action(a.args), Read: g.read})
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/gocarina/gocsv"
 )
 
-// print writes rows as they come, in the way that --output asks for: a table
+// printRows writes rows as they come, in the way that --output asks for: a table
 // of the given columns, or one JSON array, or CSV, of which the tags of T name
 // the fields.
-func print[T any](a *app, rows iter.Seq2[T, error], columns ...column[T]) (n int64, err error) {
+func printRows[T any](a *app, rows iter.Seq2[T, error], columns ...column[T]) (n int64, err error) {
 	p := newPrinter(a, columns)
 	for row, err := range rows {
 		if err != nil {

@@ -42,7 +42,7 @@ func (a *app) listProfiles() error {
 	for i, p := range known {
 		rows[i] = profileRow{Name: p.Name, Description: p.Description, Source: p.Source}
 	}
-	_, err = print(a, eachOf(rows),
+	_, err = printRows(a, eachOf(rows),
 		column[profileRow]{head: "NAME", text: func(r profileRow) string { return r.Name }},
 		column[profileRow]{head: "DESCRIPTION", text: func(r profileRow) string { return r.Description }, cut: right})
 	return err

@@ -19,6 +19,8 @@ const (
 	// where there is no terminal.
 	redrawn   = 100 * time.Millisecond
 	toldEvery = 5 * time.Second
+	// barWidth leaves room for the counts in 80 columns.
+	barWidth = 16
 )
 
 // progress shows how far a run is: a bar on a terminal, a line every few
@@ -75,8 +77,8 @@ func (p *progress) drawBar() {
 		return
 	case <-time.After(showAfter):
 	}
-	bars := mpb.New(mpb.WithOutput(p.a.err.w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redrawn), mpb.WithWidth(24))
-	bar := bars.AddBar(0, mpb.BarRemoveOnComplete(),
+	bars := mpb.New(mpb.WithOutput(p.a.err.w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redrawn))
+	bar := bars.AddBar(0, mpb.BarWidth(barWidth), mpb.BarRemoveOnComplete(),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + p.line() })))
 	p.a.err.over(barWriter{bars})
 	tick := time.NewTicker(redrawn)

@@ -48,7 +48,7 @@ func (a *app) listRejects(selections []store.Selection) error {
 		return err
 	}
 	defer s.close(a.log)
-	n, err := print(a, mapped(s.rejected(a.take, selections), func(r *store.RejectedLine) rejectRow {
+	n, err := printRows(a, mapped(s.rejected(a.take, selections), func(r *store.RejectedLine) rejectRow {
 		return rejectRow{r.File.ID, r.File.Source, r.File.Display, r.File.Generation, string(r.File.State), r.Line, r.Column, r.Reason, r.Raw}
 	}),
 		column[rejectRow]{head: "LINE", text: func(r rejectRow) string { return count(r.Line) }, right: true},

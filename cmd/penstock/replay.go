@@ -73,7 +73,7 @@ func (a *app) replay(r *replay, paths []string) error {
 	if err != nil {
 		return &usageError{err: err}
 	}
-	defer dir.Close()
+	defer closeSource(a, dir)
 	s, err := a.openStore(a.take, writes, store.Options{Create: true, Append: r.append})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/colorprofile"
@@ -197,11 +198,9 @@ func (c *choice) String() string { return c.value }
 func (c *choice) Type() string   { return "WORD" }
 
 func (c *choice) Set(s string) error {
-	for _, known := range c.of {
-		if s == known {
-			c.value = s
-			return nil
-		}
+	if slices.Contains(c.of, s) {
+		c.value = s
+		return nil
 	}
 	return fmt.Errorf("it can be %s or %s", strings.Join(c.of[:len(c.of)-1], ", "), c.of[len(c.of)-1])
 }

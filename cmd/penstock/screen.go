@@ -118,7 +118,7 @@ func (a *app) startLog() error {
 	case a.logFormat.value == "json":
 		a.log = slog.New(slog.NewJSONHandler(a.err, options))
 	case a.errTerminal:
-		a.log = slog.New(tint.NewHandler(a.err, &tint.Options{
+		a.log = slog.New(tint.NewTextHandler(a.err, &tint.Options{
 			Level:      level,
 			TimeFormat: time.TimeOnly,
 			NoColor:    a.errProfile <= colorprofile.Ascii,

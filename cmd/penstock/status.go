@@ -80,7 +80,7 @@ func (a *app) status() error {
 	case "json":
 		return a.printObject(r)
 	case "csv":
-		_, err := print[loggerRow](a, eachOf(r.Loggers))
+		_, err := printRows[loggerRow](a, eachOf(r.Loggers))
 		return err
 	}
 	return a.printStatus(st, r)

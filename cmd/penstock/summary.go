@@ -90,7 +90,7 @@ func (a *app) printResult(r *result) error {
 	case "json":
 		err = a.printObject(r.summary())
 	case "csv":
-		_, err = print(a, eachOf(r.listed()), outcomeColumns()...)
+		_, err = printRows(a, eachOf(r.listed()), outcomeColumns()...)
 	default:
 		err = a.printSummary(r)
 	}

@@ -103,7 +103,7 @@ func (a *app) why(logger, channel string, at time.Time) error {
 		return err
 	}
 	w := &witness{again: newAgain(s.Store, nil), at: ingest.Micros(at), found: make(map[int64][]testimony), gone: make(map[int64]string)}
-	defer w.close(a.log)
+	defer w.close(a)
 	rows := make([]whyRow, len(accounts))
 	for i := range accounts {
 		if rows[i], err = w.account(a.take, &accounts[i]); err != nil {
@@ -126,14 +126,14 @@ func (a *app) why(logger, channel string, at time.Time) error {
 
 func (a *app) printWhy(rows []whyRow) error {
 	if a.output.value == "json" {
-		_, err := print[whyRow](a, eachOf(rows))
+		_, err := printRows[whyRow](a, eachOf(rows))
 		return err
 	}
 	var flat []whyLine
 	for i := range rows {
 		flat = append(flat, rows[i].flat()...)
 	}
-	_, err := print[whyLine](a, eachOf(flat))
+	_, err := printRows[whyLine](a, eachOf(flat))
 	return err
 }
 

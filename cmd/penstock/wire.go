@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -213,6 +214,13 @@ func openSource(name, root string) (*source.Dir, error) {
 		}
 	}
 	return source.NewDir(source.Options{Source: name}, roots...)
+}
+
+// closeSource closes a source and logs what goes wrong: it is done with.
+func closeSource(a *app, dir *source.Dir) {
+	if err := dir.Close(); err != nil {
+		a.log.Warn("closing the source", slog.String("source", dir.Name()), slog.Any("error", err))
+	}
 }
 
 // errGone words why a file version cannot be read again.

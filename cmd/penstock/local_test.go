@@ -1,0 +1,122 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"penstock/ingest"
+	"penstock/store/pglocal"
+)
+
+// penstock runs the program within the test.
+func penstock(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, err strings.Builder
+	if got := run(args, []string{"PATH=" + os.Getenv("PATH")}, strings.NewReader(""), &out, &err); got != code {
+		t.Errorf("penstock %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.String(), err.String())
+	}
+	return out.String(), err.String()
+}
+
+// One process holds a private PostgreSQL; others may look into it, and none
+// may load into it.
+func TestPrivateStoreInUse(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pg")
+	file := filepath.Join(t.TempDir(), "a.csv")
+	if err := os.WriteFile(file, []byte("logger,channel,timestamp,value\nL1,flow,2024-05-01T00:00:00Z,1.5\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	at := "local:" + dir
+	if _, err := penstock(t, exitFailed, "--store", at, "status"); !strings.Contains(err, "there is no store in "+dir) {
+		t.Error(err)
+	}
+	penstock(t, exitWell, "--store", at, "replay", file)
+
+	holder, err := pglocal.Start(t.Context(), pglocal.Options{Dir: dir, Command: "penstock run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func() {
+		if err := holder.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	defer stop()
+	for _, args := range [][]string{{"replay", file}, {"migrate"}, {"files", "undo", "a.csv"}, {"files", "retry"}} {
+		if _, err := penstock(t, exitInUse, append([]string{"--store", at}, args...)...); !strings.Contains(err, "is in use by penstock run (pid ") {
+			t.Errorf("%s: %s", args, err)
+		}
+	}
+	for _, args := range [][]string{{"status"}, {"files", "ls"}, {"files", "verify"}, {"rejects"}, {"actions"}, {"why", "L1", "2024-05-01"},
+		{"replay", "--dry-run", file}} {
+		penstock(t, exitWell, append([]string{"--store", at}, args...)...)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	dir := t.TempDir()
+	for _, first := range []bool{true, false} {
+		out, _ := penstock(t, exitWell, "demo", "--dir", dir)
+		for _, want := range []string{
+			"files     18 seen, 12 loaded, 1 duplicate, 3 held, 2 quarantined\n",
+			"readings  858 stored, 6 missing\n",
+			`not a number: "###"`,
+		} {
+			if first && !strings.Contains(out, want) {
+				t.Errorf("the demo does not show %q:\n%s", want, out)
+			}
+		}
+		if n := strings.Count(out, "files     18 seen, 18 known\n"); first && n != 1 || !first && n != 2 {
+			t.Errorf("all files were known %d times:\n%s", n, out)
+		}
+		if !strings.Contains(out, " Reservoir_Met | RH          | %     |      282 |") {
+			t.Errorf("the query's result is not as expected:\n%s", out)
+		}
+	}
+}
+
+// The lines of progress that a run of some seconds writes where there is no
+// terminal, and the bar where there is one.
+func TestProgress(t *testing.T) {
+	for name, terminal := range map[string]bool{"lines": false, "bar": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out strings.Builder
+				a := newApp(nil, nil, nil, &out, &out)
+				a.errTerminal = terminal
+				p := a.startProgress(time.Now())
+				p.listed.Store(2000)
+				p.observe(ingest.Event{Outcomes: []ingest.Outcome{
+					{State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Total: 1500, Stored: 1500}}},
+					{State: ingest.Quarantined},
+				}})
+				<-time.After(4 * time.Second)
+				p.listedAll.Store(true)
+				<-time.After(2 * time.Second)
+				a.note("a note")
+				p.end()
+				a.note("after it")
+				for _, want := range []string{"2 of 2,000 files, ", "/s, 1,500 readings, 1 with trouble, 5.0s", "a note\n", "after it\n"} {
+					if !strings.Contains(out.String(), want) {
+						t.Errorf("no %q in %q", want, out.String())
+					}
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		a := newApp(nil, nil, nil, &out, &out)
+		a.errTerminal = true
+		p := a.startProgress(time.Now())
+		<-time.After(showAfter / 2)
+		p.end()
+		if out.Len() > 0 {
+			t.Errorf("work of half a second shows %q", out.String())
+		}
+	})
+}
