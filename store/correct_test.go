@@ -158,7 +158,7 @@ func TestReloadMovesAllAtOnce(t *testing.T) {
 			what := Correction{Reload: true, DryRun: true, Files: selected(t, s, Selection{}), Read: reader(files, nil, earlier),
 				Action: Action{Command: "files reload", Reason: "the zone was wrong"}}
 			changes := 0
-			what.Change = func(c Change) error { changes++; return nil }
+			what.Change = func(Change) error { changes++; return nil }
 			if _, err := s.Correct(t.Context(), what); err != nil {
 				t.Fatal(err)
 			}

@@ -127,7 +127,7 @@ func TestReloadMakesCopiesDue(t *testing.T) {
 	commit(t, c, original, copied)
 	mended := &ingest.Recipe{Digest: ingest.Digest{2}, Profile: "mended", Text: "name: mended"}
 	done, err := s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{Pattern: "L1_a"}),
-		Read: func(_ context.Context, v FileVersion, _ bool, b *ingest.Batch) error {
+		Read: func(_ context.Context, _ FileVersion, _ bool, b *ingest.Batch) error {
 			f := original
 			f.content, f.readings = f.bytes(), []testReading{{"flow", 5, 1, ""}}
 			fill(b, f)

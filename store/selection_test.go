@@ -243,7 +243,10 @@ func TestFilesPages(t *testing.T) {
 	if n != 2*pageSize+1 {
 		t.Errorf("%d files", n)
 	}
-	for range l.store.Files(t.Context(), Selection{}) {
+	for _, err := range l.store.Files(t.Context(), Selection{}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // a caller may stop early
 	}
 }

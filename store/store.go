@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -136,9 +137,7 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	set("tcp_keepalives_interval", "10")
 	set("tcp_keepalives_count", "3")
 	set("jit", "off") // compiling the ledger's statements costs more than it saves
-	for name, value := range s.options.settings {
-		c.RuntimeParams[name] = value
-	}
+	maps.Copy(c.RuntimeParams, s.options.settings)
 }
 
 // connect opens a connection of its own for a committer.

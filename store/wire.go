@@ -179,10 +179,7 @@ func (c columns) params() [][]byte {
 	return p
 }
 
-func int2Param(v int16) []byte  { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
-func int4Param(v int32) []byte  { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
-func int8Param(v int64) []byte  { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
-func timeParam(us int64) []byte { return int8Param(us - postgresEpoch) }
+func int4Param(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
 
 // A record reads the columns of one result row, in binary, in order.
 type record struct {

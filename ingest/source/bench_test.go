@@ -57,7 +57,7 @@ func BenchmarkList(b *testing.B) {
 		return n
 	}
 	floor := func() (n int) {
-		filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		err := filepath.WalkDir(root, func(_ string, e fs.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() {
 				if _, err = e.Info(); err == nil {
 					n++
@@ -65,6 +65,9 @@ func BenchmarkList(b *testing.B) {
 			}
 			return err
 		})
+		if err != nil {
+			b.Fatal(err)
+		}
 		return n
 	}
 	b.ReportAllocs()

@@ -244,7 +244,7 @@ func (w *walk) archive(path string) bool {
 		}
 		return nil
 	})
-	if err == over {
+	if errors.Is(err, over) {
 		return false
 	}
 	return err == nil || w.fail(path, fault("list", path, err))

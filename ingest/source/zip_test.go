@@ -128,8 +128,10 @@ func TestZipPatterns(t *testing.T) {
 }
 
 func TestZipTimes(t *testing.T) {
+	//nolint:staticcheck // the DOS fields are deprecated in favour of Modified, which writes the other form as well
 	dos := zipped{header: zip.FileHeader{Name: "dos.csv", ModifiedDate: 46<<9 | 1<<5 | 31, ModifiedTime: 23<<11 | 59<<5 | 28}, raw: true}
 	none := zipped{header: zip.FileHeader{Name: "none.csv"}, raw: true}
+	//nolint:staticcheck // as above
 	ntfs := zipped{header: zip.FileHeader{Name: "ntfs.csv", ModifiedDate: 46<<9 | 1<<5 | 31}, raw: true}
 	ticks := uint64(then.UnixMicro()+123456)*10 + 116444736000000000
 	ntfs.header.Extra = binary.LittleEndian.AppendUint64(append([]byte{0x0a, 0, 32, 0}, 0, 0, 0, 0, 1, 0, 24, 0), ticks)

@@ -109,15 +109,15 @@ func (x *index) locate(size int64) (count int, err error) {
 	var magic [4]byte
 	n, err := x.file.ReadAt(magic[:], 0)
 	switch {
-	case n == 0 && err == io.EOF:
+	case n == 0 && errors.Is(err, io.EOF):
 		return 0, errors.New("the zip archive is empty: 0 bytes; put the whole archive in its place")
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		return 0, err
 	case !bytes.Equal(magic[:n], localMagic) && !bytes.Equal(magic[:n], endMagic):
 		return 0, fmt.Errorf("it has the name of a zip archive and begins with %q, not with %q: rename it if it is something else", magic[:n], localMagic)
 	}
 	tail := make([]byte, min(size, endLen+math.MaxUint16)) // the comment is at most that long
-	if _, err := x.file.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
+	if _, err := x.file.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
 	i := len(tail) - endLen
@@ -251,7 +251,7 @@ func (x *index) at(at int64) (*member, error) {
 	m, buf := new(member), make([]byte, most)
 	for {
 		n, err := x.file.ReadAt(buf, at)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		buf = buf[:n]

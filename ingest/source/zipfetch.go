@@ -116,7 +116,7 @@ func (u *unpacker) unpack(a *archive, m *member, buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 0
+	var n int
 	if m.method == stored {
 		n = copy(buf, packed)
 	} else {
@@ -126,7 +126,7 @@ func (u *unpacker) unpack(a *archive, m *member, buf []byte) ([]byte, error) {
 		} else if err := u.inflate.(flate.Resetter).Reset(&u.source, nil); err != nil {
 			return nil, err
 		}
-		if n, err = io.ReadFull(u.inflate, buf); err != io.EOF && err != io.ErrUnexpectedEOF && err != nil {
+		if n, err = io.ReadFull(u.inflate, buf); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, m.broken(err)
 		}
 	}
@@ -140,7 +140,7 @@ func (u *unpacker) fetch(a *archive, m *member) ([]byte, error) {
 	for {
 		u.packed = grow(u.packed, int64(n))[:n]
 		got, err := a.file.ReadAt(u.packed, m.offset)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		head, err := m.localHeader(u.packed[:got])
@@ -224,7 +224,7 @@ func (s *memberStream) Read(p []byte) (int, error) {
 		s.size, err = s.size-1, s.member.verify(s.size, s.crc)
 		n--
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if err = s.member.verify(s.size, s.crc); err == nil && s.archive.changed() {
 			err = ingest.ErrChanged
 		}
@@ -245,12 +245,12 @@ func (s *memberStream) Close() error {
 	}
 	if s.err == nil && s.size == s.member.size {
 		var none [1]byte
-		s.Read(none[:])
+		_, _ = s.Read(none[:]) // what it finds is in s.err
 	}
 	s.release(s.archive)
 	s.release = nil
 	err := s.err
-	if s.err = os.ErrClosed; err == io.EOF {
+	if s.err = os.ErrClosed; errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return err
@@ -260,7 +260,7 @@ func (s *memberStream) Close() error {
 func (a *archive) stream(m *member) (io.Reader, error) {
 	var header [localLen]byte
 	n, err := a.file.ReadAt(header[:], m.offset)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	head, err := m.localHeader(header[:n])

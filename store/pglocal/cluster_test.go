@@ -190,14 +190,13 @@ func TestPidFileThatNamesAnotherProcess(t *testing.T) {
 // A server started by hand on our data is PostgreSQL's to refuse.
 func TestServerStartedByHand(t *testing.T) {
 	dir := t.TempDir()
-	s := startServer(t, testOptions(dir))
-	f := s.folder
-	stop(t, s)
+	stop(t, startServer(t, testOptions(dir)))
 	bin, err := FindBinaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err = openFolder(dir); err != nil {
+	f, err := openFolder(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.close()

@@ -80,7 +80,7 @@ func Join(ctx context.Context, dir string) (string, error) {
 		select {
 		case <-time.After(lockPoll):
 		case <-ctx.Done():
-			return "", fmt.Errorf("joining the private PostgreSQL in %s: %w (last: %v)", dir, context.Cause(ctx), last)
+			return "", fmt.Errorf("joining the private PostgreSQL in %s: %w (last: %w)", dir, context.Cause(ctx), last)
 		}
 	}
 }

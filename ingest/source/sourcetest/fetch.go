@@ -231,7 +231,7 @@ func testStreamCancel(t *testing.T, site Site) {
 	if n, err := io.Copy(io.Discard, c.Stream); !errors.Is(err, context.Canceled) || n > 1<<20 {
 		t.Errorf("after the context ended: %d more bytes, then %v", n, err)
 	}
-	c.Close() // it may say that the reading was broken off
+	_ = c.Close() // it may say that the reading was broken off
 }
 
 func testStreamReplaced(t *testing.T, site Site) {

@@ -264,9 +264,10 @@ func testList(t *testing.T, site Site) {
 				t.Fatalf("%s is not listed", path)
 			}
 			var i int
-			fmt.Sscanf(filepath.Base(path), "logger-%04d.csv", &i)
-			if filepath.Base(path) == "logger.csv" {
-				fmt.Sscanf(filepath.Base(filepath.Dir(path)), "%04d", &i)
+			if _, err := fmt.Sscanf(filepath.Base(path), "logger-%04d.csv", &i); err != nil {
+				if _, err = fmt.Sscanf(filepath.Base(filepath.Dir(path)), "%04d", &i); err != nil {
+					t.Fatalf("%s has no number", path)
+				}
 			}
 			check(t, f, data, then.Add(time.Duration(i)*time.Minute))
 		}
@@ -278,7 +279,10 @@ func testListEarly(t *testing.T, site Site) {
 		site.Put(fmt.Sprintf("a/b/%d.csv", i), text(10, uint64(i)), then)
 	}
 	n := 0
-	for range source(t, site).Files(t.Context()) {
+	for _, err := range source(t, site).Files(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 3 {
 			break
 		}

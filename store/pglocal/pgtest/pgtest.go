@@ -13,6 +13,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -89,9 +90,7 @@ func Server(t testing.TB, more ...map[string]string) *pglocal.Server {
 func Start(ctx context.Context, dir string, more ...map[string]string) (*pglocal.Server, error) {
 	s := settings()
 	for _, m := range more {
-		for name, value := range m {
-			s[name] = value
-		}
+		maps.Copy(s, m)
 	}
 	return pglocal.Start(ctx, pglocal.Options{Dir: dir, Settings: s})
 }
