@@ -66,10 +66,11 @@ type Span struct {
 // bytes can be read the same way again years later. Decoders share it: it is
 // never changed once made.
 type Recipe struct {
-	Digest  Digest // of the profile, the zone, the loggers' row and the decoder's version
-	Profile string // the profile's name
-	Zone    string // the zone given from outside the file and its profile; "" for none
-	Text    string // the profile as YAML, complete
+	Digest   Digest // of the profile, the zone, the settings, the loggers' row and the decoder's version
+	Profile  string // the profile's name
+	Zone     string // the zone given from outside the file and its profile; "" for none
+	Settings string // what else was given from outside and decides what is rejected, as JSON; "" for the defaults
+	Text     string // the profile as YAML, complete
 }
 
 // A Reject is a line, or one cell of it, that could not be read.

@@ -150,7 +150,7 @@ func (s *Store) Standings(ctx context.Context, source string, files []ingest.Fil
 func (s *Store) Recipe(ctx context.Context, id int32) (*ingest.Recipe, error) {
 	var r ingest.Recipe
 	var digest []byte
-	err := s.pool.QueryRow(ctx, "select digest, profile, zone, body from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Text)
+	err := s.pool.QueryRow(ctx, "select digest, profile, zone, settings, body from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Settings, &r.Text)
 	if err != nil {
 		return nil, fmt.Errorf("reading recipe %d: %w", id, err)
 	}

@@ -162,8 +162,8 @@ func (s *Store) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err e
 	if err := s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id); err == nil {
 		return id, nil
 	}
-	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, body) values ($1, $2, $3, $4)
-		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Text)
+	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, settings, body) values ($1, $2, $3, $4, $5)
+		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Settings, r.Text)
 	if err == nil {
 		err = s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id)
 	}

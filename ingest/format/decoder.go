@@ -195,7 +195,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	}
 	k := d.plans[p]
 	if k == nil {
-		k = &known{recipe: newRecipe(p, d.settings.Zone), plans: make(map[string]*plan)}
+		k = &known{recipe: newRecipe(p, d.settings), plans: make(map[string]*plan)}
 		d.plans[p] = k
 	}
 	d.span.Recipe = k.recipe

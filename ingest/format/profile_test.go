@@ -233,8 +233,18 @@ func TestRecipe(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 
+	// What is rejected is part of how a file is read.
+	narrow := decode(set, Settings{Zone: "Europe/London", Window: Window{Past: time.Hour}, MaxRejected: MaxRejected{Share: 1}})
+	r = narrow.Spans[0].Recipe
+	if again, s, err = FromRecipe(r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := differ(narrow, decode(again, s)); diff != "" || len(narrow.Time) == len(b.Time) {
+		t.Errorf("read again in a narrow window, %d readings of %d (-first +again):\n%s", len(narrow.Time), len(b.Time), diff)
+	}
+
 	// The digest tells zones apart where they matter, and only there.
-	if decode(set, Settings{Zone: "UTC"}).Spans[0].Recipe.Digest == r.Digest {
+	if decode(set, Settings{Zone: "UTC"}).Spans[0].Recipe.Digest == b.Spans[0].Recipe.Digest {
 		t.Error("another zone has the same digest")
 	}
 	zoned := set.ByName("plain-long").Text + "  zone: UTC\n"
@@ -242,7 +252,7 @@ func TestRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newRecipe(p, "UTC").Digest != newRecipe(p, "Europe/London").Digest {
+	if newRecipe(p, Settings{Zone: "UTC"}).Digest != newRecipe(p, Settings{Zone: "Europe/London"}).Digest {
 		t.Error("a zone from outside changes the recipe of a profile that has its own")
 	}
 }

@@ -128,9 +128,13 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the profile of a stored recipe: %w", err)
 	}
-	again := newRecipe(p, r.Zone)
+	s := Settings{Profile: p.Name, Zone: r.Zone}
+	if err := s.parseJudgement(r.Settings); err != nil {
+		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)
+	}
+	again := newRecipe(p, s)
 	if again.Digest != r.Digest {
 		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
 	}
-	return &Set{profiles: []*Profile{p}}, Settings{Profile: p.Name, Zone: r.Zone}, nil
+	return &Set{profiles: []*Profile{p}}, s, nil
 }

@@ -2,6 +2,7 @@ package format
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -123,15 +124,62 @@ func (s Settings) Check(set *Set) error {
 
 // newRecipe returns the recipe of files read by p. The zone from outside is
 // part of it only where it can matter.
-func newRecipe(p *Profile, zone string) *ingest.Recipe {
+func newRecipe(p *Profile, s Settings) *ingest.Recipe {
+	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(), Text: p.Text}
 	if !p.stamp.naive() {
-		zone = ""
+		r.Zone = ""
+	}
+	parts := []string{"penstock decoder", strconv.Itoa(decoderVersion), r.Zone, p.Text}
+	if r.Settings != "" {
+		parts = append(parts, r.Settings)
 	}
 	h := sha256.New()
-	for _, part := range []string{"penstock decoder", strconv.Itoa(decoderVersion), zone, p.Text} {
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
-	return &ingest.Recipe{Digest: ingest.Digest(h.Sum(nil)), Profile: p.Name, Zone: zone, Text: p.Text}
+	r.Digest = ingest.Digest(h.Sum(nil))
+	return r
+}
+
+// A judgement is the settings that decide what is rejected of a file, where
+// they are not the defaults, as a recipe keeps them.
+type judgement struct {
+	Past     time.Duration `json:"past_ns,omitempty"`
+	Future   time.Duration `json:"future_ns,omitempty"`
+	Share    float64       `json:"max_rejected_share,omitempty"`
+	MinLines int           `json:"max_rejected_min_lines,omitempty"`
+}
+
+func (s Settings) judgement() string {
+	s, def := s.withDefaults(), Settings{}.withDefaults()
+	var j judgement
+	if s.Window != def.Window {
+		j.Past, j.Future = s.Window.Past, s.Window.Future
+	}
+	if s.MaxRejected != def.MaxRejected {
+		j.Share, j.MinLines = s.MaxRejected.Share, s.MaxRejected.MinLines
+	}
+	if j == (judgement{}) {
+		return ""
+	}
+	text, err := json.Marshal(j)
+	if err != nil {
+		panic(err) // numbers can be written
+	}
+	return string(text)
+}
+
+func (s *Settings) parseJudgement(text string) error {
+	if text == "" {
+		return nil
+	}
+	var j judgement
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return err
+	}
+	s.Window = Window{Past: j.Past, Future: j.Future}
+	s.MaxRejected = MaxRejected{Share: j.Share, MinLines: j.MinLines}
+	return nil
 }
 
 // bounds returns the first and last plausible instant of a file first fetched

@@ -30,11 +30,12 @@ create table sources (
 comment on table sources is 'Names in the ledger, where their files were last found, and the policy they were last loaded with';
 
 create table recipes (
-    id      int4 generated always as identity primary key,
-    digest  bytea not null unique,
-    profile text  not null,
-    zone    text  not null,
-    body    text  not null
+    id       int4 generated always as identity primary key,
+    digest   bytea not null unique,
+    profile  text  not null,
+    zone     text  not null,
+    settings text  not null default '',
+    body     text  not null
 );
 comment on table recipes is 'What files were read with, complete, so that they can be read the same way again';
 
