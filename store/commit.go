@@ -80,7 +80,10 @@ func (c *committer) commitParts(ctx context.Context, b *ingest.Batch, parts []in
 	}
 	if len(parts) > 1 {
 		half := len(parts) / 2
-		return errors.Join(c.commitParts(ctx, b, parts[:half]), c.commitParts(ctx, b, parts[half:]))
+		if err := c.commitParts(ctx, b, parts[:half]); err != nil {
+			return err
+		}
+		return c.commitParts(ctx, b, parts[half:])
 	}
 	s := &b.Spans[parts[0]]
 	if s.State == ingest.Quarantined {
@@ -233,6 +236,9 @@ func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
 			}
 		case cl.state == ingest.Known:
 			o.Receipt = ingest.Receipt{}
+			if cl.newest != nil {
+				o.Standing = cl.newest.state
+			}
 		}
 		c.outcomes[cl.span] = o
 	}

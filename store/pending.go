@@ -8,8 +8,8 @@ import (
 	"penstock/ingest"
 )
 
-// hashedFor is how long after its last change a file whose time cannot be
-// trusted is fetched and hashed at every listing, in microseconds.
+// hashedFor is how long after its last change a file whose time is too coarse
+// to be trusted is fetched and hashed at every listing, in microseconds.
 const hashedFor = int64(24 * time.Hour / time.Microsecond)
 
 // trustedAge is how old a modification time must have been when the file was
@@ -69,14 +69,19 @@ func standing(r *record, f ingest.File, now int64) ingest.Standing {
 		return st
 	}
 	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
-		!trusted && now-f.Modified < hashedFor
+		!trusted && (exact(f.Precision) || now-f.Modified < hashedFor+int64(f.Precision))
 	return st
 }
+
+// exact reports whether a time in such steps can be trusted once it is old
+// enough. Where it was too young when the file was fetched, fetching the file
+// once more makes it so, however late that is.
+func exact(p ingest.Precision) bool { return p != ingest.Unknown && p <= ingest.TwoSeconds }
 
 // trusted reports whether the time of f, fetched at the given time, may stand
 // for its content.
 func trusted(f ingest.File, fetched int64) bool {
-	return f.Precision != ingest.Unknown && f.Precision <= ingest.TwoSeconds && fetched-f.Modified > trustedAge
+	return exact(f.Precision) && fetched-f.Modified > trustedAge
 }
 
 // The ledger keeps a time's precision in whole seconds, 0 for microseconds.

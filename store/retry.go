@@ -169,7 +169,8 @@ func (c *committer) connect(ctx context.Context) error {
 	if c.conn != nil && !c.conn.IsClosed() {
 		return nil
 	}
-	c.conn, c.staging = nil, false
+	// A server that crashed may give out again the ids that it gave us.
+	c.conn, c.staging, c.ids = nil, false, nil
 	conn, err := c.sink.store.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to the store: %w", err)
