@@ -26,6 +26,7 @@ type version struct {
 	precision  ingest.Precision
 	trusted    bool
 	run, chunk int32
+	fetched    int64 // first
 }
 
 // A claim is what is decided about one span of the batch.
@@ -86,7 +87,7 @@ var errRaced = errors.New("another commit was faster")
 var (
 	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
 			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
-			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk
+			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk, f.fetched
 		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
 			select * from files where key = c.key order by generation desc limit 1) f`}
 	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
@@ -220,6 +221,7 @@ func readVersion(r *record) *version {
 		v.precision = precisionOf(r.int4())
 	}
 	v.trusted, v.run, v.chunk = r.bool(), r.int4(), r.int4()
+	v.fetched = r.time()
 	return v
 }
 
@@ -280,6 +282,10 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	n := cl.newest
 	switch {
 	case n == nil:
+	case n.sum != s.Sum && s.Fetched < n.fetched:
+		// Another process fetched the path later, and was faster: what we have
+		// is there no more. As a new generation it would stand.
+		cl.state, cl.tells, cl.reason = ingest.Known, ingest.Changed, "a later fetch of it is in the ledger already"
 	case n.sum != s.Sum:
 		cl.rank.generation = n.generation + 1
 		cl.rank.time = max(own, n.rankTime)

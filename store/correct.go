@@ -482,30 +482,33 @@ func (k *correction) exec(ctx context.Context, sql string, params [][]byte, each
 
 // MarkDue marks held, quarantined, undone and skipped versions as due, so that
 // the next listing of their source takes them up again, and records the
-// action. It returns how many it marked.
+// action. Of a path only the newest version can be taken up: others are left
+// as they are. It returns how many it marked.
 func (s *Store) MarkDue(ctx context.Context, files []FileVersion, a Action) (marked int64, err error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Release()
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) // of no effect after the commit
-	tag, err := tx.Exec(ctx, `update files set state = 'due', changed = now()
-		where id = any($1) and state in ('held', 'quarantined', 'undone', 'skipped')`, fileIDs(files))
-	if err == nil && tag.RowsAffected() > 0 {
-		err = recordAction(ctx, conn.Conn().PgConn(), a, int(tag.RowsAffected()), 0)
-	}
-	if err == nil {
-		err = tx.Commit(ctx)
+	for range raceLimit {
+		if marked, err = s.markDue(ctx, files, a); err == nil || judge(err) != tryAgain {
+			break
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("marking %d files as due: %w", len(files), err)
 	}
-	return tag.RowsAffected(), nil
+	return marked, nil
+}
+
+func (s *Store) markDue(ctx context.Context, files []FileVersion, a Action) (marked int64, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `with chosen as (select id from files where id = any($1) order by id for update)
+			update files f set state = 'due', changed = now() from chosen c
+			where f.id = c.id and f.state in ('held', 'quarantined', 'undone', 'skipped')
+				and not exists (select from files n where n.key = f.key and n.generation > f.generation)`, fileIDs(files))
+		marked = tag.RowsAffected()
+		if err != nil || marked == 0 {
+			return err
+		}
+		return recordAction(ctx, tx.Conn().PgConn(), a, int(marked), 0)
+	})
+	return marked, err
 }
 
 // spansOf takes all spans that hold readings.
