@@ -32,6 +32,8 @@ type committer struct {
 
 	staged  int  // how many more chunks go through staging at once, because the last ones met readings
 	staging bool // the connection has its staging table
+
+	compressed bool // as long as staged: what the readings met is compressed
 }
 
 // stageFor is how many chunks go straight to staging after one met readings
@@ -207,6 +209,7 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 		c.staged--
 		return c.storeStaged(ctx, b)
 	}
+	c.compressed = false
 	if err := c.copyRows(ctx, b, "readings"); err != nil {
 		return err
 	}

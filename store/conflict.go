@@ -31,11 +31,24 @@ const (
 // of them, by file. Counts that do not add up to what was staged mean that
 // another transaction stored or took readings between the snapshot and the
 // lock.
-var settleSQL = fmt.Sprintf(`with standing as materialized (
+var settleSQL = settleBy("for update of r")
+
+// admitSQL stores the staged readings that meet no other, and leaves all rows
+// concerned locked and out of TimescaleDB's compressed batches, where settleSQL
+// cannot lock them. Only an upsert takes apart no more batches than it must.
+const admitSQL = `insert into readings as r (series_id, ts, value, file_id, quality)
+	select series_id, ts, value, file_id, quality from staging order by series_id, ts
+	on conflict (series_id, ts) do update set file_id = r.file_id`
+
+// settleAdmittedSQL is settleSQL after admitSQL.
+var settleAdmittedSQL = settleBy("")
+
+func settleBy(lock string) string {
+	return fmt.Sprintf(`with standing as materialized (
 		select s.series_id, s.ts, s.value, s.quality, s.file_id, r.file_id as old_file,
 			r.value = s.value and r.quality is not distinct from s.quality as same
 		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
-		order by s.series_id, s.ts for update of r
+		order by s.series_id, s.ts %s
 	), judged as (
 		select t.*, t.old_file = t.file_id as own,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
@@ -54,7 +67,8 @@ var settleSQL = fmt.Sprintf(`with standing as materialized (
 	union all
 	select case when own then 4 when wins then 1 when same then 2 else 3 end,
 		file_id, case when wins then old_file else 0 end, count(*)
-	from judged group by 1, 2, 3`, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
+	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
+}
 
 // clashSQL finds a staged reading that contradicts one that is there.
 const clashSQL = `select s.file_id, e.logger, e.channel, s.ts, s.value, r.value, f.path, count(*) over ()
@@ -106,6 +120,13 @@ func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	total, outranked := int64(0), int64(0)
+	settleSQL := settleSQL
+	if c.compressed {
+		settleSQL = settleAdmittedSQL
+		if _, err := c.conn.Exec(ctx, admitSQL).ReadAll(); err != nil {
+			return fmt.Errorf("settling readings against those that are compressed: %w", err)
+		}
+	}
 	r := c.conn.ExecParams(ctx, settleSQL, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
 	eachRow(r, func(r *record) {
 		kind, id, from, n := r.int4(), r.int8(), r.int8(), r.int8()

@@ -32,6 +32,7 @@ const (
 	giveUp    verdict = iota // an operator must see to it
 	tryAgain                 // others were faster: at once
 	tryStaged                // readings are there already: at once, through staging
+	tryUpsert                // what is there is compressed: at once, through an upsert
 	tryLater                 // the database is away or short of something: after a while
 	refuse                   // the content is at fault
 )
@@ -58,6 +59,8 @@ func judge(err error) verdict {
 		return tryStaged
 	case pg.Code == "23514" && strings.HasSuffix(pg.ConstraintName, "_balance"):
 		return giveUp
+	case pg.Code == "0A000" && strings.Contains(pg.Message, "compressed tuples"):
+		return tryUpsert
 	case pg.Code == "40P01" || pg.Code == "40001":
 		return tryAgain
 	case pg.Code == "55P03" || pg.Code == "25006" || pg.Code == "25P03",
@@ -112,13 +115,13 @@ func (c *committer) retrying(ctx context.Context, f func() error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
-		switch judge(err) {
+		switch v := judge(err); v {
 		case giveUp:
 			return err
 		case refuse:
 			return asFault(err)
-		case tryStaged:
-			c.staged = stageFor
+		case tryStaged, tryUpsert:
+			c.staged, c.compressed = stageFor, v == tryUpsert
 			fallthrough
 		case tryAgain:
 			if races++; races > raceLimit {

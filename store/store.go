@@ -136,6 +136,9 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	set("tcp_keepalives_idle", "30")
 	set("tcp_keepalives_interval", "10")
 	set("tcp_keepalives_count", "3")
+	// Of TimescaleDB, and no more than a name elsewhere: late readings may touch
+	// any number of compressed batches.
+	set("timescaledb.max_tuples_decompressed_per_dml_transaction", "0")
 	set("jit", "off") // compiling the ledger's statements costs more than it saves
 	maps.Copy(c.RuntimeParams, s.options.settings)
 }
