@@ -19,14 +19,14 @@ type again struct {
 	store   *store.Store
 	sources map[string]*source.Dir
 	readers map[int32]ingest.Decoder // by recipe
-	anew    map[string]ingest.Decoder
-	wanted  *reading // how files that are loaded anew are read; nil as they were
+	anew    map[int32]ingest.Decoder // likewise, of files that are loaded anew
+	wanted  *reading                 // how files that are loaded anew are read; nil as they were
 	content ingest.Content
 }
 
 func newAgain(s *store.Store, wanted *reading) *again {
 	return &again{store: s, wanted: wanted, sources: make(map[string]*source.Dir),
-		readers: make(map[int32]ingest.Decoder), anew: make(map[string]ingest.Decoder)}
+		readers: make(map[int32]ingest.Decoder), anew: make(map[int32]ingest.Decoder)}
 }
 
 func (g *again) close(a *app) {
@@ -123,7 +123,7 @@ func (g *again) explain(ctx context.Context, v *store.FileVersion, err error) er
 
 func (g *again) decoder(ctx context.Context, v *store.FileVersion, anew bool) (ingest.Decoder, error) {
 	if anew && g.wanted != nil {
-		return g.newDecoder(v)
+		return g.newDecoder(ctx, v)
 	}
 	if d := g.readers[v.Recipe]; d != nil {
 		return d, nil
@@ -144,8 +144,11 @@ func (g *again) decoder(ctx context.Context, v *store.FileVersion, anew bool) (i
 }
 
 // newDecoder reads as the flags want. What they leave open stays as it was: the
-// profile of that name as it is now, and the zone.
-func (g *again) newDecoder(v *store.FileVersion) (ingest.Decoder, error) {
+// profile of that name, as it is now, the zone, and what is rejected.
+func (g *again) newDecoder(ctx context.Context, v *store.FileVersion) (ingest.Decoder, error) {
+	if d := g.anew[v.Recipe]; d != nil {
+		return d, nil
+	}
 	how := *g.wanted
 	if how.zone == "" {
 		how.zone = v.Zone
@@ -157,13 +160,36 @@ func (g *again) newDecoder(v *store.FileVersion) (ingest.Decoder, error) {
 	if settings.Profile == "auto" && set.ByName(v.Profile) != nil {
 		settings.Profile = v.Profile
 	}
-	key := settings.Profile + "\x00" + settings.Zone
-	if d := g.anew[key]; d != nil {
-		return d, nil
+	if v.Recipe != 0 {
+		if err := g.keep(ctx, v.Recipe, &settings); err != nil {
+			return nil, err
+		}
 	}
 	d, err := format.NewDecoder(set, settings)
 	if err == nil {
-		g.anew[key] = d
+		g.anew[v.Recipe] = d
 	}
 	return d, err
+}
+
+// keep takes from a recipe what the flags do not say.
+func (g *again) keep(ctx context.Context, id int32, s *format.Settings) error {
+	recipe, err := g.store.Recipe(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, before, err := format.FromRecipe(recipe)
+	if err != nil {
+		return nil //nolint:nilerr // another version of the decoder made it, which is a reason to load again
+	}
+	if s.Window.Past == 0 {
+		s.Window.Past = before.Window.Past
+	}
+	if s.Window.Future == 0 {
+		s.Window.Future = before.Window.Future
+	}
+	if s.MaxRejected.Share == rejectedShare {
+		s.MaxRejected = before.MaxRejected
+	}
+	return nil
 }

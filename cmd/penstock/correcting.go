@@ -119,47 +119,28 @@ func commandLine(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// groups divides files into those that must be corrected together: the files
-// of one source that have loggers in common, directly or through others. Files
-// without series stand alone; they are put together by the hundred.
+// groups divides files into those that are corrected in one transaction. Files
+// of one source that have loggers in common, directly or through others, must
+// be; small groups are put together, as each transaction looks through the
+// ledger once.
 func (o *opened) groups(ctx context.Context, all []store.FileVersion) ([][]store.FileVersion, error) {
 	loggers, err := o.loggersOf(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	type member struct{ source, logger string }
-	parent := make(map[member]member)
-	var root func(m member) member
-	root = func(m member) member {
-		p, ok := parent[m]
-		if !ok || p == m {
-			return m
-		}
-		r := root(p)
-		parent[m] = r
-		return r
-	}
-	first := make([]member, len(all))
-	alone := 0
+	kin := make(kinship)
+	of := make([]kindred, len(all))
 	for i := range all {
 		v := &all[i]
-		m := member{v.Source, "\x00" + fmt.Sprint(alone/askAbove)}
-		if len(v.Series) == 0 {
-			alone++
-		} else {
-			m.logger = loggers[v.Series[0]]
-		}
+		of[i] = kindred{source: v.Source, file: v.ID} // without series it has no kin
 		for _, id := range v.Series {
-			if a, b := root(member{v.Source, loggers[id]}), root(m); a != b {
-				parent[a] = b
-			}
+			kin.join(kindred{source: v.Source, logger: loggers[id]}, of[i])
 		}
-		first[i] = m
 	}
-	index := make(map[member]int)
+	index := make(map[kindred]int)
 	var groups [][]store.FileVersion
 	for i := range all {
-		r := root(first[i])
+		r := kin.root(of[i])
 		at, ok := index[r]
 		if !ok {
 			at = len(groups)
@@ -168,7 +149,61 @@ func (o *opened) groups(ctx context.Context, all []store.FileVersion) ([][]store
 		}
 		groups[at] = append(groups[at], all[i])
 	}
-	return groups, nil
+	return packed(groups), nil
+}
+
+// A kindred is a logger of a source, or a file.
+type kindred struct {
+	source, logger string
+	file           int64
+}
+
+// A kinship tells which of them belong together: each points to another of its
+// kin, and the root to none.
+type kinship map[kindred]kindred
+
+func (k kinship) root(m kindred) kindred {
+	for {
+		p, ok := k[m]
+		if !ok {
+			return m
+		}
+		if g, ok := k[p]; ok {
+			k[m] = g // halves the way for the next one
+		}
+		m = p
+	}
+}
+
+func (k kinship) join(a, b kindred) {
+	if a, b = k.root(a), k.root(b); a != b {
+		k[b] = a
+	}
+}
+
+// maxTogether is how many files small groups make together.
+const maxTogether = 500
+
+// packed puts neighbouring groups of one source together while they are small
+// in files and in readings, which a correction holds in memory.
+func packed(groups [][]store.FileVersion) [][]store.FileVersion {
+	var packs [][]store.FileVersion
+	var readings int64
+	for _, group := range groups {
+		var more int64
+		for i := range group {
+			more += group[i].Receipt.Cells.Readings()
+		}
+		if n := len(packs) - 1; n >= 0 && packs[n][0].Source == group[0].Source &&
+			len(packs[n])+len(group) <= maxTogether && readings+more <= maxChunkReadings {
+			packs[n] = append(packs[n], group...)
+			readings += more
+			continue
+		}
+		packs = append(packs, group)
+		readings = more
+	}
+	return packs
 }
 
 func (o *opened) loggersOf(ctx context.Context, all []store.FileVersion) (map[int32]string, error) {

@@ -100,7 +100,7 @@ func TestProgress(t *testing.T) {
 				a.note("a note")
 				p.end()
 				a.note("after it")
-				for _, want := range []string{"2 of 2,000 files, ", "/s, 1,500 readings, 1 with trouble, 5.0s", "a note\n", "after it\n"} {
+				for _, want := range []string{"2 of 2,000 files, ", "/s, 1,500 readings, 1 with trouble, 5s", "a note\n", "after it\n"} {
 					if !strings.Contains(out.String(), want) {
 						t.Errorf("no %q in %q", want, out.String())
 					}

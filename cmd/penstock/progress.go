@@ -129,5 +129,5 @@ func (p *progress) line() string {
 	if n := p.trouble.Load(); n > 0 {
 		text += fmt.Sprintf(", %s with trouble", count(n))
 	}
-	return text + ", " + span(took.Truncate(time.Second))
+	return text + ", " + took.Truncate(time.Second).String()
 }

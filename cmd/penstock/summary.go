@@ -168,13 +168,7 @@ func (a *app) printSummary(r *result) error {
 			fmt.Fprintf(&b, "\n%s\n  %s\n", a.style(bold, row.Path), printable(row.Reason))
 		}
 	}
-	if rest := r.remembered() - int64(len(rows)); rest > 0 {
-		fmt.Fprintf(&b, "%s %s: penstock files ls", "...and", counted(rest, "file"))
-		if r.run != 0 {
-			fmt.Fprintf(&b, " --run %d", r.run)
-		}
-		b.WriteByte('\n')
-	}
+	rest(&b, r, int64(len(rows)))
 	if len(rows) > 0 {
 		b.WriteByte('\n')
 	}
@@ -182,6 +176,20 @@ func (a *app) printSummary(r *result) error {
 	a.advice(&b, r)
 	_, err := a.out.Write([]byte(b.String()))
 	return err
+}
+
+// rest says of how many files nothing was said, where listed ones were named.
+func rest(b *strings.Builder, r *result, listed int64) {
+	ls := "penstock files ls"
+	if r.run != 0 {
+		ls += fmt.Sprintf(" --run %d", r.run)
+	}
+	if n := r.inTrouble - int64(len(r.trouble)); n > 0 {
+		fmt.Fprintf(b, "...and %s with trouble: %s\n", counted(n, "file"), ls)
+	}
+	if n := r.remembered() - r.inTrouble; n > 0 && r.remembered() > listed {
+		fmt.Fprintf(b, "...and %s without a flaw: %s\n", counted(n, "file"), ls)
+	}
 }
 
 func (a *app) totals(b *strings.Builder, r *result) {

@@ -25,8 +25,9 @@ type tally struct {
 	questions     map[string]*question
 	moreQuestions int64 // files whose questions are not among these
 
-	trouble []ingest.Outcome // the first files that a person may want to see to
-	others  []ingest.Outcome // the first of the rest, without those known
+	inTrouble int64            // files that a person may want to see to
+	trouble   []ingest.Outcome // the first of these
+	others    []ingest.Outcome // the first of the rest, without those known
 }
 
 // A question is what some held files wait for.
@@ -69,6 +70,7 @@ func (t *tally) add(o *ingest.Outcome) {
 			t.waiting[o.Standing]++
 		}
 	case troubled(o):
+		t.inTrouble++
 		if len(t.trouble) < listedTrouble {
 			t.trouble = append(t.trouble, *o)
 		}

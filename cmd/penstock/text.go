@@ -170,5 +170,8 @@ func parseSpan(s string) (time.Duration, error) {
 	if err != nil || d < 0 || days < 0 || days > 100_000 {
 		return 0, fmt.Errorf("%q is not a duration: write it like 36h, 90m or 7d", s)
 	}
-	return d + time.Duration(days*24*float64(time.Hour)), nil
+	if d += time.Duration(days * 24 * float64(time.Hour)); d < 0 {
+		return 0, fmt.Errorf("%q is longer than 290 years", s)
+	}
+	return d, nil
 }

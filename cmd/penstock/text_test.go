@@ -59,7 +59,7 @@ func TestParseMoment(t *testing.T) {
 func TestParseSpan(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90m": 90 * time.Minute, "7d": 7 * 24 * time.Hour, "1d12h": 36 * time.Hour, "0.5d": 12 * time.Hour, "0s": 0,
-		"": -1, "7": -1, "-1h": -1, "-1d": -1, "d": -1, "1d1d": -1, "1e9d": -1,
+		"": -1, "7": -1, "-1h": -1, "-1d": -1, "d": -1, "1d1d": -1, "1e9d": -1, "100000d2500000h": -1,
 	} {
 		if got, err := parseSpan(text); (err == nil) != (want >= 0) || err == nil && got != want {
 			t.Errorf("%q: %v, %v", text, got, err)

@@ -39,9 +39,12 @@ func (r *reading) flags(cmd *cobra.Command) {
 	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
 	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
 	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
-	f.Float64Var(&r.rejected, "max-rejected", 0.5, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
+	f.Float64Var(&r.rejected, "max-rejected", rejectedShare, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
 	fromEnvironment(f, "profile", "no-builtins", "zone", "window-past", "window-future", "max-rejected")
 }
+
+// rejectedShare is the default of --max-rejected.
+const rejectedShare = 0.5
 
 // A duration is a flag that takes days too.
 type duration time.Duration
