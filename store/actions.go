@@ -46,6 +46,17 @@ func (s *Store) Actions(ctx context.Context) iter.Seq2[Action, error] {
 	}
 }
 
+// Record keeps an action beside those that corrections write themselves. ID, At
+// and DBUser are the database's to fill in.
+func (s *Store) Record(ctx context.Context, a Action) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("recording the action: %w", err)
+	}
+	defer conn.Release()
+	return recordAction(ctx, conn.Conn().PgConn(), a, int(a.Files), a.Readings)
+}
+
 func scanAction(row pgx.CollectableRow) (a Action, err error) {
 	err = row.Scan(&a.ID, &a.At, &a.DBUser, &a.OSUser, &a.Host, &a.Command, &a.Reason, &a.Files, &a.Readings)
 	a.At = a.At.UTC()

@@ -36,7 +36,10 @@ func TestRejects(t *testing.T) {
 func TestActions(t *testing.T) {
 	l := newLedger(t)
 	l.exec(`insert into actions (at, os_user, host, command, reason, files, readings) values
-		('2024-05-01 10:00+00', 'ann', 'h1', 'penstock files undo x', 'wrong zone', 2, 30), (default, 'bob', 'h1', 'penstock migrate', '', 0, 0)`)
+		('2024-05-01 10:00+00', 'ann', 'h1', 'penstock files undo x', 'wrong zone', 2, 30), (default, 'bob', 'h1', 'penstock files retry', '', 0, 0)`)
+	if err := l.store.Record(t.Context(), Action{OSUser: "eve", Host: "h2", Command: "penstock migrate", Files: 1, Readings: 2}); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for a, err := range l.store.Actions(t.Context()) {
 		if err != nil {
@@ -47,7 +50,7 @@ func TestActions(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintln(a.ID, a.OSUser, a.Host, a.Command, a.Reason, a.Files, a.Readings))
 	}
-	if s := strings.Join(got, ""); s != "1 ann h1 penstock files undo x wrong zone 2 30\n2 bob h1 penstock migrate  0 0\n" {
+	if s := strings.Join(got, ""); s != "1 ann h1 penstock files undo x wrong zone 2 30\n2 bob h1 penstock files retry  0 0\n3 eve h2 penstock migrate  1 2\n" {
 		t.Error(s)
 	}
 }

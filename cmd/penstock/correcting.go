@@ -91,7 +91,7 @@ func (a *app) confirm(question string) error {
 }
 
 // action is what is kept of a correction.
-func (c *correcting) action(args []string) store.Action {
+func (c correcting) action(args []string) store.Action {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -24,11 +25,21 @@ func newMigrate(a *app) *cobra.Command {
 }
 
 func (a *app) migrate(appending bool) error {
-	s, err := a.openStore(a.take, writes, store.Options{Create: true, Append: appending})
+	at, err := a.reach(a.take, writes)
 	if err != nil {
 		return err
 	}
-	defer s.close(a.log)
+	defer at.close(a.log)
+	made, err := a.bringUpToDate(at, appending)
+	if err != nil {
+		return err
+	}
+	s := at.Store
+	if made {
+		if err := s.Record(a.take, correcting{}.action(a.args)); err != nil {
+			return err
+		}
+	}
 	layout := s.Layout()
 	if a.output.value == "json" {
 		return a.printObject(map[string]any{"schema": a.schema, "append": layout.Append, "hypertable": layout.Hypertable})
@@ -43,4 +54,17 @@ func (a *app) migrate(appending bool) error {
 	}
 	_, err = fmt.Fprintf(a.out, "Schema %q is up to date. Readings are kept in %s %s.\n", a.schema, kind, key)
 	return err
+}
+
+// bringUpToDate opens the store that at reaches, and reports whether its schema
+// had to be made for that.
+func (a *app) bringUpToDate(at *opened, appending bool) (made bool, err error) {
+	o := store.Options{Schema: a.schema, Version: version(), Append: appending}
+	at.Store, err = store.Open(a.take, at.url, o)
+	if errors.Is(err, store.ErrNoSchema) {
+		o.Create = true
+		at.Store, err = store.Open(a.take, at.url, o)
+		return true, err
+	}
+	return false, err
 }
