@@ -106,6 +106,7 @@ type chunk struct {
 type pendingFile struct {
 	File
 	firstFetched int64
+	isNew        bool
 }
 
 // list sends what the source lists. It ends with the listing or with take.
@@ -196,7 +197,7 @@ func (p *Pipeline) filter(take, ctx context.Context, files []File, open *openChu
 			break
 		}
 		if s.Take {
-			if err := open.add(ctx, pendingFile{files[i], s.FirstFetched}); err != nil {
+			if err := open.add(ctx, pendingFile{files[i], s.FirstFetched, s.State == ""}); err != nil {
 				return err
 			}
 			continue

@@ -91,6 +91,7 @@ func (w *worker) takeIn(ctx context.Context, f pendingFile) error {
 		w.event.Decode += time.Since(fetched)
 	}
 	if err == nil {
+		w.batch.Spans[len(w.batch.Spans)-1].New = f.isNew
 		return nil
 	}
 	if ctx.Err() != nil {

@@ -42,7 +42,9 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	again, demoted, inherit := newColumns(oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
-	receipts, rejects := newCopyTable(), newCopyTable()
+	receipts, rejects := &c.receipts, &c.rejects
+	receipts.start()
+	rejects.start()
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.writes() {

@@ -114,7 +114,7 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch, parts []int
 	if err := c.prepareClaims(ctx, b, parts); err != nil {
 		return err
 	}
-	twins, err := c.lookUpVersions(ctx)
+	twins, err := c.lookUpVersions(ctx, b)
 	if err != nil {
 		return fmt.Errorf("looking up files in the ledger: %w", err)
 	}
@@ -149,16 +149,28 @@ type twin struct {
 	lost bool // readings to others: in append mode all of them, to a later generation
 }
 
+// carefulFor is how many chunks look everything up after one was raced.
+const carefulFor = 8
+
 // lookUpVersions begins the transaction, reads the newest generation of each
 // claim's path, and returns the loaded versions of the claims' contents. In
 // the same round trip it sees to it that there is an id for each claim.
 //
+// Files that were new when they were listed are mostly new still, and of
+// content that nobody has: they are looked up only when the ledger's keys have
+// refused a chunk lately.
+//
 // The twins stay locked: a correction that takes one out waits for this
 // transaction, and then finds the duplicates in it.
-func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, error) {
+func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[16]byte]twin, error) {
 	keys, contents := newColumns(oidUUID), newColumns(oidUUID)
+	var looked []*claim // in the order of keys
 	for i := range c.claims {
 		cl := &c.claims[i]
+		if isNew := b.Spans[cl.span].New && c.careful == 0; isNew {
+			continue
+		}
+		looked = append(looked, cl)
 		keys[0].bytes(cl.key[:])
 		if cl.state == ingest.Loaded {
 			contents[0].bytes(cl.content[:])
@@ -177,7 +189,7 @@ func (c *committer) lookUpVersions(ctx context.Context) (map[[16]byte]twin, erro
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {
 			n := r.int8() - 1
-			c.claims[n].newest = readVersion(r)
+			looked[n].newest = readVersion(r)
 		})
 	}
 	twins := make(map[[16]byte]twin)
@@ -339,7 +351,8 @@ const claimColumns = `files (id, key, generation, content, sha256, size, modifie
 // one of them shows as errRaced, or as a violation of one of the ledger's
 // unique keys.
 func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
-	fresh := newCopyTable()
+	fresh := &c.fresh
+	fresh.start()
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool)
 	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool)

@@ -28,8 +28,12 @@ type committer struct {
 	copy      copyReader
 	seen      []bool // by key of the batch; scratch of extentOf
 	takeovers []takeover
+	fresh     copyTable // file versions that are new to the ledger
+	receipts  copyTable
+	rejects   copyTable
 	outcomes  []ingest.Outcome
 
+	careful int  // how many more chunks look up files that were new when they were listed
 	staged  int  // how many more chunks go through staging at once, because the last ones met readings
 	staging bool // the connection has its staging table
 
@@ -227,6 +231,7 @@ func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	step("committed")
+	c.careful = max(0, c.careful-1)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]

@@ -143,7 +143,7 @@ func (s *Store) Newest(ctx context.Context, source, path string) (*FileVersion, 
 // Standings is the pre-filter of a sink of the named source, without one: it
 // registers nothing.
 func (s *Store) Standings(ctx context.Context, source string, files []ingest.File) ([]ingest.Standing, error) {
-	return (&Sink{store: s, options: SinkOptions{Source: source}}).Pending(ctx, files)
+	return (&Sink{store: s, options: SinkOptions{Source: source}}).look(ctx, files)
 }
 
 // Recipe returns what file versions of that recipe were read with.

@@ -104,9 +104,7 @@ func judgeConnection(err error) verdict {
 // retrying calls f until it succeeds, or fails with an error that no further
 // call mends. A fault comes back as a *fault.
 func (c *committer) retrying(ctx context.Context, f func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
-	var since time.Time // of the first failure in a row that is not a race
+	wait := newPatience(c.sink)
 	for races := 0; ; {
 		err := f()
 		if err == nil {
@@ -124,24 +122,46 @@ func (c *committer) retrying(ctx context.Context, f func() error) error {
 			c.staged, c.compressed = stageFor, v == tryUpsert
 			fallthrough
 		case tryAgain:
+			c.careful = carefulFor
 			if races++; races > raceLimit {
 				return fmt.Errorf("lost %d races in a row: %w", raceLimit, err)
 			}
 			continue
 		case tryLater:
 		}
-		if since.IsZero() {
-			since = time.Now()
-			c.sink.options.Log.Warn("the database is not available, trying again", slog.Any("error", err))
-		}
-		if limit := c.sink.store.options.RetryFor; limit > 0 && time.Since(since) > limit {
-			return fmt.Errorf("the database was not available for %s: %w", limit, err)
-		}
 		c.disconnect()
-		if err := sleep(ctx, wait.NextBackOff()); err != nil {
+		if err := wait.after(ctx, err); err != nil {
 			return err
 		}
 	}
+}
+
+// patience spaces the tries while the database is away, and ends.
+type patience struct {
+	sink    *Sink
+	backoff *backoff.ExponentialBackOff
+	since   time.Time // of the first failure
+}
+
+func newPatience(s *Sink) *patience {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 100*time.Millisecond, 2*time.Second
+	return &patience{sink: s, backoff: b}
+}
+
+// after waits for the next try after one that failed. The error is ctx's, or
+// says that the limit is reached.
+func (p *patience) after(ctx context.Context, failed error) error {
+	if p.since.IsZero() {
+		p.since = time.Now()
+		p.sink.options.Log.Warn("the database is not available, trying again", slog.Any("error", failed))
+	}
+	// A lock that another holds for long is no sign that the database is away:
+	// the commit of a large file may be under way.
+	if limit := p.sink.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit && sqlState(failed) != "55P03" {
+		return fmt.Errorf("the database was not available for %s: %w", limit, failed)
+	}
+	return sleep(ctx, p.backoff.NextBackOff())
 }
 
 func asFault(err error) error {

@@ -94,7 +94,7 @@ func (s *Store) account(ctx context.Context, series int32, a *Account) error {
 	if err != nil {
 		return err
 	}
-	var owners []int64
+	owners := []int64{} // and not null, which nothing is unlike
 	a.Standing, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r StandingReading, err error) {
 		var owner int64
 		err = row.Scan(&r.Value, &r.Quality, &owner)

@@ -125,10 +125,8 @@ type copyTable struct {
 	rows int
 }
 
-func newCopyTable() *copyTable {
-	t := &copyTable{}
-	t.buf = append(t.buf, copyHeader...)
-	return t
+func (t *copyTable) start() {
+	t.buf, t.rows = append(t.buf[:0], copyHeader...), 0
 }
 
 func (t *copyTable) row(fields int) {
