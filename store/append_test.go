@@ -157,19 +157,24 @@ func markDue(t testing.TB, s *Store, sel Selection) {
 // undo takes out what is selected; files are those whose bytes are there.
 func undo(t testing.TB, s *Store, sel Selection, files []testFile) *Corrected {
 	t.Helper()
-	done, err := s.Correct(t.Context(), Correction{Files: selected(t, s, sel), Read: func(_ context.Context, v FileVersion, _ bool, b *ingest.Batch) error {
+	done, err := s.Correct(t.Context(), Correction{Files: selected(t, s, sel), Read: bytesOf(files)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// bytesOf gives a correction those of the files that have the path and the
+// content of the version in question.
+func bytesOf(files []testFile) func(context.Context, FileVersion, bool, *ingest.Batch) error {
+	return func(_ context.Context, v FileVersion, _ bool, b *ingest.Batch) error {
 		for _, f := range files {
-			before := len(b.Spans)
 			fill(b, f)
-			if v.Path == f.path && b.Spans[before].Sum == v.Sum {
+			if v.Path == f.path && b.Spans[len(b.Spans)-1].Sum == v.Sum {
 				return nil
 			}
 			b.Drop()
 		}
 		return ErrBytesGone
-	}})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return done
 }

@@ -47,10 +47,28 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
-	if _, err := db.ExecContext(ctx, "create schema if not exists "+pgx.Identifier{s.options.Schema}.Sanitize()); err != nil {
+	// Asked for first: "if not exists" needs CREATE on the database all the same.
+	var exists bool
+	if err := db.QueryRowContext(ctx, "select exists (select from pg_namespace where nspname = $1)", s.options.Schema).Scan(&exists); err != nil {
+		return fmt.Errorf("looking for schema %q: %w", s.options.Schema, err)
+	}
+	if !exists {
+		if err := s.createSchema(ctx, db); err != nil {
+			return err
+		}
+	}
+	return s.migrateTables(ctx, db)
+}
+
+func (s *Store) createSchema(ctx context.Context, db *sql.DB) error {
+	if _, err := db.ExecContext(ctx, "create schema "+pgx.Identifier{s.options.Schema}.Sanitize()); err != nil {
 		return hint(fmt.Errorf("creating schema %q: %w", s.options.Schema, err), "42501",
 			"the role needs CREATE on the database, or a schema of that name that it owns")
 	}
+	return nil
+}
+
+func (s *Store) migrateTables(ctx context.Context, db *sql.DB) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
