@@ -33,13 +33,17 @@ func newScene(name string) scene {
 	mended.broken = ""
 	held := f("held", 3, testReading{"flow", 9, 9, ""})
 	held.held = "which zone?"
-	return scene{name,
+	sc := scene{name,
 		[]testFile{f("old", 0, testReading{"flow", 1, 1, ""}, testReading{"flow", 2, 1, ""}), broken,
 			f("original", 1, testReading{"flow", 4, 4, ""}), f("known", 1, testReading{"flow", 20, 4, ""})},
 		[]testFile{f("new", 5, testReading{"flow", 2, 2, "q"}, testReading{"level", 2, 2, ""}), mended, held,
 			f("copy", 0, testReading{"flow", 4, 4, ""}), f("winner", 7, testReading{"flow", 4, 4, ""}), f("known", 1, testReading{"flow", 20, 4, ""}),
 			f("old", 6, testReading{"flow", 1, 7, ""}), f("outranked", -5, testReading{"flow", 1, 9, ""}, testReading{"flow", 30, 9, ""})},
 	}
+	for i := range sc.chunk {
+		sc.chunk[i].isNew = true // what is not so, the ledger's keys refuse
+	}
+	return sc
 }
 
 // prepare loads what is there before the chunk.

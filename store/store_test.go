@@ -37,6 +37,7 @@ type testFile struct {
 	unit     string
 	held     string
 	broken   string
+	isNew    bool // says the listing, rightly or not
 }
 
 type testReading struct {
@@ -68,6 +69,7 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		s := b.Begin(c)
 		s.Sum = sha256.Sum256([]byte(f.bytes()))
 		s.Recipe = testRecipe
+		s.New = f.isNew
 		logger, _, _ := strings.Cut(f.path, "_")
 		s.Identity = sha256.Sum256([]byte(logger))
 		for _, r := range f.readings {
@@ -256,7 +258,7 @@ func TestOutcomeDoesNotDependOnOrder(t *testing.T) {
 func contradictingFiles(random *rand.Rand, n int) []testFile {
 	var files []testFile
 	for i := range n {
-		f := testFile{path: fmt.Sprintf("L%d_%03d", i%5, i), modified: begin + random.Int64N(10)}
+		f := testFile{path: fmt.Sprintf("L%d_%03d", i%5, i), modified: begin + random.Int64N(10), isNew: i%3 > 0}
 		if i%11 == 10 {
 			f.readings = files[i-5].readings // the same logger's: a duplicate
 		} else {
