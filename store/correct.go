@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
 )
@@ -26,7 +25,7 @@ type Correction struct {
 	Reload bool          // load them again; else they are Undone
 	Force  bool          // go on where bytes are gone: what they held is lost
 	DryRun bool          // roll back in the end
-	Action Action        // OSUser, Host, Command and Reason are to be filled in
+	Action Action        // OSUser, Host, Command and Reason are to be filled in; Run when this goes on with another correction's, whose action it then is
 
 	// Read appends the readings of a file version to b as one span, from the
 	// bytes that the ledger has the digest of. again is true for a version that
@@ -55,6 +54,7 @@ type Corrected struct {
 	Restored []FileVersion // loaded files that put readings where some were taken out
 	Gone     []FileVersion // their bytes are gone, so that they could not be read
 	Due      int64         // duplicates of undone files, now to be taken up in their place
+	Run      int32         // the run it is told under; 0 in a dry run
 }
 
 // Correct carries out a correction. Without Force it refuses, with ErrBytesGone,
@@ -70,7 +70,7 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 		return nil, err
 	}
 	sink := &Sink{store: s, options: SinkOptions{Source: source.Source, Policy: policy, Log: slog.New(slog.DiscardHandler)}}
-	if !what.DryRun {
+	if sink.run = what.Action.Run; sink.run == 0 && !what.DryRun {
 		if sink.run, err = s.startRun(ctx); err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func (k *correction) run(ctx context.Context) error {
 	if done, err := k.committed(ctx); done || err != nil {
 		return err
 	}
-	k.result = Corrected{}
+	k.result = Corrected{Run: k.sink.run}
 	k.ids = fileIDs(k.Files)
 	k.sink.series.known = nil // an attempt that was rolled back may have added some
 	again, restore, err := k.read(ctx)
@@ -307,7 +307,7 @@ func (k *correction) takeOut(ctx context.Context) error {
 	if err != nil || k.Reload {
 		return err
 	}
-	return k.exec(ctx, "update files set state = 'undone', changed = now() where id = any($1) returning id", ids(k.ids),
+	return k.exec(ctx, fmt.Sprintf("update files set state = 'undone', run = %d, changed = now() where id = any($1) returning id", k.sink.run), ids(k.ids),
 		func(*record) { k.result.Undone++ })
 }
 
@@ -459,17 +459,8 @@ func (k *correction) record(ctx context.Context) error {
 		c := &k.result.Outcomes[i].Receipt.Cells
 		readings += c.Stored + c.Replaced
 	}
+	k.Action.Run = k.sink.run
 	return recordAction(ctx, k.conn, k.Action, len(k.Files), readings)
-}
-
-func recordAction(ctx context.Context, conn *pgconn.PgConn, a Action, files int, readings int64) error {
-	_, err := conn.ExecParams(ctx, `insert into actions (os_user, host, command, reason, files, readings) values ($1, $2, $3, $4, $5, $6)`,
-		[][]byte{[]byte(plain(a.OSUser)), []byte(plain(a.Host)), []byte(plain(a.Command)), []byte(plain(a.Reason)),
-			[]byte(fmt.Sprint(files)), []byte(fmt.Sprint(readings))}, nil, nil, nil).Close()
-	if err != nil {
-		return fmt.Errorf("recording the action: %w", err)
-	}
-	return nil
 }
 
 // exec runs one statement within the transaction.
@@ -478,37 +469,6 @@ func (k *correction) exec(ctx context.Context, sql string, params [][]byte, each
 	eachRow(r, each)
 	_, err := r.Close()
 	return err
-}
-
-// MarkDue marks held, quarantined, undone and skipped versions as due, so that
-// the next listing of their source takes them up again, and records the
-// action. Of a path only the newest version can be taken up: others are left
-// as they are. It returns how many it marked.
-func (s *Store) MarkDue(ctx context.Context, files []FileVersion, a Action) (marked int64, err error) {
-	for range raceLimit {
-		if marked, err = s.markDue(ctx, files, a); err == nil || judge(err) != tryAgain {
-			break
-		}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("marking %d files as due: %w", len(files), err)
-	}
-	return marked, nil
-}
-
-func (s *Store) markDue(ctx context.Context, files []FileVersion, a Action) (marked int64, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `with chosen as (select id from files where id = any($1) order by id for update)
-			update files f set state = 'due', changed = now() from chosen c
-			where f.id = c.id and f.state in ('held', 'quarantined', 'undone', 'skipped')
-				and not exists (select from files n where n.key = f.key and n.generation > f.generation)`, fileIDs(files))
-		marked = tag.RowsAffected()
-		if err != nil || marked == 0 {
-			return err
-		}
-		return recordAction(ctx, tx.Conn().PgConn(), a, int(marked), 0)
-	})
-	return marked, err
 }
 
 // spansOf takes all spans that hold readings.

@@ -28,7 +28,8 @@ const DefaultSchema = "penstock"
 // Options say which store is opened, and how.
 type Options struct {
 	Schema  string // DefaultSchema when empty
-	Create  bool   // make the schema when the database has none; an old one is never changed by Open
+	Create  bool   // make the schema when the database has none; an old one stays as it is
+	Migrate bool   // make the schema, or bring an old one up to date
 	Append  bool   // with Create: readings without a unique key
 	Version string // of the program, kept with its runs
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 
 func (s *Store) open(ctx context.Context) error {
 	err := s.readLayout(ctx)
-	if errors.Is(err, ErrNoSchema) && s.options.Create {
+	if errors.Is(err, ErrNoSchema) && s.options.Create || err != nil && s.options.Migrate {
 		if err = s.Migrate(ctx); err == nil {
 			err = s.readLayout(ctx)
 		}

@@ -134,9 +134,7 @@ func (s *Store) trace(ctx context.Context, r *StandingReading, owner int64) erro
 	if r.Run, err = s.run(ctx, r.File.Run); err != nil {
 		return err
 	}
-	// An action and what it changes are written in one transaction, and so
-	// bear the same time.
-	rows, err = s.pool.Query(ctx, selectActions+" where at = $1 order by id", r.File.Changed)
+	rows, err = s.pool.Query(ctx, selectActions+" where run = $1 and run <> 0 order by id", r.File.Run)
 	if err != nil {
 		return err
 	}

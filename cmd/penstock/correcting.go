@@ -284,6 +284,7 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 			return a.explainCorrection(err, r, i, len(groups))
 		}
 		done.add(int64(len(files)), r)
+		what.Action.Run = r.Run // one command is one run and one action
 	}
 	if c.dryRun {
 		if err := changes.end(); err != nil {

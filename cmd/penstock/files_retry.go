@@ -104,9 +104,6 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	if c.dryRun {
 		return nil, a.runDry(from, nil, how.decoders)
 	}
-	if _, err := s.MarkDue(a.take, from.there, c.action(a.args)); err != nil {
-		return nil, err
-	}
 	options, err := s.SourceOptions(a.take, from.Name())
 	if err != nil {
 		return nil, err
@@ -114,6 +111,11 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	options.Log = a.log
 	sink, err := s.Sink(a.take, *options)
 	if err != nil {
+		return nil, err
+	}
+	action := c.action(a.args)
+	action.Run = sink.Run()
+	if _, err := s.MarkDue(a.take, from.there, action); err != nil {
 		return nil, err
 	}
 	return a.run(&job{source: from, sink: sink, decoders: how.decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})

@@ -57,12 +57,12 @@ func (a *app) migrate(appending bool) error {
 }
 
 // bringUpToDate opens the store that at reaches, and reports whether its schema
-// had to be made for that.
+// had to be made or changed for that.
 func (a *app) bringUpToDate(at *opened, appending bool) (made bool, err error) {
 	o := store.Options{Schema: a.schema, Version: version(), Append: appending}
 	at.Store, err = store.Open(a.take, at.url, o)
-	if errors.Is(err, store.ErrNoSchema) {
-		o.Create = true
+	if errors.Is(err, store.ErrNoSchema) || errors.Is(err, store.ErrOldSchema) {
+		o.Migrate = true
 		at.Store, err = store.Open(a.take, at.url, o)
 		return true, err
 	}

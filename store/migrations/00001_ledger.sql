@@ -145,8 +145,11 @@ create table actions (
     command  text not null,
     reason   text not null,
     files    int8 not null,
-    readings int8 not null
+    readings int8 not null,
+    run      int4 not null default 0
 );
+-- A correction of many files is several transactions and one action.
+create unique index actions_run on actions (run) where run <> 0;
 comment on table actions is 'Whatever a person did to the data';
 
 -- +goose Down
