@@ -200,13 +200,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 		eachRow(results.ResultReader(), func(r *record) { c.ids = append(c.ids, r.int8()) })
 	}
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) {
-			content := r.uuid()
-			if t, ok := twins[content]; ok {
-				t.lost = true
-				twins[content] = t
-			}
-		})
+		eachRow(results.ResultReader(), markLost(twins))
 	}
 	return twins, results.Close()
 }
@@ -215,6 +209,16 @@ func readTwins(twins map[[16]byte]twin) func(*record) {
 	return func(r *record) {
 		content := r.uuid()
 		twins[content] = twin{id: r.int8(), rank: rank{number: r.int2(), time: r.time(), path: r.text(), generation: r.int4(), key: r.uuid()}, run: r.int4()}
+	}
+}
+
+func markLost(twins map[[16]byte]twin) func(*record) {
+	return func(r *record) {
+		content := r.uuid()
+		if t, ok := twins[content]; ok {
+			t.lost = true
+			twins[content] = t
+		}
 	}
 }
 

@@ -395,6 +395,9 @@ func (k *correction) decideAgain(ctx context.Context) error {
 	if err := rows(ctx, k.conn, claimTwins, contents.params(), readTwins(twins)); err != nil {
 		return err
 	}
+	if err := rows(ctx, k.conn, claimLost, contents.params(), markLost(twins)); err != nil {
+		return err
+	}
 	k.decideContents(twins)
 	demote := newColumns(oidInt8)
 	write := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz)
