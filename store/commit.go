@@ -225,10 +225,14 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 
 // conclude commits, and then tells the outcomes.
 func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
-	if _, err := c.conn.Exec(ctx, "commit").ReadAll(); err != nil {
+	results, err := c.conn.Exec(ctx, "commit").ReadAll()
+	if err != nil {
 		// It may have been committed all the same: the next try finds out by the
 		// chunk token.
 		return fmt.Errorf("committing: %w", err)
+	}
+	if tag := results[0].CommandTag.String(); tag != "COMMIT" { // PostgreSQL's answer in a transaction that had failed
+		return fmt.Errorf("committing: the server answered %s", tag)
 	}
 	step("committed")
 	c.careful = max(0, c.careful-1)
@@ -238,7 +242,6 @@ func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
 		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt}
 		switch {
 		case cl.ours:
-			var err error
 			if o.Receipt, err = c.sink.store.receipt(ctx, cl.id); err != nil {
 				return err
 			}

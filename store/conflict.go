@@ -120,14 +120,14 @@ func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	total, outranked := int64(0), int64(0)
-	settleSQL := settleSQL
+	sql := settleSQL
 	if c.compressed {
-		settleSQL = settleAdmittedSQL
+		sql = settleAdmittedSQL
 		if _, err := c.conn.Exec(ctx, admitSQL).ReadAll(); err != nil {
 			return fmt.Errorf("settling readings against those that are compressed: %w", err)
 		}
 	}
-	r := c.conn.ExecParams(ctx, settleSQL, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
+	r := c.conn.ExecParams(ctx, sql, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
 	eachRow(r, func(r *record) {
 		kind, id, from, n := r.int4(), r.int8(), r.int8(), r.int8()
 		cells := &spans[id].Receipt.Cells
