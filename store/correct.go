@@ -97,8 +97,10 @@ func (s *Store) policyOf(ctx context.Context, source string) (Policy, error) {
 	return o.Policy, nil
 }
 
+// withoutSucceeded leaves out the files of which a later version stands or is
+// among the files itself.
 func (s *Store) withoutSucceeded(ctx context.Context, files []FileVersion) ([]FileVersion, error) {
-	rows, err := s.pool.Query(ctx, "select f.id from files f where f.id = any($1) and "+fmt.Sprintf(laterSQL, ""), fileIDs(files))
+	rows, err := s.pool.Query(ctx, "select f.id from files f where f.id = any($1) and "+fmt.Sprintf(laterSQL, "(n.state in ('loaded', 'duplicate') or n.id = any($1))"), fileIDs(files))
 	if err != nil {
 		return nil, fmt.Errorf("looking for later generations: %w", err)
 	}

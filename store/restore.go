@@ -13,9 +13,9 @@ import (
 // What a correction takes out may have kept other files' readings from
 // standing. These files are read again, and put theirs there.
 
-// laterSQL tells whether a version of the same path stands that is later than
-// f. In append mode it then holds what the path holds.
-const laterSQL = `exists (select from files n where n.key = f.key and n.generation > f.generation and n.state in ('loaded', 'duplicate')%s)`
+// laterSQL tells whether a later version n of f's path stands, or is about to;
+// %s says which ones count. In append mode f then holds nothing.
+const laterSQL = `exists (select from files n where n.key = f.key and n.generation > f.generation and %s)`
 
 // overlapSQL finds the loaded files that may have a reading to put where one of
 // the correction's is taken out: those that have lost one to another file, or
@@ -30,7 +30,7 @@ const overlapSQL = `f.state = 'loaded' and f.id <> all($1)
 var appendOverlapSQL = `f.state = 'loaded' and f.id <> all($1)
 	and exists (select from files l where l.id = any($1) and l.key = f.key and l.generation > f.generation)
 	and exists (select from takeovers t where t.from_file = f.id)
-	and not ` + fmt.Sprintf(laterSQL, " and n.id <> all($1)")
+	and not ` + fmt.Sprintf(laterSQL, "n.state in ('loaded', 'duplicate') and n.id <> all($1)")
 
 // takenOut is the ids of the files whose readings make room for others: in
 // append mode not of those that are loaded again.
