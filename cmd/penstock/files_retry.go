@@ -50,8 +50,8 @@ read them.
 	c.flagsBesideReading(cmd)
 	how.flags(cmd)
 	f := cmd.Flags()
-	f.Var(&workers, "workers", "how many files are decoded and committed at a time: a number, or auto")
-	f.Var(&chunk, "chunk", "how many files go into one transaction: a number, or auto")
+	f.Var(&workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
+	f.Var(&chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
 	fromEnvironment(f, "workers", "chunk")
 	c.flags(cmd)
 	return cmd

@@ -46,17 +46,16 @@ const (
 
 // tune settles how many workers there are and when their chunks close.
 //
-// Automatic is one worker for each core, as decoding is bound by them, and two
-// at least, so that one decodes while the other waits for its commit. A chunk
-// is 500 files: a commit costs about as much as 20 small files' work, so that
-// at 500 it is a few hundredths of it, while a folder of some thousands of
-// files still divides evenly among the workers.
+// Automatic is two workers for each core: one decodes while the other waits for
+// its commit. A chunk is 1000 files: what a transaction costs beside its files
+// is then a few hundredths of it, while a folder of some ten thousand still
+// divides evenly among the workers.
 func tune(workers, chunk amount) (int, ingest.Limits) {
 	if workers == 0 {
-		workers = amount(max(2, runtime.GOMAXPROCS(0)))
+		workers = amount(2 * runtime.GOMAXPROCS(0))
 	}
 	if chunk == 0 {
-		chunk = 500
+		chunk = 1000
 	}
 	return int(workers), ingest.Limits{Files: int(chunk), Bytes: maxChunkBytes, Readings: maxChunkReadings, Linger: lingerAtMost}
 }
