@@ -167,13 +167,20 @@ func (b *Batch) Begin(c *Content) *Span {
 }
 
 // End closes the span that Begin opened last. A span that is not Loaded loses
-// its readings and its receipt is that of a refused file.
+// its readings. The receipt of a quarantined file is that of a refused one; a
+// held file has none yet, and no rejects: it is not read until its question is
+// answered.
 func (b *Batch) End() *Span {
 	s := &b.Spans[len(b.Spans)-1]
 	s.End = len(b.Time)
-	if s.State != Loaded {
-		b.truncate(s.Begin)
-		s.End = s.Begin
+	if s.State == Loaded {
+		return s
+	}
+	b.truncate(s.Begin)
+	s.End = s.Begin
+	if s.State == Held {
+		s.Receipt, s.Rejects = Receipt{}, nil
+	} else {
 		s.Receipt.Refuse()
 	}
 	return s

@@ -114,7 +114,12 @@ func TestBeginAndEnd(t *testing.T) {
 }
 
 func TestEndOfARefusedFile(t *testing.T) {
-	for _, state := range []State{Held, Quarantined} {
+	for state, want := range map[State]Receipt{
+		Held: {}, // not read until its question is answered
+		Quarantined: {
+			Lines: Lines{Total: 4, Header: 1, Data: 2, Rejected: 1}, Cells: Cells{Total: 3, Missing: 1, Rejected: 2},
+		},
+	} {
 		var b Batch
 		b.Begin(&Content{})
 		b.Append(0, 1, 1)
@@ -123,6 +128,7 @@ func TestEndOfARefusedFile(t *testing.T) {
 		b.Append(0, 2, 2)
 		b.SetQuality([]byte("bad"))
 		s.Receipt = Receipt{Lines: Lines{Total: 4, Header: 1, Data: 2, Rejected: 1}, Cells: Cells{Total: 3, Missing: 1, Rejected: 1}}
+		s.Rejects = []Reject{{Line: 3}}
 		s.State, s.Reason = state, "why"
 		if s = b.End(); s.Begin != 1 || s.End != 1 || len(b.Time) != 1 || len(b.Quality) != 1 {
 			t.Errorf("%s: the span has [%d, %d) of %d readings", state, s.Begin, s.End, len(b.Time))
@@ -130,8 +136,8 @@ func TestEndOfARefusedFile(t *testing.T) {
 		if err := s.Receipt.Balance(); err != nil {
 			t.Errorf("%s: %v", state, err)
 		}
-		if want := (Cells{Total: 3, Missing: 1, Rejected: 2}); s.Receipt.Cells != want {
-			t.Errorf("%s: %+v, want %+v", state, s.Receipt.Cells, want)
+		if s.Receipt != want || len(s.Rejects) != int(want.Lines.Rejected) {
+			t.Errorf("%s: %+v and %d rejects, want %+v", state, s.Receipt, len(s.Rejects), want)
 		}
 	}
 }

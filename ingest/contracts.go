@@ -97,5 +97,6 @@ type Outcome struct {
 	Reason     string
 	FileID     int64 // the file version's id in the ledger; 0 when it has none
 	Generation int32
-	Receipt    Receipt
+	Receipt    Receipt // of a held file all zero: it is not read until its question is answered
+	Rejects    int     // rejected lines and cells that are kept, each with its reason
 }

@@ -77,7 +77,7 @@ func (r *Receipt) Add(o *Receipt) {
 	c.Outranked += o.Cells.Outranked
 }
 
-// Refuse turns the receipt into that of a file of which nothing is stored:
+// Refuse turns the receipt into that of a file that is quarantined:
 // every cell that is not missing counts as rejected.
 func (r *Receipt) Refuse() {
 	r.Cells = Cells{Total: r.Cells.Total, Missing: r.Cells.Missing, Rejected: r.Cells.Total - r.Cells.Missing}

@@ -239,14 +239,14 @@ func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]
-		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt}
+		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt, Rejects: len(s.Rejects)}
 		switch {
 		case cl.ours:
 			if o.Receipt, err = c.sink.store.receipt(ctx, cl.id); err != nil {
 				return err
 			}
 		case cl.state == ingest.Known:
-			o.Receipt = ingest.Receipt{}
+			o.Receipt, o.Rejects = ingest.Receipt{}, 0
 			if cl.newest != nil {
 				o.Standing = cl.newest.state
 			}

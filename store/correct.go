@@ -365,7 +365,7 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 		cl := &k.claims[i]
 		s := &b.Spans[cl.span]
 		k.result.Outcomes = append(k.result.Outcomes, ingest.Outcome{File: s.File, State: cl.state, Reason: cl.reason,
-			FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt})
+			FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt, Rejects: len(s.Rejects)})
 	}
 	return nil
 }

@@ -214,7 +214,7 @@ func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
 			s.State = ingest.Held
 			s.Reason = fmt.Sprintf("channel %q of logger %q comes in %q here and is stored in %q: is this another channel, or is the unit wrong? Mend the profile (unit, or another channel name), then: penstock files retry",
 				b.Keys[k].Channel, b.Keys[k].Logger, b.Keys[k].Unit, t.units[k])
-			s.Receipt.Refuse()
+			s.Receipt, s.Rejects = ingest.Receipt{}, nil // not read until that is answered
 			take[i] = false
 		}
 	}

@@ -29,6 +29,9 @@ func TestOtherUnitIsHeld(t *testing.T) {
 			t.Errorf("the question is %q, want it to name %s", outcomes[1].Reason, word)
 		}
 	}
+	if outcomes[1].Receipt != (ingest.Receipt{}) || outcomes[1].Rejects != 0 {
+		t.Errorf("a held file is not read until it is answered, and its receipt is %+v", outcomes[1].Receipt)
+	}
 	if o := commit(t, c, other)[0]; o.State != ingest.Known || o.Standing != ingest.Held {
 		t.Errorf("a held file is %+v when it is listed again", o)
 	}

@@ -166,7 +166,7 @@ func (c *dryCommitter) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Ou
 
 func (c *dryCommitter) show(ctx context.Context, b *ingest.Batch, span int) (ingest.Outcome, error) {
 	s := &b.Spans[span]
-	o := ingest.Outcome{File: s.File, State: s.State, Reason: s.Reason, Receipt: s.Receipt}
+	o := ingest.Outcome{File: s.File, State: s.State, Reason: s.Reason, Receipt: s.Receipt, Rejects: len(s.Rejects)}
 	if c.sink.ledger != nil {
 		newest, err := c.sink.ledger.Newest(ctx, c.sink.source, s.File.Path)
 		if err != nil {

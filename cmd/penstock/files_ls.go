@@ -8,6 +8,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
+	"penstock/ingest"
 	"penstock/store"
 )
 
@@ -50,7 +51,12 @@ func fileColumns() []column[fileRow] {
 		{head: "READINGS", text: func(r fileRow) string {
 			return count(r.Readings.Stored + r.Readings.Replaced + r.Readings.Unchanged + r.Readings.Outranked)
 		}, right: true},
-		{head: "REJECTED", text: func(r fileRow) string { return count(r.Lines.Rejected + r.Readings.Rejected) }, right: true},
+		{head: "REJECTED", text: func(r fileRow) string {
+			if r.State == string(ingest.Quarantined) {
+				return "-" // its receipt has all its cells as rejected
+			}
+			return count(r.Lines.Rejected + r.Readings.Rejected)
+		}, right: true},
 		{head: "FETCHED (UTC)", text: func(r fileRow) string { return moment(r.Fetched.Time) }},
 		{head: "GEN", text: func(r fileRow) string { return strconv.Itoa(int(r.Generation)) }, right: true},
 		{head: "FILE", text: func(r fileRow) string { return r.Path }, cut: left},

@@ -113,11 +113,13 @@ type outcomeRow struct {
 	Reason     string        `json:"reason" csv:"reason"`
 	Readings   readingCounts `json:"readings" csv:"readings"`
 	Lines      lineCounts    `json:"lines" csv:"lines"`
+
+	rejected int64 // see rejectedOf
 }
 
 func outcomeOf(o *ingest.Outcome) outcomeRow {
 	return outcomeRow{ingest.EscapePath(o.File.Path), o.Generation, string(o.State), o.Reason,
-		readingsOf(&o.Receipt.Cells), linesOf(&o.Receipt.Lines)}
+		readingsOf(&o.Receipt.Cells), linesOf(&o.Receipt.Lines), rejectedOf(o)}
 }
 
 func outcomeColumns() []column[outcomeRow] {
@@ -127,7 +129,7 @@ func outcomeColumns() []column[outcomeRow] {
 			return count(r.Readings.Stored + r.Readings.Replaced + r.Readings.Unchanged + r.Readings.Outranked)
 		}, right: true},
 		{head: "LINES", text: func(r outcomeRow) string { return count(r.Lines.Total) }, right: true},
-		{head: "REJECTED", text: func(r outcomeRow) string { return count(r.Lines.Rejected + r.Readings.Rejected) }, right: true},
+		{head: "REJECTED", text: func(r outcomeRow) string { return count(r.rejected) }, right: true},
 		{head: "FILE", text: func(r outcomeRow) string { return r.Path }, cut: left},
 	}
 }
@@ -216,7 +218,8 @@ func (a *app) totals(b *strings.Builder, r *result) {
 	if s.Lines.Total > 0 {
 		d := &s.Readings
 		line("readings", count(d.Stored)+" stored", some(d.Replaced, "replaced", plain), some(d.Unchanged, "unchanged", plain),
-			some(d.Outranked, "outranked", plain), some(d.Repeated, "repeated", plain), some(d.Missing, "missing", plain), some(d.Rejected, "rejected", bad))
+			some(d.Outranked, "outranked", plain), some(d.Repeated, "repeated", plain), some(d.Missing, "missing", plain),
+			some(d.Rejected-r.refused, "rejected", bad), some(r.refused, "quarantined", bad))
 		l := &s.Lines
 		line("lines", count(l.Total)+" in all", some(l.Data, "data", plain), some(l.Header, "header", plain), some(l.Preamble, "preamble", plain),
 			some(l.Blank, "blank", plain), some(l.Comment, "comment", plain), some(l.Footer, "footer", plain), some(l.Message, "message", plain),
@@ -247,7 +250,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		fmt.Fprintf(b, "\n%s known already that wait for you (penstock files ls --state held,quarantined).\nWhen what was wrong is mended: penstock files retry\n",
 			counted(n, "file"))
 	}
-	if r.receipt.Lines.Rejected+r.receipt.Cells.Rejected > 0 && r.run != 0 {
+	if r.rejected > 0 && r.run != 0 {
 		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects --run %d\n", r.run)
 	}
 	if r.exit() == exitTrouble {
@@ -281,7 +284,7 @@ func (r *result) why() string {
 	if n := r.files[ingest.Changed]; n > 0 {
 		parts = append(parts, counted(n, "file")+" changed while they were read")
 	}
-	if n := r.receipt.Lines.Rejected + r.receipt.Cells.Rejected; n > 0 {
+	if n := r.rejected; n > 0 {
 		what := " lines or cells rejected"
 		if n == 1 {
 			what = " line or cell rejected"

@@ -15,10 +15,13 @@ type tally struct {
 
 	files   map[ingest.State]int64
 	receipt ingest.Receipt // of all files that were written to the ledger
-	bytes   int64
-	fetch   time.Duration
-	decode  time.Duration
-	commit  time.Duration
+	// rejected is the lines and cells that 'penstock rejects' tells of, and
+	// refused the cells that count as rejected because their file is quarantined.
+	rejected, refused int64
+	bytes             int64
+	fetch             time.Duration
+	decode            time.Duration
+	commit            time.Duration
 
 	waiting map[ingest.State]int64 // files known already that wait for a person
 	// questions are what held files wait for, with how many share it.
@@ -64,6 +67,10 @@ func (t *tally) observe(e ingest.Event) {
 func (t *tally) add(o *ingest.Outcome) {
 	t.files[o.State]++
 	t.receipt.Add(&o.Receipt)
+	t.rejected += rejectedOf(o)
+	if o.State == ingest.Quarantined {
+		t.refused += o.Receipt.Cells.Rejected
+	}
 	switch {
 	case o.State == ingest.Known:
 		if o.Standing == ingest.Held || o.Standing == ingest.Quarantined {
@@ -99,12 +106,22 @@ func troubled(o *ingest.Outcome) bool {
 		return true
 	case ingest.Loaded, ingest.Duplicate, ingest.Undone, ingest.Skipped, ingest.Due, ingest.Known:
 	}
-	return o.Receipt.Lines.Rejected+o.Receipt.Cells.Rejected > 0
+	return rejectedOf(o) > 0
+}
+
+// rejectedOf is how many lines and cells of the file could not be read. The
+// receipt of a quarantined file has all its cells as rejected, of which only
+// those that are kept with a reason were at fault.
+func rejectedOf(o *ingest.Outcome) int64 {
+	if o.State == ingest.Quarantined {
+		return int64(o.Rejects)
+	}
+	return o.Receipt.Lines.Rejected + o.Receipt.Cells.Rejected
 }
 
 // exit is the code that what was tallied asks for.
 func (t *tally) exit() int {
-	if t.troubledFiles() > 0 || t.receipt.Lines.Rejected+t.receipt.Cells.Rejected > 0 {
+	if t.troubledFiles() > 0 || t.rejected > 0 {
 		return exitTrouble
 	}
 	return exitWell
