@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,19 @@ func newDemo(a *app) *cobra.Command {
 		Long: `Demo writes a small site of logger files, with the flaws that such files have, and
 runs the commands that one would run on it, each shown before its output. It keeps
 all it makes, a private PostgreSQL too, in one folder: remove that, and nothing is
-left. Run it again, and every file is known.`,
+left. Run it again, and every file is known. It minds no PENSTOCK_ variables: only
+--store takes it to another store.`,
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			where := a.store
-			if !cmd.Flags().Changed("store") {
+			if !cmd.Flags().Changed("store") || a.inherited["store"] {
 				where = "local:" + filepath.Join(dir, "pg")
 			}
-			return a.demo(dir, where)
+			global := []string{"--store", where}
+			if cmd.Flags().Changed("schema") && !a.inherited["schema"] {
+				global = append(global, "--schema", a.schema)
+			}
+			return a.demo(dir, global)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", ".penstock-demo", "the `FOLDER` for all that the demo makes")
@@ -34,7 +40,8 @@ left. Run it again, and every file is known.`,
 const demoQuery = `select logger, channel, unit, count(*) as readings, min(ts)::date as first, max(ts)::date as last, round(avg(value)::numeric, 2) as mean
 from observations group by logger, channel, unit order by logger, channel`
 
-func (a *app) demo(dir, where string) error {
+// demo runs its steps with the global flags that are given.
+func (a *app) demo(dir string, global []string) error {
 	site := filepath.Join(dir, "site")
 	n, err := writeSite(site)
 	if err != nil {
@@ -53,19 +60,21 @@ func (a *app) demo(dir, where string) error {
 		{"What is there now:", []string{"psql", "-c", demoQuery}},
 	} {
 		fmt.Fprintf(a.out, "\n%s\n%s\n", a.style(bold, step.say), a.style(faint, "$ penstock "+shown(step.args)))
-		if err := a.call(append([]string{"--store", where}, step.args...)); err != nil {
+		if err := a.call(slices.Concat(global, step.args)); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(a.out, "\n%s\n  penstock --store %s status\n  penstock --store %s why L-101 flow '2025-06-02 06:30'\n",
-		a.style(bold, "Look around in it with:"), where, where)
+	_, err = fmt.Fprintf(a.out, "\n%s\n  penstock %s status\n  penstock %[2]s why L-101 flow '2025-06-02 06:30'\n",
+		a.style(bold, "Look around in it with:"), shown(global))
 	return err
 }
 
 // call runs a command of this program within this process. What it found
 // wrong with the files is shown and no error.
 func (a *app) call(args []string) error {
-	sub := newApp(args, a.environ, a.in, a.out, a.err.w)
+	// What a person's variables say of their own store is not meant for this one.
+	environ := slices.DeleteFunc(slices.Clone(a.environ), func(v string) bool { return strings.HasPrefix(v, "PENSTOCK_") })
+	sub := newApp(args, environ, a.in, a.out, a.err.w)
 	sub.take, sub.work = a.take, a.work
 	sub.color, sub.logLevel, sub.logFormat, sub.quiet = a.color, a.logLevel, a.logFormat, a.quiet
 	root := newRoot(sub)

@@ -15,8 +15,14 @@ import (
 // penstock runs the program within the test.
 func penstock(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
+	return penstockWith(t, nil, code, args...)
+}
+
+// penstockWith runs it with variables in its environment.
+func penstockWith(t *testing.T, environ []string, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
 	var out, err strings.Builder
-	if got := run(args, []string{"PATH=" + os.Getenv("PATH")}, strings.NewReader(""), &out, &err); got != code {
+	if got := run(args, append(environ, "PATH="+os.Getenv("PATH")), strings.NewReader(""), &out, &err); got != code {
 		t.Errorf("penstock %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.String(), err.String())
 	}
 	return out.String(), err.String()
@@ -58,9 +64,14 @@ func TestPrivateStoreInUse(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	dir := t.TempDir()
+	dir, own := t.TempDir(), filepath.Join(t.TempDir(), "own")
+	// What is set for a store of one's own does not lead the demo into it.
+	environ := []string{"PENSTOCK_STORE=local:" + own, "PENSTOCK_SCHEMA=own", "PENSTOCK_ZONE=Asia/Tokyo", "PENSTOCK_OUTPUT=json"}
 	for _, first := range []bool{true, false} {
-		out, _ := penstock(t, exitWell, "demo", "--dir", dir)
+		out, _ := penstockWith(t, environ, exitWell, "demo", "--dir", dir)
+		if _, err := os.Stat(own); err == nil {
+			t.Fatal("the demo made a store of PENSTOCK_STORE")
+		}
 		for _, want := range []string{
 			"files     18 seen, 12 loaded, 1 duplicate, 3 held, 2 quarantined\n",
 			"readings  858 stored, 6 missing\n",

@@ -33,6 +33,7 @@ type app struct {
 	output, color            choice
 	logLevel, logFormat      choice
 	quiet                    bool
+	inherited                map[string]bool // flags that have their value from the environment
 	outProfile, errProfile   colorprofile.Profile
 	outTerminal, errTerminal bool
 	width                    int // of the terminal behind out, in cells; 0 for no limit
@@ -46,6 +47,7 @@ func newApp(args, environ []string, in io.Reader, out, err io.Writer) *app {
 		out:       out,
 		err:       &screen{w: err},
 		log:       slog.New(slog.DiscardHandler),
+		inherited: make(map[string]bool),
 		output:    choice{value: "table", of: []string{"table", "json", "csv"}},
 		color:     choice{value: "auto", of: []string{"auto", "always", "never"}},
 		logLevel:  choice{value: "info", of: []string{"debug", "info", "warn", "error"}},
@@ -173,7 +175,7 @@ func (a *app) readEnvironment(f *pflag.FlagSet) (err error) {
 		if wrong := flag.Value.Set(value); wrong != nil && err == nil {
 			err = usage("unset it, or see --"+flag.Name+" in the command's help", "%s is %q: %w", variables[0], value, wrong)
 		}
-		flag.Changed = true
+		flag.Changed, a.inherited[flag.Name] = true, true
 	})
 	return err
 }
