@@ -181,7 +181,7 @@ func (d *Decoder) text(at int64, k int, c *cell, b []byte) {
 func (pl *plan) decimal(quoted bool) byte {
 	d := &pl.profile.dialect
 	if d.decimal == d.delimiter && !quoted {
-		return 0
+		return noSign
 	}
 	return d.decimal
 }

@@ -152,7 +152,7 @@ func TestBadFiles(t *testing.T) {
 		{"zeros", strings.Repeat("\x00", 300), Settings{}, ingest.Quarantined, "the file holds 300 bytes and none is text: they are NUL or blank"},
 		{"header only", longHead, Settings{}, ingest.Loaded, ""},
 		{"header only, without line ending", strings.TrimSpace(longHead), Settings{}, ingest.Loaded, ""},
-		{"unknown", "Zeit;Wert\n1;2\n", Settings{}, ingest.Quarantined, `no profile matches the file: line 1 is "Zeit;Wert"; name a profile with --profile, or describe the layout in one of your own`},
+		{"unknown", "Zeit;Wert\n1;2\n", Settings{}, ingest.Quarantined, `no profile matches the file: line 1 is "Zeit;Wert"; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml`},
 		{"not the profile's", "Zeit;Wert\n1;2\n", Settings{Profile: "plain-long"}, ingest.Quarantined, `the header has no column "timestamp" (timestamp), nor "logger" (logger), nor "channel" (channel), nor "value" (value): line 1 is "Zeit;Wert"`},
 		{"binary", "\x7fELF\x02\x01\x01\x00\x00", Settings{}, ingest.Quarantined, "the file is a program"},
 		{"binary without a name", "\x01\x02\x00\x03\xff\xfe\n", Settings{}, ingest.Quarantined, "the file is binary, not text: byte 3 is NUL, and it begins with 01 02 00 03 ff fe 0a"},

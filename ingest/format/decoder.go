@@ -169,7 +169,7 @@ func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 	if d.forced {
 		return found, quarantine("profile %s finds no header in the file: line 1 is %q", d.candidates[0].Name, cut(w[:end]))
 	}
-	return found, quarantine("no profile matches the file: line 1 is %q; name a profile with --profile, or describe the layout in one of your own", cut(w[:end]))
+	return found, quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
 }
 
 // nothing refuses a file without any text.

@@ -201,6 +201,8 @@ func TestWindow(t *testing.T) {
 		{profile, Settings{Window: Window{Past: 400 * 24 * time.Hour, Future: time.Hour}}, []float64{2, 3}},
 		{profile + "window: {from: 2026-01-01, to: 2026-06-01}\n", Settings{Window: Window{Past: time.Hour}}, []float64{2}},
 		{profile + "window: {past: 1d, future: 36h}\n", Settings{}, []float64{3, 4}},
+		{profile + "window: {from: 1970-01-01}\n", Settings{Window: Window{Past: time.Hour}}, []float64{1, 2, 3}},
+		{profile + "window: {to: 1970-01-01}\n", Settings{}, []float64{}},
 	} {
 		b, s := decodeOne(t, decoderFor(t, c.profile, c.s), "a.csv", text)
 		if diff := cmp.Diff(c.want, b.Value); diff != "" {
@@ -245,6 +247,23 @@ func TestSentinels(t *testing.T) {
 	b, s := decodeOne(t, d, "a.csv", "t,a,b,c\n2024-01-01T00:00:00Z,-9999,-9999,NA\n2024-01-01T00:15:00Z, -9999 ,NA,3\n2024-01-01T00:30:00Z,-9999.0,2,\n")
 	if got := told(b); len(b.Value) != 4 || s.Receipt.Cells.Missing != 5 || len(s.Rejects) != 0 {
 		t.Errorf("%s%+v %+v", got, s.Receipt.Cells, s.Rejects)
+	}
+}
+
+// TestDecimalCommaBetweenCommas holds that a cell without quotes has no decimal
+// sign where the sign is the delimiter, whatever stands in it.
+func TestDecimalCommaBetweenCommas(t *testing.T) {
+	profile := "name: c\nshape: wide\ndialect: {decimal: ','}\nlogger: {constant: L1}\ntimestamp: {column: t, layout: rfc3339}\n"
+	for _, general := range []bool{false, true} {
+		d := decoderFor(t, profile, Settings{})
+		d.general = general
+		b, s := decodeOne(t, d, "a.csv", "t,a,b\n2024-01-01T00:00:00Z,\"1,5\",2\n2024-01-01T00:15:00Z,3\x001,4\n2024-01-01T00:30:00Z,5.5,60\n")
+		if diff := cmp.Diff([]float64{1.5, 2, 4, 60}, b.Value); diff != "" {
+			t.Errorf("general %v: %s", general, diff)
+		}
+		if len(s.Rejects) != 2 || s.Rejects[0].Reason != `not a number: "3\x001" (expected digits with a decimal comma)` {
+			t.Errorf("general %v: rejects %+v", general, s.Rejects)
+		}
 	}
 }
 

@@ -176,30 +176,31 @@ func (d *dialect) read(r *reader, n *yaml.Node) {
 }
 
 func (f *framing) read(r *reader, n *yaml.Node) {
+	var rows *yaml.Node
 	r.mapping(n, "framing",
 		key{"preamble", func(n *yaml.Node) { f.readPreamble(r, n) }},
 		key{"rows", func(n *yaml.Node) {
-			f.rows = nil
-			names := 0
+			rows, f.rows = n, nil
 			r.list(n, func(n *yaml.Node) {
 				var s string
 				r.choice(&s, rowNames, rowUnits, rowProcess, rowSkip)(n)
 				if s != rowSkip && slices.Contains(f.rows, s) {
 					r.fault(n, "there is one row of %s at most", s)
 				}
-				names++
 				f.rows = append(f.rows, s)
 			})
 		}},
-		key{"columns", func(n *yaml.Node) {
-			r.texts(&f.columns)(n)
-			if slices.Contains(f.rows, rowNames) {
-				f.rows = slices.DeleteFunc(f.rows, func(s string) bool { return s == rowNames })
-			}
-		}},
+		key{"columns", r.texts(&f.columns)},
 		key{"footer", r.pattern(&f.footer)},
 		key{"message", r.pattern(&f.message)},
 	)
+	switch {
+	case len(f.columns) == 0:
+	case rows == nil:
+		f.rows = nil
+	case slices.Contains(f.rows, rowNames):
+		r.fault(rows, "framing.columns names the columns, and so does a row of names: if the file has that row, call it skip")
+	}
 }
 
 func (f *framing) readPreamble(r *reader, n *yaml.Node) {
@@ -432,13 +433,13 @@ func (p *Profile) readFileTime(r *reader, n *yaml.Node) {
 }
 
 func (w *window) read(r *reader, n *yaml.Node) {
-	date := func(into *int64) func(*yaml.Node) {
+	date := func(into **int64) func(*yaml.Node) {
 		return func(n *yaml.Node) {
 			var s string
 			r.text(&s)(n)
 			for _, form := range []string{time.DateOnly, time.RFC3339} {
 				if t, err := time.Parse(form, s); err == nil {
-					*into = t.UnixMicro()
+					*into = new(t.UnixMicro())
 					return
 				}
 			}
@@ -462,10 +463,10 @@ func (w *window) read(r *reader, n *yaml.Node) {
 		key{"past", span(&w.past)},
 		key{"future", span(&w.future)},
 	)
-	if w.from != 0 && w.past != 0 || w.to != 0 && w.future != 0 {
+	if w.from != nil && w.past != 0 || w.to != nil && w.future != 0 {
 		r.fault(n, "from and past, and likewise to and future, are two ways to say one thing: give one of them")
 	}
-	if w.from != 0 && w.to != 0 && w.from >= w.to {
+	if w.from != nil && w.to != nil && *w.from >= *w.to {
 		r.fault(n, "the window ends before it begins")
 	}
 }

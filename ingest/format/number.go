@@ -13,6 +13,10 @@ var pow10 = [...]float64{
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 }
 
+// noSign is the decimal sign of cells that can have none. It is a digit, which
+// no reader of numbers takes for a sign; a zero byte might stand in the cell.
+const noSign = '0'
+
 // exactMantissa is the first integer that a float64 may not hold exactly.
 const exactMantissa = 1 << 53
 

@@ -139,9 +139,9 @@ type fileTime struct {
 	zone    *time.Location
 }
 
-// A window says which timestamps are plausible. Zero fields say nothing.
+// A window says which timestamps are plausible, as far as its fields are set.
 type window struct {
-	from, to     int64 // microseconds UTC
+	from, to     *int64 // microseconds UTC
 	past, future time.Duration
 }
 

@@ -71,6 +71,12 @@ ignore: {columns: [x]}
 		{"a group that is missing", "name: x\nshape: wide\nlogger: {file_name: '^(.*)_'}\ntimestamp: {column: 1, layout: rfc3339}", []string{
 			`p.yaml:3:21: the pattern has no group "logger"; write (?P<logger>...) around the part that is the logger`,
 		}},
+		{"two rows of names", "name: x\nshape: wide\nframing: {rows: [names, units], columns: [a, b]}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
+			"p.yaml:3:17: framing.columns names the columns, and so does a row of names: if the file has that row, call it skip",
+		}},
+		{"two rows of names, told the other way round", "name: x\nshape: wide\nframing: {columns: [a, b], rows: [names, units]}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
+			"p.yaml:3:34: framing.columns names the columns, and so does a row of names: if the file has that row, call it skip",
+		}},
 		{"find without a header", "name: x\nshape: wide\nframing: {preamble: find}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
 			"p.yaml:1:1: framing.preamble: find looks for the signature's header, and signature.header is missing",
 		}},

@@ -191,14 +191,14 @@ func (p *Profile) bounds(s Window, fetched int64) (from, to int64) {
 	}
 	to = fetched + s.Future.Microseconds()
 	switch w := &p.window; {
-	case w.from != 0:
-		from = w.from
+	case w.from != nil:
+		from = *w.from
 	case w.past != 0:
 		from = fetched - w.past.Microseconds()
 	}
 	switch w := &p.window; {
-	case w.to != 0:
-		to = w.to
+	case w.to != nil:
+		to = *w.to
 	case w.future != 0:
 		to = fetched + w.future.Microseconds()
 	}

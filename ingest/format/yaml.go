@@ -127,13 +127,24 @@ func (r *reader) list(n *yaml.Node, read func(*yaml.Node)) {
 	}
 }
 
+// oneOf names the words, those that are no letters in quotes.
+func oneOf(words []string) string {
+	named := slices.Clone(words)
+	for i, w := range named {
+		if strings.ContainsAny(w, ".,") {
+			named[i] = strconv.Quote(w)
+		}
+	}
+	return strings.Join(named, " or ")
+}
+
 // choice reads one of the words given.
 func (r *reader) choice(into *string, words ...string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
 		r.text(&s)(n)
 		if !slices.Contains(words, s) {
-			r.fault(n, "expected %s, not %q", strings.Join(words, " or "), s)
+			r.fault(n, "expected %s, not %q", oneOf(words), s)
 			return
 		}
 		*into = s
