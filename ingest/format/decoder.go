@@ -195,7 +195,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	}
 	k := d.plans[p]
 	if k == nil {
-		k = &known{recipe: newRecipe(p, d.settings), plans: make(map[string]*plan)}
+		k = &known{recipe: newRecipe(p, d.settings, false), plans: make(map[string]*plan)}
 		d.plans[p] = k
 	}
 	d.span.Recipe = k.recipe
@@ -207,14 +207,16 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		if pl == nil {
 			hd, fault := p.headerOf(w, h, &d.split)
 			if fault == "" {
-				pl = bind(p, &hd, d.zone, k.recipe)
-				fault = pl.fault
+				pl, fault = bind(p, &hd, d.zone)
 			}
 			if fault != "" {
 				if is := foreign(w); is != "" {
 					fault = is
 				}
 				return quarantine("%s", fault)
+			}
+			if pl.recipe = k.recipe; pl.told {
+				pl.recipe = newRecipe(p, d.settings, true)
 			}
 			if len(k.plans) >= maxPlans {
 				clear(k.plans)
@@ -224,6 +226,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		k.last, k.rows = pl, append(k.rows[:0], rows...)
 	}
 	d.plan = k.last
+	d.span.Recipe = d.plan.recipe
 	d.from, d.to = p.bounds(d.settings.Window, d.span.FirstFetched)
 	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
 	d.keys = append(d.keys[:0], make([][]byte, len(d.plan.keys))...)

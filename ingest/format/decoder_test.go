@@ -240,6 +240,37 @@ func TestColumnsNobodyNamed(t *testing.T) {
 	}
 }
 
+// TestAColumnIsOneThing holds that a column is not taken for two things, nor
+// one of two columns of a name for the other.
+func TestAColumnIsOneThing(t *testing.T) {
+	long := "name: l\nshape: long\nchannel: {column: c}\n"
+	wide := "name: w\nshape: wide\nlogger: {constant: L1}\n"
+	for _, c := range []struct{ profile, head, reason string }{
+		{long + "logger: {column: t}\ntimestamp: {column: t, layout: rfc3339}\nvalue: v\n", "c,t,v", `column 2 of the header, "t", is to be two things at once`},
+		{long + "logger: {column: l}\ntimestamp: {column: t, layout: rfc3339}\nvalue: v\nquality: v\n", "l,c,t,v", `column 4 of the header, "v", is to be two things at once`},
+		{long + "logger: {column: l}\ntimestamp: {column: t, layout: rfc3339}\nvalue: v\nquality: t\n", "l,c,t,v", `column 3 of the header, "t", is to be two things at once`},
+		{long + "logger: {column: l}\ntimestamp: {column: t, layout: rfc3339}\nvalue: v\n", "l,c,t,v,v", `columns 4 and 5 of line 1 are both "v"; tell the profile which is meant, by number`},
+		{long + "logger: {column: l}\ntimestamp: {column: t, layout: rfc3339}\nvalue: v\n", "l,t,c,t,v", `columns 2 and 4 of line 1 are both "t"; tell the profile which is meant, by number`},
+		{wide + "timestamp: {column: t, layout: rfc3339}\n", "t,a,t", `columns 1 and 3 of line 1 are both "t"; tell the profile which is meant, by number`},
+		{wide + "timestamp: {column: t, layout: rfc3339}\nchannels: [{column: a, quality: q}]\nothers: ignore\n", "t,a,q,q", `columns 3 and 4 of line 1 are both "q"; tell the profile which is meant, by number`},
+	} {
+		_, s := decodeOne(t, decoderFor(t, c.profile, Settings{}), "a.csv", c.head+"\n"+strings.Repeat("2024-01-01T00:00:00Z,", strings.Count(c.head, ","))+"1\n")
+		if s.State != ingest.Quarantined || s.Reason != c.reason {
+			t.Errorf("%s: %s: %s\nwant %s", c.head, s.State, s.Reason, c.reason)
+		}
+	}
+	// By number, or by a pattern, one is meant; channels may share a quality.
+	for _, profile := range []string{
+		wide + "timestamp: {column: 1, layout: rfc3339}\nchannels: [{column: a, quality: q}, {column: b, quality: q}]\nothers: ignore\n",
+		wide + "timestamp: {column: {match: '^t$'}, layout: rfc3339}\nchannels: [{column: a, quality: q}, {column: b, quality: q}]\nothers: ignore\n",
+	} {
+		b, s := decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", "t,a,b,q,t\n2024-01-01T00:00:00Z,1,2,ok,x\n")
+		if want := "2 L1/a 2024-01-01T00:00:00Z 3ff0000000000000 ok\n2 L1/b 2024-01-01T00:00:00Z 4000000000000000 ok\n"; told(b) != want {
+			t.Errorf("%s: %s\n%s", s.State, s.Reason, told(b))
+		}
+	}
+}
+
 // TestSentinels holds that a number that is declared to be missing is no
 // reading, in the columns it is declared for.
 func TestSentinels(t *testing.T) {

@@ -95,8 +95,9 @@
 // further down in such a column is rejected with its line, as is a text in a
 // column that began with a number.
 //
-// A file of the wide shape whose header has one channel twice is quarantined,
-// as one would shadow the other.
+// A file whose header has twice a column that the profile names, or a channel of
+// the wide shape, is quarantined, as one would shadow the other: the profile can
+// tell them apart by number.
 //
 // A file that holds a header and no rows is loaded with no readings. A file of
 // no bytes at all is quarantined, since nothing tells whose it is: mostly it is

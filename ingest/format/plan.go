@@ -16,14 +16,14 @@ import (
 // timestamps, so it belongs to one decoder.
 type plan struct {
 	profile *Profile
-	recipe  *ingest.Recipe
+	recipe  *ingest.Recipe // of files with this header
 	clock   *clock
+	told    bool // the header tells the zone
 
 	fields   []field // by position
 	stamps   []int   // the fields of the timestamp, in the order they are joined
 	keys     []int   // the fields that name the row's series, by position
 	values   []value
-	quality  int  // field of the quality (long), or -1
 	flagged  bool // some value of a wide row has a quality
 	textless bool // no column may turn out to be text
 
@@ -33,8 +33,6 @@ type plan struct {
 	next   bool // no timestamp has the delimiter or a quote in it
 
 	logger, channel, unit keyed
-
-	fault string // why no file of this header can be read
 }
 
 type role uint8
@@ -84,12 +82,11 @@ func unitCell(cells []string, i int) string {
 	return ""
 }
 
-// bind makes the plan of p for files of that header. zone is that from
-// outside.
-func bind(p *Profile, h *header, zone *time.Location, recipe *ingest.Recipe) *plan {
-	pl := &plan{profile: p, recipe: recipe, quality: -1, textless: !p.quotedText}
-	pl.fault = pl.bind(h, zone)
-	return pl
+// bind makes the plan of p for files of that header, or says why none of them
+// can be read. zone is that from outside.
+func bind(p *Profile, h *header, zone *time.Location) (pl *plan, fault string) {
+	pl = &plan{profile: p, textless: !p.quotedText}
+	return pl, pl.bind(h, zone)
 }
 
 func (pl *plan) bind(h *header, zone *time.Location) string {
@@ -125,7 +122,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			if err != nil {
 				return fmt.Sprintf("column %d of line %d, %q: %v", i+1, h.line, h.names[i], err)
 			}
-			zone = named
+			zone, pl.told = named, true
 		}
 	}
 	pl.logger = pl.key(&p.logger, find, "logger")
@@ -140,8 +137,10 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		if p.quality != nil {
 			v.quality = p.quality.in(h.names) // files of the layout may go without
 		}
-		pl.quality = v.quality
 		pl.values = []value{v}
+	}
+	if fault := pl.ambiguous(h); fault != "" {
+		return fault
 	}
 	if len(absent) > 0 {
 		return fmt.Sprintf("the header has no column %s: line %d is %q", strings.Join(absent, ", nor "), h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
@@ -150,6 +149,9 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		pl.fields[i] = field{role: roleKey, index: k}
 	}
 	for k, i := range pl.stamps {
+		if pl.fields[i].role == roleKey {
+			return twoThings(h, i)
+		}
 		pl.fields[i] = field{role: roleStamp, index: k}
 	}
 	if p.wide {
@@ -157,16 +159,8 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			return fault
 		}
 	}
-	for k := range pl.values {
-		v := &pl.values[k]
-		if pl.fields[v.field].role != roleNone {
-			return fmt.Sprintf("column %d of the header, %q, is to be two things at once", v.field+1, h.names[v.field])
-		}
-		pl.fields[v.field] = field{role: roleValue, index: k}
-		if v.quality >= 0 {
-			pl.fields[v.quality] = field{role: roleQuality, index: k}
-			pl.flagged = pl.flagged || p.wide
-		}
+	if fault := pl.bindValues(h); fault != "" {
+		return fault
 	}
 	pl.clock = newClock(p.stamp.layouts, zone)
 	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
@@ -189,6 +183,57 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		}
 	}
 	return ""
+}
+
+// ambiguous says which column that the profile names stands in the header
+// twice: either may be the one that is meant.
+func (pl *plan) ambiguous(h *header) string {
+	p := pl.profile
+	refs := slices.Concat(p.stamp.columns, []*columnRef{p.logger.column, p.channel.column, p.unit.column, p.value, p.quality})
+	for _, rule := range p.channels {
+		refs = append(refs, rule.quality) // two columns of one channel are told of as such
+	}
+	for _, c := range refs {
+		if c == nil || c.match != nil {
+			continue // the first that a pattern matches is meant
+		}
+		i := c.in(h.names)
+		if i < 0 {
+			continue
+		}
+		if n := slices.IndexFunc(h.names[i+1:], func(name string) bool { return c.name != "" && name == c.name }); n >= 0 {
+			return fmt.Sprintf("columns %d and %d of line %d are both %q; tell the profile which is meant, by number", i+1, i+n+2, h.line, c.name)
+		}
+	}
+	return ""
+}
+
+// bindValues gives the columns of the readings, and those of their qualities,
+// their roles. Channels may share a quality; nothing else is shared.
+func (pl *plan) bindValues(h *header) string {
+	for k := range pl.values {
+		v := &pl.values[k]
+		if pl.fields[v.field].role != roleNone {
+			return twoThings(h, v.field)
+		}
+		pl.fields[v.field] = field{role: roleValue, index: k}
+	}
+	for k := range pl.values {
+		v := &pl.values[k]
+		if v.quality < 0 {
+			continue
+		}
+		if role := pl.fields[v.quality].role; role != roleNone && role != roleQuality {
+			return twoThings(h, v.quality)
+		}
+		pl.fields[v.quality] = field{role: roleQuality, index: k}
+		pl.flagged = pl.flagged || pl.profile.wide
+	}
+	return ""
+}
+
+func twoThings(h *header, i int) string {
+	return fmt.Sprintf("column %d of the header, %q, is to be two things at once", i+1, h.names[i])
 }
 
 // key notes the column that a name is taken from.

@@ -123,13 +123,18 @@ type stamping struct {
 	join    string
 	layouts []*layout
 	zone    *time.Location
-	header  bool // a column's pattern gives the zone
+	header  bool // a column's pattern may give the zone
 }
 
-// naive reports whether some timestamps may lack an offset while the profile
-// itself knows no zone.
-func (s *stamping) naive() bool {
-	return s.zone == nil && !s.header && slices.ContainsFunc(s.layouts, func(l *layout) bool { return !l.zoned })
+// asksZone reports whether the zone from outside can decide what a file's
+// readings are or how they rank. told says that the file's header tells the
+// zone of its timestamps.
+func (p *Profile) asksZone(told bool) bool {
+	if p.stamp.zone != nil {
+		return false
+	}
+	return !told && slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool { return !l.zoned }) ||
+		p.fileTime != nil && p.fileTime.zone == nil
 }
 
 // fileTime says how a file's name tells its time.

@@ -65,6 +65,9 @@ ignore: {columns: [x]}
 		{"the machine's zone", "name: x\nshape: wide\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339, zone: Local}", []string{
 			`p.yaml:4:47: unknown zone "Local": write an area and city (Europe/London), UTC, or an offset (+01:00)`,
 		}},
+		{"another decimal sign", "name: x\nshape: wide\ndialect: {decimal: \";\"}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
+			`p.yaml:3:20: expected "." or ",", not ";"`,
+		}},
 		{"a key twice", "name: x\nname: y\nshape: wide\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
 			`p.yaml:2:1: key "name" stands twice in a profile`,
 		}},
@@ -258,7 +261,43 @@ func TestRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newRecipe(p, Settings{Zone: "UTC"}).Digest != newRecipe(p, Settings{Zone: "Europe/London"}).Digest {
+	if newRecipe(p, Settings{Zone: "UTC"}, false).Digest != newRecipe(p, Settings{Zone: "Europe/London"}, false).Digest {
 		t.Error("a zone from outside changes the recipe of a profile that has its own")
+	}
+}
+
+// TestRecipeKeepsTheZoneThatCounted holds that a stored recipe reads a file
+// again as it was read where the zone may come from its header, and where it
+// is that of the time in its name.
+func TestRecipeKeepsTheZoneThatCounted(t *testing.T) {
+	shape := "name: z\nshape: wide\nlogger: {constant: L1}\n"
+	header := shape + "timestamp: {column: {match: '^t( GMT(?P<zone>.*))?$'}, layout: \"2006-01-02 15:04:05\"}\n"
+	named := shape + "timestamp: {column: t, layout: rfc3339}\nfile_time: {file_name: '^(?P<time>[0-9]+)', layout: \"20060102\"}\n"
+	for _, c := range []struct {
+		name, profile, text string
+		zone                string // of the recipe
+	}{
+		{"not in the header", header, "t,a\n2024-07-01 00:00:00,1\n", "Asia/Tokyo"},
+		{"in the header", header, "t GMT-07:00,a\n2024-07-01 00:00:00,1\n", ""},
+		{"of the file's name", named, "t,a\n2024-07-01T00:00:00Z,1\n", "Asia/Tokyo"},
+		{"of no use", strings.Replace(named, "rfc3339", "rfc3339, zone: UTC", 1), "t,a\n2024-07-01T00:00:00Z,1\n", ""},
+	} {
+		first, span := decodeOne(t, decoderFor(t, c.profile, Settings{Zone: "Asia/Tokyo"}), "20240701.csv", c.text)
+		if span.State != ingest.Loaded || len(first.Time) != 1 || span.Recipe.Zone != c.zone {
+			t.Errorf("%s: %s %s, %d readings, zone %q, want %q", c.name, span.State, span.Reason, len(first.Time), span.Recipe.Zone, c.zone)
+		}
+		set, s, err := FromRecipe(span.Recipe)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		d, err := NewDecoder(set, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _ := decodeOne(t, d, "20240701.csv", c.text)
+		if diff := differ(first, again); diff != "" {
+			t.Errorf("%s, read again (-first +again):\n%s", c.name, diff)
+		}
 	}
 }

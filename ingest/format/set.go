@@ -132,7 +132,7 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if err := s.parseJudgement(r.Settings); err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)
 	}
-	again := newRecipe(p, s)
+	again := newRecipe(p, s, false)
 	if again.Digest != r.Digest {
 		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
 	}

@@ -123,10 +123,11 @@ func (s Settings) Check(set *Set) error {
 }
 
 // newRecipe returns the recipe of files read by p. The zone from outside is
-// part of it only where it can matter.
-func newRecipe(p *Profile, s Settings) *ingest.Recipe {
+// part of it only where it can matter: told says that a file's header tells its
+// own.
+func newRecipe(p *Profile, s Settings, told bool) *ingest.Recipe {
 	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(), Text: p.Text}
-	if !p.stamp.naive() {
+	if !p.asksZone(told) {
 		r.Zone = ""
 	}
 	parts := []string{"penstock decoder", strconv.Itoa(decoderVersion), r.Zone, p.Text}
