@@ -30,9 +30,9 @@ type Options struct {
 	Source string
 
 	// Match and Ignore are patterns as in doublestar, held against paths below
-	// a PATH; one without a slash is for the top level only. A folder that
-	// Ignore matches is not entered. An empty Match takes all; a nil Ignore is
-	// DefaultIgnore. A file or folder given as PATH is taken in any case.
+	// a PATH; one without a slash is held against the name alone, in any folder.
+	// A folder that Ignore matches is not entered. An empty Match takes all; a
+	// nil Ignore is DefaultIgnore. A file or folder given as PATH is taken in any case.
 	Match, Ignore []string
 }
 

@@ -10,11 +10,11 @@ import (
 // globs is a list of patterns that paths below a root are held against.
 type globs []glob
 
-// A glob is one pattern. Most are of the form **/NAME, and those need to look
-// at a path's last element only.
+// A glob is one pattern. Most are of the form NAME or **/NAME, which mean the
+// same: they are for a path's last element, whatever folder it is in.
 type glob struct {
 	pattern string
-	base    bool // pattern is for the last element, at any depth
+	base    bool // pattern is for the last element only
 }
 
 func compileGlobs(patterns []string) (globs, error) {
@@ -23,8 +23,8 @@ func compileGlobs(patterns []string) (globs, error) {
 		if !doublestar.ValidatePattern(p) {
 			return nil, fmt.Errorf("pattern %q is malformed: write it like **/*.csv or station-[0-9]/{a,b}*.dat", p)
 		}
-		if rest, ok := strings.CutPrefix(p, "**/"); ok && rest != "" && !strings.Contains(rest, "/") && !strings.Contains(rest, "**") {
-			all = append(all, glob{rest, true})
+		if name := strings.TrimPrefix(p, "**/"); name != "" && !strings.Contains(name, "/") {
+			all = append(all, glob{name, true})
 		} else {
 			all = append(all, glob{p, false})
 		}

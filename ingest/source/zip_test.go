@@ -115,7 +115,7 @@ func TestZipPatterns(t *testing.T) {
 		want    []string
 	}{
 		{source.Options{Match: []string{"**/*.csv"}}, []string{"all.zip!a/x.csv", "all.zip!old/y.csv", "all.zip!z.csv"}},
-		{source.Options{Match: []string{"*.csv"}}, []string{"all.zip!z.csv"}},
+		{source.Options{Match: []string{"*.csv"}}, []string{"all.zip!a/x.csv", "all.zip!old/y.csv", "all.zip!z.csv"}},
 		{source.Options{Match: []string{"all.zip!a/*"}}, []string{"all.zip!a/x.csv", "all.zip!a/x.txt"}},
 		{source.Options{Match: []string{"**/*.csv"}, Ignore: []string{"**/old"}}, []string{"all.zip!a/x.csv", "all.zip!z.csv"}},
 		{source.Options{Ignore: []string{"*.zip"}}, nil},
