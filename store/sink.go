@@ -103,7 +103,7 @@ func (s *Store) startRun(ctx context.Context) (id int32, err error) {
 		host = "unknown"
 	}
 	err = s.pool.QueryRow(ctx, "insert into runs (command, host, version) values ($1, $2, $3) returning id",
-		programName(), host, s.options.Version).Scan(&id)
+		plain(s.options.Command), host, s.options.Version).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("registering the run: %w", err)
 	}

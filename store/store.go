@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +30,7 @@ type Options struct {
 	Migrate bool   // make the schema, or bring an old one up to date
 	Append  bool   // with Create: readings without a unique key
 	Version string // of the program, kept with its runs
+	Command string // that started this process, kept likewise; without secrets
 
 	// RetryFor bounds how long a commit goes on trying while the database is
 	// away; 0 means DefaultRetryFor, a negative value for ever.
@@ -161,17 +160,4 @@ func withoutPassword(err error) error {
 		return errors.New("it is neither a postgres:// URL nor a keyword string")
 	}
 	return err
-}
-
-// programName is what the runs table shows of the command that started this
-// process: its arguments, with anything that may hold a password left out.
-func programName() string {
-	args := make([]string, 0, len(os.Args))
-	for _, a := range os.Args {
-		if strings.Contains(a, "://") || strings.Contains(a, "password=") {
-			a = "..."
-		}
-		args = append(args, a)
-	}
-	return strings.Join(args, " ")
 }

@@ -319,17 +319,22 @@ func (d *corrected) add(files int64, r *store.Corrected) {
 }
 
 func (a *app) tellCorrected(d *corrected) {
-	verb := ""
+	verb, now := "", "now "
 	if d.DryRun {
-		verb = "would be "
+		verb, now = "would be ", "would be "
 	}
 	var parts []string
 	if d.Undone > 0 {
 		parts = append(parts, counted(d.Undone, "file version")+" "+verb+"undone")
 	}
 	for _, state := range ledgerStates {
-		if n := d.Reloaded[string(state)]; n > 0 {
-			parts = append(parts, counted(n, "file version")+" "+verb+"loaded again: "+string(state))
+		n := d.Reloaded[string(state)]
+		switch {
+		case n == 0:
+		case state == ingest.Loaded:
+			parts = append(parts, counted(n, "file version")+" "+verb+"loaded again")
+		default:
+			parts = append(parts, counted(n, "file version")+" "+now+string(state))
 		}
 	}
 	parts = append(parts, counted(d.Removed, "reading")+" "+verb+"taken out")
@@ -341,8 +346,15 @@ func (a *app) tellCorrected(d *corrected) {
 	}
 	a.note("%s.", strings.Join(parts, ", "))
 	if d.Due > 0 {
-		a.note("%s of what was undone %sdue: the next replay of their source, or 'penstock files retry --state due', loads one in its place.",
-			counted(d.Due, "duplicate"), verb)
+		are := "are "
+		switch {
+		case d.DryRun:
+			are = verb
+		case d.Due == 1:
+			are = "is "
+		}
+		a.note("%s of what was undone %sdue: the next replay of the source, or 'penstock files retry --state due', loads one in its place.",
+			counted(d.Due, "duplicate"), are)
 	}
 	for _, path := range d.Gone {
 		a.note("Its bytes are gone: %s", path)

@@ -32,7 +32,7 @@ func (a *app) dryRun(r *replay, paths []string) error {
 	if ledger != nil {
 		defer ledger.close(a.log)
 	}
-	return a.runDry(dir, ledger, decoders)
+	return a.runDry(&job{source: dir, decoders: decoders, how: r.given(), nothing: r.nothing(paths)}, ledger)
 }
 
 // ledgerIfAny opens the store, or returns nil where there is none yet.
@@ -48,14 +48,15 @@ func (a *app) ledgerIfAny() (*opened, error) {
 	return s, err
 }
 
-// runDry prints what the files of a source hold. One worker reads them, so that
-// the readings come file by file.
-func (a *app) runDry(from ingest.Source, ledger *opened, decoders func() ingest.Decoder) error {
-	sink := &drySink{source: from.Name(), printer: newPrinter(a, readingColumns())}
+// runDry prints what the files of a job's source hold. One worker reads them, so
+// that the readings come file by file.
+func (a *app) runDry(j *job, ledger *opened) error {
+	sink := &drySink{source: j.source.Name(), printer: newPrinter(a, readingColumns())}
 	if ledger != nil {
 		sink.ledger = ledger.Store
 	}
-	result, err := a.run(&job{source: from, sink: sink, decoders: decoders, workers: 1, verb: "would load"})
+	j.sink, j.workers, j.verb = sink, 1, "would load"
+	result, err := a.run(j)
 	if err == nil {
 		err = sink.printer.end()
 	}

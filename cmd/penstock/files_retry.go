@@ -102,7 +102,7 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 		return nil, err
 	}
 	if c.dryRun {
-		return nil, a.runDry(from, nil, how.decoders)
+		return nil, a.runDry(&job{source: from, decoders: how.decoders}, nil)
 	}
 	options, err := s.SourceOptions(a.take, from.Name())
 	if err != nil {

@@ -119,7 +119,7 @@ func (a *app) showFile(s *opened, v *store.FileVersion) error {
 		"spans", spans,
 		"series", seriesText(series),
 		"lines", linesText(&v.Receipt.Lines),
-		"readings", cellsText(&v.Receipt.Cells),
+		"readings", cellsText(v.State, &v.Receipt.Cells),
 	)
 }
 
@@ -158,9 +158,13 @@ func linesText(l *ingest.Lines) string {
 		l.Comment, "comment", l.Footer, "footer", l.Message, "message", l.Rejected, "rejected")
 }
 
-func cellsText(c *ingest.Cells) string {
+func cellsText(state ingest.State, c *ingest.Cells) string {
+	rejected := "rejected"
+	if state == ingest.Quarantined {
+		rejected = "quarantined" // with the file, whatever was wrong with it
+	}
 	return countsText(c.Total, "cells", c.Stored, "stored", c.Replaced, "replaced", c.Unchanged, "unchanged",
-		c.Outranked, "outranked", c.Repeated, "repeated", c.Missing, "missing", c.Rejected, "rejected")
+		c.Outranked, "outranked", c.Repeated, "repeated", c.Missing, "missing", c.Rejected, rejected)
 }
 
 // countsText words the total and what of the rest is not nothing.

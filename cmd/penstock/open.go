@@ -38,7 +38,7 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 	if err != nil {
 		return nil, err
 	}
-	o.Schema, o.Version = a.schema, version()
+	o.Schema, o.Version, o.Command = a.schema, version(), commandLine(a.args)
 	if at.Store, err = store.Open(ctx, at.url, o); err != nil {
 		return nil, errors.Join(err, at.stop())
 	}

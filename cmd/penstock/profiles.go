@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,12 +71,10 @@ func findProfile(name string) (*format.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(known))
-	for i, p := range known {
+	for _, p := range known {
 		if p.Name == name {
 			return p, nil
 		}
-		names[i] = p.Name
 	}
-	return nil, usage("a profile of your own is named by its path, such as ./station.yaml", "there is no built-in profile %q; there are %s", name, strings.Join(names, ", "))
+	return nil, noProfile(name, known)
 }

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
+	"penstock/ingest"
 	"penstock/ingest/source"
 	"penstock/store"
 )
@@ -51,8 +55,8 @@ or could not be read, or some lines were rejected.`,
 	f.SortFlags = false
 	r.reading.flags(cmd)
 	f.StringVar(&r.source, "source", "", "the `NAME` of the source, whose files are known by their path below PATH; without it they are known by their absolute path")
-	f.StringSliceVar(&r.match, "match", nil, "load only files that match one of these `GLOBS`, such as '**/*.csv'")
-	f.StringSliceVar(&r.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
+	f.StringSliceVar(&r.match, "match", nil, "load only files that match one of these `GLOBS`: without a slash by their name, such as '*.csv', else by their path below PATH")
+	f.StringSliceVar(&r.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`, likewise")
 	f.Var(&r.workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
 	f.Var(&r.chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
 	f.Var(&r.conflict, "on-conflict", "which value stands where two files hold the same instant: latest, earliest, or error, which quarantines the second file")
@@ -85,9 +89,28 @@ func (a *app) replay(r *replay, paths []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, verb: "loaded"})
+	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, verb: "loaded",
+		how: r.given(), nothing: r.nothing(paths)})
 	if err != nil {
 		return err
 	}
 	return a.printResult(result)
+}
+
+// nothing says that there is no file to load, and where and for what it was
+// looked.
+func (r *replay) nothing(paths []string) string {
+	places := make([]string, len(paths))
+	for i, p := range paths {
+		places[i] = ingest.EscapePath(p)
+	}
+	what := "No files"
+	if len(r.match) > 0 {
+		what = "No files that match " + printable(strings.Join(r.match, ","))
+	}
+	ignored := ""
+	if len(r.ignore) > 0 {
+		ignored = fmt.Sprintf(" (passed over: --ignore %s)", printable(strings.Join(r.ignore, ",")))
+	}
+	return fmt.Sprintf("%s in %s%s.", what, strings.Join(places, ", "), ignored)
 }

@@ -136,7 +136,7 @@ func (a *app) printStatus(st *store.Status, r *statusReport) error {
 	if !newest.IsZero() {
 		last = fmt.Sprintf("%s UTC, %s ago", moment(newest), span(st.At.Sub(newest)))
 	}
-	loggers := counted(int64(len(st.Loggers)), "logger")
+	loggers := count(int64(len(st.Loggers)))
 	if silent > 0 {
 		loggers += ", " + a.style(warn, count(int64(silent))+" silent")
 	}

@@ -57,7 +57,9 @@ type result struct {
 	chunk       int
 	run         int32 // in the ledger; 0 when nothing was stored
 	interrupted bool
-	verb        string // what was done to the files: "loaded", or "would load"
+	verb        string   // what was done to the files: "loaded", or "would load"
+	source      string   // the source's name
+	how         []string // the flags by which the files were read
 }
 
 func (r *result) summary() summary {
@@ -239,16 +241,24 @@ func (a *app) totals(b *strings.Builder, r *result) {
 func (a *app) advice(b *strings.Builder, r *result) {
 	for _, q := range r.asked() {
 		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+" held"), q.Example, printable(q.Question))
-		if answer := answerTo(q.Question); answer != "" {
-			fmt.Fprintf(b, "  penstock files retry --state held %s\n", answer)
+		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
+			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, answer...))
 		}
 	}
 	if r.moreQuestions > 0 {
 		fmt.Fprintf(b, "\n%s held with other questions: penstock files ls --state held\n", counted(r.moreQuestions, "file"))
 	}
+	if n := r.files[ingest.Quarantined]; n > 0 && r.run != 0 {
+		fmt.Fprintf(b, "\n%s. When what was wrong is mended:\n  %s\n", a.style(bad, counted(n, "file")+" quarantined"),
+			r.retry(ingest.Quarantined, r.profileWanted()...))
+	}
 	if n := r.waiting[ingest.Held] + r.waiting[ingest.Quarantined]; n > 0 {
-		fmt.Fprintf(b, "\n%s known already that wait for you (penstock files ls --state held,quarantined).\nWhen what was wrong is mended: penstock files retry\n",
-			counted(n, "file"))
+		wait := "wait"
+		if n == 1 {
+			wait = "waits"
+		}
+		fmt.Fprintf(b, "\n%s known already that %s for you (penstock files ls --source %s --state held,quarantined).\nWhen what was wrong is mended:\n  %s\n",
+			counted(n, "file"), wait, shown([]string{r.source}), r.retry("", r.how...))
 	}
 	if r.rejected > 0 && r.run != 0 {
 		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects --run %d\n", r.run)
@@ -258,16 +268,40 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	}
 }
 
+// retry is the command that takes files of this source up again: those in a
+// state, or all that wait.
+func (r *result) retry(state ingest.State, flags ...string) string {
+	command := "penstock files retry --source " + shown([]string{r.source})
+	if state != "" {
+		command += " --state " + string(state)
+	}
+	if len(flags) > 0 {
+		command += " " + shown(flags)
+	}
+	return command
+}
+
+// profileWanted is a flag for a profile when a quarantined file asks for one:
+// its reason names the flag.
+func (r *result) profileWanted() []string {
+	for i := range r.trouble {
+		if o := &r.trouble[i]; o.State == ingest.Quarantined && strings.Contains(o.Reason, "--profile") {
+			return []string{"--profile", "NAME|FILE.yaml"}
+		}
+	}
+	return nil
+}
+
 // answerTo returns the flag that answers a held file's question, where one
 // does: questions name it themselves.
-func answerTo(question string) string {
+func answerTo(question string) []string {
 	switch {
 	case strings.Contains(question, "--zone"):
-		return "--zone Area/City"
+		return []string{"--zone", "Area/City"}
 	case strings.Contains(question, "--profile"):
-		return "--profile NAME"
+		return []string{"--profile", "NAME"}
 	}
-	return ""
+	return nil
 }
 
 // why words the reason of exit code 3.

@@ -97,10 +97,36 @@ func (r *reading) profiles() (*format.Set, format.Settings, error) {
 	if err != nil {
 		return nil, settings, &usageError{err: err}
 	}
+	if settings.Profile != "auto" && set.ByName(settings.Profile) == nil {
+		return nil, settings, noProfile(settings.Profile, set.Profiles())
+	}
 	if err := settings.Check(set); err != nil {
-		return nil, settings, &usageError{err, "'penstock profiles' lists the profiles; zones are named like Europe/London or +01:00"}
+		return nil, settings, &usageError{err, "zones are named like Europe/London or +01:00"}
 	}
 	return set, settings, nil
+}
+
+func noProfile(name string, known []*format.Profile) error {
+	names := make([]string, len(known))
+	for i, p := range known {
+		names[i] = p.Name
+	}
+	there := "there are " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		there = "there are none"
+	}
+	return usage("a profile of your own is named by its path, such as ./station.yaml", "there is no profile %q; %s", name, there)
+}
+
+// given lists the flags that say which profile and zone files are read by.
+func (r *reading) given() (flags []string) {
+	if r.profile != "" && r.profile != "auto" {
+		flags = append(flags, "--profile", r.profile)
+	}
+	if r.zone != "" {
+		flags = append(flags, "--zone", r.zone)
+	}
+	return flags
 }
 
 // ownProfiles reads the profiles that --profile names as a file, none when it
@@ -134,6 +160,8 @@ type job struct {
 	workers  amount
 	chunk    amount
 	verb     string
+	how      []string // the flags by which its files are read, for advice
+	nothing  string   // what to note when its source lists no file
 }
 
 // run runs the pipeline to its end, showing progress, and returns what became
@@ -141,7 +169,7 @@ type job struct {
 // an operator must see to.
 func (a *app) run(j *job) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk)
-	r := &result{tally: newTally(), workers: workers, chunk: limits.Files, verb: j.verb}
+	r := &result{tally: newTally(), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
 	p := a.startProgress(r.began)
 	pipeline := &ingest.Pipeline{
 		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: a.log,
@@ -159,6 +187,9 @@ func (a *app) run(j *job) (*result, error) {
 	p.end()
 	if s, ok := j.sink.(*store.Sink); ok {
 		r.run = s.Run()
+	}
+	if err == nil && r.seen() == 0 && a.take.Err() == nil && j.nothing != "" {
+		a.note("%s", j.nothing)
 	}
 	if a.take.Err() != nil && (err == nil || a.work.Err() != nil) {
 		r.interrupted = true
