@@ -13,8 +13,8 @@ import (
 // many bytes it read, 0 when it must see more of the file first.
 func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
 	end, next, ok := lineEnd(w, final)
-	if end > d.limit {
-		return 0, d.longLine(d.line + 1)
+	if d.skipping || end > d.limit {
+		return d.longRow(w[:end], next, ok), nil
 	}
 	if !ok {
 		return 0, nil
@@ -38,6 +38,22 @@ func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
 	d.lines.Total++
 	d.line++
 	return next, nil
+}
+
+// longRow gives up a line that is longer than any may be, of which it is given
+// as much as there is, and then the rest, so that memory does not grow with it.
+func (d *Decoder) longRow(line []byte, next int, ended bool) int {
+	switch {
+	case d.skipping: // it was counted when it began
+	case d.footer:
+		d.lines.Total++
+		d.lines.Footer++
+		d.line++
+	default:
+		d.rejectLines(d.line+1, 1, line[:d.limit], fmt.Sprintf("the line is longer than %d bytes, so it is not read", d.limit))
+	}
+	d.skipping = !ended
+	return next
 }
 
 // anyRecord reads the record that w begins with, whose first line is w[:end].

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"penstock/ingest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // decodeText decodes one text as plain long, or by the profile named.
@@ -59,6 +61,7 @@ func TestBadLines(t *testing.T) {
 		{"NUL in a name", "L\x001,flow,2024-01-01 00:15:00,1", 1, `the logger has a NUL byte in it: "L\x001"`, 1},
 		{"a name not in UTF-8", "L1,d\xe9bit,2024-01-01 00:15:00,1", 2, `the channel is not UTF-8: "d\xe9bit"`, 1},
 		{"a name too long", "L1," + strings.Repeat("x", 501) + ",2024-01-01 00:15:00,1", 2, fmt.Sprintf("the channel is longer than 500 bytes: %q", strings.Repeat("x", 120)+"…"), 1},
+		{"a line too long", strings.Repeat("x", 1<<20+1), 0, "the line is longer than 1048576 bytes, so it is not read", 1},
 		{"torn last line", "L1,flow,2024-01", 0, "wrong number of fields: 3 (expected 4, as in the header)", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -221,10 +224,11 @@ func TestGzipOfSeveralMembers(t *testing.T) {
 	}
 }
 
-// endless is a reader of a head and then of n bytes of one line.
+// endless is a reader of a head, of n bytes of one line, and of a tail.
 type endless struct {
 	head string
 	left int64
+	tail string
 }
 
 func (e *endless) Read(b []byte) (int, error) {
@@ -234,7 +238,12 @@ func (e *endless) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	if e.left == 0 {
-		return 0, io.EOF
+		if e.tail == "" {
+			return 0, io.EOF
+		}
+		n := copy(b, e.tail)
+		e.tail = e.tail[n:]
+		return n, nil
 	}
 	n := min(int64(len(b)), e.left)
 	for i := range b[:n] {
@@ -246,17 +255,26 @@ func (e *endless) Read(b []byte) (int, error) {
 
 func (e *endless) Close() error { return nil }
 
-// TestLongLine reads a line of a gigabyte, in the place of the header and
-// below it: the file is refused by the number of the line, in flat memory, and
-// no more of it is read than tells.
+// TestLongLine reads a line of a gigabyte. In the place of the header it is the
+// file's end, and no more is read than tells; below it it is a bad line as any
+// other. Memory is flat.
 func TestLongLine(t *testing.T) {
+	good := "L1,flow,2024-01-01 00:00:00,1\n"
 	for _, c := range []struct {
-		head, reason string
+		head     string
+		size     int64
+		tail     string
+		reason   string  // of a file that is quarantined
+		lines    []int64 // rejected
+		readings int
 	}{
-		{"", "line 1 is longer than 1048576 bytes"},
-		{longHead, "line 2 is longer than 1048576 bytes"},
-		{longHead + "L1,flow,2024-01-01 00:00:00,1\nL1,\"", "line 3 is longer than 1048576 bytes"},
-		{longHead + "L1,flow,2024-01-01 00:00:00,\"1\n", "line 3 is longer than 1048576 bytes"},
+		{"", 1 << 30, good, "line 1 is longer than 1048576 bytes", nil, 0},
+		{longHead, 1 << 30, "", "", []int64{2}, 0},
+		{longHead + good, 1 << 30, "\n" + good, "", []int64{3}, 2},
+		{longHead + good, 1 << 21, "\r\n" + good, "", []int64{3}, 2},
+		{longHead + good, 1 << 21, "\r" + good + "\n" + good + "x", "", []int64{3, 7}, 3},
+		{longHead + good + "L1,\"", 1 << 21, "\n" + good, "", []int64{3}, 2},
+		{longHead + "L1,flow,2024-01-01 00:00:00,\"1\n", 1 << 21, "\n" + good, "", []int64{2, 3}, 1},
 	} {
 		set, err := NewSet(true)
 		if err != nil {
@@ -266,7 +284,7 @@ func TestLongLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		source := &endless{head: c.head, left: 1 << 30}
+		source := &endless{head: c.head, left: c.size, tail: c.tail}
 		content := &ingest.Content{Fetched: ingest.Micros(fetched), Stream: source}
 		b := &ingest.Batch{}
 		var before, after runtime.MemStats
@@ -277,14 +295,47 @@ func TestLongLine(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		s := &b.Spans[0]
 		checkSpan(t, b, s)
-		if s.State != ingest.Quarantined || s.Reason != c.reason {
-			t.Errorf("%s: %s, want %s", s.State, s.Reason, c.reason)
+		if s.State == ingest.Quarantined != (c.reason != "") || s.Reason != c.reason || len(b.Time) != c.readings {
+			t.Errorf("%q: %s: %s, %d readings, want %s, %d", c.head, s.State, s.Reason, len(b.Time), c.reason, c.readings)
+		}
+		var lines []int64
+		for _, r := range s.Rejects {
+			lines = append(lines, r.Line)
+			if len(r.Raw) > ingest.RawLimit {
+				t.Errorf("%q: %d bytes of line %d are kept", c.head, len(r.Raw), r.Line)
+			}
+			if strings.HasSuffix(r.Raw, "xxx") && r.Reason != "the line is longer than 1048576 bytes, so it is not read" {
+				t.Errorf("%q: line %d: %s", c.head, r.Line, r.Reason)
+			}
+		}
+		if diff := cmp.Diff(c.lines, lines); diff != "" {
+			t.Errorf("%q: rejected lines: %s", c.head, diff)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
-			t.Errorf("%d bytes were allocated", used)
+			t.Errorf("%q: %d bytes were allocated", c.head, used)
 		}
-		if read := 1<<30 - source.left; read > 8<<20 {
-			t.Errorf("%d bytes were read to tell", read)
+		if read := c.size - source.left; c.reason != "" && read > 8<<20 {
+			t.Errorf("%q: %d bytes were read to tell", c.head, read)
+		}
+	}
+}
+
+// TestLineOfTheLimit holds that a line may be as long as the limit, also where a
+// piece of the file ends between its CR and its LF.
+func TestLineOfTheLimit(t *testing.T) {
+	const limit, rows = 4095, 177
+	text := "t,note\n" + strings.Repeat("2024-01-01T00:00:00Z,1\n", rows)
+	line := "2024-01-01T00:15:00Z," + strings.Repeat("0", limit-22) + "2"
+	text += line + "\r\n2024-01-01T00:30:00Z,3\r\n"
+	for step := limit - 5; step <= limit+5; step++ {
+		d := decoderFor(t, "name: l\nshape: wide\nlogger: {constant: L1}\ntimestamp: {column: t, layout: rfc3339}\n", Settings{Limits: Limits{Line: limit}})
+		d.feed.step = step
+		b := &ingest.Batch{}
+		if err := d.Decode(context.Background(), contentOf("a.csv", []byte(text), true), b); err != nil {
+			t.Fatal(err)
+		}
+		if s := &b.Spans[0]; len(line) != limit || len(b.Time) != rows+2 || s.Receipt.Lines.Total != rows+3 {
+			t.Errorf("pieces of %d bytes: %s %s, %d readings of %d lines: %+v", step, s.State, s.Reason, len(b.Time), s.Receipt.Lines.Total, s.Rejects)
 		}
 	}
 }

@@ -49,6 +49,7 @@ type Decoder struct {
 	empty    []int64  // how many cells of them were missing
 	textAt   []int64  // the line that made a column text
 	footer   bool     // the data have ended
+	skipping bool     // what comes belongs to a line that is too long
 	held     *refusal // the question that the file's data raised
 }
 
@@ -75,7 +76,7 @@ const maxPlans = 1 << 12
 // Decode implements ingest.Decoder.
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
 	d.batch, d.span = b, b.Begin(c)
-	d.plan, d.line, d.rejects, d.footer, d.held = nil, 0, 0, false, nil
+	d.plan, d.line, d.rejects, d.footer, d.skipping, d.held = nil, 0, 0, false, false, nil
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
 	fault, err := d.decode(ctx, c)
 	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
@@ -163,7 +164,7 @@ func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 		return found, quarantine("%s", is)
 	}
 	if long > 0 {
-		return found, d.longLine(long)
+		return found, quarantine("line %d is longer than %d bytes", long, d.limit)
 	}
 	end, _, _ := lineEnd(w, true)
 	if d.forced {
@@ -180,10 +181,6 @@ func (d *Decoder) nothing(w []byte) *refusal {
 		return quarantine("the file holds %d bytes and none is text: they are NUL or blank", len(w))
 	}
 	return quarantine("the file is empty: it holds no header and no readings")
-}
-
-func (d *Decoder) longLine(line int64) *refusal {
-	return quarantine("line %d is longer than %d bytes", line, d.limit)
 }
 
 // begin binds the profile to the file: its header, its name, its zone.
@@ -354,7 +351,7 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 		whole := bytes.LastIndexByte(f.window, '\n') + 1
 		pos := 0
 		for pos < len(f.window) {
-			if d.plan.plain && !d.general && !d.footer && pos < whole {
+			if d.plan.plain && !d.general && !d.footer && !d.skipping && pos < whole {
 				pos = d.plainRows(f.window[:whole], pos)
 				if pos == len(f.window) {
 					break

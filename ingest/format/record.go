@@ -13,8 +13,9 @@ type cell struct {
 }
 
 // lineEnd returns where the first line of w ends and where the next begins.
-// ok is false when w does not tell: there is no line ending, or a CR stands at
-// the very end and final does not say that nothing follows.
+// ok is false when w does not tell where the next begins: there is no line
+// ending, or a CR stands at the very end and final does not say that nothing
+// follows. All before end is then the line's in any case.
 func lineEnd(w []byte, final bool) (end, next int, ok bool) {
 	// By steps, so that a file without a single LF is not searched to its end
 	// for each of its lines.
@@ -31,7 +32,7 @@ func lineEnd(w []byte, final bool) (end, next int, ok bool) {
 			case end+1 < len(w) && w[end+1] == '\n':
 				return end, end + 2, true
 			case end+1 == len(w) && !final:
-				return len(w), len(w), false
+				return end, end, false
 			}
 			return end, end + 1, true
 		}
