@@ -169,6 +169,8 @@ func TestBadFiles(t *testing.T) {
 		{"gzip cut short", packed[:len(packed)-12], Settings{Zone: "UTC"}, ingest.Quarantined, "the gzip data end too early: the file was cut short, 931 bytes of text into it"},
 		{"gzip damaged", packed[:len(packed)-8] + "12345678", Settings{Zone: "UTC"}, ingest.Quarantined, "the gzip data are damaged, 931 bytes of text into them: gzip: invalid checksum"},
 		{"gzip with garbage behind", packed + "garbage and more", Settings{Zone: "UTC"}, ingest.Quarantined, "the gzip data are damaged, 931 bytes of text into them: gzip: invalid header"},
+		{"gzip in gzip", zipped(t, packed), Settings{}, ingest.Quarantined, "the file is compressed by gzip twice; unpack it once"},
+		{"zip", "PK\x03\x04\x14\x00", Settings{}, ingest.Quarantined, "the file is a zip archive, and one is opened only where its own name ends in .zip and it lies in no other: unpack it, or rename it"},
 		{"gzip of nothing", zipped(t, ""), Settings{}, ingest.Quarantined, "the file is empty: it holds no header and no readings"},
 		{"lines mostly bad", longHead + strings.Repeat("nonsense\n", 11) + strings.Repeat("L1,flow,2024-01-01 00:00:00,1\n", 10), Settings{Zone: "UTC"}, ingest.Quarantined, "11 of 21 lines could not be read; the first is line 2: wrong number of fields: 1 (expected 4, as in the header)"},
 		{"cells mostly bad", longHead + strings.Repeat("L1,flow,2024-01-01 00:00:00,-\n", 20), Settings{Zone: "UTC"}, ingest.Quarantined, `20 of 20 cells could not be read; the first is line 2, column 4: not a number: "-" (expected digits with a decimal point)`},

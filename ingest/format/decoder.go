@@ -307,10 +307,23 @@ func (d *Decoder) identity() ingest.Digest {
 // baseName returns the last part of a path: of a member of an archive that of
 // the member, and without the ending that says it is compressed.
 func baseName(p string) string {
-	if i := strings.LastIndexByte(p, '!'); i >= 0 {
-		p = p[i+1:]
+	p = path.Base(p)
+	for i := range len(p) {
+		if p[i] == '!' && hasEnding(p[:i], ".zip") { // other names may hold one too
+			p = p[i+1:]
+			break
+		}
 	}
-	return strings.TrimSuffix(path.Base(p), ".gz")
+	if hasEnding(p, ".gz") {
+		p = p[:len(p)-len(".gz")]
+	}
+	return p
+}
+
+// hasEnding reports whether name is more than that ending, in any case.
+func hasEnding(name, ending string) bool {
+	n := len(name) - len(ending)
+	return n > 0 && strings.EqualFold(name[n:], ending)
 }
 
 // inLines returns what the group took in the first line that p matches.

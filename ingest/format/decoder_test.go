@@ -189,6 +189,25 @@ file_time: {file_name: '_(?P<time>\d{12})', layout: "200601021504"}
 	}
 }
 
+func TestBaseName(t *testing.T) {
+	for path, want := range map[string]string{
+		"in/L1.csv":                  "L1.csv",
+		"/in/2024!week/L1!a.csv":     "L1!a.csv",
+		"in/A.ZIP!L1.csv":            "L1.csv",
+		"a.zip!sub/L1!b.csv":         "L1!b.csv",
+		"a.zip!L1!b.csv":             "L1!b.csv",
+		"in/\xff\xff.zip!\xffL1.csv": "\xffL1.csv",
+		".zip!a.csv":                 ".zip!a.csv",
+		"L1.CSV.GZ":                  "L1.CSV",
+		"a.zip!L1.csv.gz":            "L1.csv",
+		".gz":                        ".gz",
+	} {
+		if got := baseName(path); got != want {
+			t.Errorf("%q is called %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestWindow(t *testing.T) {
 	text := "t,flow\n2024-01-01T00:00:00Z,1\n2026-05-30T00:00:00Z,2\n2026-06-01T13:00:00Z,3\n2026-06-02T13:00:00Z,4\n"
 	profile := "name: w\nshape: wide\nlogger: {constant: L1}\ntimestamp: {column: t, layout: rfc3339}\n"

@@ -181,7 +181,7 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 // magics are the first bytes of files that are no text, or none that can be
 // read as it stands.
 var magics = []struct{ magic, is string }{
-	{"PK\x03\x04", "a zip archive under another name"},
+	{"PK\x03\x04", "a zip archive, and one is opened only where its own name ends in .zip and it lies in no other: unpack it, or rename it"},
 	{"PK\x05\x06", "an empty zip archive"},
 	{"%PDF-", "a PDF document"},
 	{"\x89PNG\r\n\x1a\n", "a PNG image"},
@@ -190,6 +190,7 @@ var magics = []struct{ magic, is string }{
 	{"SQLite format 3\x00", "an SQLite database"},
 	{"\x7fELF", "a program"},
 	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (.xls, .doc)"},
+	{"\x1f\x8b", "compressed by gzip twice; unpack it once"},
 	{"BZh", "compressed with bzip2, which is not read"},
 	{"\xfd7zXZ\x00", "compressed with xz, which is not read"},
 	{"\x28\xb5\x2f\xfd", "compressed with zstd, which is not read"},
