@@ -20,9 +20,9 @@ type Order struct {
 // of the batch, from 0; keys of one series share a place, and places is how
 // many there are.
 //
-// Readings of one file that share a series and an instant are settled to the
-// last line, the others count as Repeated in the span's receipt. Readings of
-// several files are settled by wins, which says whether span a holds the value
+// Of one file's readings that share a series and an instant the last line
+// stands, the others count as Repeated in the span's receipt. Readings of
+// several files are decided by wins, which says whether span a holds the value
 // against span b; the loser's count as Unchanged or Outranked. Where wins is
 // nil, each file keeps its own.
 func (o *Order) Sort(b *Batch, take []bool, bucket []int32, places int, wins func(a, b int) bool) {
@@ -42,7 +42,7 @@ func (o *Order) Sort(b *Batch, take []bool, bucket []int32, places int, wins fun
 				}
 				return 0
 			})
-			rows = o.settle(b, rows, wins)
+			rows = o.oneEach(b, rows, wins)
 		}
 		kept += copy(o.Rows[kept:], rows)
 	}
@@ -98,11 +98,11 @@ func increasing(time []int64, rows []int32) bool {
 	return true
 }
 
-// settle leaves one of the rows that share an instant, which stand side by
+// oneEach leaves one of the rows that share an instant, which stand side by
 // side in the order of the batch, and returns those that are left. A file's
-// own repeats are settled before files are held against each other, so that
+// own repeats go before files are held against each other, so that
 // their number does not depend on what else is in the batch.
-func (o *Order) settle(b *Batch, rows []int32, wins func(a, b int) bool) []int32 {
+func (o *Order) oneEach(b *Batch, rows []int32, wins func(a, b int) bool) []int32 {
 	kept := rows[:0]
 	for i, r := range rows {
 		if i+1 < len(rows) && b.Time[rows[i+1]] == b.Time[r] && o.spanOf[rows[i+1]] == o.spanOf[r] {
@@ -118,7 +118,7 @@ func (o *Order) settle(b *Batch, rows []int32, wins func(a, b int) bool) []int32
 	return kept
 }
 
-// contest settles two readings of one series and instant of two files, counts
+// contest decides between two readings of one series and instant of two files, counts
 // the loser, and returns the winner.
 func (o *Order) contest(b *Batch, x, y int32, wins func(a, b int) bool) int32 {
 	winner, loser := y, x

@@ -136,7 +136,7 @@ func (s *site) fresh(ctx context.Context) error {
 	if _, err := command(ctx, s.penstock, "migrate", "--store", s.store); err != nil {
 		return err
 	}
-	return s.settle(ctx)
+	return s.checkpoint(ctx)
 }
 
 // freshFloor does the same for the floor, which makes its tables also when
@@ -152,5 +152,5 @@ func (s *site) freshFloor(ctx context.Context) error {
 	if _, _, err := s.leastOf(ctx, "load", empty); err != nil {
 		return err
 	}
-	return s.settle(ctx)
+	return s.checkpoint(ctx)
 }

@@ -111,8 +111,8 @@ func (s *site) one(ctx context.Context, query string, into ...any) error {
 	return nil
 }
 
-// settle leaves the server nothing to do that belongs to an earlier run.
-func (s *site) settle(ctx context.Context) error {
+// checkpoint leaves the server nothing to do that belongs to an earlier run.
+func (s *site) checkpoint(ctx context.Context) error {
 	if err := s.sql(ctx, "checkpoint"); err != nil {
 		return err
 	}

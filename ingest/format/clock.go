@@ -27,12 +27,12 @@ type day struct {
 }
 
 // What can come of reading a timestamp.
-type reading uint8
+type stampState uint8
 
 const (
-	readNot    reading = iota // in no layout
-	readGood                  //
-	readNoZone                // a wall time, and no zone is known
+	readNot    stampState = iota // in no layout
+	readGood                     //
+	readNoZone                   // a wall time, and no zone is known
 )
 
 func newClock(layouts []*layout, zone *time.Location) *clock {
@@ -41,7 +41,7 @@ func newClock(layouts []*layout, zone *time.Location) *clock {
 
 // micros reads all of b in the first layout that takes it and returns
 // microseconds since the Unix epoch, UTC.
-func (c *clock) micros(b []byte) (int64, reading) {
+func (c *clock) micros(b []byte) (int64, stampState) {
 	for i, l := range c.layouts {
 		d := &c.days[i]
 		n := l.dateLen
@@ -118,7 +118,7 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 
 // instant turns a wall time into an instant. A wall time that a zone shows
 // twice, or not at all, becomes what package time makes of it.
-func (c *clock) instant(seconds, micros int64) (int64, reading) {
+func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 	if seconds >= c.from && seconds < c.to {
 		return (seconds-c.offset)*1e6 + micros, readGood
 	}

@@ -26,7 +26,7 @@ type Decoder struct {
 	// Kept from file to file.
 	feed    feed
 	split   splitter
-	plans   map[*Profile]*known
+	plans   map[*Profile]*bound
 	names   dictionary
 	stamped []byte // a timestamp joined of several cells
 	missed  []int  // the row's values that are missing, while columns may turn out to be text
@@ -62,8 +62,9 @@ const (
 	kindText
 )
 
-// known is what a decoder keeps of one profile.
-type known struct {
+// bound is what a decoder keeps of one profile: its plans for the headers that it
+// met.
+type bound struct {
 	recipe *ingest.Recipe
 	plans  map[string]*plan // by the bytes of the header rows
 	last   *plan
@@ -188,11 +189,11 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	p := h.profile
 	w := d.feed.window
 	if d.plans == nil {
-		d.plans = make(map[*Profile]*known)
+		d.plans = make(map[*Profile]*bound)
 	}
 	k := d.plans[p]
 	if k == nil {
-		k = &known{recipe: newRecipe(p, d.settings, false), plans: make(map[string]*plan)}
+		k = &bound{recipe: newRecipe(p, d.settings, false), plans: make(map[string]*plan)}
 		d.plans[p] = k
 	}
 	d.span.Recipe = k.recipe

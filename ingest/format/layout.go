@@ -105,9 +105,9 @@ func compileLayout(text string) (*layout, error) {
 	return l, nil
 }
 
-// chunks are the elements of package time's layouts, each before any other
+// elements are those of package time's layouts, each before any other
 // that is a prefix of it. An element without a step is left to package time.
-var chunks = []struct {
+var elements = []struct {
 	text string
 	step step
 	only bool // only package time reads it
@@ -149,12 +149,12 @@ var chunks = []struct {
 
 // compile turns the layout of package time into steps.
 func (l *layout) compile() error {
-	var date bool
+	var date, twelve, half bool
 	positional := true
 	rest := l.golang
 next:
 	for rest != "" {
-		if n, fixed := fractionChunk(rest); n > 0 {
+		if n, fixed := fractionElement(rest); n > 0 {
 			kind := stepFraction
 			if fixed {
 				kind = stepFractionFixed
@@ -163,25 +163,29 @@ next:
 			rest = rest[n:]
 			continue
 		}
-		for i := range chunks {
-			c := &chunks[i]
-			if !strings.HasPrefix(rest, c.text) || !endsChunk(c.text, rest[len(c.text):]) {
+		for i := range elements {
+			e := &elements[i]
+			if !strings.HasPrefix(rest, e.text) || !standsAlone(e.text, rest[len(e.text):]) {
 				continue
 			}
 			if strings.HasPrefix(rest, "_2006") {
 				break // package time takes this underscore as a letter
 			}
 			switch {
-			case c.text == "MST":
+			case e.text == "MST":
 				return fmt.Errorf("layout %q has a zone abbreviation, and those are ambiguous; use an offset (-07:00) in the layout, or zone", l.text)
-			case strings.HasPrefix(c.text, "-07"), strings.HasPrefix(c.text, "Z07"):
+			case strings.HasPrefix(e.text, "-07"), strings.HasPrefix(e.text, "Z07"):
 				l.zoned = true
-			case c.text == "2006", c.text == "06":
+			case e.text == "2006", e.text == "06":
 				date = true
+			case e.text == "3", e.text == "03":
+				twelve = true
+			case e.text == "PM", e.text == "pm":
+				half = true
 			}
-			positional = positional && !c.only
-			l.steps = append(l.steps, c.step)
-			rest = rest[len(c.text):]
+			positional = positional && !e.only
+			l.steps = append(l.steps, e.step)
+			rest = rest[len(e.text):]
 			continue next
 		}
 		kind := stepLiteral
@@ -197,6 +201,9 @@ next:
 	if !date {
 		return fmt.Errorf("layout %q has no year; write it as of 2006-01-02 15:04:05 (Go) or %%Y-%%m-%%d %%H:%%M:%%S (strftime)", l.text)
 	}
+	if twelve && !half {
+		return fmt.Errorf("layout %q has an hour of 12 (03 or %%I) and does not say which half of the day: add PM (%%p), or write 15 (%%H) for hours of 24", l.text)
+	}
 	if !positional {
 		l.steps = nil
 	} else {
@@ -205,19 +212,19 @@ next:
 	return nil
 }
 
-// endsChunk reports whether the element text stands alone before rest, as
+// standsAlone reports whether the element text stands alone before rest, as
 // package time wants it of names: "Jan" is not an element of "Janet".
-func endsChunk(text, rest string) bool {
+func standsAlone(text, rest string) bool {
 	if text != "Jan" && text != "Mon" {
 		return true
 	}
 	return rest == "" || rest[0] < 'a' || rest[0] > 'z'
 }
 
-// fractionChunk returns the length of the fraction of a second that s begins
+// fractionElement returns the length of the fraction of a second that s begins
 // with, as package time finds it: a point or comma and zeros, or nines, that no
 // other digit follows.
-func fractionChunk(s string) (n int, fixed bool) {
+func fractionElement(s string) (n int, fixed bool) {
 	if len(s) < 2 || s[0] != '.' && s[0] != ',' || s[1] != '0' && s[1] != '9' {
 		return 0, false
 	}

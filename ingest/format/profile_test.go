@@ -34,7 +34,7 @@ channel: {file_name: '(['}
 value: {column: 0}
 timestamp:
   column: t
-  layout: ["15:04", "%Q %q", "2006-01-02 15:04 MST"]
+  layout: ["15:04", "%Q %q", "2006-01-02 15:04 MST", "2006-01-02 3:04", "%Y-%m-%d %I:%M"]
   zone: Mars/Olympus
 window: {from: 2024-01-01, past: 3d}
 ignore: {columns: [x]}
@@ -50,6 +50,8 @@ ignore: {columns: [x]}
 			`p.yaml:14:12: layout "15:04" has no year; write it as of 2006-01-02 15:04:05 (Go) or %Y-%m-%d %H:%M:%S (strftime)`,
 			`p.yaml:14:21: layout "%Q %q": strftime: unsupported directive: %Q ; write a Go layout instead, such as 2006-01-02 15:04:05`,
 			`p.yaml:14:30: layout "2006-01-02 15:04 MST" has a zone abbreviation, and those are ambiguous; use an offset (-07:00) in the layout, or zone`,
+			`p.yaml:14:54: layout "2006-01-02 3:04" has an hour of 12 (03 or %I) and does not say which half of the day: add PM (%p), or write 15 (%H) for hours of 24`,
+			`p.yaml:14:73: layout "%Y-%m-%d %I:%M" has an hour of 12 (03 or %I) and does not say which half of the day: add PM (%p), or write 15 (%H) for hours of 24`,
 			`p.yaml:15:9: unknown zone "Mars/Olympus": write an area and city (Europe/London), UTC, or an offset (+01:00)`,
 			`p.yaml:16:9: from and past, and likewise to and future, are two ways to say one thing: give one of them`,
 			`p.yaml:17:9: ignore belongs to the wide shape`,
