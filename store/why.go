@@ -141,10 +141,7 @@ func (s *Store) trace(ctx context.Context, r *StandingReading, owner int64) erro
 	if r.Actions, err = pgx.CollectRows(rows, scanAction); err != nil {
 		return err
 	}
-	if r.Took, err = s.takeovers(ctx, "t.from_file", "t.by_file", owner); err != nil {
-		return err
-	}
-	r.Lost, err = s.takeovers(ctx, "t.by_file", "t.from_file", owner)
+	r.Took, r.Lost, err = s.Takeovers(ctx, owner)
 	return err
 }
 
@@ -159,6 +156,18 @@ func (s *Store) run(ctx context.Context, id int32) (Run, error) {
 	}
 	r.Started = r.Started.UTC()
 	return r, err
+}
+
+// Takeovers lists what a file version took over from others, and what others
+// took over from it and it lost, the most readings first.
+func (s *Store) Takeovers(ctx context.Context, id int64) (took, lost []Takeover, err error) {
+	if took, err = s.takeovers(ctx, "t.from_file", "t.by_file", id); err == nil {
+		lost, err = s.takeovers(ctx, "t.by_file", "t.from_file", id)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the takeovers of file %d: %w", id, err)
+	}
+	return took, lost, nil
 }
 
 // takeovers reads the takeovers of the file at one end, mine, with the files

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
 
 	"penstock/ingest"
 	"penstock/ingest/format"
@@ -17,7 +17,7 @@ import (
 // has them. One goroutine uses it.
 type again struct {
 	store   *store.Store
-	sources map[string]*source.Dir
+	sources map[string]*places
 	readers map[int32]ingest.Decoder // by recipe
 	anew    map[int32]ingest.Decoder // likewise, of files that are loaded anew
 	wanted  *reading                 // how files that are loaded anew are read; nil as they were
@@ -25,13 +25,13 @@ type again struct {
 }
 
 func newAgain(s *store.Store, wanted *reading) *again {
-	return &again{store: s, wanted: wanted, sources: make(map[string]*source.Dir),
+	return &again{store: s, wanted: wanted, sources: make(map[string]*places),
 		readers: make(map[int32]ingest.Decoder), anew: make(map[int32]ingest.Decoder)}
 }
 
 func (g *again) close(a *app) {
-	for _, dir := range g.sources {
-		closeSource(a, dir)
+	for _, at := range g.sources {
+		at.close(a)
 	}
 }
 
@@ -44,23 +44,25 @@ func (g *again) read(ctx context.Context, v store.FileVersion, anew bool, b *ing
 	if err != nil {
 		return err
 	}
-	dir, f, err := g.locate(ctx, &v)
+	at, err := g.placesOf(&v)
 	if err != nil {
 		return err
 	}
-	if err := dir.Fetch(ctx, f, &g.content); err != nil {
-		return g.explain(ctx, &v, err)
-	}
-	g.content.FirstFetched = ingest.Micros(v.Fetched)
-	sum, err := decodeSummed(ctx, decoder, &g.content, b)
-	if err != nil {
-		return g.explain(ctx, &v, err)
-	}
-	if sum != v.Sum {
-		b.Drop()
-		return errGone("%s has other content now", v.Display)
-	}
-	return nil
+	return at.content(ctx, &v, func(dir *source.Dir, f ingest.File) error {
+		if err := dir.Fetch(ctx, f, &g.content); err != nil {
+			return err
+		}
+		g.content.FirstFetched = ingest.Micros(v.Fetched)
+		sum, err := decodeSummed(ctx, decoder, &g.content, b)
+		if err != nil {
+			return err
+		}
+		if sum != v.Sum {
+			b.Drop()
+			return fmt.Errorf("%w: its path has other content now", store.ErrBytesGone)
+		}
+		return nil
+	})
 }
 
 // decodeSummed decodes c and returns the digest of all its bytes.
@@ -86,39 +88,15 @@ func decodeSummed(ctx context.Context, d ingest.Decoder, c *ingest.Content, b *i
 	return ingest.Digest(hash.Sum(nil)), err
 }
 
-// locate finds the file of v as it is now.
-func (g *again) locate(ctx context.Context, v *store.FileVersion) (*source.Dir, ingest.File, error) {
-	dir, err := g.source(v)
-	if err != nil {
-		return nil, ingest.File{}, err
+func (g *again) placesOf(v *store.FileVersion) (*places, error) {
+	if at := g.sources[v.Source]; at != nil {
+		return at, nil
 	}
-	f, err := dir.Locate(ctx, v.Path)
-	if err != nil {
-		return nil, f, g.explain(ctx, v, err)
-	}
-	return dir, f, nil
-}
-
-func (g *again) source(v *store.FileVersion) (*source.Dir, error) {
-	if dir := g.sources[v.Source]; dir != nil {
-		return dir, nil
-	}
-	dir, err := openSource(v.Source, v.Root)
+	at, err := openPlaces(v.Source, v.Root)
 	if err == nil {
-		g.sources[v.Source] = dir
+		g.sources[v.Source] = at
 	}
-	return dir, err
-}
-
-// explain tells bytes that are gone, or not to be had, from a fault of ours.
-func (g *again) explain(ctx context.Context, v *store.FileVersion, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ingest.ErrChanged), errors.Is(err, source.ErrNotRegular):
-		return errGone("%s: %w", v.Display, err)
-	}
-	return err
+	return at, err
 }
 
 func (g *again) decoder(ctx context.Context, v *store.FileVersion, anew bool) (ingest.Decoder, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"penstock/ingest"
+	"penstock/ingest/source"
 	"penstock/store"
 )
 
@@ -277,13 +278,18 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 			return changes.add(changeRow{x.Logger, x.Channel, stamp{x.Time}, x.Before, x.After})
 		}
 	}
+	gone := make(whyGone)
+	what.Read = gone.heard(what.Read)
 	for i, files := range groups {
 		what.Files = files
 		r, err := s.Correct(a.take, what)
 		if err != nil {
-			return a.explainCorrection(err, r, i, len(groups))
+			return a.explainCorrection(err, r, gone, i, len(groups))
 		}
 		done.add(int64(len(files)), r)
+		for j := range r.Gone {
+			a.note("%s", gone.tell(&r.Gone[j]))
+		}
 		what.Action.Run = r.Run // one command is one run and one action
 	}
 	if c.dryRun {
@@ -356,23 +362,44 @@ func (a *app) tellCorrected(d *corrected) {
 		a.note("%s of what was undone %sdue: the next replay of the source, or 'penstock files retry --state due', loads one in its place.",
 			counted(d.Due, "duplicate"), are)
 	}
-	for _, path := range d.Gone {
-		a.note("Its bytes are gone: %s", path)
-	}
 	if d.DryRun {
 		a.note("Nothing was changed.")
 	}
 }
 
+// whyGone is why the bytes of file versions cannot be read again, by their ids.
+type whyGone map[int64]string
+
+type readAgain = func(context.Context, store.FileVersion, bool, *ingest.Batch) error
+
+// heard remembers what read says of bytes that are gone.
+func (w whyGone) heard(read readAgain) readAgain {
+	return func(ctx context.Context, v store.FileVersion, anew bool, b *ingest.Batch) error {
+		err := read(ctx, v, anew, b)
+		if errors.Is(err, store.ErrBytesGone) {
+			w[v.ID] = reasonOf(err)
+		}
+		return err
+	}
+}
+
+func (w whyGone) tell(v *store.FileVersion) string {
+	return fmt.Sprintf("%s, version %d: %s", v.Display, v.Generation, printable(w[v.ID]))
+}
+
 // explainCorrection says what a refused correction needed, and how far those
 // before it came.
-func (a *app) explainCorrection(err error, r *store.Corrected, done, groups int) error {
+func (a *app) explainCorrection(err error, r *store.Corrected, gone whyGone, done, groups int) error {
 	hint := ""
 	if errors.Is(err, store.ErrBytesGone) && r != nil {
 		for i := range r.Gone {
-			a.note("Its bytes are gone: %s, version %d", r.Gone[i].Display, r.Gone[i].Generation)
+			a.note("%s", gone.tell(&r.Gone[i]))
 		}
 		hint = "put the files back where they were, or go on without them by --force"
+		if len(r.Gone) > 0 && r.Gone[0].Source != source.FileSource {
+			hint = fmt.Sprintf("put the files back where they were, or show where they are by 'penstock replay --source %s PATH', or go on without them by --force",
+				shown([]string{r.Gone[0].Source}))
+		}
 	}
 	if done > 0 {
 		hint = strings.TrimSpace(fmt.Sprintf("%d of %d groups of files are corrected already; the same command goes on with the rest. %s", done, groups, hint))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -124,22 +125,23 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 // A chosen source lists some files of a source and no others.
 type chosen struct {
 	ingest.Source
-	files []ingest.File
-	there []store.FileVersion // of files
-	gone  []error             // why the others are not among them
-	lost  []ingest.File
+	elsewhere map[ingest.File]ingest.Source // that are not where the last replay looked
+	files     []ingest.File
+	there     []store.FileVersion // of files
+	gone      []error             // why the others are not among them
+	lost      []ingest.File
 }
 
 // takeUp finds the files where their source has them now.
 func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
-	dir, err := g.source(&files[0])
+	at, err := g.placesOf(&files[0])
 	if err != nil {
 		return nil, err
 	}
-	c := &chosen{Source: dir}
+	c := &chosen{Source: at.now, elsewhere: make(map[ingest.File]ingest.Source)}
 	for i := range files {
 		v := &files[i]
-		_, f, err := g.locate(a.take, v)
+		dir, f, err := at.locate(a.take, v)
 		if a.take.Err() != nil {
 			return nil, context.Cause(a.take)
 		}
@@ -149,8 +151,16 @@ func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
 			continue
 		}
 		c.files, c.there = append(c.files, f), append(c.there, *v)
+		if dir != at.now {
+			c.elsewhere[f] = dir
+		}
 	}
 	return c, nil
+}
+
+// Fetch implements [ingest.Source].
+func (c *chosen) Fetch(ctx context.Context, f ingest.File, into *ingest.Content) error {
+	return cmp.Or(c.elsewhere[f], c.Source).Fetch(ctx, f, into)
 }
 
 // Files implements [ingest.Source].

@@ -32,10 +32,15 @@ func newFilesShow(a *app) *cobra.Command {
 	return cmd
 }
 
-// A shownFile is a file version with its series, in JSON.
+// A shownFile is a file version with its series and takeovers, in JSON.
 type shownFile struct {
 	fileRow
-	Series []seriesRow `json:"series" csv:"-"`
+	Series   []seriesRow   `json:"series" csv:"-"`
+	Owns     int64         `json:"owns" csv:"-"` // readings that stand and are its own
+	TookOver []takeoverRow `json:"took_over" csv:"-"`
+	Lost     []takeoverRow `json:"lost" csv:"-"`
+
+	took, lost []store.Takeover
 }
 
 type seriesRow struct {
@@ -53,9 +58,9 @@ func (a *app) showFiles(selections []store.Selection) error {
 	if a.output.value != "table" {
 		var failed error
 		_, err := printRows(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) shownFile {
-			series, err := s.seriesOf(a.take, v)
+			shown, err := s.shownOf(a.take, v)
 			failed = cmp.Or(failed, err)
-			return shownFile{rowOf(v), series}
+			return shown
 		}))
 		return cmp.Or(err, failed)
 	}
@@ -77,6 +82,24 @@ func (a *app) showFiles(selections []store.Selection) error {
 	return nil
 }
 
+func (o *opened) shownOf(ctx context.Context, v *store.FileVersion) (f shownFile, err error) {
+	f.fileRow = rowOf(v)
+	if f.Series, err = o.seriesOf(ctx, v); err != nil {
+		return f, err
+	}
+	if f.took, f.lost, err = o.Takeovers(ctx, v.ID); err != nil {
+		return f, err
+	}
+	f.TookOver, f.Lost = takeoverRows(f.took, false), takeoverRows(f.lost, true)
+	if v.State == ingest.Loaded {
+		f.Owns = v.Receipt.Cells.Stored + v.Receipt.Cells.Replaced
+		for _, t := range f.lost {
+			f.Owns -= t.Readings
+		}
+	}
+	return f, nil
+}
+
 func (o *opened) seriesOf(ctx context.Context, v *store.FileVersion) ([]seriesRow, error) {
 	found, err := o.Series(ctx, v.Series)
 	if err != nil {
@@ -93,7 +116,7 @@ func (o *opened) seriesOf(ctx context.Context, v *store.FileVersion) ([]seriesRo
 }
 
 func (a *app) showFile(s *opened, v *store.FileVersion) error {
-	series, err := s.seriesOf(a.take, v)
+	shown, err := s.shownOf(a.take, v)
 	if err != nil {
 		return err
 	}
@@ -105,29 +128,27 @@ func (a *app) showFile(s *opened, v *store.FileVersion) error {
 	if !v.First.IsZero() {
 		spans = exactly(v.First) + " to " + exactly(v.Last)
 	}
-	return a.facts(
+	pairs := []string{
 		"file", a.style(bold, v.Display),
 		"version", fmt.Sprintf("%d, #%d in the ledger", v.Generation, v.ID),
-		"state", a.style(stateStyle(string(v.State)), string(v.State))+", since "+moment(v.Changed)+" UTC",
+		"state", a.style(stateStyle(string(v.State)), string(v.State)) + ", since " + moment(v.Changed) + " UTC",
 		"reason", printable(v.Reason),
-		"source", printable(v.Source)+rooted(v.Root),
+		"source", printable(v.Source) + rooted(v.Root),
 		"content", fmt.Sprintf("%s, SHA-256 %x", byteSize(v.Size), v.Sum),
 		"modified", exactly(v.Modified),
 		"rank", rankText(v.Rank, v),
 		"read by", printable(reader),
 		"loaded", fmt.Sprintf("by run %d, first fetched %s UTC", v.Run, moment(v.Fetched)),
 		"spans", spans,
-		"series", seriesText(series),
+		"series", seriesText(shown.Series),
 		"lines", linesText(&v.Receipt.Lines),
 		"readings", cellsText(v.State, &v.Receipt.Cells),
-	)
-}
-
-func rooted(root string) string {
-	if root == "" {
-		return ""
 	}
-	return " in " + strings.ReplaceAll(printable(strings.ReplaceAll(root, "\n", ", ")), `\x0A`, ", ")
+	pairs = append(pairs, takeoverPairs(shown.took, shown.lost)...)
+	if len(shown.lost) > 0 {
+		pairs = append(pairs, "owns", counted(shown.Owns, "reading")+" still")
+	}
+	return a.facts(pairs...)
 }
 
 func rankText(n int16, v *store.FileVersion) string {

@@ -95,7 +95,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 var (
 	now     = regexp.MustCompile(`\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`)
-	timings = regexp.MustCompile(`(?m)^(took|workers) .*$`)
+	timings = regexp.MustCompile(`(?m)^(took|workers) {2,}.*$`)
 	seconds = regexp.MustCompile(`"(seconds|files_per_second|readings_per_second|fetch|decode|commit)": [0-9.e+-]+`)
 )
 

@@ -83,6 +83,13 @@ func (a *app) replay(r *replay, paths []string) error {
 		return err
 	}
 	defer s.close(a.log)
+	before, err := s.SourceOptions(a.take, dir.Name())
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		root = withEarlier(root, before.Root)
+	}
 	sink, err := s.Sink(a.take, store.SinkOptions{
 		Source: dir.Name(), Root: root, Rank: r.rank, Policy: store.Policy(r.conflict.value), Log: a.log,
 	})

@@ -339,13 +339,18 @@ func (a *app) tellStanding(r *standingRow, st *store.StandingReading) error {
 		x := &st.Actions[i]
 		pairs = append(pairs, "action", printable(strings.TrimSpace(fmt.Sprintf("%s by %s: %s  %s", moment(x.At), x.OSUser, x.Command, x.Reason))))
 	}
-	for _, t := range st.Took {
+	return a.facts(append(pairs, takeoverPairs(st.Took, st.Lost)...)...)
+}
+
+// takeoverPairs names the files at the other ends of takeovers.
+func takeoverPairs(took, lost []store.Takeover) (pairs []string) {
+	for _, t := range took {
 		pairs = append(pairs, "took over", fmt.Sprintf("%s from %s, version %d", counted(t.Readings, "reading"), t.Other, t.OtherVersion))
 	}
-	for _, t := range st.Lost {
+	for _, t := range lost {
 		pairs = append(pairs, "lost", fmt.Sprintf("%s to %s, version %d", counted(t.Readings, "reading"), t.Other, t.OtherVersion))
 	}
-	return a.facts(pairs...)
+	return pairs
 }
 
 func (a *app) tellOther(o *candidateRow) {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -216,8 +213,8 @@ func (l *listing) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
 	}
 }
 
-// sourceOf returns the source of what is at paths and the text that the ledger
-// keeps as its root, from which openSource finds the files again.
+// sourceOf returns the source of what is at paths, and the text that the ledger
+// keeps as its root, from which openPlaces finds the files again.
 func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, err error) {
 	if dir, err = source.NewDir(o, paths...); err != nil {
 		return nil, "", err
@@ -225,29 +222,8 @@ func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, e
 	if o.Source == "" {
 		return dir, "", nil // absolute paths need none
 	}
-	roots := make([]string, len(paths))
-	for i, p := range paths {
-		if roots[i], err = filepath.Abs(p); err != nil {
-			return nil, "", fmt.Errorf("finding %s: %w", ingest.EscapePath(p), err)
-		}
-		roots[i] = ingest.EscapePath(roots[i])
-	}
-	return dir, strings.Join(roots, "\n"), nil
-}
-
-// openSource returns the source of which the ledger keeps that name and root.
-func openSource(name, root string) (*source.Dir, error) {
-	if name == source.FileSource {
-		return source.NewDir(source.Options{})
-	}
-	var roots []string
-	for r := range strings.SplitSeq(root, "\n") {
-		r = ingest.UnescapePath(r)
-		if _, err := os.Stat(r); err == nil {
-			roots = append(roots, r)
-		}
-	}
-	return source.NewDir(source.Options{Source: name}, roots...)
+	root, err = rootOf(paths)
+	return dir, root, err
 }
 
 // closeSource closes a source and logs what goes wrong: it is done with.
@@ -255,9 +231,4 @@ func closeSource(a *app, dir *source.Dir) {
 	if err := dir.Close(); err != nil {
 		a.log.Warn("closing the source", slog.String("source", dir.Name()), slog.Any("error", err))
 	}
-}
-
-// errGone words why a file version cannot be read again.
-func errGone(format string, args ...any) error {
-	return errors.Join(fmt.Errorf(format, args...), store.ErrBytesGone)
 }
