@@ -168,7 +168,8 @@ func (w *walk) entry(d *folder, e entry) bool {
 			return true // gone since the folder was read
 		}
 	}
-	if err == nil && st.kind == link {
+	linked := err == nil && st.kind == link
+	if linked {
 		if st, err = d.stat(e, true); errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("the link leads to nothing: %w", bare(err))
 		}
@@ -176,7 +177,7 @@ func (w *walk) entry(d *folder, e entry) bool {
 	switch {
 	case err != nil:
 		return w.fail(path, fault("look at", path, err))
-	case st.kind == directory && e.kind == link:
+	case st.kind == directory && linked:
 		return w.link(path, st.id)
 	case st.kind == directory:
 		w.path = append(w.path, filepath.Separator)
