@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"penstock/store/pglocal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// TestComparisons makes every comparison on a small scale: what they compare
+// has to be the same work, which they check themselves.
+func TestComparisons(t *testing.T) {
+	penstock := filepath.Join(t.TempDir(), "penstock")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", penstock, "penstock/cmd/penstock").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-penstock", penstock, "-files", "40", "-readings", "300", "-runs", "2", "-workers", "2", "-chunk", "7"}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	ratio := ` +\d+\.\d{3} s \(\d+\.\d{3} to \d+\.\d{3}\) +\d+\.\d\d x \(\d+\.\d\d to \d+\.\d\d\)\n`
+	least := ` +\d+\.\d{3} s \(\d+\.\d{3} to \d+\.\d{3}\)\n`
+	for _, want := range []string{
+		`run again on an unchanged folder of 40 files .*\n  penstock replay, from start to end` + ratio + `  walk, lstat, one select of the ledger` + least,
+		`decode stage of 40 files .*\n.*` + ratio + `  its fetch and decode stages` + ratio + `  open, read, close: bench/floor` + least,
+		`whole replay of 40 files .*\n  penstock replay, from start to end` + ratio + `  claim, binary COPY, commit: bench/floor` + least,
+		`one file of 300 readings .*\n.*` + ratio + `.*` + ratio + `  penstock replay, from start to end` + least,
+		`the ledger after 40 files .*\n  files +\d+ bytes a row`,
+	} {
+		if !regexp.MustCompile(want).Match(out.Bytes()) {
+			t.Errorf("%s\nis not in\n%s", want, &out)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for want, of := range map[float64][]float64{1: {1}, 2: {9, 1, 2}, 1.5: {2, 1}, 3.5: {9, 3, 1, 4}} {
+		if got := median(of); got != want {
+			t.Errorf("the median of %v is %v, want %v", of, got, want)
+		}
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-runs 0", "-runs: at least one"},
+		{"-only (", "-only: error parsing regexp"},
+		{"-penstock nowhere/penstock", "no program to measure"},
+	} {
+		err := run(t.Context(), strings.Fields(c.args), &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.args, err, c.want)
+		}
+	}
+}
