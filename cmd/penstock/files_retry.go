@@ -116,10 +116,22 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	}
 	action := c.action(a.args)
 	action.Run = sink.Run()
-	if _, err := s.MarkDue(a.take, from.there, action); err != nil {
+	marked, err := s.MarkDue(a.take, from.there, action)
+	if err != nil {
 		return nil, err
 	}
-	return a.run(&job{source: from, sink: sink, decoders: how.decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
+	r, err := a.run(&job{source: from, sink: sink, decoders: how.decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
+	if err != nil {
+		return nil, err
+	}
+	// The action of this run has the files that were marked; here are those that
+	// were due before, and what came of all of them.
+	action.Files = int64(len(from.there)) - marked
+	action.Readings = r.receipt.Cells.Stored + r.receipt.Cells.Replaced
+	if action.Files+action.Readings > 0 {
+		err = s.Record(a.work, action)
+	}
+	return r, err
 }
 
 // A chosen source lists some files of a source and no others.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,33 @@ func TestPrivateStoreInUse(t *testing.T) {
 	for _, args := range [][]string{{"status"}, {"files", "ls"}, {"files", "verify"}, {"rejects"}, {"actions"}, {"why", "L1", "2024-05-01"},
 		{"replay", "--dry-run", file}} {
 		penstock(t, exitWell, append([]string{"--store", at}, args...)...)
+	}
+}
+
+// closedPipe is the stdout of a program whose reader has gone.
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "stdout", Err: syscall.EPIPE}
+}
+
+// A reader that has seen enough of a dry run ends it: the store does not wait
+// for the pipe to come back as it would for its connection.
+func TestDryRunIntoAClosedPipe(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.csv")
+	if err := os.WriteFile(file, []byte("logger,channel,timestamp,value\nL1,flow,2024-05-01T00:00:00Z,1.5\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store := "local:" + filepath.Join(dir, "pg")
+	penstock(t, exitWell, "--store", store, "replay", file)
+	var told strings.Builder
+	args := []string{"--store", store, "files", "undo", "a.csv", "--dry-run", "-o", "csv"}
+	if code := run(args, nil, strings.NewReader(""), closedPipe{}, &told); code != exitWell {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(told.String(), "not available") {
+		t.Error(told.String())
 	}
 }
 
