@@ -379,7 +379,7 @@ func TestDecoderKeepsNothing(t *testing.T) {
 // set at once; the race detector watches.
 func TestDecodersShareASet(t *testing.T) {
 	set := fuzzProfiles(t)
-	texts := seeds(t)
+	texts := seeds()
 	var all sync.WaitGroup
 	told := make([]string, 4)
 	for i := range told {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -35,7 +36,7 @@ func fuzzProfiles(t testing.TB) *Set {
 }
 
 // seeds are the samples of the layouts, whole and damaged.
-func seeds(t testing.TB) [][]byte {
+func seeds() [][]byte {
 	var list [][]byte
 	for _, pattern := range []string{"../../testdata/*/*", "testdata/samples/*"} {
 		files, _ := filepath.Glob(pattern)
@@ -59,7 +60,7 @@ func seeds(t testing.TB) [][]byte {
 func FuzzDecode(f *testing.F) {
 	set := fuzzProfiles(f)
 	profiles := set.Profiles()
-	for _, text := range seeds(f) {
+	for _, text := range seeds() {
 		for i := range profiles {
 			f.Add(uint8(i), text)
 		}
@@ -247,7 +248,7 @@ func oracle(text []byte) (list []fact, ok bool) {
 	r.FieldsPerRecord = -1
 	for n := 0; ; n++ {
 		record, err := r.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return list, true
 		}
 		if err != nil {
@@ -304,7 +305,7 @@ func FuzzProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		b := &ingest.Batch{}
-		for _, sample := range seeds(t) {
+		for _, sample := range seeds() {
 			if err := d.Decode(context.Background(), contentOf("L1_20240101.csv", sample, false), b); err != nil {
 				t.Fatal(err)
 			}

@@ -84,7 +84,7 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 		if p.framing.preamble < 0 && p.framing.before == nil && p.framing.through == nil {
 			// The names may stand below rows of other kinds; the preamble ends
 			// before the first of them.
-			if cells := p.cells(w[pos:], end, next, s); sig.fits(cells) {
+			if cells := p.cells(w[pos:pos+end], s); sig.fits(cells) {
 				break
 			}
 		}
@@ -101,7 +101,7 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 			h.lines = lines
 			return h, found
 		}
-		if row == rowNames && signed && len(sig.header) > 0 && !sig.fits(p.cells(w[pos:], end, next, s)) {
+		if row == rowNames && signed && len(sig.header) > 0 && !sig.fits(p.cells(w[pos:pos+end], s)) {
 			return h, foundNot
 		}
 		pos += next
@@ -113,8 +113,8 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 
 // cells returns the cells of one header line, as the dialect writes them. A
 // header row is one line: quoted line endings in it are not read.
-func (p *Profile) cells(w []byte, end, next int, s *splitter) []cell {
-	_, _, fault := s.split(w[:end], end, end, true)
+func (p *Profile) cells(line []byte, s *splitter) []cell {
+	_, _, fault := s.split(line, len(line), len(line), true)
 	if fault != quotesFine {
 		return nil
 	}
@@ -157,7 +157,7 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 	hd.names, hd.line = p.framing.columns, h.lines
 	for k, row := range p.framing.rows {
 		end, next, _ := lineEnd(w[pos:h.size], true)
-		cells := p.cells(w[pos:], end, next, s)
+		cells := p.cells(w[pos:pos+end], s)
 		if cells == nil && row != rowSkip {
 			return hd, fmt.Sprintf("the quotes of the header do not match: line %d is %q", h.before+int64(k)+1, cut(w[pos:pos+end]))
 		}

@@ -55,7 +55,7 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	for ; i <= last; i++ {
 		f := &pl.fields[i]
 		if f.run > 1 {
-			n := 0
+			var n int
 			n, q = valueRun(w, q, delimiter, pl.bare, f.index, series[got:got+f.run], values[got:got+f.run])
 			got += n
 			i += n

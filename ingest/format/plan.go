@@ -352,7 +352,7 @@ func nameFault(b []byte) string {
 
 // textFault says why the database cannot hold b as text; "" when it can.
 func textFault(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
+	if bytes.IndexByte(b, 0) >= 0 {
 		return fmt.Sprintf("has a NUL byte in it: %q", cut(b))
 	}
 	if !utf8.Valid(b) {

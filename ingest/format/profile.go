@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -169,15 +170,15 @@ func Parse(file string, text []byte) (*Profile, error) {
 		return nil, &Fault{File: file, Text: "the profile is empty"}
 	}
 	p.read(r, doc.Content[0])
-	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b error) int {
-			x, y := a.(*Fault), b.(*Fault)
-			if x.Line != y.Line {
-				return x.Line - y.Line
-			}
-			return x.Column - y.Column
-		})
-		return nil, errors.Join(r.faults...)
+	slices.SortStableFunc(r.faults, func(a, b *Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	var faults []error
+	for _, f := range r.faults {
+		faults = append(faults, f)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	return p, nil
 }

@@ -30,7 +30,7 @@ func (f *Fault) Error() string {
 // so that a person mends a profile in one round.
 type reader struct {
 	file   string
-	faults []error
+	faults []*Fault
 }
 
 func (r *reader) fault(n *yaml.Node, format string, args ...any) {
