@@ -25,7 +25,7 @@ type Limits struct {
 	Files    int
 	Bytes    int64         // as listed, and as fetched
 	Readings int           // decoded
-	Linger   time.Duration // since the chunk's first file was listed
+	Linger   time.Duration // since the chunk got its first file
 }
 
 // A Pipeline takes the files of one source to one sink. Its fields are set
