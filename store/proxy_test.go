@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (p *proxy) forward(w wire, from io.Reader, to io.Writer, startup bool) {
 			return
 		}
 		length := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4
-		message := append(head, make([]byte, length)...)
+		message := slices.Concat(head, make([]byte, length))
 		if _, err := io.ReadFull(from, message[len(head):]); err != nil {
 			return
 		}

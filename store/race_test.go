@@ -97,7 +97,7 @@ func TestStaleFetchIsNotANewGeneration(t *testing.T) {
 	newer := testFile{path: "L1_a", modified: begin + 1, readings: []testReading{{"flow", 1, 2, ""}}}
 	commit(t, c, newer)
 	b := fill(&ingest.Batch{}, testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}})
-	b.Spans[0].Fetched -= 1
+	b.Spans[0].Fetched--
 	outcomes, err := c.Commit(t.Context(), b)
 	if err != nil || outcomes[0].State != ingest.Changed {
 		t.Fatalf("a stale fetch is %+v, %v", outcomes, err)
