@@ -82,7 +82,7 @@ func TestDryRunIntoAClosedPipe(t *testing.T) {
 	store := "local:" + filepath.Join(dir, "pg")
 	penstock(t, exitWell, "--store", store, "replay", file)
 	var told strings.Builder
-	args := []string{"--store", store, "files", "undo", "a.csv", "--dry-run", "-o", "csv"}
+	args := []string{"--store", store, "files", "undo", "a.csv", "--dry-run", "-o", "json"}
 	if code := run(args, nil, strings.NewReader(""), closedPipe{}, &told); code != exitWell {
 		t.Errorf("exit code %d", code)
 	}
