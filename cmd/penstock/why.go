@@ -336,10 +336,21 @@ func (a *app) tellStanding(r *standingRow, st *store.StandingReading) error {
 		"loaded", fmt.Sprintf("%s UTC by run %d: %s", moment(v.Changed), st.Run.ID, printable(st.Run.Command)),
 	}
 	for i := range st.Actions {
-		x := &st.Actions[i]
-		pairs = append(pairs, "action", printable(strings.TrimSpace(fmt.Sprintf("%s by %s: %s  %s", moment(x.At), x.OSUser, x.Command, x.Reason))))
+		pairs = append(pairs, "action", printable(actionText(&st.Actions[i], st.Run.Command)))
 	}
 	return a.facts(append(pairs, takeoverPairs(st.Took, st.Lost)...)...)
+}
+
+// actionText words an action, without its command where that has been told.
+func actionText(x *store.Action, told string) string {
+	text := fmt.Sprintf("%s UTC by %s@%s", moment(x.At), x.OSUser, x.Host)
+	if x.Command != told {
+		text += ": " + x.Command
+	}
+	if x.Reason != "" {
+		text += ": " + x.Reason
+	}
+	return text
 }
 
 // takeoverPairs names the files at the other ends of takeovers.
