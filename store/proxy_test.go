@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 

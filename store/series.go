@@ -113,10 +113,17 @@ var (
 // burned.
 func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32) error {
 	// In one order for all committers, so that two that add the same series
-	// wait for each other and do not deadlock.
+	// wait for each other and do not deadlock. Of a series' keys the one without
+	// a unit comes last: the first is the one that adds it.
 	slices.SortFunc(missing, func(x, y int32) int {
 		a, b := &b.Keys[x], &b.Keys[y]
-		return cmp.Or(cmp.Compare(a.Logger, b.Logger), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Unit, b.Unit))
+		switch order := cmp.Or(cmp.Compare(a.Logger, b.Logger), cmp.Compare(a.Channel, b.Channel)); {
+		case order != 0:
+			return order
+		case a.Unit == "" || b.Unit == "":
+			return cmp.Compare(len(b.Unit), len(a.Unit))
+		}
+		return cmp.Compare(a.Unit, b.Unit)
 	})
 	missing, err := c.look(ctx, b, missing)
 	if err != nil || len(missing) == 0 {

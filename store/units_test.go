@@ -107,3 +107,19 @@ func TestUnitsWithinOneChunk(t *testing.T) {
 	}
 	verify(t, s)
 }
+
+// A series that is new, with a unit and without one in the same chunk, is of
+// that unit.
+func TestNewSeriesWithAndWithoutUnit(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	without := testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	with := testFile{path: "L1_b", modified: begin, unit: "l/s", readings: []testReading{{"flow", 2, 1, ""}}}
+	if diff := cmp.Diff([]string{"loaded", "loaded"}, states(commit(t, c, without, with))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"L1|flow|l/s"}, query(t, s, "select logger, channel, unit from series")); diff != "" {
+		t.Error(diff)
+	}
+	verify(t, s)
+}
