@@ -215,7 +215,7 @@ func (k *correction) readAll(ctx context.Context, files []FileVersion, again boo
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("reading %s again: %w", v.Display, err)
+			return &callersError{fmt.Errorf("reading %s again: %w", v.Display, err)}
 		}
 		s := &b.Spans[len(b.Spans)-1]
 		s.Ledger, s.Sum = v.ID, v.Sum
@@ -454,7 +454,10 @@ func (k *correction) tellChanges(ctx context.Context) error {
 			failed = k.Change(c)
 		}
 	})
-	return errors.Join(err, failed)
+	if failed != nil {
+		return &callersError{failed}
+	}
+	return err
 }
 
 // record writes the action beside what it did.

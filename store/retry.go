@@ -21,6 +21,13 @@ type fault struct{ reason string }
 
 func (f *fault) Error() string { return f.reason }
 
+// A callersError comes from what a correction's caller does within it, reading
+// bytes or printing. What a disk or a pipe says must not pass for the database's
+// connection, and be waited out.
+type callersError struct{ error }
+
+func (e *callersError) Unwrap() error { return e.error }
+
 // raceLimit is how often in a row a transaction may lose against others before
 // that is an error. Each loss means that another one got on.
 const raceLimit = 1000
@@ -41,6 +48,9 @@ const (
 func judge(err error) verdict {
 	if errors.Is(err, errRaced) {
 		return tryAgain
+	}
+	if c := (*callersError)(nil); errors.As(err, &c) {
+		return giveUp
 	}
 	if f := (*fault)(nil); errors.As(err, &f) {
 		return refuse

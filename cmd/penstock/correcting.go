@@ -275,7 +275,7 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 	changes := newPrinter(a, changeColumns())
 	if c.dryRun {
 		what.Change = func(x store.Change) error {
-			return hereOnly(changes.add(changeRow{x.Logger, x.Channel, stamp{x.Time}, x.Before, x.After}))
+			return changes.add(changeRow{x.Logger, x.Channel, stamp{x.Time}, x.Before, x.After})
 		}
 	}
 	gone := make(whyGone)
@@ -379,23 +379,8 @@ func (w whyGone) heard(read readAgain) readAgain {
 		if errors.Is(err, store.ErrBytesGone) {
 			w[v.ID] = reasonOf(err)
 		}
-		return hereOnly(err)
+		return err
 	}
-}
-
-// A localError is one of reading or printing on this side. errors.As does not
-// look into it, as a system's error in it would pass for one of the store's
-// connection, and be waited out.
-type localError struct{ err error }
-
-func (e localError) Error() string        { return e.err.Error() }
-func (e localError) Is(target error) bool { return errors.Is(e.err, target) }
-
-func hereOnly(err error) error {
-	if err == nil {
-		return nil
-	}
-	return localError{err}
 }
 
 func (w whyGone) tell(v *store.FileVersion) string {
