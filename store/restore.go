@@ -19,11 +19,17 @@ const laterSQL = `exists (select from files n where n.key = f.key and n.generati
 
 // overlapSQL finds the loaded files that may have a reading to put where one of
 // the correction's is taken out: those that have lost one to another file, or
-// never had it stored, within the same series and instants.
-const overlapSQL = `f.state = 'loaded' and f.id <> all($1)
-	and (r.unchanged + r.outranked > 0 or exists (select from takeovers t where t.from_file = f.id and t.by_file = any($1)))
-	and exists (select from receipts x where x.file_id = any($1)
-		and x.first_ts <= r.last_ts and x.last_ts >= r.first_ts and x.series && r.series)`
+// never had it stored, within the same series and instants. Most of the ledger
+// is ruled out by the outermost instants, the rest is met by series; the array
+// keeps the planner, which expects many, from reading all of the ledger.
+const overlapSQL = `f.state = 'loaded' and f.id <> all($1) and f.id = any(array(
+	select distinct c.file_id
+	from (select file_id, first_ts, last_ts, unnest(series) as series from receipts
+		where last_ts >= (select min(first_ts) from receipts where file_id = any($1))
+			and first_ts <= (select max(last_ts) from receipts where file_id = any($1))
+			and (unchanged + outranked > 0 or file_id in (select from_file from takeovers where by_file = any($1)))) c
+	join (select first_ts, last_ts, unnest(series) as series from receipts where file_id = any($1)) x
+		on x.series = c.series and x.first_ts <= c.last_ts and x.last_ts >= c.first_ts))`
 
 // appendOverlapSQL finds, in append mode, the generation before that held the
 // readings and now stands for its path again.

@@ -115,6 +115,9 @@ create table receipts (
     constraint lines_balance check (lines = lines_preamble + lines_header + lines_blank + lines_comment + lines_footer + lines_message + lines_data + lines_rejected),
     constraint cells_balance check (cells = missing + rejected + repeated + stored + replaced + unchanged + outranked)
 );
+-- Files come in about the order of their instants, so that this finds those of a
+-- few days in a ledger of many years; it is a few pages however long that is.
+create index receipts_span on receipts using brin (first_ts, last_ts) with (pages_per_range = 32, autosummarize = on);
 comment on table receipts is 'What became of every line and cell of a file version, the instants it spans and its series';
 
 create table rejects (
