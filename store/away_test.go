@@ -201,6 +201,19 @@ func TestUnknownCommitOutcome(t *testing.T) {
 		if n := query(t, s, "select count(*) from actions where command = '"+sc.name+"'"); n[0] != "1" {
 			t.Errorf("%s: %s actions, want 1", name, n[0])
 		}
+
+		// What is loaded again keeps its state, and so does a file without bytes.
+		committing = false
+		p.arm(cut)
+		files := selected(t, s, Selection{Pattern: sc.name + "_*", States: []ingest.State{ingest.Loaded}})
+		done, err = cutStore.Correct(t.Context(), Correction{Reload: true, Files: files, Force: true, Action: Action{Command: sc.name + " again"},
+			Read: reader(append(sc.before[:1:1], sc.chunk...), map[string]bool{files[0].Path: true}, nil)})
+		if err != nil || len(done.Gone) == 0 || len(done.Outcomes)+len(done.Gone) != len(files) {
+			t.Errorf("%s: reload: %v, %+v", name, err, done)
+		}
+		if n := query(t, s, "select count(*), sum(files)::int8 from actions where command = '"+sc.name+" again'"); n[0] != fmt.Sprintf("1|%d", len(files)) {
+			t.Errorf("%s: reload: %s actions and files, want 1|%d", name, n[0], len(files))
+		}
 	}
 	verify(t, s)
 }

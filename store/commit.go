@@ -130,7 +130,8 @@ func (c *committer) begin(ctx context.Context, b *ingest.Batch, parts []int) err
 	return c.resolve(ctx, b, c.take)
 }
 
-// transact is the transaction: claim, store, account, commit.
+// transact is the transaction: claim, sort, store, account, commit; and then the
+// outcomes.
 func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) error {
 	step("begin")
 	if err := c.claimFiles(ctx, b, parts); err != nil {
@@ -149,7 +150,12 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) 
 		return err
 	}
 	step("accounted")
-	return c.conclude(ctx, b)
+	if err := c.commit(ctx); err != nil {
+		return err
+	}
+	step("committed")
+	c.careful = max(0, c.careful-1)
+	return c.tell(ctx, b)
 }
 
 // sort orders the readings of the claimed files and settles those that share
@@ -223,19 +229,21 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 	return nil
 }
 
-// conclude commits, and then tells the outcomes.
-func (c *committer) conclude(ctx context.Context, b *ingest.Batch) error {
+// commit commits the transaction. After an error it may have been committed
+// all the same: the next try finds out by the chunk token.
+func (c *committer) commit(ctx context.Context) error {
 	results, err := c.conn.Exec(ctx, "commit").ReadAll()
 	if err != nil {
-		// It may have been committed all the same: the next try finds out by the
-		// chunk token.
 		return fmt.Errorf("committing: %w", err)
 	}
 	if tag := results[0].CommandTag.String(); tag != "COMMIT" { // PostgreSQL's answer in a transaction that had failed
 		return fmt.Errorf("committing: the server answered %s", tag)
 	}
-	step("committed")
-	c.careful = max(0, c.careful-1)
+	return nil
+}
+
+// tell fills in the outcomes of what was committed.
+func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,7 +82,7 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 			return &Corrected{}, err
 		}
 	}
-	k := &correction{Correction: what, store: s, committer: committer{sink: sink, chunk: 1}}
+	k := &correction{Correction: what, store: s, committer: committer{sink: sink, chunk: newToken()}}
 	defer k.disconnect()
 	err = k.retrying(ctx, func() error { return k.run(ctx) })
 	if err != nil && !errors.Is(err, ErrBytesGone) {
@@ -120,7 +122,7 @@ type correction struct {
 	ids      []int64 // of Files
 	overlaps []int64 // of the files that may have readings to put back
 	contents columns // that Files stood for
-	tried    []byte  // id of the transaction whose commit's outcome is not known; nil for none
+	sent     bool    // a commit, and its outcome is not known
 }
 
 // run is one attempt at the transaction.
@@ -145,42 +147,38 @@ func (k *correction) run(ctx context.Context) error {
 		return fmt.Errorf("beginning: %w", err)
 	}
 	err = k.transaction(ctx, again, restore)
-	if err == nil && !k.DryRun {
-		return k.commit(ctx)
+	if err != nil || k.DryRun {
+		k.rollback(ctx)
+		return err
 	}
-	k.rollback(ctx)
-	return err
+	k.sent = true
+	return k.commit(ctx)
 }
 
-// commit commits, and remembers the transaction where the outcome is not known.
-func (k *correction) commit(ctx context.Context) error {
-	err := k.exec(ctx, "select pg_current_xact_id()::text", nil, func(r *record) { k.tried = []byte(r.text()) })
-	if err == nil {
-		_, err = k.conn.Exec(ctx, "commit").ReadAll()
-	}
-	return err
+// newToken draws what stands as the chunk of the file versions that a correction
+// changed. Several corrections may go under one run.
+func newToken() int32 {
+	var b [4]byte
+	rand.Read(b[:]) // never fails
+	return int32(binary.BigEndian.Uint32(b[:]) >> 1)
 }
 
-// errCommitting says that the server has not yet noticed that the connection
-// on which a commit was sent is gone.
-var errCommitting = errors.New("an earlier try is still being committed")
+// committedSQL waits for whoever is changing the versions, and then looks for
+// the token.
+const committedSQL = `with locked as materialized (select run, chunk from files where id = any($1) order by id for update)
+	select exists (select from locked where run = $2::int4 and chunk = $3::int4)`
 
 // committed reports whether an attempt whose outcome was lost came through.
 func (k *correction) committed(ctx context.Context) (done bool, err error) {
-	if k.tried == nil {
+	if !k.sent {
 		return false, nil
 	}
-	status := ""
-	r := k.conn.ExecParams(ctx, "select pg_xact_status($1::xid8)", [][]byte{k.tried}, []uint32{oidText}, nil, binaryFormat)
-	eachRow(r, func(r *record) { status = r.text() })
-	if _, err := r.Close(); err != nil {
-		return false, err
+	params := append(ids(k.ids), int4Param(k.sink.run), int4Param(k.chunk))
+	if err := k.exec(ctx, committedSQL, params, func(r *record) { done = r.bool() }); err != nil {
+		return false, fmt.Errorf("looking for what an earlier try committed: %w", err)
 	}
-	if status == "in progress" {
-		return false, errCommitting
-	}
-	k.tried = nil
-	return status == "committed", nil
+	k.sent = false
+	return done, nil
 }
 
 // read reads the bytes of all files that are to be loaded again, or whose
@@ -309,8 +307,13 @@ func (k *correction) takeOut(ctx context.Context) error {
 	if err != nil || k.Reload {
 		return err
 	}
-	return k.exec(ctx, fmt.Sprintf("update files set state = 'undone', run = %d, changed = now() where id = any($1) returning id", k.sink.run), ids(k.ids),
-		func(*record) { k.result.Undone++ })
+	return k.mark(ctx, ingest.Undone, func(*record) { k.result.Undone++ })
+}
+
+// mark sets the state of the correction's files, with its token.
+func (k *correction) mark(ctx context.Context, state ingest.State, each func(*record)) error {
+	return k.exec(ctx, "update files set state = $2::text::file_state, run = $3::int4, chunk = $4::int4, changed = now() where id = any($1) returning id",
+		append(ids(k.ids), []byte(state), int4Param(k.sink.run), int4Param(k.chunk)), each)
 }
 
 // orphan makes due the duplicates of what the files stood for, where no other
@@ -386,7 +389,7 @@ func rankOf(v *FileVersion, key [16]byte) rank {
 // writes the versions' new states. They are due meanwhile, so that none of
 // them stands in another's way.
 func (k *correction) decideAgain(ctx context.Context) error {
-	if err := k.exec(ctx, "update files set state = 'due' where id = any($1)", ids(k.ids), nil); err != nil {
+	if err := k.mark(ctx, ingest.Due, nil); err != nil {
 		return err
 	}
 	contents := newColumns(oidUUID)
@@ -418,11 +421,11 @@ func (k *correction) decideAgain(ctx context.Context) error {
 	if err := rows(ctx, k.conn, claimDemote, demote.params(), nil); err != nil {
 		return err
 	}
-	return k.exec(ctx, fmt.Sprintf(`update files f set state = c.state::file_state, reason = nullif(c.reason, ''),
+	return k.exec(ctx, `update files f set state = c.state::file_state, reason = nullif(c.reason, ''),
 			content = case when c.state in ('loaded', 'duplicate') then c.content end, recipe = nullif(c.recipe, 0),
-			rank_time = c.rank_time, run = %d, chunk = %d, changed = now()
+			rank_time = c.rank_time
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[])
-			as c(id, state, reason, content, recipe, rank_time) where f.id = c.id`, k.sink.run, k.chunk), write.params(), nil)
+			as c(id, state, reason, content, recipe, rank_time) where f.id = c.id`, write.params(), nil)
 }
 
 // tellChanges compares what stood with what stands at the same instants and at

@@ -55,9 +55,6 @@ func judge(err error) verdict {
 	if f := (*fault)(nil); errors.As(err, &f) {
 		return refuse
 	}
-	if errors.Is(err, errCommitting) {
-		return tryLater
-	}
 	pg := (*pgconn.PgError)(nil)
 	if !errors.As(err, &pg) {
 		return judgeConnection(err)
