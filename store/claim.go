@@ -107,13 +107,10 @@ var (
 		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[]) as c(id, modified, modified_step, trusted) where f.id = c.id`}
 )
 
-// claimFiles begins a transaction and takes the batch's spans in parts into
-// the ledger. When it returns, each claim that writes has its id, and no other
+// claimFiles begins the transaction and takes the claimed spans into the
+// ledger. When it returns, each claim that writes has its id, and no other
 // transaction can take the same file version until this one ends.
-func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch, parts []int) error {
-	if err := c.prepareClaims(ctx, b, parts); err != nil {
-		return err
-	}
+func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 	twins, err := c.lookUpVersions(ctx, b)
 	if err != nil {
 		return fmt.Errorf("looking up files in the ledger: %w", err)
@@ -122,7 +119,9 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch, parts []int
 	return c.writeClaims(ctx, b)
 }
 
-func (c *committer) prepareClaims(ctx context.Context, b *ingest.Batch, parts []int) error {
+// makeClaims makes a claim of each of the batch's spans in parts, not yet held
+// against the ledger.
+func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, parts []int) error {
 	c.claims = c.claims[:0]
 	for _, i := range parts {
 		s := &b.Spans[i]

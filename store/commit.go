@@ -22,8 +22,8 @@ type committer struct {
 	table     seriesTable
 	claims    []claim
 	ids       []int64 // reserved for file versions to come
-	take      []bool  // by span: its readings are stored
-	files     []int64
+	take      []bool  // by span: its readings are to be stored
+	files     []int64 // by span: the id under which they are
 	order     ingest.Order
 	copy      copyReader
 	seen      []bool // by key of the batch; scratch of extentOf
@@ -37,7 +37,7 @@ type committer struct {
 	staged  int  // how many more chunks go through staging at once, because the last ones met readings
 	staging bool // the connection has its staging table
 
-	compressed bool // as long as staged: what the readings met is compressed
+	compressed bool // while staged: what the readings met is compressed
 }
 
 // stageFor is how many chunks go straight to staging after one met readings
@@ -102,18 +102,19 @@ func (c *committer) commitParts(ctx context.Context, b *ingest.Batch, parts []in
 
 // try is one attempt at a transaction. It leaves none open.
 func (c *committer) try(ctx context.Context, b *ingest.Batch, parts []int) error {
-	if err := c.begin(ctx, b, parts); err != nil {
+	if err := c.makeReady(ctx, b, parts); err != nil {
 		return err
 	}
-	err := c.transact(ctx, b, parts)
+	err := c.transact(ctx, b)
 	if err != nil {
 		c.rollback(ctx)
 	}
 	return err
 }
 
-// begin makes all ready that is done outside of the transaction.
-func (c *committer) begin(ctx context.Context, b *ingest.Batch, parts []int) error {
+// makeReady does what is done outside of the transaction and outlives it: the
+// connection, its staging table, the ids of series and recipes.
+func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, parts []int) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
@@ -127,20 +128,23 @@ func (c *committer) begin(ctx context.Context, b *ingest.Batch, parts []int) err
 	for _, i := range parts {
 		c.take[i] = b.Spans[i].State == ingest.Loaded
 	}
-	return c.resolve(ctx, b, c.take)
+	if err := c.resolve(ctx, b, c.take); err != nil { // may hold spans: the claims say so
+		return err
+	}
+	return c.makeClaims(ctx, b, parts)
 }
 
-// transact is the transaction: claim, sort, store, account, commit; and then the
-// outcomes.
-func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) error {
+// transact is the transaction: claim, sort, store, account, commit. What
+// became of the files is told once it is committed.
+func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	step("begin")
-	if err := c.claimFiles(ctx, b, parts); err != nil {
+	if err := c.claimFiles(ctx, b); err != nil {
 		return err
 	}
 	step("claimed")
 	c.sort(b)
-	if c.sink.options.Policy == Error && c.order.Contested {
-		return &fault{"its readings contradict those of another file of the same folder"}
+	if err := c.contested(); err != nil {
+		return err
 	}
 	if err := c.storeReadings(ctx, b); err != nil {
 		return err
@@ -159,8 +163,7 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch, parts []int) 
 }
 
 // sort orders the readings of the claimed files and settles those that share
-// an instant within the batch. Duplicates are not stored, but their repeats
-// are counted as those of the loaded twin.
+// an instant within the batch.
 func (c *committer) sort(b *ingest.Batch) {
 	c.files = slices.Grow(c.files[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.files)
@@ -169,21 +172,14 @@ func (c *committer) sort(b *ingest.Batch) {
 	ranks := make([]rank, len(b.Spans))
 	for i := range c.claims {
 		cl := &c.claims[i]
-		s := &b.Spans[cl.span]
-		// A try that was rolled back may have counted already.
-		if s.State == ingest.Loaded {
-			d := &s.Receipt.Cells
-			*d = ingest.Cells{Total: d.Total, Missing: d.Missing, Rejected: d.Rejected}
-		}
-		if cl.writes() && cl.state == ingest.Duplicate {
-			c.countDuplicate(b, cl.span)
-		}
+		uncount(&b.Spans[cl.span])
 		ranks[cl.span] = cl.rank
-	}
-	for i := range c.claims {
-		if cl := &c.claims[i]; cl.loads() {
+		switch {
+		case cl.loads():
 			c.take[cl.span] = true
 			c.files[cl.span] = cl.id
+		case cl.writes() && cl.state == ingest.Duplicate:
+			c.countDuplicate(b, cl.span)
 		}
 	}
 	wins := func(x, y int) bool { return c.sink.options.Policy.wins(ranks[x], ranks[y]) }
@@ -193,6 +189,14 @@ func (c *committer) sort(b *ingest.Batch) {
 	c.order.Sort(b, c.take, c.table.bucket, c.table.places, wins)
 }
 
+// uncount takes back what a try that was rolled back may have counted.
+func uncount(s *ingest.Span) {
+	if s.State == ingest.Loaded {
+		d := &s.Receipt.Cells
+		*d = ingest.Cells{Total: d.Total, Missing: d.Missing, Rejected: d.Rejected}
+	}
+}
+
 // countDuplicate fills in the receipt of a file that is a loaded one's
 // duplicate: all that it holds is there, unchanged.
 func (c *committer) countDuplicate(b *ingest.Batch, span int) {
@@ -200,6 +204,15 @@ func (c *committer) countDuplicate(b *ingest.Batch, span int) {
 	only[span] = true
 	c.order.Sort(b, only, c.table.bucket, c.table.places, nil)
 	b.Spans[span].Receipt.Cells.Unchanged = int64(len(c.order.Rows))
+}
+
+// contested is a fault where the policy is Error and two files of the batch
+// contradict each other.
+func (c *committer) contested() error {
+	if c.sink.options.Policy == Error && c.order.Contested {
+		return &fault{"its readings contradict those of another file beside it, and on-conflict is error"}
+	}
+	return nil
 }
 
 // storeReadings stores the ordered readings: by a straight COPY, or through
@@ -229,19 +242,6 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 	return nil
 }
 
-// commit commits the transaction. After an error it may have been committed
-// all the same: the next try finds out by the chunk token.
-func (c *committer) commit(ctx context.Context) error {
-	results, err := c.conn.Exec(ctx, "commit").ReadAll()
-	if err != nil {
-		return fmt.Errorf("committing: %w", err)
-	}
-	if tag := results[0].CommandTag.String(); tag != "COMMIT" { // PostgreSQL's answer in a transaction that had failed
-		return fmt.Errorf("committing: the server answered %s", tag)
-	}
-	return nil
-}
-
 // tell fills in the outcomes of what was committed.
 func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 	for i := range c.claims {
@@ -262,17 +262,4 @@ func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 		c.outcomes[cl.span] = o
 	}
 	return nil
-}
-
-func (c *committer) rollback(ctx context.Context) {
-	if c.conn == nil || c.conn.IsClosed() {
-		return
-	}
-	if ctx.Err() != nil {
-		c.disconnect() // the server rolls back
-		return
-	}
-	if _, err := c.conn.Exec(ctx, "rollback").ReadAll(); err != nil {
-		c.disconnect()
-	}
 }

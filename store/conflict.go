@@ -11,10 +11,6 @@ import (
 // table: what is there is locked in the order of the key, each pair is judged
 // by the ranks of the two files, and what wins is written.
 
-const stagingSQL = `create temp table if not exists staging (
-	series_id int4 not null, ts timestamptz not null, value float8 not null, file_id int8 not null, quality text
-) on commit delete rows`
-
 // rankSQL is the order of rank.compare over two rows of the ledger.
 const rankSQL = `(n.rank, n.rank_time, n.path, n.generation, n.key) %s (o.rank, o.rank_time, o.path, o.generation, o.key)`
 
@@ -153,98 +149,5 @@ func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
 	if total != int64(len(c.order.Rows)) || c.sink.options.Policy == Error && outranked > 0 {
 		return errRaced
 	}
-	return nil
-}
-
-// supersedeSQL takes out all readings of some files, by the extents that their
-// receipts keep: there is no index by file.
-const supersedeSQL = `with gone as (
-		delete from readings r using receipts p
-		where p.file_id = any($1::int8[]) and r.file_id = p.file_id
-			and r.series_id = any(p.series) and r.ts between p.first_ts and p.last_ts
-		returning r.file_id)
-	select file_id, count(*) from gone group by file_id`
-
-// succeededSQL finds the generations before some that still hold readings. In
-// append mode a version loses all that it holds at once, or nothing. A
-// duplicate succeeds them as well: what it says is there, under another name.
-const succeededSQL = `select f.id, c.id, f.content from unnest($1::uuid[], $2::int4[], $3::int8[]) as c(key, generation, id)
-	join files f on f.key = c.key and f.generation < c.generation
-	where f.state = 'loaded' and not exists (select from takeovers t where t.from_file = f.id)
-	order by f.id for update of f`
-
-// orphanSQL makes the duplicates of contents that nobody holds any more due:
-// the next listing takes them for themselves. Of a path only its newest
-// version is ever taken up. %s is one more condition.
-const orphanSQL = `update files d set state = 'due', changed = now()
-	where d.state = 'duplicate' and d.content = any($1::uuid[])
-		and not exists (select from files n where n.key = d.key and n.generation > d.generation) %s returning d.id`
-
-// supersede takes out the readings of the file versions that the batch's
-// claims succeed: in append mode, where nothing is overwritten by key.
-func (c *committer) supersede(ctx context.Context) error {
-	successors := make(map[int64]int64)
-	old, contents := newColumns(oidInt8), newColumns(oidUUID)
-	later := newColumns(oidUUID, oidInt4, oidInt8)
-	for i := range c.claims {
-		cl := &c.claims[i]
-		if !cl.writes() || cl.state != ingest.Loaded && cl.state != ingest.Duplicate {
-			continue
-		}
-		if cl.newest != nil {
-			later[0].bytes(cl.key[:])
-			later[1].int4(cl.generation)
-			later[2].int8(cl.id)
-		}
-		if cl.demote != 0 {
-			successors[cl.demote] = cl.id
-			old[0].int8(cl.demote)
-		}
-	}
-	if later[0].n > 0 {
-		r := c.conn.ExecParams(ctx, succeededSQL, later.params(), nil, binaryFormat, binaryFormat)
-		eachRow(r, func(r *record) {
-			id := r.int8()
-			successors[id] = r.int8()
-			old[0].int8(id)
-			if !r.null() {
-				content := r.uuid()
-				contents[0].bytes(content[:])
-			}
-		})
-		if _, err := r.Close(); err != nil {
-			return fmt.Errorf("looking for earlier generations: %w", err)
-		}
-	}
-	if len(successors) == 0 {
-		return nil
-	}
-	r := c.conn.ExecParams(ctx, supersedeSQL, old.params(), nil, binaryFormat, binaryFormat)
-	eachRow(r, func(r *record) {
-		id, n := r.int8(), r.int8()
-		c.takeovers = append(c.takeovers, takeover{id, successors[id], n})
-	})
-	if _, err := r.Close(); err != nil {
-		return fmt.Errorf("taking out the readings of earlier generations: %w", err)
-	}
-	if contents[0].n == 0 {
-		return nil
-	}
-	if _, err := c.conn.ExecParams(ctx, fmt.Sprintf(orphanSQL, ""), contents.params(), nil, binaryFormat, binaryFormat).Close(); err != nil {
-		return fmt.Errorf("making copies of earlier generations due: %w", err)
-	}
-	return nil
-}
-
-// makeStaging makes the connection's staging table if it has none. Made within
-// a transaction it would end with it.
-func (c *committer) makeStaging(ctx context.Context) error {
-	if c.staging {
-		return nil
-	}
-	if _, err := c.conn.Exec(ctx, stagingSQL).ReadAll(); err != nil {
-		return fmt.Errorf("making the staging table: %w", err)
-	}
-	c.staging = true
 	return nil
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"penstock/ingest"
 )
 
@@ -97,20 +95,6 @@ func (s *Store) policyOf(ctx context.Context, source string) (Policy, error) {
 		return Latest, err
 	}
 	return o.Policy, nil
-}
-
-// withoutSucceeded leaves out the files of which a later version stands or is
-// among the files itself.
-func (s *Store) withoutSucceeded(ctx context.Context, files []FileVersion) ([]FileVersion, error) {
-	rows, err := s.pool.Query(ctx, "select f.id from files f where f.id = any($1) and "+fmt.Sprintf(laterSQL, "(n.state in ('loaded', 'duplicate') or n.id = any($1))"), fileIDs(files))
-	if err != nil {
-		return nil, fmt.Errorf("looking for later generations: %w", err)
-	}
-	succeeded, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return nil, fmt.Errorf("looking for later generations: %w", err)
-	}
-	return slices.DeleteFunc(slices.Clone(files), func(v FileVersion) bool { return slices.Contains(succeeded, v.ID) }), nil
 }
 
 // A correction under way. It is a committer that claims versions by their ids.
@@ -293,11 +277,20 @@ func (k *correction) remember(ctx context.Context) error {
 		where p.file_id = any($1)`, ids(k.ids), nil)
 }
 
+// takeOutSQL takes out all readings of some files, by the extents that their
+// receipts keep: there is no index by file.
+const takeOutSQL = `with gone as (
+		delete from readings r using receipts p
+		where p.file_id = any($1::int8[]) and r.file_id = p.file_id
+			and r.series_id = any(p.series) and r.ts between p.first_ts and p.last_ts
+		returning r.file_id)
+	select file_id, count(*) from gone group by file_id`
+
 // takeOut removes the files' readings and what others took from them. What
 // they took from others stays told until these are restored: where the bytes
 // are gone it never is.
 func (k *correction) takeOut(ctx context.Context) error {
-	err := k.exec(ctx, supersedeSQL, ids(k.ids), func(r *record) {
+	err := k.exec(ctx, takeOutSQL, ids(k.ids), func(r *record) {
 		r.int8()
 		k.result.Removed += r.int8()
 	})
@@ -315,6 +308,13 @@ func (k *correction) mark(ctx context.Context, state ingest.State, each func(*re
 	return k.exec(ctx, "update files set state = $2::text::file_state, run = $3::int4, chunk = $4::int4, changed = now() where id = any($1) returning id",
 		append(ids(k.ids), []byte(state), int4Param(k.sink.run), int4Param(k.chunk)), each)
 }
+
+// orphanSQL makes the duplicates of contents that nobody holds any more due:
+// the next listing takes them for themselves. Of a path only its newest
+// version is ever taken up. %s is one more condition.
+const orphanSQL = `update files d set state = 'due', changed = now()
+	where d.state = 'duplicate' and d.content = any($1::uuid[])
+		and not exists (select from files n where n.key = d.key and n.generation > d.generation) %s returning d.id`
 
 // orphan makes due the duplicates of what the files stood for, where no other
 // file stands for it now.

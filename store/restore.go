@@ -13,10 +13,6 @@ import (
 // What a correction takes out may have kept other files' readings from
 // standing. These files are read again, and put theirs there.
 
-// laterSQL tells whether a later version n of f's path stands, or is about to;
-// %s says which ones count. In append mode f then holds nothing.
-const laterSQL = `exists (select from files n where n.key = f.key and n.generation > f.generation and %s)`
-
 // overlapSQL finds the loaded files that may have a reading to put where one of
 // the correction's is taken out: those that have lost one to another file, or
 // never had it stored, within the same series and instants. Most of the ledger
@@ -30,13 +26,6 @@ const overlapSQL = `f.state = 'loaded' and f.id <> all($1) and f.id = any(array(
 			and (unchanged + outranked > 0 or file_id in (select from_file from takeovers where by_file = any($1)))) c
 	join (select first_ts, last_ts, unnest(series) as series from receipts where file_id = any($1)) x
 		on x.series = c.series and x.first_ts <= c.last_ts and x.last_ts >= c.first_ts))`
-
-// appendOverlapSQL finds, in append mode, the generation before that held the
-// readings and now stands for its path again.
-var appendOverlapSQL = `f.state = 'loaded' and f.id <> all($1)
-	and exists (select from files l where l.id = any($1) and l.key = f.key and l.generation > f.generation)
-	and exists (select from takeovers t where t.from_file = f.id)
-	and not ` + fmt.Sprintf(laterSQL, "n.state in ('loaded', 'duplicate') and n.id <> all($1)")
 
 // takenOut is the ids of the files whose readings make room for others: in
 // append mode not of those that are loaded again.
@@ -106,7 +95,7 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 	// from them before is settled with it.
 	restored := ids(fileIDs(k.result.Restored))
 	if k.store.layout.Append {
-		if err := k.exec(ctx, supersedeSQL, restored, func(*record) {}); err != nil {
+		if err := k.exec(ctx, takeOutSQL, restored, func(*record) {}); err != nil {
 			return err
 		}
 	}

@@ -193,39 +193,3 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
-
-// connect opens the committer's connection if it has none, and prepares it.
-func (c *committer) connect(ctx context.Context) error {
-	if c.conn != nil && !c.conn.IsClosed() {
-		return nil
-	}
-	// A server that crashed may give out again the ids that it gave us.
-	c.conn, c.staging, c.ids = nil, false, nil
-	conn, err := c.sink.store.connect(ctx)
-	if err != nil {
-		return fmt.Errorf("connecting to the store: %w", err)
-	}
-	if err := prepare(ctx, conn, statements); err != nil {
-		_ = conn.Close(ctx) // the preparation's error is the one to tell
-		return err
-	}
-	c.conn = conn
-	return nil
-}
-
-var statements = []statement{
-	claimNewest, claimTwins, claimLost, claimIDs, claimDemote, claimAgain, claimHint,
-	seriesLook, seriesAdd, seriesUnit,
-	accountForget, accountTakeovers, accountInherit, accountDemoted,
-}
-
-// disconnect closes the connection; the server rolls back what is open on it.
-func (c *committer) disconnect() {
-	if c.conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = c.conn.Close(ctx) // nothing is lost with it
-	c.conn = nil
-}
