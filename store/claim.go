@@ -20,7 +20,7 @@ type version struct {
 	sum        ingest.Digest
 	number     int16 // first in its rank
 	rankTime   int64
-	beforeTime int64 // the rank time of the generation before, where the state is Due
+	beforeTime int64 // the rank time of the generation before, where the state is Due; firstInstant where there is none
 	size       int64
 	modified   int64
 	precision  ingest.Precision
@@ -225,7 +225,7 @@ func readVersion(r *record) *version {
 	v := &version{id: r.int8(), generation: r.int4(), state: ingest.State(r.text())}
 	copy(v.sum[:], r.raw())
 	v.number, v.rankTime = r.int2(), r.time()
-	if !r.null() {
+	if v.beforeTime = firstInstant; !r.null() {
 		v.beforeTime = r.time()
 	}
 	v.size = r.int8()

@@ -341,7 +341,10 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 		cl.newest = &version{id: v.ID, generation: v.Generation}
 		cl.rank = rankOf(&v, cl.key)
 		if s.NameTime != 0 {
-			cl.rank.time = max(s.NameTime, firstInstant, before[v.ID])
+			cl.rank.time = max(s.NameTime, firstInstant)
+			if t, ok := before[v.ID]; ok {
+				cl.rank.time = max(cl.rank.time, t)
+			}
 		}
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
@@ -358,6 +361,9 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 		return err
 	}
 	k.sort(b)
+	if err := k.contested(); err != nil {
+		return err
+	}
 	if err := k.storeAll(ctx, b); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -129,6 +130,63 @@ func TestRankTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, query(t, s, "select path, generation, extract(epoch from rank_time)::int8 - 1700000000 from files order by 1, 2")); diff != "" {
+		t.Error(diff)
+	}
+	verify(t, s)
+}
+
+// A first generation whose name dates it before 1970 keeps that rank when it is
+// taken up again, or loaded again.
+func TestRankTimeBefore1970(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	const named = int64(-400_000_000)
+	f := testFile{path: "L1_1957", modified: begin, broken: "not a CSV", content: "bytes"}
+	fill1957 := func(b *ingest.Batch) *ingest.Batch {
+		fill(b, f)
+		b.Spans[len(b.Spans)-1].NameTime = named * 1e6
+		return b
+	}
+	load := func() {
+		t.Helper()
+		if _, err := c.Commit(t.Context(), fill1957(&ingest.Batch{})); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := query(t, s, "select extract(epoch from rank_time)::int8 from files"), fmt.Sprint(named); len(got) != 1 || got[0] != want {
+			t.Errorf("its rank time is %v, want %s", got, want)
+		}
+	}
+	load()
+	markDue(t, s, Selection{})
+	f.broken, f.readings = "", []testReading{{"flow", 1, 1, ""}}
+	load()
+	_, err := s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{}),
+		Read: func(_ context.Context, _ FileVersion, _ bool, b *ingest.Batch) error {
+			fill1957(b)
+			return nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load()
+}
+
+// Under error, files that would contradict each other are not loaded again
+// together: which one stands would be nobody's choice.
+func TestPolicyErrorReload(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{Policy: Error}))
+	files := []testFile{{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}},
+		{path: "L1_b", modified: begin, readings: []testReading{{"flow", 2, 2, ""}}}}
+	commit(t, c, files...)
+	_, err := s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{}), Read: reader(files, nil, func(f testFile) testFile {
+		f.readings = []testReading{{"flow", 3, f.readings[0].value, ""}}
+		return f
+	})})
+	if err == nil || !strings.Contains(err.Error(), "contradict") {
+		t.Errorf("the error is %v, want one about a contradiction", err)
+	}
+	if diff := cmp.Diff([]string{"L1|flow|1|1|<nil>|L1_a", "L1|flow|2|2|<nil>|L1_b"}, query(t, s, observationsSQL)); diff != "" {
 		t.Error(diff)
 	}
 	verify(t, s)
