@@ -269,8 +269,12 @@ func (k *correction) lock(ctx context.Context) error {
 	return nil
 }
 
-// remember keeps what stands of the correction's files, to tell the changes.
+// remember keeps what stands of the correction's files, where the changes are to
+// be told.
 func (k *correction) remember(ctx context.Context) error {
+	if k.Change == nil {
+		return nil
+	}
 	return k.exec(ctx, `create temp table standing_before on commit drop as
 		select r.series_id, r.ts, r.value from receipts p join readings r on r.file_id = p.file_id
 			and r.series_id = any(p.series) and r.ts between p.first_ts and p.last_ts

@@ -32,7 +32,7 @@ type FileVersion struct {
 	Recipe     int32     // its id; 0 when no profile matched
 	Profile    string
 	Zone       string // given from outside the file and its profile
-	Run        int32  // that loaded it last
+	Run        int32  // that loaded it last, or took it out
 	Fetched    time.Time
 	Changed    time.Time // when State was last set
 	First      time.Time // the earliest instant the file holds; zero when it holds none
@@ -111,19 +111,6 @@ func (s *Store) filePages(ctx context.Context, sel Selection, also string) iter.
 	}
 }
 
-// CountFiles tells how many file versions are selected.
-func (s *Store) CountFiles(ctx context.Context, sel Selection) (int64, error) {
-	c, err := sel.conditions()
-	if err != nil {
-		return 0, err
-	}
-	var n int64
-	if err := s.pool.QueryRow(ctx, "select count(*) from files f where "+c.where(), c.args...).Scan(&n); err != nil {
-		return 0, fmt.Errorf("counting in the ledger: %w", err)
-	}
-	return n, nil
-}
-
 // Newest returns the newest version of a path, nil when the ledger has none.
 func (s *Store) Newest(ctx context.Context, source, path string) (*FileVersion, error) {
 	key := fileKey(source, path)
@@ -144,49 +131,6 @@ func (s *Store) Newest(ctx context.Context, source, path string) (*FileVersion, 
 // registers nothing.
 func (s *Store) Standings(ctx context.Context, source string, files []ingest.File) ([]ingest.Standing, error) {
 	return (&Sink{store: s, options: SinkOptions{Source: source}}).look(ctx, files)
-}
-
-// Recipe returns what file versions of that recipe were read with.
-func (s *Store) Recipe(ctx context.Context, id int32) (*ingest.Recipe, error) {
-	var r ingest.Recipe
-	var digest []byte
-	err := s.pool.QueryRow(ctx, "select digest, profile, zone, settings, body from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Settings, &r.Text)
-	if err != nil {
-		return nil, fmt.Errorf("reading recipe %d: %w", id, err)
-	}
-	copy(r.Digest[:], digest)
-	return &r, nil
-}
-
-// Series returns the series of the given ids, by id. What the store does not
-// have is left out.
-func (s *Store) Series(ctx context.Context, ids []int32) (map[int32]ingest.SeriesKey, error) {
-	rows, err := s.pool.Query(ctx, "select id, logger, channel, unit, label from series where id = any($1)", ids)
-	if err != nil {
-		return nil, fmt.Errorf("reading the series: %w", err)
-	}
-	found := make(map[int32]ingest.SeriesKey)
-	var id int32
-	var k ingest.SeriesKey
-	_, err = pgx.ForEachRow(rows, []any{&id, &k.Logger, &k.Channel, &k.Unit, &k.Label}, func() error {
-		found[id] = k
-		return nil
-	})
-	return found, err
-}
-
-// SourceOptions returns the options that the named source was last loaded
-// with; nil when the ledger does not know it.
-func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, error) {
-	o := SinkOptions{Source: name}
-	err := s.pool.QueryRow(ctx, "select root, on_conflict from sources where name = $1", name).Scan(&o.Root, &o.Policy)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading source %q: %w", name, err)
-	}
-	return &o, nil
 }
 
 // selectFiles gives what scanFile reads. A receipt may be missing where a file

@@ -38,12 +38,8 @@ func (s *Store) Rejects(ctx context.Context, sel Selection) iter.Seq2[RejectedLi
 // rejectsOf yields the rejects of files, which are in the order of their ids,
 // and reports whether more are wanted.
 func (s *Store) rejectsOf(ctx context.Context, files []FileVersion, yield func(RejectedLine, error) bool) (more bool, err error) {
-	ids := make([]int64, len(files))
-	for i := range files {
-		ids[i] = files[i].ID
-	}
 	rows, err := s.pool.Query(ctx, `select file_id, line, "column", reason, raw from rejects
-		where file_id = any($1) order by file_id, line, "column"`, ids)
+		where file_id = any($1) order by file_id, line, "column"`, fileIDs(files))
 	if err != nil {
 		return false, err
 	}

@@ -24,7 +24,7 @@ type Selection struct {
 
 	Source  string // the source's name
 	Logger  string // files that hold readings of this logger, whether they still stand or not
-	Run     int32  // files last loaded by this run
+	Run     int32  // files that this run was the last to load or take out
 	Profile string // the name of the profile they were read with
 	States  []ingest.State
 	Since   time.Time // first fetched at or after
@@ -33,8 +33,8 @@ type Selection struct {
 	Newest  bool      // only the newest version of each path
 }
 
-// Everything reports whether the selection is the whole ledger.
-func (sel *Selection) Everything() bool {
+// everything reports whether the selection is the whole ledger.
+func (sel *Selection) everything() bool {
 	return sel.Pattern == "" && sel.Source == "" && sel.Logger == "" && sel.Run == 0 && sel.Profile == "" &&
 		len(sel.States) == 0 && sel.Since.IsZero() && sel.Until.IsZero() && sel.IDs == nil && !sel.Newest
 }

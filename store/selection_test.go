@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -150,6 +151,16 @@ func TestGlobInDatabase(t *testing.T) {
 	}
 }
 
+// countFiles counts what is selected as Verify does.
+func countFiles(ctx context.Context, s *Store, sel Selection) (n int64, err error) {
+	c, err := sel.conditions()
+	if err != nil {
+		return 0, err
+	}
+	err = s.pool.QueryRow(ctx, "select count(*) from files f where "+c.where(), c.args...).Scan(&n)
+	return n, err
+}
+
 // paths lists what is selected, and checks that it is counted alike.
 func (l *ledger) paths(sel Selection) string {
 	l.t.Helper()
@@ -160,7 +171,7 @@ func (l *ledger) paths(sel Selection) string {
 		}
 		paths = append(paths, v.Display)
 	}
-	n, err := l.store.CountFiles(l.t.Context(), sel)
+	n, err := countFiles(l.t.Context(), l.store, sel)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -235,7 +246,7 @@ func TestFilesPages(t *testing.T) {
 			t.Fatalf("file %d comes as number %d", v.ID, n)
 		}
 		if n%pageSize == 0 {
-			if _, err := l.store.CountFiles(t.Context(), Selection{}); err != nil {
+			if _, err := countFiles(t.Context(), l.store, Selection{}); err != nil {
 				t.Fatal(err)
 			}
 		}

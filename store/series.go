@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
+
 	"penstock/ingest"
 )
 
@@ -42,9 +44,9 @@ type seriesTable struct {
 }
 
 // resolve finds the ids of all series that the spans in take hold, adding
-// those that are new. It commits by itself: ids outlive a chunk that fails. A
-// span whose unit for a series is not the one that the series has is set to
-// Held.
+// those that are new. Outside of a transaction it commits by itself: ids
+// outlive a chunk that fails; a correction's go with it. A span whose unit for
+// a series is not the one that the series has is set to Held.
 func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) error {
 	t := &c.table
 	if t.batch != b || t.epoch != b.Epoch {
@@ -257,4 +259,21 @@ func (t *seriesTable) place() {
 			t.bucket[k] = int32(p)
 		}
 	}
+}
+
+// Series returns the series of the given ids, by id. What the store does not
+// have is left out.
+func (s *Store) Series(ctx context.Context, ids []int32) (map[int32]ingest.SeriesKey, error) {
+	rows, err := s.pool.Query(ctx, "select id, logger, channel, unit, label from series where id = any($1)", ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the series: %w", err)
+	}
+	found := make(map[int32]ingest.SeriesKey)
+	var id int32
+	var k ingest.SeriesKey
+	_, err = pgx.ForEachRow(rows, []any{&id, &k.Logger, &k.Channel, &k.Unit, &k.Label}, func() error {
+		found[id] = k
+		return nil
+	})
+	return found, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -97,6 +96,20 @@ func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err erro
 	return id, nil
 }
 
+// SourceOptions returns the options that the named source was last loaded
+// with; nil when the ledger does not know it.
+func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, error) {
+	o := SinkOptions{Source: name}
+	err := s.pool.QueryRow(ctx, "select root, on_conflict from sources where name = $1", name).Scan(&o.Root, &o.Policy)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading source %q: %w", name, err)
+	}
+	return &o, nil
+}
+
 func (s *Store) startRun(ctx context.Context) (id int32, err error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -132,43 +145,4 @@ func contentKey(s *ingest.Span) (key [16]byte) {
 	sum := sha256.Sum256(buf[:])
 	copy(key[:], sum[:])
 	return key
-}
-
-// A recipeCache maps recipes to their ids, for all committers of a sink.
-type recipeCache struct {
-	mu  sync.Mutex
-	ids map[ingest.Digest]int32
-}
-
-func (s *Sink) recipeID(ctx context.Context, r *ingest.Recipe) (int32, error) {
-	s.recipes.mu.Lock()
-	defer s.recipes.mu.Unlock()
-	if id, ok := s.recipes.ids[r.Digest]; ok {
-		return id, nil
-	}
-	id, err := s.store.recipeID(ctx, r)
-	if err != nil {
-		return 0, err
-	}
-	if s.recipes.ids == nil {
-		s.recipes.ids = make(map[ingest.Digest]int32)
-	}
-	s.recipes.ids[r.Digest] = id
-	return id, nil
-}
-
-func (s *Store) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err error) {
-	const look = "select id from recipes where digest = $1"
-	if err := s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id); err == nil {
-		return id, nil
-	}
-	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, settings, body) values ($1, $2, $3, $4, $5)
-		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Settings, r.Text)
-	if err == nil {
-		err = s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("registering the recipe of profile %q: %w", r.Profile, err)
-	}
-	return id, nil
 }

@@ -73,9 +73,8 @@ const (
 	silentAfter = 3
 )
 
-// Status looks at the whole store. It reads the ledger from end to end, a
-// second or so for ten million file versions, and of the readings little more
-// than the last one of each series.
+// Status looks at the whole store. It reads the ledger from end to end, twice,
+// and of the readings little more than the last one of each series.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	st := &Status{Layout: s.layout}
 	for _, part := range []struct {
@@ -87,10 +86,9 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 			st.At = st.At.UTC()
 			return err
 		}},
-		{"the ledger", s.fileStates},
+		{"the ledger", s.filesAndSources},
 		{"the readings", s.countReadings},
 		{"the runs", s.runRates},
-		{"the sources", s.sources},
 		{"the loggers", s.loggers},
 	} {
 		if err := part.read(ctx, st); err != nil {
@@ -100,12 +98,31 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	return st, nil
 }
 
-func (s *Store) fileStates(ctx context.Context, st *Status) (err error) {
-	rows, err := s.pool.Query(ctx, `select s.name, f.state::text, count(*) from files f join sources s on s.id = f.source
-		group by s.name, f.state order by s.name, f.state`)
-	if err == nil {
-		st.Files, err = pgx.CollectRows(rows, pgx.RowToStructByPos[FilesInState])
+// filesAndSources reads the ledger once for both.
+func (s *Store) filesAndSources(ctx context.Context, st *Status) error {
+	rows, err := s.pool.Query(ctx, `select s.name, s.root, f.state::text, f.files, f.latest from sources s
+		left join (select source, state, count(*) as files, max(fetched) as latest from files group by source, state) f on f.source = s.id
+		order by s.name, f.state`)
+	if err != nil {
+		return err
 	}
+	var one SourceStatus
+	var state *ingest.State
+	var files *int64
+	var latest *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&one.Source, &one.Root, &state, &files, &latest}, func() error {
+		if n := len(st.Sources); n == 0 || st.Sources[n-1].Source != one.Source {
+			st.Sources = append(st.Sources, one)
+		}
+		if state == nil {
+			return nil // the source is registered, and nothing of it was committed yet
+		}
+		st.Files = append(st.Files, FilesInState{one.Source, *state, *files})
+		if last := &st.Sources[len(st.Sources)-1].LastFile; utc(latest).After(*last) {
+			*last = utc(latest)
+		}
+		return nil
+	})
 	return err
 }
 
@@ -132,8 +149,8 @@ func (s *Store) countReadings(ctx context.Context, st *Status) error {
 	return s.pool.QueryRow(ctx, "select count(*) from readings").Scan(&st.Readings)
 }
 
-// runRates leaves out of a run's time what a person changed later: an undo
-// sets changed and keeps the run.
+// runRates leaves out what a run loaded and a person has marked due since: that
+// sets changed and keeps the run. What an undo took out is the undo's own run's.
 func (s *Store) runRates(ctx context.Context, st *Status) error {
 	rows, err := s.pool.Query(ctx, `with latest as (select * from runs order by id desc limit $1)
 		select l.id, l.started, l.command, l.host, l.version, count(f.id), coalesce(sum(r.stored + r.replaced), 0)::int8,
@@ -155,28 +172,19 @@ func (s *Store) runRates(ctx context.Context, st *Status) error {
 	return err
 }
 
-func (s *Store) sources(ctx context.Context, st *Status) error {
-	rows, err := s.pool.Query(ctx, `select s.name, s.root, max(f.fetched) from sources s left join files f on f.source = s.id
-		group by s.id order by s.name`)
-	if err != nil {
-		return err
-	}
-	st.Sources, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r SourceStatus, err error) {
-		var last *time.Time
-		err = row.Scan(&r.Source, &r.Root, &last)
-		r.LastFile = utc(last)
-		return r, err
-	})
-	return err
-}
-
 // loggers looks up the last reading of each series by its key, and takes the
 // interval from the files, not from the readings: a logger that reads every
 // minute and sends once a day is silent after three days.
 func (s *Store) loggers(ctx context.Context, st *Status) error {
+	var newest int64
+	if err := s.pool.QueryRow(ctx, "select coalesce(max(file_id), 0) from receipts").Scan(&newest); err != nil {
+		return err
+	}
+	// The number, for a subquery in its place would have the planner expect a
+	// third of the ledger.
 	rows, err := s.pool.Query(ctx, `with recent as (
-			select r.last_ts, r.series from receipts r join files f on f.id = r.file_id and f.state = 'loaded'
-			where r.file_id > (select coalesce(max(file_id), 0) from receipts) - $1 and r.last_ts is not null),
+			select r.last_ts, r.series from receipts r join files f on f.id = r.file_id and f.id > $1 and f.state = 'loaded'
+			where r.file_id > $1 and r.last_ts is not null),
 		ends as (select distinct s.logger, e.last_ts from recent e, unnest(e.series) as u(id) join series s on s.id = u.id),
 		steps as (select logger, extract(epoch from last_ts - lag(last_ts) over (partition by logger order by last_ts)) as step from ends),
 		intervals as (select logger, percentile_cont(0.5) within group (order by step) as median
@@ -186,7 +194,7 @@ func (s *Store) loggers(ctx context.Context, st *Status) error {
 			group by s.logger)
 		select l.logger, l.channels, l.ts, coalesce(i.median, 0)::float8,
 			coalesce(least(now(), max(l.ts) over ()) - l.ts > $2 * make_interval(secs => i.median), false)
-		from latest l left join intervals i on i.logger = l.logger order by l.logger`, recentFiles, silentAfter)
+		from latest l left join intervals i on i.logger = l.logger order by l.logger`, newest-recentFiles, silentAfter)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (s *Store) Verify(ctx context.Context, sel Selection, report func(Mismatch)
 	var done Verified
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var n int64
-		all := sel.Everything()
+		all := sel.everything()
 		if !all {
 			if err := tx.QueryRow(ctx, "select count(*) from files f where "+c.where(), c.args...).Scan(&n); err != nil {
 				return err

@@ -81,14 +81,14 @@ func (s *Store) Why(ctx context.Context, logger, channel string, at time.Time) (
 	for i, one := range all {
 		a := &accounts[i]
 		*a = Account{Logger: logger, Channel: one.Channel, Unit: one.Unit, Label: one.Label, Time: at.UTC()}
-		if err := s.account(ctx, one.ID, a); err != nil {
+		if err := s.accountFor(ctx, one.ID, a); err != nil {
 			return nil, fmt.Errorf("tracing %s %s: %w", logger, one.Channel, err)
 		}
 	}
 	return accounts, nil
 }
 
-func (s *Store) account(ctx context.Context, series int32, a *Account) error {
+func (s *Store) accountFor(ctx context.Context, series int32, a *Account) error {
 	rows, err := s.pool.Query(ctx, `select value, coalesce(quality, ''), file_id from readings
 		where series_id = $1 and ts = $2 order by file_id`, series, a.Time)
 	if err != nil {

@@ -224,8 +224,7 @@ func (f *folder) takeLock(ctx context.Context, name string, patience time.Durati
 }
 
 // IsRunning tells whether some process runs, starts or is stopping the private
-// PostgreSQL of dir. It creates
-// nothing.
+// PostgreSQL of dir. It creates nothing.
 func IsRunning(dir string) (bool, error) {
 	file, err := os.Open(filepath.Join(dir, lockName))
 	if errors.Is(err, fs.ErrNotExist) {
