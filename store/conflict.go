@@ -27,6 +27,9 @@ const (
 // of them, by file. Counts that do not add up to what was staged mean that
 // another transaction stored or took readings between the snapshot and the
 // lock.
+//
+// The files' ranks are looked up by an array of ids: joined, the planner, who
+// knows nothing of a temporary table, may read all of the ledger for a handful.
 var settleSQL = settleBy("for update of r")
 
 // admitSQL stores the staged readings that meet no other, and leaves all rows
@@ -45,10 +48,13 @@ func settleBy(lock string) string {
 			r.value = s.value and r.quality is not distinct from s.quality as same
 		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
 		order by s.series_id, s.ts %s
+	), ranks as materialized (
+		select id, rank, rank_time, path, generation, key from files
+		where id = any(array(select file_id from staging union all select old_file from standing))
 	), judged as (
 		select t.*, t.old_file = t.file_id as own,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
-		from standing t join files n on n.id = t.file_id join files o on o.id = t.old_file
+		from standing t join ranks n on n.id = t.file_id join ranks o on o.id = t.old_file
 	), taken as (
 		update readings r set value = j.value, quality = j.quality, file_id = j.file_id
 		from judged j where j.wins and r.series_id = j.series_id and r.ts = j.ts
@@ -66,12 +72,14 @@ func settleBy(lock string) string {
 	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
 }
 
-// clashSQL finds a staged reading that contradicts one that is there.
-const clashSQL = `select s.file_id, e.logger, e.channel, s.ts, s.value, r.value, f.path, count(*) over ()
-	from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
-	join series e on e.id = s.series_id join files f on f.id = r.file_id
-	where s.value <> r.value or s.quality is distinct from r.quality
-	order by s.ts, s.series_id limit 1`
+// clashSQL finds the first staged reading that contradicts one that is there,
+// and how many do.
+const clashSQL = `select e.logger, e.channel, c.ts, c.value, c.stands, f.path, c.n
+	from (select s.series_id, s.ts, s.value, r.value as stands, r.file_id, count(*) over () as n
+		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
+		where s.value <> r.value or s.quality is distinct from r.quality
+		order by s.ts, s.series_id limit 1) c
+	join series e on e.id = c.series_id join files f on f.id = c.file_id`
 
 // A takeover is readings that passed from one file to another.
 type takeover struct {
@@ -97,7 +105,6 @@ func (c *committer) clash(ctx context.Context) error {
 	r := c.conn.ExecParams(ctx, clashSQL, nil, nil, nil, binaryFormat)
 	var found error
 	eachRow(r, func(r *record) {
-		r.int8()
 		logger, channel, ts, value, stands, path, n := r.text(), r.text(), r.time(), r.float8(), r.float8(), r.text(), r.int8()
 		found = &fault{fmt.Sprintf("%d of its readings contradict what is loaded, and on-conflict is error; the first: logger %q channel %q at %s is %v here and %v in %s",
 			n, logger, channel, ingest.FromMicros(ts).Format("2006-01-02 15:04:05.999999Z"), value, stands, path)}
