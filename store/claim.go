@@ -119,11 +119,11 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 	return c.writeClaims(ctx, b)
 }
 
-// makeClaims makes a claim of each of the batch's spans in parts, not yet held
+// makeClaims makes a claim of each of some spans of the batch, not yet held
 // against the ledger.
-func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, parts []int) error {
+func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int) error {
 	c.claims = c.claims[:0]
-	for _, i := range parts {
+	for _, i := range spans {
 		s := &b.Spans[i]
 		cl := claim{span: i, key: fileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: s.Reason}
 		if s.Recipe != nil {

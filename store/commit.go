@@ -61,48 +61,48 @@ func (c *committer) Close() { c.disconnect() }
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
-	parts := make([]int, len(b.Spans))
-	for i := range parts {
-		parts[i] = i
+	spans := make([]int, len(b.Spans))
+	for i := range spans {
+		spans[i] = i
 	}
-	if err := c.commitParts(ctx, b, parts); err != nil {
+	if err := c.commitSpans(ctx, b, spans); err != nil {
 		return nil, err
 	}
 	return c.outcomes, nil
 }
 
-// commitParts commits some of the batch's spans in one transaction. If the
+// commitSpans commits some of the batch's spans in one transaction. If the
 // database refuses what is in it, it is halved until the culprit stands alone
 // and is quarantined.
-func (c *committer) commitParts(ctx context.Context, b *ingest.Batch, parts []int) error {
-	if len(parts) == 0 {
+func (c *committer) commitSpans(ctx context.Context, b *ingest.Batch, spans []int) error {
+	if len(spans) == 0 {
 		return nil
 	}
 	c.chunk = c.sink.chunk.Add(1)
 	var refused *fault
-	err := c.retrying(ctx, func() error { return c.try(ctx, b, parts) })
+	err := c.retrying(ctx, func() error { return c.try(ctx, b, spans) })
 	if !errors.As(err, &refused) {
 		return err
 	}
-	if len(parts) > 1 {
-		half := len(parts) / 2
-		if err := c.commitParts(ctx, b, parts[:half]); err != nil {
+	if len(spans) > 1 {
+		half := len(spans) / 2
+		if err := c.commitSpans(ctx, b, spans[:half]); err != nil {
 			return err
 		}
-		return c.commitParts(ctx, b, parts[half:])
+		return c.commitSpans(ctx, b, spans[half:])
 	}
-	s := &b.Spans[parts[0]]
+	s := &b.Spans[spans[0]]
 	if s.State == ingest.Quarantined {
 		return fmt.Errorf("recording %s as quarantined: %w", ingest.EscapePath(s.File.Path), err)
 	}
 	s.State, s.Reason = ingest.Quarantined, refused.reason
 	s.Receipt.Refuse()
-	return c.commitParts(ctx, b, parts)
+	return c.commitSpans(ctx, b, spans)
 }
 
 // try is one attempt at a transaction. It leaves none open.
-func (c *committer) try(ctx context.Context, b *ingest.Batch, parts []int) error {
-	if err := c.makeReady(ctx, b, parts); err != nil {
+func (c *committer) try(ctx context.Context, b *ingest.Batch, spans []int) error {
+	if err := c.makeReady(ctx, b, spans); err != nil {
 		return err
 	}
 	err := c.transact(ctx, b)
@@ -114,7 +114,7 @@ func (c *committer) try(ctx context.Context, b *ingest.Batch, parts []int) error
 
 // makeReady does what is done outside of the transaction and outlives it: the
 // connection, its staging table, the ids of series and recipes.
-func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, parts []int) error {
+func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
@@ -125,13 +125,13 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, parts []int)
 	}
 	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.take)
-	for _, i := range parts {
+	for _, i := range spans {
 		c.take[i] = b.Spans[i].State == ingest.Loaded
 	}
 	if err := c.resolve(ctx, b, c.take); err != nil { // may hold spans: the claims say so
 		return err
 	}
-	return c.makeClaims(ctx, b, parts)
+	return c.makeClaims(ctx, b, spans)
 }
 
 // transact is the transaction: claim, sort, store, account, commit. What

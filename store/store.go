@@ -4,8 +4,9 @@
 // The ledger and the readings of a file version change in one transaction, so
 // that each version becomes visible exactly once. A reader who wants to follow
 // one chunk starts at committer.Commit (commit.go) and goes on to claim.go,
-// copy.go and, where the chunk meets readings that are there already,
-// conflict.go.
+// copy.go, conflict.go where the chunk meets readings that are there already,
+// and account.go. A person's corrections (correct.go, restore.go) go the same
+// way, by the ids of file versions.
 package store
 
 import (

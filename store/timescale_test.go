@@ -58,7 +58,7 @@ func timescale(t *testing.T, o Options) *Store {
 
 // A hypertable holds what a plain table holds, however the files come in and
 // whatever is corrected.
-func TestHypertable(t *testing.T) {
+func TestTimescaleHypertable(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		t.Run(fmt.Sprintf("append=%v", appendMode), func(t *testing.T) {
 			s := timescale(t, Options{Append: appendMode})
@@ -94,7 +94,7 @@ func TestHypertable(t *testing.T) {
 	}
 }
 
-func TestSceneOnHypertable(t *testing.T) {
+func TestTimescaleScene(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		s, plain := timescale(t, Options{Append: appendMode}), open(t, Options{Append: appendMode})
 		var left, told [2][]string
@@ -117,7 +117,7 @@ func TestSceneOnHypertable(t *testing.T) {
 
 // Readings that come late, into chunks that were compressed meanwhile, are
 // settled like all others, and can be undone.
-func TestLateReadingsIntoCompressedChunks(t *testing.T) {
+func TestTimescaleLateReadingsIntoCompressedChunks(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		t.Run(fmt.Sprintf("append=%v", appendMode), func(t *testing.T) {
 			s, plain := timescale(t, Options{Append: appendMode}), open(t, Options{Append: appendMode})
