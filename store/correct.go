@@ -229,10 +229,10 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 	if err := k.orphan(ctx); err != nil {
 		return err
 	}
-	if err := k.tellChanges(ctx); err != nil {
+	if err := k.record(ctx); err != nil {
 		return err
 	}
-	return k.record(ctx)
+	return k.tellChanges(ctx) // last: what is told cannot be taken back by another try
 }
 
 // lock takes the rows of the ledger that are to change and makes sure that

@@ -285,12 +285,16 @@ func TestReloadIntoNewSeriesIsRetriedWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{}), Read: reader([]testFile{f}, nil, func(f testFile) testFile {
+	told := 0
+	_, err = s.Correct(t.Context(), Correction{Reload: true, Change: func(Change) error { told++; return nil }, Files: selected(t, s, Selection{}), Read: reader([]testFile{f}, nil, func(f testFile) testFile {
 		f.readings = []testReading{{"level", 1, 1, ""}}
 		return f
 	})})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if told != 2 {
+		t.Errorf("%d changes were told, want the two of the try that came through", told)
 	}
 	if diff := cmp.Diff([]string{"L1|level|1|1|<nil>|L1_a"}, query(t, s, observationsSQL)); diff != "" {
 		t.Error(diff)
