@@ -203,9 +203,13 @@ func TestErrorsOfTheSinkEndTheRun(t *testing.T) {
 						_, number, _ := strings.Cut(path, "/")
 						switch {
 						case now == at && (path == "" || number == "000007.csv"):
-							err := context.Canceled // of who comes later
-							once.Do(func() { err = fmt.Errorf("the ledger: %w", refused) })
-							return err
+							first := false
+							once.Do(func() { first = true })
+							if first {
+								return fmt.Errorf("the ledger: %w", refused)
+							}
+							<-ctx.Done() // who comes later waits, and is cut off
+							return ctx.Err()
 						case number > "000020.csv" || now != listing && number > "000007.csv":
 							return hold.hook(ctx, now, path)
 						}

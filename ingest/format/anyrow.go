@@ -110,6 +110,12 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 	case read == readNoZone:
 		d.zoneless()
 		return
+	case read == readNever:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", pl.clock.zone, quoted(stamp)))
+		return
+	case read == readTwice:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s showed twice when they went back: %s (an offset in the cell would tell which; if the logger keeps standard time all year, its zone is an offset such as +00:00)", pl.clock.zone, quoted(stamp)))
+		return
 	case us < d.from || us > d.to:
 		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("timestamp outside the plausible window: %s (expected %s to %s)", quoted(stamp), day8601(d.from), day8601(d.to)))
 		return

@@ -33,6 +33,8 @@ const (
 	readNot    stampState = iota // in no layout
 	readGood                     //
 	readNoZone                   // a wall time, and no zone is known
+	readNever                    // a wall time that the zone skipped when its clocks went forward
+	readTwice                    // a wall time that the zone showed twice when its clocks went back
 )
 
 func newClock(layouts []*layout, zone *time.Location) *clock {
@@ -116,8 +118,8 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 	return 0, p
 }
 
-// instant turns a wall time into an instant. A wall time that a zone shows
-// twice, or not at all, becomes what package time makes of it.
+// instant turns a wall time into an instant. One that the zone never showed, or
+// showed twice, is none: a guess would shift readings, or lose them.
 func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 	if seconds >= c.from && seconds < c.to {
 		return (seconds-c.offset)*1e6 + micros, readGood
@@ -129,6 +131,13 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 	t := time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), 0, c.zone)
 	_, offset := t.Zone()
 	begin, end := t.ZoneBounds()
+	switch {
+	case t.Unix()+int64(offset) != seconds:
+		return 0, readNever
+	case !begin.IsZero() && c.shows(seconds, offsetAt(begin.Add(-time.Second)), t),
+		!end.IsZero() && c.shows(seconds, offsetAt(end), t):
+		return 0, readTwice
+	}
 	// Two days away from either change of the clock no wall time is ambiguous.
 	const margin = 2 * 86400
 	from, to := int64(-1<<62), int64(1<<62)
@@ -142,6 +151,19 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 		c.from, c.to, c.offset = from, to, int64(offset)
 	}
 	return t.Unix()*1e6 + micros, readGood
+}
+
+// shows reports whether the zone's clocks showed the wall time with that offset
+// as well, at another instant than t.
+func (c *clock) shows(seconds, offset int64, t time.Time) bool {
+	other := seconds - offset
+	return other != t.Unix() && offsetAt(time.Unix(other, 0).In(c.zone)) == offset
+}
+
+// offsetAt is how many seconds ahead of UTC the clocks of t's zone are at t.
+func offsetAt(t time.Time) int64 {
+	_, offset := t.Zone()
+	return int64(offset)
 }
 
 // timeOfDay reads the first eight bytes of b as hh:mm:ss.

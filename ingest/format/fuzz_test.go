@@ -197,6 +197,11 @@ func FuzzTimestamp(f *testing.F) {
 			switch {
 			case err == nil && read == readNot && signedDigits.MatchString(s):
 				// Package time takes a sign for a digit in short years and fractions.
+			case err == nil && (read == readNever || read == readTwice):
+				// Package time makes something of these times, too.
+				if wall, _ := time.ParseInLocation(text, s, time.UTC); l.zoned || shown(wall, zone) != read {
+					t.Fatalf("%q in %q: %v, its clocks show it %v", s, text, read, shown(wall, zone))
+				}
 			case (err == nil) != (read == readGood):
 				t.Fatalf("%q in %q: %v, package time says %v, %v", s, text, read, want, err)
 			case err == nil && got != want.UnixMicro():
