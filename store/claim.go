@@ -97,12 +97,15 @@ var (
 	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
 	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', changed = now()
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
+	// The state is asked of the joined row. As a condition on files it would have
+	// the planner begin with all that are due, who may be many while its
+	// statistics know of none.
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
 			recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
 			trusted = c.trusted, run = $11, chunk = $12, changed = now()
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[])
 			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted)
-		where f.id = c.id and f.state = 'due' returning f.id`}
+		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted
 		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[]) as c(id, modified, modified_step, trusted) where f.id = c.id`}
 )

@@ -55,6 +55,10 @@ func (a *app) showFiles(selections []store.Selection) error {
 		return err
 	}
 	defer s.close(a.log)
+	if a.output.value == "csv" { // one row a file version, as files ls has it
+		_, err := printRows(a, mapped(s.selected(a.take, selections), rowOf))
+		return err
+	}
 	if a.output.value != "table" {
 		var failed error
 		_, err := printRows(a, mapped(s.selected(a.take, selections), func(v *store.FileVersion) shownFile {

@@ -103,6 +103,6 @@
 // no bytes at all is quarantined, since nothing tells whose it is: mostly it is
 // an upload that failed, and the next version of it loads.
 //
-// A timestamp that the zone's clock shows twice or never, when daylight saving
-// ends or begins, is taken as package time takes it.
+// A timestamp that the zone's clocks showed twice or never, when daylight saving
+// ends or begins, is rejected: nothing in the file says which instant is meant.
 package format
