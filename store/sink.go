@@ -27,15 +27,6 @@ const (
 	Error    Policy = "error"
 )
 
-// ParsePolicy reads a policy as the command line and the config spell it.
-func ParsePolicy(s string) (Policy, error) {
-	switch p := Policy(s); p {
-	case Latest, Earliest, Error:
-		return p, nil
-	}
-	return "", fmt.Errorf("on-conflict is %q: it can be latest, earliest or error", s)
-}
-
 // SinkOptions say for which source a sink commits, and how.
 type SinkOptions struct {
 	Source string // the source's name

@@ -435,3 +435,47 @@ func TestCancelledContext(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// A local time that clocks skipped or showed twice is rejected, and not guessed;
+// the hours around it load.
+func TestLocalTimesThatAreNoInstant(t *testing.T) {
+	text := longHead + "L1,flow,2025-03-30 00:45:00,1\nL1,flow,2025-03-30 01:15:00,2\nL1,flow,2025-03-30 02:15:00,3\n" +
+		"L1,flow,2025-10-26 00:45:00,4\nL1,flow,2025-10-26 01:15:00,5\nL1,flow,2025-10-26 01:15:00,6\nL1,flow,2025-10-26 02:00:00,7\n"
+	b, s := decodeText(t, Settings{Zone: "Europe/London"}, "a.csv", []byte(text))
+	if len(b.Time) != 4 || s.Receipt.Lines.Rejected != 3 || len(s.Rejects) != 3 {
+		t.Fatalf("%d readings, %+v, %+v", len(b.Time), s.Receipt.Lines, s.Rejects)
+	}
+	for i, want := range []struct {
+		line   int64
+		reason string
+	}{
+		{3, `a time that clocks in Europe/London skipped when they went forward: "2025-03-30 01:15:00"`},
+		{6, `a time that clocks in Europe/London showed twice when they went back: "2025-10-26 01:15:00"`},
+		{7, `a time that clocks in Europe/London showed twice when they went back: "2025-10-26 01:15:00"`},
+	} {
+		if r := s.Rejects[i]; r.Line != want.line || r.Column != 3 || !strings.HasPrefix(r.Reason, want.reason) {
+			t.Errorf("reject %d is %+v", i, r)
+		}
+	}
+}
+
+// The time in a file's name only ranks it: it is read whatever the clocks did.
+func TestNameTimeInTheRepeatedHour(t *testing.T) {
+	d := decoderFor(t, `
+name: named
+shape: long
+logger: {file_name: '^(?P<logger>[^_]+)_'}
+channel: {constant: flow}
+value: v
+timestamp: {column: t, layout: "2006-01-02 15:04"}
+file_time: {file_name: '_(?P<time>\d{12})', layout: "200601021504"}
+`, Settings{Zone: "Europe/London"})
+	for name, want := range map[string]string{
+		"202510260115": "2025-10-26T01:15:00Z", "202503300115": "2025-03-30T01:15:00Z", "202506010115": "2025-06-01T00:15:00Z",
+	} {
+		_, s := decodeOne(t, d, "L1_"+name+".csv", "t,v\n2024-07-01 00:00,1.5\n")
+		if got := ingest.FromMicros(s.NameTime).Format("2006-01-02T15:04:05Z"); got != want {
+			t.Errorf("%s ranks as %s, want %s", name, got, want)
+		}
+	}
+}

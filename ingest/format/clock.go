@@ -127,8 +127,7 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 	if c.zone == nil {
 		return 0, readNoZone
 	}
-	u := time.Unix(seconds, 0).UTC()
-	t := time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), 0, c.zone)
+	t := inZone(seconds, c.zone)
 	_, offset := t.Zone()
 	begin, end := t.ZoneBounds()
 	switch {
@@ -151,6 +150,13 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 		c.from, c.to, c.offset = from, to, int64(offset)
 	}
 	return t.Unix()*1e6 + micros, readGood
+}
+
+// inZone is the instant that package time makes of a wall time, which is given
+// as if it were UTC.
+func inZone(seconds int64, zone *time.Location) time.Time {
+	u := time.Unix(seconds, 0).UTC()
+	return time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), 0, zone)
 }
 
 // shows reports whether the zone's clocks showed the wall time with that offset

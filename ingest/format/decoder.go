@@ -340,7 +340,8 @@ func (p *pattern) inLines(w []byte, group string) ([]byte, bool) {
 }
 
 // of reads the time in a file's name; 0 when there is none. It ranks files
-// only, so that without a zone UTC serves.
+// only: without a zone UTC serves, and a time that clocks showed twice or never
+// is taken as package time takes it, which is the same at every reading.
 func (f *fileTime) of(base []byte, zone *time.Location, s *stamping) int64 {
 	part, ok := f.pattern.find(base, "time")
 	if !ok {
@@ -348,8 +349,14 @@ func (f *fileTime) of(base []byte, zone *time.Location, s *stamping) int64 {
 	}
 	for _, z := range []*time.Location{f.zone, s.zone, zone, time.UTC} {
 		if z != nil {
-			us, _ := newClock([]*layout{f.layout}, z).micros(part)
-			return us
+			w, ok := f.layout.read(part)
+			switch {
+			case !ok:
+				return 0
+			case w.zoned:
+				return (w.seconds-w.offset)*1e6 + w.micros
+			}
+			return inZone(w.seconds, z).Unix()*1e6 + w.micros
 		}
 	}
 	return 0
