@@ -61,7 +61,46 @@ type Span struct {
 
 	Receipt Receipt // all lines, and of the cells Total, Missing and Rejected
 	Rejects []Reject
+
+	// Notes say what is odd about a file that is loaded all the same, a line of
+	// text each: a declared count of records that does not match, a clock that
+	// jumps.
+	Notes []string
+	// Shape is what is asked about files of the span's kind, of a held span and
+	// of one that is loaded but for its new channels; nil when nothing is.
+	Shape *Shape
+	// Undecided are the readings, by index in the batch, whose wall time the
+	// clocks showed twice, when nothing in the file tells the passes apart and
+	// the order of arrival is to decide: they stand in the first pass, and in
+	// the second are Later microseconds later. All are of one pass. Mostly empty.
+	Undecided []int32
+	Later     int64
 }
+
+// A Shape is a kind of file that Penstock has a question about: all files of a
+// shape are answered for together. Decoders share it: it is never changed once
+// made.
+type Shape struct {
+	ID       string   // 12 hexadecimal digits, the same for all files of the kind
+	Profile  string   // the profile as YAML, complete, that would read them; "" when there is no telling
+	Question string   // one sentence that ends in a question mark
+	Answers  []Answer // what the answer can be, the likeliest first; none when it is open, as a zone is
+}
+
+// An Answer is one of those that a question can have.
+type Answer struct {
+	Set   string // as --set takes it: order=dmy
+	Means string // what it makes of the file: 03/04/2024 is 3 April
+}
+
+// A Trust is how far the profile of a recipe is to be believed.
+type Trust uint8
+
+const (
+	Named    Trust = iota // a person or Penstock wrote it: it is built in, configured or given
+	Approved              // guessed or changed, and a person said yes
+	Guessed               // guessed, and every finding of it is certain
+)
 
 // A Recipe is all that turned a file's bytes into readings, so that the same
 // bytes can be read the same way again years later. Decoders share it: it is
@@ -72,6 +111,7 @@ type Recipe struct {
 	Zone     string // the zone given from outside the file and its profile; "" for none
 	Settings string // what else was given from outside and decides what is rejected, as JSON; "" for the defaults
 	Text     string // the profile as YAML, complete
+	Trust    Trust  // no part of the digest
 }
 
 // A Reject is a line, or one cell of it, that could not be read.
