@@ -66,6 +66,9 @@ type Span struct {
 	// text each: a declared count of records that does not match, a clock that
 	// jumps.
 	Notes []string
+	// Kind is the shape of files like this one, with no question: what a sink
+	// has to ask about the file, it asks about that. nil when no profile reads it.
+	Kind *Shape
 	// Shape is what is asked about files of the span's kind, of a held span and
 	// of one that is loaded but for its new channels; nil when nothing is.
 	Shape *Shape
@@ -81,15 +84,31 @@ type Span struct {
 // shape are answered for together. Decoders share it: it is never changed once
 // made.
 type Shape struct {
-	ID       string   // 12 hexadecimal digits, the same for all files of the kind
-	Profile  string   // the profile as YAML, complete, that would read them; "" when there is no telling
+	ID      string // 12 hexadecimal digits, the same for all files of the kind
+	Profile string // the profile as YAML, complete, that would read them; "" when there is no telling
+	// Header is the names of the columns, where the profile's signature matches
+	// files of other columns, too: once approved it matches only files of these.
+	// nil when the profile matches files of the shape and no others.
+	Header   []string
 	Question string   // one sentence that ends in a question mark
+	Asks     string   // the key of --set that answers it, such as zone; "" when the profile as it stands is an answer
 	Answers  []Answer // what the answer can be, the likeliest first; none when it is open, as a zone is
+}
+
+// Asking returns the shape with a question.
+func (s *Shape) Asking(question, asks string, answers ...Answer) *Shape {
+	if s == nil {
+		return nil
+	}
+	q := *s
+	q.Question, q.Asks, q.Answers = question, asks, answers
+	return &q
 }
 
 // An Answer is one of those that a question can have.
 type Answer struct {
 	Set   string // as --set takes it: order=dmy
+	Map   string // as --map takes it: New=old; of Set and Map one is given, or none when the profile as it stands is meant
 	Means string // what it makes of the file: 03/04/2024 is 3 April
 }
 
@@ -231,6 +250,49 @@ func (b *Batch) Drop() {
 	s := b.Spans[len(b.Spans)-1]
 	b.truncate(s.Begin)
 	b.Spans = b.Spans[:len(b.Spans)-1]
+}
+
+// Withhold takes the readings for which drop is true out of the loaded spans,
+// and counts them as withheld in their receipts. drop is asked once for each
+// reading, with the index of its span and that of its series in Keys.
+func (b *Batch) Withhold(drop func(span int, series int32) bool) {
+	to := 0
+	moved := make([]int32, len(b.Time)) // where each reading comes to stand, -1 for nowhere
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		begin := to
+		for r := s.Begin; r < s.End; r++ {
+			if drop(i, b.Series[r]) {
+				s.Receipt.Cells.Withheld++
+				moved[r] = -1
+				continue
+			}
+			b.move(to, r)
+			moved[r] = int32(to)
+			to++
+		}
+		kept := s.Undecided[:0]
+		for _, r := range s.Undecided {
+			if moved[r] >= 0 {
+				kept = append(kept, moved[r])
+			}
+		}
+		s.Begin, s.End, s.Undecided = begin, to, kept
+	}
+	b.truncate(to)
+}
+
+// move puts the reading of one index in the place of another.
+func (b *Batch) move(to, from int) {
+	b.Time[to], b.Series[to], b.Value[to] = b.Time[from], b.Series[from], b.Value[from]
+	if len(b.Quality) > 0 {
+		b.Quality[to] = b.Quality[from]
+	}
+	if from < len(b.Line) { // the last readings may have none
+		b.Line[to] = b.Line[from]
+	} else if to < len(b.Line) {
+		b.Line[to] = 0
+	}
 }
 
 func (b *Batch) truncate(n int) {

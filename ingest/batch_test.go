@@ -373,3 +373,61 @@ func BenchmarkBatch(b *testing.B) {
 		})
 	}
 }
+
+// What is withheld is gone from all columns, is counted, and leaves the other
+// readings and what points to them in place.
+func TestWithhold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := &Batch{KeepLines: rapid.Bool().Draw(t, "lines")}
+		type reading struct {
+			span      int
+			series    int32
+			value     float64
+			quality   string
+			line      int64
+			undecided bool
+		}
+		var want []reading
+		withheld := make([]int64, rapid.IntRange(1, 4).Draw(t, "spans"))
+		for i := range withheld {
+			b.Begin(&Content{})
+			for n := range rapid.IntRange(0, 6).Draw(t, "readings") {
+				r := reading{span: i, series: rapid.Int32Range(0, 2).Draw(t, "series"), value: float64(n), line: int64(n + 1),
+					quality: rapid.SampledFrom([]string{"", "", "", "bad"}).Draw(t, "quality"), undecided: rapid.Bool().Draw(t, "undecided")}
+				b.Append(r.series, 0, r.value)
+				b.SetQuality([]byte(r.quality))
+				b.SetLine(r.line)
+				if s := &b.Spans[i]; r.undecided {
+					s.Undecided = append(s.Undecided, int32(len(b.Time)-1))
+				}
+				if r.series == int32(i%2) {
+					withheld[i]++
+				} else {
+					want = append(want, r)
+				}
+			}
+			b.End()
+		}
+		b.Withhold(func(span int, series int32) bool { return series == int32(span%2) })
+		var got []reading
+		for i := range b.Spans {
+			s := &b.Spans[i]
+			if s.Receipt.Cells.Withheld != withheld[i] {
+				t.Fatalf("span %d has %d withheld, want %d", i, s.Receipt.Cells.Withheld, withheld[i])
+			}
+			for r := s.Begin; r < s.End; r++ {
+				one := reading{span: i, series: b.Series[r], value: b.Value[r], undecided: slices.Contains(s.Undecided, int32(r)), line: int64(b.Value[r]) + 1}
+				if len(b.Quality) > 0 {
+					one.quality = b.Qualities[b.Quality[r]]
+				}
+				if b.KeepLines {
+					one.line = b.Line[r]
+				}
+				got = append(got, one)
+			}
+		}
+		if !slices.Equal(got, want) || len(b.Time) != len(want) {
+			t.Fatalf("left are %v of %d, want %v", got, len(b.Time), want)
+		}
+	})
+}

@@ -38,6 +38,7 @@ type Cells struct {
 	Total     int64
 	Missing   int64 // empty, or a declared spelling of a missing value
 	Rejected  int64 // not a number, or one that the database refused
+	Withheld  int64 // of a channel that is new to a known logger, and waits for an answer
 	Repeated  int64 // the same series and instant again further down in the file: the last line counts
 	Stored    int64 // new in the table
 	Replaced  int64 // passed to this file from one of lesser rank (of greater, under earliest)
@@ -70,6 +71,7 @@ func (r *Receipt) Add(o *Receipt) {
 	c.Total += o.Cells.Total
 	c.Missing += o.Cells.Missing
 	c.Rejected += o.Cells.Rejected
+	c.Withheld += o.Cells.Withheld
 	c.Repeated += o.Cells.Repeated
 	c.Stored += o.Cells.Stored
 	c.Replaced += o.Cells.Replaced
@@ -91,7 +93,7 @@ func (r *Receipt) Balance() error {
 	if sum := l.Preamble + l.Header + l.Blank + l.Comment + l.Footer + l.Message + l.Data + l.Rejected; sum != l.Total {
 		return fmt.Errorf("receipt does not balance: %d lines, but %d accounted for (%+v)", l.Total, sum, *l)
 	}
-	if sum := c.Missing + c.Rejected + c.Repeated + c.Readings(); sum != c.Total {
+	if sum := c.Missing + c.Rejected + c.Withheld + c.Repeated + c.Readings(); sum != c.Total {
 		return fmt.Errorf("receipt does not balance: %d cells, but %d accounted for (%+v)", c.Total, sum, *c)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 // file with an instant that no timestamptz holds is at fault: on the way to
 // the readings it may have wrapped to one that fits.
 func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *ingest.Span) error {
-	t.row(21)
+	t.row(22)
 	t.int8(id)
 	var x extent
 	if s.State == ingest.Loaded { // of the span: a duplicate has an extent, too
@@ -113,19 +113,19 @@ func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *inges
 }
 
 // counts lists a receipt's counts in the order of the table's columns.
-func counts(r *ingest.Receipt) [17]int64 {
+func counts(r *ingest.Receipt) [18]int64 {
 	l, c := &r.Lines, &r.Cells
 	return [...]int64{l.Total, l.Preamble, l.Header, l.Blank, l.Comment, l.Footer, l.Message, l.Data, l.Rejected,
-		c.Total, c.Missing, c.Rejected, c.Repeated, c.Stored, c.Replaced, c.Unchanged, c.Outranked}
+		c.Total, c.Missing, c.Rejected, c.Withheld, c.Repeated, c.Stored, c.Replaced, c.Unchanged, c.Outranked}
 }
 
 // receipt reads one file's receipt back.
 func (s *Store) receipt(ctx context.Context, id int64) (r ingest.Receipt, err error) {
 	l, c := &r.Lines, &r.Cells
 	err = s.pool.QueryRow(ctx, `select lines, lines_preamble, lines_header, lines_blank, lines_comment, lines_footer, lines_message, lines_data, lines_rejected,
-		cells, missing, rejected, repeated, stored, replaced, unchanged, outranked from receipts where file_id = $1`, id).Scan(
+		cells, missing, rejected, withheld, repeated, stored, replaced, unchanged, outranked from receipts where file_id = $1`, id).Scan(
 		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data, &l.Rejected,
-		&c.Total, &c.Missing, &c.Rejected, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
+		&c.Total, &c.Missing, &c.Rejected, &c.Withheld, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
 	if err != nil {
 		return r, fmt.Errorf("reading the receipt of file %d: %w", id, err)
 	}

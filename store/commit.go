@@ -193,7 +193,7 @@ func (c *committer) sort(b *ingest.Batch) {
 func uncount(s *ingest.Span) {
 	if s.State == ingest.Loaded {
 		d := &s.Receipt.Cells
-		*d = ingest.Cells{Total: d.Total, Missing: d.Missing, Rejected: d.Rejected}
+		*d = ingest.Cells{Total: d.Total, Missing: d.Missing, Rejected: d.Rejected, Withheld: d.Withheld}
 	}
 }
 

@@ -140,7 +140,7 @@ const selectFiles = `select f.id, s.name, s.root, f.path, f.generation, f.state:
 	f.run, f.fetched, f.changed, r.first_ts, r.last_ts, r.series,
 	coalesce(r.lines, 0), coalesce(r.lines_preamble, 0), coalesce(r.lines_header, 0), coalesce(r.lines_blank, 0),
 	coalesce(r.lines_comment, 0), coalesce(r.lines_footer, 0), coalesce(r.lines_message, 0), coalesce(r.lines_data, 0),
-	coalesce(r.lines_rejected, 0), coalesce(r.cells, 0), coalesce(r.missing, 0), coalesce(r.rejected, 0),
+	coalesce(r.lines_rejected, 0), coalesce(r.cells, 0), coalesce(r.missing, 0), coalesce(r.rejected, 0), coalesce(r.withheld, 0),
 	coalesce(r.repeated, 0), coalesce(r.stored, 0), coalesce(r.replaced, 0), coalesce(r.unchanged, 0), coalesce(r.outranked, 0)
 	from files f join sources s on s.id = f.source left join recipes p on p.id = f.recipe left join receipts r on r.file_id = f.id`
 
@@ -154,7 +154,7 @@ func scanFile(row pgx.CollectableRow) (FileVersion, error) {
 		&v.Size, &modified, &step, &v.Rank, &v.RankTime, &v.Trusted, &v.Recipe, &v.Profile, &v.Zone,
 		&v.Run, &v.Fetched, &v.Changed, &first, &last, &v.Series,
 		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data,
-		&l.Rejected, &c.Total, &c.Missing, &c.Rejected, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
+		&l.Rejected, &c.Total, &c.Missing, &c.Rejected, &c.Withheld, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
 	copy(v.Sum[:], sum)
 	if step != nil {
 		v.Precision = precisionOf(*step)

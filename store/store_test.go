@@ -163,7 +163,7 @@ func contents(t testing.TB, s *Store) []string {
 	return append(query(t, s, `select logger, channel, unit, extract(epoch from ts)::int8 - 1700000000, value, quality, path
 			from observations order by 1, 2, 4, 7`),
 		query(t, s, `select f.path, f.generation, f.state::text, encode(f.sha256, 'hex'), f.size, f.reason, extract(epoch from f.rank_time)::int8,
-			r.lines, r.lines_data, r.lines_rejected, r.cells, r.missing, r.rejected, r.repeated, r.stored + r.replaced + r.unchanged + r.outranked,
+			r.lines, r.lines_data, r.lines_rejected, r.cells, r.missing, r.rejected, r.withheld, r.repeated, r.stored + r.replaced + r.unchanged + r.outranked,
 			(select count(*) from readings where file_id = f.id)
 			from files f left join receipts r on r.file_id = f.id order by 1, 2`)...)
 }

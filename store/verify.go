@@ -112,7 +112,7 @@ func verifyQuery(owned, where string, orphans bool) string {
 			f.state = 'loaded' and r.file_id is null as no_receipt,
 			r.lines, r.lines_preamble + r.lines_header + r.lines_blank + r.lines_comment + r.lines_footer
 				+ r.lines_message + r.lines_data + r.lines_rejected as lines_sum,
-			r.cells, r.missing + r.rejected + r.repeated + r.stored + r.replaced + r.unchanged + r.outranked as cells_sum
+			r.cells, r.missing + r.rejected + r.withheld + r.repeated + r.stored + r.replaced + r.unchanged + r.outranked as cells_sum
 		from chosen f ` + join + ` owned o on o.file_id = f.id
 		left join receipts r on r.file_id = f.id
 		left join passed p on p.from_file = f.id),

@@ -189,7 +189,7 @@ func cellsText(state ingest.State, c *ingest.Cells) string {
 		rejected = "quarantined" // with the file, whatever was wrong with it
 	}
 	return countsText(c.Total, "cells", c.Stored, "stored", c.Replaced, "replaced", c.Unchanged, "unchanged",
-		c.Outranked, "outranked", c.Repeated, "repeated", c.Missing, "missing", c.Rejected, rejected)
+		c.Outranked, "outranked", c.Repeated, "repeated", c.Missing, "missing", c.Rejected, rejected, c.Withheld, "withheld")
 }
 
 // countsText words the total and what of the rest is not nothing.

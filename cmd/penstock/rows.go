@@ -44,6 +44,7 @@ type readingCounts struct {
 	Repeated  int64 `json:"repeated" csv:"repeated"`
 	Missing   int64 `json:"missing" csv:"missing"`
 	Rejected  int64 `json:"rejected" csv:"rejected"`
+	Withheld  int64 `json:"withheld" csv:"withheld"`
 }
 
 type lineCounts struct {
@@ -59,7 +60,7 @@ type lineCounts struct {
 }
 
 func readingsOf(c *ingest.Cells) readingCounts {
-	return readingCounts{c.Stored, c.Replaced, c.Unchanged, c.Outranked, c.Repeated, c.Missing, c.Rejected}
+	return readingCounts{c.Stored, c.Replaced, c.Unchanged, c.Outranked, c.Repeated, c.Missing, c.Rejected, c.Withheld}
 }
 
 func linesOf(l *ingest.Lines) lineCounts {

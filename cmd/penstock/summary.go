@@ -221,7 +221,7 @@ func (a *app) totals(b *strings.Builder, r *result) {
 		d := &s.Readings
 		line("readings", count(d.Stored)+" stored", some(d.Replaced, "replaced", plain), some(d.Unchanged, "unchanged", plain),
 			some(d.Outranked, "outranked", plain), some(d.Repeated, "repeated", plain), some(d.Missing, "missing", plain),
-			some(d.Rejected-r.refused, "rejected", bad), some(r.refused, "quarantined", bad))
+			some(d.Rejected-r.refused, "rejected", bad), some(d.Withheld, "withheld", warn), some(r.refused, "quarantined", bad))
 		l := &s.Lines
 		line("lines", count(l.Total)+" in all", some(l.Data, "data", plain), some(l.Header, "header", plain), some(l.Preamble, "preamble", plain),
 			some(l.Blank, "blank", plain), some(l.Comment, "comment", plain), some(l.Footer, "footer", plain), some(l.Message, "message", plain),

@@ -227,7 +227,7 @@ func (d *Decoder) stamp(cells []cell) []byte {
 // zoneless stops the file until a person says which zone it is of.
 func (d *Decoder) zoneless() {
 	if d.held == nil { // one question is enough
-		d.held = &refusal{ingest.Held, "its timestamps tell no time zone: which is it? Answer with --zone Area/City (such as --zone Europe/London), or with zone: in the source or the profile"}
+		d.held = hold("its timestamps tell no time zone: which is it? Answer with --zone Area/City (such as --zone Europe/London), or with zone: in the source or the profile", "zone")
 	}
 }
 

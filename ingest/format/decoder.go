@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,12 +17,12 @@ import (
 // A Decoder reads files by the profiles of a set. It implements
 // ingest.Decoder: one goroutine uses it at a time.
 type Decoder struct {
-	settings   Settings
-	candidates []*Profile
-	forced     bool
-	zone       *time.Location
-	limit      int  // bytes in a line
-	general    bool // no row is left to plainRows: tests compare the two
+	settings Settings
+	tiers    [][]*Profile // the first with a profile that matches decides
+	forced   bool         // there is one profile, whatever its signature says
+	zone     *time.Location
+	limit    int  // bytes in a line
+	general  bool // no row is left to plainRows: tests compare the two
 
 	// Kept from file to file.
 	feed    feed
@@ -89,6 +90,9 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	}
 	if fault != nil {
 		d.span.State, d.span.Reason = fault.state, fault.reason
+		if fault.state == ingest.Held {
+			d.span.Shape = d.span.Kind.Asking(fault.reason, fault.asks, fault.answers...)
+		}
 	}
 	b.End()
 	d.batch, d.span = nil, nil
@@ -136,30 +140,32 @@ func (d *Decoder) recognise() (h head, fault *refusal, err error) {
 	}
 }
 
-// match looks for the one profile whose head w begins with. A head without a
-// profile means that more of the file has to be seen.
+// match looks for the one profile whose head w begins with, tier by tier. A
+// head without a profile means that more of the file has to be seen.
 func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 	if final && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
 		return found, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
-	for _, p := range d.candidates {
-		h, finding := p.find(w, final, !d.forced, d.limit, &d.split)
-		switch {
-		case finding == foundMore:
-			return head{}, nil
-		case finding == foundLong && (long == 0 || h.lines < long):
-			long = h.lines + 1
-			continue
-		case finding != foundHead:
-			continue
-		case found.profile != nil:
-			return head{}, &refusal{ingest.Held, fmt.Sprintf("the profiles %s and %s both match the file: which one is it? Answer with --profile", found.profile.Name, p.Name)}
+	for _, tier := range d.tiers {
+		for _, p := range tier {
+			h, finding := p.find(w, final, !d.forced, d.limit, &d.split)
+			switch {
+			case finding == foundMore:
+				return head{}, nil
+			case finding == foundLong && (long == 0 || h.lines < long):
+				long = h.lines + 1
+				continue
+			case finding != foundHead:
+				continue
+			case found.profile != nil:
+				return head{}, d.either(w, &found, &h)
+			}
+			found = h
 		}
-		found = h
-	}
-	if found.profile != nil {
-		return found, nil
+		if found.profile != nil {
+			return found, nil
+		}
 	}
 	if is := foreign(w); is != "" {
 		return found, quarantine("%s", is)
@@ -169,9 +175,32 @@ func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
 	}
 	end, _, _ := lineEnd(w, true)
 	if d.forced {
-		return found, quarantine("profile %s finds no header in the file: line 1 is %q", d.candidates[0].Name, cut(w[:end]))
+		return found, quarantine("profile %s finds no header in the file: line 1 is %q", d.tiers[0][0].Name, cut(w[:end]))
 	}
 	return found, quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
+}
+
+// either holds a file that two profiles of a tier match.
+func (d *Decoder) either(w []byte, a, b *head) *refusal {
+	d.span.Kind = eitherKind(a, b, d.columnsOf(w, a))
+	answers := make([]ingest.Answer, 0, 2)
+	for _, p := range []*Profile{a.profile, b.profile} {
+		answers = append(answers, ingest.Answer{Set: "profile=" + p.Name, Means: p.Description})
+	}
+	return hold(fmt.Sprintf("the profiles %s and %s both match the file: which one is it? Answer with --profile", a.profile.Name, b.profile.Name), "profile", answers...)
+}
+
+// columnsOf returns the names of the columns under the head, nil when no row of
+// the file names them.
+func (d *Decoder) columnsOf(w []byte, h *head) []string {
+	if !slices.Contains(h.profile.framing.rows, rowNames) {
+		return nil
+	}
+	hd, fault := h.profile.headerOf(w, h, &d.split)
+	if fault != "" {
+		return nil
+	}
+	return hd.names
 }
 
 // nothing refuses a file without any text.
@@ -216,6 +245,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 			if pl.recipe = k.recipe; pl.told {
 				pl.recipe = newRecipe(p, d.settings, true)
 			}
+			pl.kind = kindOf(p, hd.names)
 			if len(k.plans) >= maxPlans {
 				clear(k.plans)
 			}
@@ -224,7 +254,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		k.last, k.rows = pl, append(k.rows[:0], rows...)
 	}
 	d.plan = k.last
-	d.span.Recipe = d.plan.recipe
+	d.span.Recipe, d.span.Kind = d.plan.recipe, d.plan.kind
 	d.from, d.to = p.bounds(d.settings.Window, d.span.FirstFetched)
 	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
 	d.keys = append(d.keys[:0], make([][]byte, len(d.plan.keys))...)

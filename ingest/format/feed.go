@@ -174,10 +174,18 @@ func grown(b []byte, n int) []byte {
 
 // A refusal is why a file is not loaded.
 type refusal struct {
-	state  ingest.State
-	reason string
+	state   ingest.State
+	reason  string
+	asks    string // of a held file, as in a Shape
+	answers []ingest.Answer
+}
+
+// hold keeps a file back until a person answers the question: asks and answers
+// are as in a Shape.
+func hold(question, asks string, answers ...ingest.Answer) *refusal {
+	return &refusal{state: ingest.Held, reason: question, asks: asks, answers: answers}
 }
 
 func quarantine(format string, args ...any) *refusal {
-	return &refusal{ingest.Quarantined, fmt.Sprintf(format, args...)}
+	return &refusal{state: ingest.Quarantined, reason: fmt.Sprintf(format, args...)}
 }

@@ -17,6 +17,7 @@ import (
 type plan struct {
 	profile *Profile
 	recipe  *ingest.Recipe // of files with this header
+	kind    *ingest.Shape  // likewise
 	clock   *clock
 	told    bool // the header tells the zone
 

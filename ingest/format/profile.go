@@ -9,6 +9,8 @@ import (
 	"time"
 	_ "time/tzdata" // a zone means the same on a machine that has none installed
 
+	"penstock/ingest"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -23,6 +25,8 @@ type Profile struct {
 	File        string // where the profile was read from
 	Text        string // the YAML, complete
 
+	trust     ingest.Trust
+	kind      *ingest.Shape // of a guessed or approved profile: that of the files it is for; else nil
 	signature signature
 	dialect   dialect
 	framing   framing

@@ -150,12 +150,57 @@ func TestOwnProfileReplacesBuiltin(t *testing.T) {
 	}
 }
 
-func TestTwoProfilesMatch(t *testing.T) {
-	p, err := Parse("mine.yaml", []byte("name: other\nshape: wide\nsignature: {first_line: '^logger,'}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}\n"))
+// The first tier with a profile that matches decides; two of one tier are a
+// question, with either as its answer.
+func TestTiers(t *testing.T) {
+	parse := func(name string) *Profile {
+		p, err := Parse(name+".yaml", []byte("name: "+name+"\nshape: wide\nsignature: {first_line: '^logger,'}\nlogger: {constant: a}\ntimestamp: {column: timestamp, layout: rfc3339}\nchannels: [{column: value}]\nothers: ignore\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	decode := func(set *Set) *ingest.Span {
+		d, err := NewDecoder(set, Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, s := decodeOne(t, d, "a.csv", longHead)
+		return s
+	}
+	own, err := NewSet(true, parse("one"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := NewSet(true, p)
+	s := decode(own)
+	if s.State != ingest.Loaded || s.Recipe.Profile != "one" || s.Recipe.Trust != ingest.Named {
+		t.Errorf("a given profile beside a built-in one: %s %s, %+v", s.State, s.Reason, s.Recipe)
+	}
+	approved, err := ParseApproved("0123456789ab", parse("approved").Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = decode(own.WithApproved(approved))
+	if s.State != ingest.Loaded || s.Recipe.Profile != "approved" || s.Recipe.Trust != ingest.Approved || s.Kind.ID != "0123456789ab" {
+		t.Errorf("an approved profile beside a given one: %s %s, %+v", s.State, s.Reason, s.Recipe)
+	}
+	two, err := NewSet(true, parse("one"), parse("other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = decode(two)
+	question := "the profiles one and other both match the file: which one is it? Answer with --profile"
+	if s.State != ingest.Held || s.Reason != question {
+		t.Fatalf("%s: %s", s.State, s.Reason)
+	}
+	if s.Shape == nil || s.Shape.Question != question || s.Shape.Asks != "profile" || len(s.Shape.Answers) != 2 || s.Shape.Answers[1].Set != "profile=other" {
+		t.Errorf("the shape is %+v", s.Shape)
+	}
+}
+
+// Files of a profile and of equal columns are of one shape, others are not.
+func TestKinds(t *testing.T) {
+	set, err := NewSet(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +208,24 @@ func TestTwoProfilesMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &ingest.Batch{}
-	if err := d.Decode(context.Background(), contentOf("a.csv", []byte(longHead), false), b); err != nil {
-		t.Fatal(err)
+	kind := func(text string) *ingest.Shape {
+		_, s := decodeOne(t, d, "a.csv", text)
+		if s.State == ingest.Held && (s.Shape == nil || s.Shape.ID != s.Kind.ID || s.Shape.Question != s.Reason || s.Shape.Asks != "zone") {
+			t.Errorf("the shape is %+v, the kind %+v", s.Shape, s.Kind)
+		}
+		if (s.State == ingest.Held) != (s.Shape != nil) || s.Kind.Question != "" {
+			t.Errorf("%s with the shape %+v", s.State, s.Shape)
+		}
+		return s.Kind
 	}
-	if s := &b.Spans[0]; s.State != ingest.Held || s.Reason != "the profiles other and plain-long both match the file: which one is it? Answer with --profile" {
-		t.Errorf("%s: %s", s.State, s.Reason)
+	loaded := kind(longHead + "L1,flow,2024-01-01T00:00:00Z,1\n")
+	held := kind(longHead + "L2,level,2024-01-01 00:00:00,1\n")
+	wider := kind("logger,channel,timestamp,value,unit\nL2,level,2024-01-01 00:00:00,1,m\n")
+	if loaded.ID != held.ID || len(loaded.ID) != 12 || held.ID == wider.ID {
+		t.Errorf("shapes %s, %s and %s", loaded.ID, held.ID, wider.ID)
+	}
+	if diff := cmp.Diff([]string{"logger", "channel", "timestamp", "value", "unit"}, wider.Header); diff != "" {
+		t.Error(diff)
 	}
 }
 

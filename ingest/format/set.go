@@ -16,10 +16,12 @@ import (
 //go:embed builtin/*.yaml
 var builtin embed.FS
 
-// A Set is a choice of profiles to read files by. It is never changed once
-// made; any number of decoders may share it.
+// A Set is a choice of profiles to read files by, in tiers: those that a person
+// approved for a shape, then given ones, then those that come with Penstock. The
+// first tier with a profile that matches a file decides. A Set is never changed
+// once made; any number of decoders may share it.
 type Set struct {
-	profiles []*Profile
+	tiers [][]*Profile
 }
 
 // Builtin returns the profiles that come with Penstock, by name.
@@ -82,12 +84,12 @@ func Load(patterns ...string) ([]*Profile, error) {
 // the built-in ones whose names the given ones do not take. Two given profiles
 // of one name are an error.
 func NewSet(builtins bool, own ...*Profile) (*Set, error) {
-	s := &Set{}
+	s := &Set{tiers: make([][]*Profile, 2)}
 	for _, p := range own {
 		if other := s.ByName(p.Name); other != nil {
 			return nil, fmt.Errorf("two profiles are called %s: %s and %s", p.Name, other.File, p.File)
 		}
-		s.profiles = append(s.profiles, p)
+		s.tiers[0] = append(s.tiers[0], p)
 	}
 	if !builtins {
 		return s, nil
@@ -98,22 +100,29 @@ func NewSet(builtins bool, own ...*Profile) (*Set, error) {
 	}
 	for _, p := range known {
 		if s.ByName(p.Name) == nil {
-			s.profiles = append(s.profiles, p)
+			s.tiers[1] = append(s.tiers[1], p)
 		}
 	}
 	return s, nil
 }
 
+// WithApproved returns the set with approved profiles before all others.
+func (s *Set) WithApproved(approved ...*Profile) *Set {
+	return &Set{tiers: slices.Insert(slices.Clone(s.tiers), 0, slices.Clone(approved))}
+}
+
 // Profiles returns the profiles of the set by name.
 func (s *Set) Profiles() []*Profile {
-	return slices.SortedFunc(slices.Values(s.profiles), func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(slices.Values(slices.Concat(s.tiers...)), func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // ByName returns the profile of that name, or nil.
 func (s *Set) ByName(name string) *Profile {
-	for _, p := range s.profiles {
-		if p.Name == name {
-			return p
+	for _, tier := range s.tiers {
+		for _, p := range tier {
+			if p.Name == name {
+				return p
+			}
 		}
 	}
 	return nil
@@ -136,5 +145,5 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if again.Digest != r.Digest {
 		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
 	}
-	return &Set{profiles: []*Profile{p}}, s, nil
+	return &Set{tiers: [][]*Profile{{p}}}, s, nil
 }

@@ -94,17 +94,17 @@ func (s Settings) withDefaults() Settings {
 // goroutine. The set and what is read from it are shared.
 func NewDecoder(set *Set, s Settings) (*Decoder, error) {
 	s = s.withDefaults()
-	d := &Decoder{settings: s, candidates: set.profiles, limit: s.Limits.Line}
+	d := &Decoder{settings: s, tiers: set.tiers, limit: s.Limits.Line}
 	if s.Profile != "" && s.Profile != "auto" {
 		p := set.ByName(s.Profile)
 		if p == nil {
-			names := make([]string, 0, len(set.profiles))
+			var names []string
 			for _, p := range set.Profiles() {
 				names = append(names, p.Name)
 			}
 			return nil, fmt.Errorf("there is no profile %q; there are %q", s.Profile, names)
 		}
-		d.candidates, d.forced = []*Profile{p}, true
+		d.tiers, d.forced = [][]*Profile{{p}}, true
 	}
 	if s.Zone != "" {
 		zone, err := parseZone(s.Zone)
@@ -126,7 +126,7 @@ func (s Settings) Check(set *Set) error {
 // part of it only where it can matter: told says that a file's header tells its
 // own.
 func newRecipe(p *Profile, s Settings, told bool) *ingest.Recipe {
-	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(), Text: p.Text}
+	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(), Text: p.Text, Trust: p.trust}
 	if !p.asksZone(told) {
 		r.Zone = ""
 	}

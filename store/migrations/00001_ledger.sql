@@ -106,6 +106,7 @@ create table receipts (
     cells            int8 not null,
     missing          int8 not null,
     rejected         int8 not null,
+    withheld         int8 not null,
     repeated         int8 not null,
     stored           int8 not null,
     replaced         int8 not null,
@@ -113,7 +114,7 @@ create table receipts (
     outranked        int8 not null,
     series           int4[] not null,
     constraint lines_balance check (lines = lines_preamble + lines_header + lines_blank + lines_comment + lines_footer + lines_message + lines_data + lines_rejected),
-    constraint cells_balance check (cells = missing + rejected + repeated + stored + replaced + unchanged + outranked)
+    constraint cells_balance check (cells = missing + rejected + withheld + repeated + stored + replaced + unchanged + outranked)
 );
 -- Files come in about the order of their instants, so that this finds those of a
 -- few days in a ledger of many years; it is a few pages however long that is.

@@ -1,0 +1,60 @@
+package format
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"penstock/ingest"
+)
+
+// kindOf returns the shape of the files that p reads and whose columns have
+// these names, which are nil when no row tells them. It is nil where nothing
+// would tell such files from others.
+func kindOf(p *Profile, names []string) *ingest.Shape {
+	switch {
+	case p.kind != nil:
+		return p.kind
+	case !slices.Contains(p.framing.rows, rowNames):
+		names = nil
+		if !p.signature.given() {
+			return nil
+		}
+	}
+	return &ingest.Shape{ID: shapeID(p.Name, names), Profile: p.Text, Header: names}
+}
+
+// orElse stands between the profiles of a shape of which one is to be chosen.
+const orElse = "\n--- # or\n"
+
+// eitherKind is the shape of files that two profiles match.
+func eitherKind(a, b *head, names []string) *ingest.Shape {
+	return &ingest.Shape{
+		ID:      shapeID(a.profile.Name+"\x00"+b.profile.Name, names),
+		Profile: a.profile.Text + orElse + b.profile.Text,
+		Header:  names,
+	}
+}
+
+// shapeID digests what tells files of a kind from others.
+func shapeID(profile string, names []string) string {
+	h := sha256.New()
+	for _, part := range append([]string{profile}, names...) {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// given reports whether the signature says anything.
+func (s *signature) given() bool { return s.firstLine != nil || len(s.header) > 0 }
+
+// ParseApproved reads a profile that was approved for the shape of that id.
+func ParseApproved(shape, text string) (*Profile, error) {
+	p, err := Parse("approved for shape "+shape, []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	p.trust, p.kind = ingest.Approved, &ingest.Shape{ID: shape, Profile: text}
+	return p, nil
+}
