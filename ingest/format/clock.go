@@ -47,21 +47,21 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 	for i, l := range c.layouts {
 		d := &c.days[i]
 		n := l.dateLen
-		if n != 0 {
+		if n != 0 && l.alone == nil {
 			if len(b) < n || b[n-1] != l.separator {
 				continue // the layout's date has a fixed width, so it cannot be one of its timestamps
 			}
-			if len(b) == n+8 && !l.zoned && string(b[:n]) == string(d.text[:n]) {
-				if s, ok := timeOfDay(b[n:]); ok {
-					return c.instant(d.seconds+s, 0)
-				}
+		}
+		if n != 0 && len(b) == n+8 && !l.zoned && string(b[:n]) == string(d.text[:n]) {
+			if s, ok := timeOfDay(b[n:]); ok {
+				return c.instant(d.seconds+s, 0)
 			}
 		}
 		w, ok := l.read(b)
 		if !ok {
 			continue
 		}
-		if n != 0 && b[n] != ' ' {
+		if n != 0 && len(b) >= n+8 && b[n] != ' ' {
 			copy(d.text[:], b[:n])
 			d.seconds = w.seconds - mod(w.seconds, 86400)
 			if l.colon && len(b) == n+8+len(d.tail) {
@@ -88,6 +88,9 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 			return 0, p
 		}
 		if w[p+n-1] != l.separator {
+			if l.alone != nil {
+				return 0, p
+			}
 			continue // no timestamp of this layout
 		}
 		d := &c.days[i]

@@ -71,6 +71,9 @@
 //	  column: COLUMN         or columns: [COLUMN...], joined by join (a blank). The group
 //	                         (?P<zone>...) of a column's pattern is its zone
 //	  layout: LAYOUT         or layouts: [LAYOUT...]; the first that reads a timestamp counts
+//	  date_only: true        a date without its time is that day's midnight
+//	  language: [en]         of {month} and {pm}: cs, de, en, es, fr, nl
+//	  zones: {EST: "-05:00"} what abbreviations of zones mean in this format
 //	  zone: ZONE             of timestamps that tell no offset of their own
 //	file_time                the file's own time, where its name tells it; it ranks files
 //	  file_name: PATTERN     (?P<time>...) of the last part of the path
@@ -81,11 +84,30 @@
 //	  from, to: DATE
 //	  past, future: SPAN     before and after the first fetch: 36h, 400d
 //
-// A COLUMN is a name, a number counted from 1, or {match: PATTERN}. A LAYOUT is
-// one of package time (2006-01-02 15:04:05) or of strftime (%Y-%m-%d %H:%M:%S),
-// or rfc3339, epoch_s, epoch_ms, epoch_us. A fraction of a second is read in any
-// of them; what it has beyond microseconds is dropped. A ZONE is an area and
-// city, UTC, or an offset (+01:00); the machine's own zone is never taken.
+// A COLUMN is a name, a number counted from 1, or {match: PATTERN}. A ZONE is an
+// area and city, UTC, or an offset (+01:00); the machine's own zone is never
+// taken. A LAYOUT is one of package time (2006-01-02 15:04:05) or of strftime
+// (%Y-%m-%d %H:%M:%S), which may also hold
+//
+//	{doy}      the day of the year, of one to three digits
+//	{hhmm}     a time of one to four digits: 5 is 00:05, 130 is 01:30
+//	{month}    the name of a month, in full or shortened, in any case, with a point
+//	           behind it or none, in one of the languages
+//	{pm}       the half of the day: PM, p.m., odp., after blanks or none
+//	MST        an abbreviation that zones lists, or UTC, GMT, Z
+//
+// or one of these names:
+//
+//	iso8601    2024-02-29T12:30:15.25+01:00 and what else ISO 8601 has: a blank for
+//	           the T, no seconds, no minutes, no offset, Z, +01, +0100, 20240229T123015Z
+//	rfc3339    2006-01-02T15:04:05Z07:00
+//	epoch_s    seconds since 1970, epoch_ms milliseconds, epoch_us microseconds
+//	excel      Excel's serial of the 1900 date system: days since 1899-12-30
+//
+// A fraction of a second is read in any of them; what it has beyond microseconds
+// is dropped. A serial is rounded to the nearest microsecond, or to the whole
+// second that its last decimal stands for. 24:00 is the next day's midnight. Two
+// digits of a year are of 1969 to 2068.
 //
 // # What is decided by the file
 //

@@ -316,48 +316,6 @@ func (g *ignored) read(r *reader, n *yaml.Node) {
 	)
 }
 
-func (s *stamping) read(r *reader, n *yaml.Node) {
-	column := func(n *yaml.Node) {
-		var c *columnRef
-		if r.column(&c, "zone")(n); c != nil {
-			s.columns = append(s.columns, c)
-			s.header = s.header || c.match != nil && c.match.groups["zone"] > 0
-		}
-	}
-	layouts := func(n *yaml.Node) {
-		r.list(n, func(n *yaml.Node) {
-			var text string
-			if r.text(&text)(n); text == "" {
-				return
-			}
-			l, err := compileLayout(text)
-			if err != nil {
-				r.fault(n, "%v", err)
-				return
-			}
-			s.layouts = append(s.layouts, l)
-		})
-	}
-	layoutsGiven := false
-	r.mapping(n, "timestamp",
-		key{"column", column},
-		key{"columns", func(n *yaml.Node) { r.list(n, column) }},
-		key{"join", r.text(&s.join)},
-		key{"layout", func(n *yaml.Node) { layoutsGiven = true; layouts(n) }},
-		key{"layouts", func(n *yaml.Node) { layoutsGiven = true; layouts(n) }},
-		key{"zone", r.zone(&s.zone)},
-	)
-	if len(s.columns) == 0 {
-		r.fault(n, "timestamp has no column")
-	}
-	if !layoutsGiven {
-		r.fault(n, "timestamp has no layout, such as 2006-01-02 15:04:05 (Go), %%Y-%%m-%%d %%H:%%M:%%S (strftime), rfc3339, epoch_s, epoch_ms or epoch_us")
-	}
-	if s.header && s.zone != nil {
-		r.fault(n, "the zone comes from the header and from zone: give one of the two")
-	}
-}
-
 func (r *reader) zone(into **time.Location) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string

@@ -2,21 +2,26 @@ package format
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ncruces/go-strftime"
 )
 
-// A layout reads one way of writing timestamps. It agrees with
-// time.ParseInLocation on what it accepts and what it makes of it, but works on
-// bytes, by position, and allocates nothing.
+// A layout reads one way of writing timestamps. On the elements of package
+// time's layouts it agrees with time.ParseInLocation on what it accepts and what
+// it makes of it, but that 24:00 is the next day's midnight. It works on bytes,
+// by position, and allocates nothing.
 type layout struct {
 	text   string // as the profile says it
-	golang string // as a layout of package time; "" for an epoch
+	golang string // as a layout of package time, with our elements in braces
+	whole  whole  // what reads it, when it is no sequence of steps
 	epoch  int64  // microseconds in one unit of the epoch; 0 when it is none
 	zoned  bool   // the cell says its offset
-	steps  []step // nil when only package time can read it
+	steps  []step
+	words  *words  // of {month}, {pm} and abbreviations
+	alone  *layout // reads a date that stands without its time; nil when it may not
 
 	// What the quick way needs: the date and the separator after it take
 	// dateLen bytes, then comes "15:04:05", then nothing or an offset.
@@ -34,6 +39,16 @@ type wall struct {
 	offset  int64 // seconds east of UTC, when zoned
 	zoned   bool
 }
+
+// A whole is a way of writing timestamps that is known by its name.
+type whole uint8
+
+const (
+	wholeNot whole = iota
+	wholeEpoch
+	wholeExcel
+	wholeISO
+)
 
 type stepKind uint8
 
@@ -60,10 +75,35 @@ const (
 	stepFractionFixed
 	stepUpperPM
 	stepLowerPM
-	stepOffset      // -0700
-	stepOffsetColon // -07:00
-	stepOffsetShort // -07
+	stepOffset             // -0700
+	stepOffsetColon        // -07:00
+	stepOffsetShort        // -07
+	stepOffsetSeconds      // -070000
+	stepOffsetColonSeconds // -07:00:00
+	stepWeekday
+	stepWeekdayShort
+	stepYearDay3     // three digits
+	stepYearDayBlank // padded with blanks
+	stepYearDay      // {doy}: one to three digits
+	stepClock        // {hhmm}: one to four digits
+	stepMonthWord    // {month}
+	stepHalfWord     // {pm}, with the blanks before it
+	stepAbbreviation // MST
 )
+
+// ofTime reports whether a step tells something of the time of day.
+func (k stepKind) ofTime() bool {
+	switch k {
+	case stepHour, stepHour12Fixed, stepHour12, stepMinute2, stepMinute, stepSecond2, stepSecond, stepFraction, stepFractionFixed,
+		stepUpperPM, stepLowerPM, stepClock, stepHalfWord:
+		return true
+	}
+	return k.ofZone()
+}
+
+func (k stepKind) ofZone() bool {
+	return k >= stepOffset && k <= stepOffsetColonSeconds || k == stepAbbreviation
+}
 
 type step struct {
 	kind    stepKind
@@ -75,18 +115,32 @@ type step struct {
 // epochs are the names of layouts that count from 1970-01-01 00:00:00 UTC.
 var epochs = map[string]int64{"epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1}
 
-// named are the layouts that have names.
+// named are the layouts of package time that have names.
 var named = map[string]string{"rfc3339": time.RFC3339}
 
 // compileLayout reads a layout as profiles write them: a name, a strftime
-// format (it has a percent sign), or a layout of package time.
-func compileLayout(text string) (*layout, error) {
-	l := &layout{text: text}
+// format (it has a percent sign), or a layout of package time. Its words are
+// English.
+func compileLayout(text string) (*layout, error) { return compileIn(text, english, false) }
+
+// compileIn is compileLayout with the words that timestamps are written in.
+// timeOnly says that the layout is of a time of day, whose date comes from
+// elsewhere.
+func compileIn(text string, w *words, timeOnly bool) (*layout, error) {
+	l := &layout{text: text, golang: text, words: w}
 	if unit, ok := epochs[text]; ok {
-		l.epoch, l.zoned = unit, true
+		l.whole, l.epoch, l.zoned = wholeEpoch, unit, true
+	} else if text == "excel" {
+		l.whole = wholeExcel
+	} else if text == "iso8601" {
+		l.whole = wholeISO
+	}
+	if l.whole != wholeNot {
+		if timeOnly {
+			return nil, fmt.Errorf("layout %q has a date, and the date comes from elsewhere", text)
+		}
 		return l, nil
 	}
-	l.golang = text
 	if golang, ok := named[text]; ok {
 		l.golang = golang
 	} else if strings.Contains(text, "%") {
@@ -99,25 +153,28 @@ func compileLayout(text string) (*layout, error) {
 	if strings.ContainsAny(l.golang, "\r\n") {
 		return nil, fmt.Errorf("layout %q has a line ending in it", text)
 	}
-	if err := l.compile(); err != nil {
+	if err := l.compile(timeOnly); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// elements are those of package time's layouts, each before any other
-// that is a prefix of it. An element without a step is left to package time.
+// elements are those of package time's layouts and, in braces, ours, each
+// before any other that is a prefix of it.
 var elements = []struct {
 	text string
 	step step
-	only bool // only package time reads it
 }{
+	{text: "{month}", step: step{kind: stepMonthWord}},
+	{text: "{pm}", step: step{kind: stepHalfWord}},
+	{text: "{doy}", step: step{kind: stepYearDay}},
+	{text: "{hhmm}", step: step{kind: stepClock}},
 	{text: "January", step: step{kind: stepMonthName}},
 	{text: "Jan", step: step{kind: stepMonthShort}},
-	{text: "Monday", only: true},
-	{text: "Mon", only: true},
-	{text: "MST", only: true},
-	{text: "002", only: true},
+	{text: "Monday", step: step{kind: stepWeekday}},
+	{text: "Mon", step: step{kind: stepWeekdayShort}},
+	{text: "MST", step: step{kind: stepAbbreviation}},
+	{text: "002", step: step{kind: stepYearDay3}},
 	{text: "01", step: step{kind: stepMonth2}},
 	{text: "02", step: step{kind: stepDay2}},
 	{text: "03", step: step{kind: stepHour12Fixed}},
@@ -128,88 +185,94 @@ var elements = []struct {
 	{text: "1", step: step{kind: stepMonth}},
 	{text: "2006", step: step{kind: stepYear4}},
 	{text: "2", step: step{kind: stepDay}},
-	{text: "__2", only: true},
+	{text: "__2", step: step{kind: stepYearDayBlank}},
 	{text: "_2", step: step{kind: stepDayBlank}},
 	{text: "3", step: step{kind: stepHour12}},
 	{text: "4", step: step{kind: stepMinute}},
 	{text: "5", step: step{kind: stepSecond}},
 	{text: "PM", step: step{kind: stepUpperPM}},
 	{text: "pm", step: step{kind: stepLowerPM}},
-	{text: "-070000", only: true},
-	{text: "-07:00:00", only: true},
+	{text: "-070000", step: step{kind: stepOffsetSeconds}},
+	{text: "-07:00:00", step: step{kind: stepOffsetColonSeconds}},
 	{text: "-0700", step: step{kind: stepOffset}},
 	{text: "-07:00", step: step{kind: stepOffsetColon}},
 	{text: "-07", step: step{kind: stepOffsetShort}},
-	{text: "Z070000", only: true},
-	{text: "Z07:00:00", only: true},
+	{text: "Z070000", step: step{kind: stepOffsetSeconds, zulu: true}},
+	{text: "Z07:00:00", step: step{kind: stepOffsetColonSeconds, zulu: true}},
 	{text: "Z0700", step: step{kind: stepOffset, zulu: true}},
 	{text: "Z07:00", step: step{kind: stepOffsetColon, zulu: true}},
 	{text: "Z07", step: step{kind: stepOffsetShort, zulu: true}},
 }
 
-// compile turns the layout of package time into steps.
-func (l *layout) compile() error {
-	var date, twelve, half bool
-	positional := true
-	rest := l.golang
-next:
-	for rest != "" {
-		if n, fixed := fractionElement(rest); n > 0 {
-			kind := stepFraction
-			if fixed {
-				kind = stepFractionFixed
+// compile turns the layout into steps.
+func (l *layout) compile(timeOnly bool) error {
+	for rest := l.golang; rest != ""; {
+		n, s := nextStep(rest)
+		if k := len(l.steps) - 1; s.kind == stepHalfWord && k >= 0 && l.steps[k].kind == stepSpaces {
+			l.steps = l.steps[:k] // whether a blank stands before it is nobody's choice
+		}
+		l.steps = append(l.steps, s)
+		rest = rest[n:]
+	}
+	if at := strings.IndexAny(l.golang, "{}"); at >= 0 && l.has(stepLiteral, '{', '}') {
+		return fmt.Errorf("layout %q has braces around what is none of {doy}, {hhmm}, {month} and {pm}", l.text)
+	}
+	if l.has(stepAbbreviation) {
+		if len(l.words.zones) == 0 {
+			return fmt.Errorf("layout %q has a zone abbreviation, and those are ambiguous; use an offset (-07:00) in the layout, or zone, or say in zones what the abbreviations mean", l.text)
+		}
+		for name, zone := range l.words.zones {
+			if _, fixed := fixedOffset(zone); !fixed {
+				return fmt.Errorf("layout %q has a zone abbreviation, and %q is to mean %s: it needs an offset, such as +01:00", l.text, name, zone)
 			}
-			l.steps = append(l.steps, step{kind: kind, digits: n})
-			rest = rest[n:]
+		}
+	}
+	l.zoned = slices.ContainsFunc(l.steps, func(s step) bool { return s.kind.ofZone() })
+	switch dated := l.has(stepYear4) || l.has(stepYear2); {
+	case !dated && !timeOnly:
+		return fmt.Errorf("layout %q has no year; write it as of 2006-01-02 15:04:05 (Go) or %%Y-%%m-%%d %%H:%%M:%%S (strftime)", l.text)
+	case dated && timeOnly:
+		return fmt.Errorf("layout %q has a date, and the date comes from elsewhere", l.text)
+	}
+	if (l.has(stepHour12) || l.has(stepHour12Fixed)) && !l.has(stepUpperPM) && !l.has(stepLowerPM) && !l.has(stepHalfWord) {
+		return fmt.Errorf("layout %q has an hour of 12 (03 or %%I) and does not say which half of the day: add PM (%%p) or {pm}, or write 15 (%%H) for hours of 24", l.text)
+	}
+	l.findQuick()
+	return nil
+}
+
+// has reports whether the layout has a step of that kind, of literals one of
+// those given.
+func (l *layout) has(kind stepKind, literals ...byte) bool {
+	return slices.ContainsFunc(l.steps, func(s step) bool {
+		return s.kind == kind && (len(literals) == 0 || slices.Contains(literals, s.literal))
+	})
+}
+
+// nextStep returns the step that a layout begins with, and its length.
+func nextStep(rest string) (int, step) {
+	if n, fixed := fractionElement(rest); n > 0 {
+		if fixed {
+			return n, step{kind: stepFractionFixed, digits: n}
+		}
+		return n, step{kind: stepFraction, digits: n}
+	}
+	for i := range elements {
+		e := &elements[i]
+		if !strings.HasPrefix(rest, e.text) || !standsAlone(e.text, rest[len(e.text):]) {
 			continue
 		}
-		for i := range elements {
-			e := &elements[i]
-			if !strings.HasPrefix(rest, e.text) || !standsAlone(e.text, rest[len(e.text):]) {
-				continue
-			}
-			if strings.HasPrefix(rest, "_2006") {
-				break // package time takes this underscore as a letter
-			}
-			switch {
-			case e.text == "MST":
-				return fmt.Errorf("layout %q has a zone abbreviation, and those are ambiguous; use an offset (-07:00) in the layout, or zone", l.text)
-			case strings.HasPrefix(e.text, "-07"), strings.HasPrefix(e.text, "Z07"):
-				l.zoned = true
-			case e.text == "2006", e.text == "06":
-				date = true
-			case e.text == "3", e.text == "03":
-				twelve = true
-			case e.text == "PM", e.text == "pm":
-				half = true
-			}
-			positional = positional && !e.only
-			l.steps = append(l.steps, e.step)
-			rest = rest[len(e.text):]
-			continue next
+		if strings.HasPrefix(rest, "_2006") {
+			break // package time takes this underscore as a letter
 		}
-		kind := stepLiteral
-		if rest[0] == ' ' {
-			kind = stepSpaces
-		}
-		l.steps = append(l.steps, step{kind: kind, literal: rest[0]})
-		rest = rest[1:]
-		for kind == stepSpaces && rest != "" && rest[0] == ' ' {
-			rest = rest[1:]
-		}
+		return len(e.text), e.step
 	}
-	if !date {
-		return fmt.Errorf("layout %q has no year; write it as of 2006-01-02 15:04:05 (Go) or %%Y-%%m-%%d %%H:%%M:%%S (strftime)", l.text)
+	n, kind := 1, stepLiteral
+	if rest[0] == ' ' {
+		kind = stepSpaces
+		n = len(rest) - len(strings.TrimLeft(rest, " "))
 	}
-	if twelve && !half {
-		return fmt.Errorf("layout %q has an hour of 12 (03 or %%I) and does not say which half of the day: add PM (%%p), or write 15 (%%H) for hours of 24", l.text)
-	}
-	if !positional {
-		l.steps = nil
-	} else {
-		l.findQuick()
-	}
-	return nil
+	return n, step{kind: kind, literal: rest[0]}
 }
 
 // standsAlone reports whether the element text stands alone before rest, as
@@ -248,7 +311,7 @@ func (l *layout) findQuick() {
 		return
 	}
 	rest := l.golang[i+len(tod):]
-	if rest != "" && !l.zoned || strings.ContainsAny(rest, ".,") {
+	if l.has(stepAbbreviation) || rest != "" && !l.zoned || strings.ContainsAny(rest, ".,") {
 		return
 	}
 	n := 0
@@ -277,236 +340,60 @@ func (l *layout) findQuick() {
 	}
 }
 
-// read reads all of b.
-func (l *layout) read(b []byte) (wall, bool) {
+// mayStandAlone lets the layout read a date whose time of day is left out, as
+// that day's midnight.
+func (l *layout) mayStandAlone() error {
+	alone := &layout{text: l.text, golang: l.golang, whole: l.whole, words: l.words}
 	switch {
-	case l.epoch != 0:
-		return readEpoch(b, l.epoch)
-	case l.steps != nil:
-		return l.walk(b)
+	case l.whole == wholeISO:
+		l.alone = &layout{text: l.text, golang: "2006-01-02", words: l.words}
+		return l.alone.compile(false)
+	case l.whole != wholeNot:
+		return nil // a serial without its fraction is a midnight anyway
 	}
-	t, err := time.ParseInLocation(l.golang, string(b), time.UTC)
-	if err != nil {
-		return wall{}, false
+	first := slices.IndexFunc(l.steps, func(s step) bool { return s.kind.ofTime() })
+	if first < 0 {
+		return nil
 	}
-	_, offset := t.Zone()
-	return wall{seconds: t.Unix() + int64(offset), micros: int64(t.Nanosecond() / 1000), offset: int64(offset), zoned: l.zoned}, true
+	last := len(l.steps) - 1
+	for !l.steps[last].kind.ofTime() {
+		last--
+	}
+	dated := func(s step) bool { return s.kind != stepLiteral && s.kind != stepSpaces }
+	head, tail := l.steps[:first], l.steps[last+1:]
+	if slices.ContainsFunc(l.steps[first:last], func(s step) bool { return dated(s) && !s.kind.ofTime() }) ||
+		slices.ContainsFunc(head, dated) && slices.ContainsFunc(tail, dated) {
+		return fmt.Errorf("layout %q has its time of day amid its date, so that no date stands alone: date_only cannot be", l.text)
+	}
+	for len(head) > 0 && !dated(head[len(head)-1]) {
+		head = head[:len(head)-1]
+	}
+	for len(tail) > 0 && !dated(tail[0]) {
+		tail = tail[1:]
+	}
+	alone.steps = slices.Concat(head, tail)
+	l.alone = alone
+	return nil
 }
 
-// walk reads b step by step, with the leniences of package time: any number of
-// blanks for a blank, a fraction after the seconds even where the layout has
-// none.
-func (l *layout) walk(b []byte) (w wall, ok bool) {
-	year, month, day := 0, 1, 1
-	var hour, minute, second, nanos int
-	var am, pm bool
-	for k := range l.steps {
-		s := &l.steps[k]
-		n := 0 // bytes that the step takes
+// order tells in which order the layout has year, month and day: ymd, dmy, mdy
+// or another; "" for a serial.
+func (l *layout) order() string {
+	if l.whole == wholeISO {
+		return "ymd"
+	}
+	var b []byte
+	for _, s := range l.steps {
 		switch s.kind {
-		case stepLiteral:
-			if len(b) == 0 || b[0] != s.literal {
-				return w, false
-			}
-			n = 1
-		case stepSpaces:
-			if len(b) > 0 && b[0] != ' ' {
-				return w, false
-			}
-			for n < len(b) && b[n] == ' ' {
-				n++
-			}
-		case stepYear4:
-			if len(b) < 4 {
-				return w, false
-			}
-			y1, ok1 := two(b)
-			y2, ok2 := two(b[2:])
-			if !ok1 || !ok2 {
-				return w, false
-			}
-			year, n = y1*100+y2, 4
-		case stepYear2:
-			if year, ok = two(b); !ok {
-				return w, false
-			}
-			if year >= 69 {
-				year += 1900
-			} else {
-				year += 2000
-			}
-			n = 2
-		case stepMonth2, stepMonth:
-			if month, n = oneOrTwo(b, s.kind == stepMonth2); n == 0 || month < 1 || month > 12 {
-				return w, false
-			}
-		case stepMonthName, stepMonthShort:
-			if month, n = monthName(b, s.kind == stepMonthShort); n == 0 {
-				return w, false
-			}
+		case stepYear4, stepYear2:
+			b = append(b, 'y')
+		case stepMonth2, stepMonth, stepMonthName, stepMonthShort, stepMonthWord:
+			b = append(b, 'm')
 		case stepDay2, stepDay, stepDayBlank:
-			skip := 0
-			if s.kind == stepDayBlank && len(b) > 0 && b[0] == ' ' {
-				skip = 1
-			}
-			if day, n = oneOrTwo(b[skip:], s.kind == stepDay2); n == 0 {
-				return w, false
-			}
-			n += skip
-		case stepHour:
-			if hour, n = oneOrTwo(b, false); n == 0 || hour > 23 {
-				return w, false
-			}
-		case stepHour12, stepHour12Fixed:
-			if hour, n = oneOrTwo(b, s.kind == stepHour12Fixed); n == 0 || hour > 12 {
-				return w, false
-			}
-		case stepMinute2, stepMinute:
-			if minute, n = oneOrTwo(b, s.kind == stepMinute2); n == 0 || minute > 59 {
-				return w, false
-			}
-		case stepSecond2, stepSecond:
-			if second, n = oneOrTwo(b, s.kind == stepSecond2); n == 0 || second > 59 {
-				return w, false
-			}
-			if f := fractionLen(b[n:]); f > 0 && !l.fractionAfter(k) {
-				nanos = nanoseconds(b[n : n+f])
-				n += f
-			}
-		case stepFraction:
-			if n = fractionLen(b); n > 0 {
-				nanos = nanoseconds(b[:n])
-			}
-		case stepFractionFixed:
-			if n = s.digits; len(b) < n || b[0] != '.' && b[0] != ',' {
-				return w, false
-			}
-			for _, c := range b[1:n] {
-				if c-'0' > 9 {
-					return w, false
-				}
-			}
-			nanos = nanoseconds(b[:n])
-		case stepUpperPM, stepLowerPM:
-			if len(b) < 2 {
-				return w, false
-			}
-			p, a := "PM", "AM"
-			if s.kind == stepLowerPM {
-				p, a = "pm", "am"
-			}
-			switch string(b[:2]) {
-			case p:
-				pm = true
-			case a:
-				am = true
-			default:
-				return w, false
-			}
-			n = 2
-		default:
-			if w.offset, n = s.readOffset(b); n == 0 {
-				return w, false
-			}
-			w.zoned = true
-		}
-		b = b[n:]
-	}
-	if len(b) != 0 || day < 1 || day > daysIn(year, month) {
-		return w, false
-	}
-	if pm && hour < 12 {
-		hour += 12
-	} else if am && hour == 12 {
-		hour = 0
-	}
-	w.seconds = daysSinceEpoch(year, month, day)*86400 + int64(hour*3600+minute*60+second)
-	w.micros = int64(nanos / 1000)
-	return w, true
-}
-
-// fractionAfter reports whether the next element after step k is a fraction,
-// which then takes what follows the seconds.
-func (l *layout) fractionAfter(k int) bool {
-	for _, s := range l.steps[k+1:] {
-		if s.kind != stepLiteral && s.kind != stepSpaces {
-			return s.kind == stepFraction || s.kind == stepFractionFixed
+			b = append(b, 'd')
+		case stepYearDay, stepYearDay3, stepYearDayBlank:
+			b = append(b, 'd')
 		}
 	}
-	return false
-}
-
-func (s *step) readOffset(b []byte) (offset int64, n int) {
-	if s.zulu && len(b) > 0 && b[0] == 'Z' {
-		return 0, 1
-	}
-	var at, width int // of the minutes
-	switch s.kind {
-	case stepOffset:
-		at, width = 3, 5
-	case stepOffsetColon:
-		at, width = 4, 6
-		if len(b) > 3 && b[3] != ':' {
-			return 0, 0
-		}
-	default:
-		width = 3
-	}
-	if len(b) < width || b[0] != '+' && b[0] != '-' {
-		return 0, 0
-	}
-	// Package time allows 24 hours and 60 minutes here.
-	hours, ok := two(b[1:])
-	if !ok || hours > 24 {
-		return 0, 0
-	}
-	minutes := 0
-	if at > 0 {
-		if minutes, ok = two(b[at:]); !ok || minutes > 60 {
-			return 0, 0
-		}
-	}
-	offset = int64(hours*60+minutes) * 60
-	if b[0] == '-' {
-		offset = -offset
-	}
-	return offset, width
-}
-
-// readEpoch reads a count of units, with or without a fraction.
-func readEpoch(b []byte, unit int64) (w wall, ok bool) {
-	negative := false
-	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
-		negative = b[0] == '-'
-		b = b[1:]
-	}
-	n, digits := int64(0), 0
-	for digits < len(b) && b[digits]-'0' <= 9 {
-		n = n*10 + int64(b[digits]-'0')
-		if digits++; digits > 18 {
-			return w, false
-		}
-	}
-	const most = 1 << 62
-	if digits == 0 || n > most/unit {
-		return w, false
-	}
-	us, scale := n*unit, unit
-	if b = b[digits:]; len(b) > 1 && b[0] == '.' {
-		for _, c := range b[1:] {
-			if c-'0' > 9 {
-				return w, false
-			}
-			scale /= 10
-			us += int64(c-'0') * scale
-		}
-	} else if len(b) > 0 {
-		return w, false
-	}
-	if negative {
-		us = -us
-	}
-	w.seconds, w.micros = us/1e6, us%1e6
-	w.zoned = true
-	return w, true
+	return string(b)
 }

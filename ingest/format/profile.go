@@ -123,14 +123,6 @@ type ignored struct {
 	process []string
 }
 
-type stamping struct {
-	columns []*columnRef
-	join    string
-	layouts []*layout
-	zone    *time.Location
-	header  bool // a column's pattern may give the zone
-}
-
 // asksZone reports whether the zone from outside can decide what a file's
 // readings are or how they rank. told says that the file's header tells the
 // zone of its timestamps.
