@@ -122,7 +122,8 @@ func (g *again) decoder(ctx context.Context, v *store.FileVersion, anew bool) (i
 }
 
 // newDecoder reads as the flags want. What they leave open stays as it was: the
-// profile of that name, as it is now, the zone, and what is rejected.
+// profile of that name, as it is now, the zone, what is rejected, and the rows of
+// the loggers table.
 func (g *again) newDecoder(ctx context.Context, v *store.FileVersion) (ingest.Decoder, error) {
 	if d := g.anew[v.Recipe]; d != nil {
 		return d, nil
@@ -168,6 +169,9 @@ func (g *again) keep(ctx context.Context, id int32, s *format.Settings) error {
 	}
 	if s.MaxRejected.Share == rejectedShare {
 		s.MaxRejected = before.MaxRejected
+	}
+	if s.Loggers == nil {
+		s.Loggers = before.Loggers
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ type reading struct {
 	past       duration
 	future     duration
 	rejected   float64
+	loggers    string
+	strict     bool
 }
 
 func (r *reading) flags(cmd *cobra.Command) {
@@ -37,7 +39,9 @@ func (r *reading) flags(cmd *cobra.Command) {
 	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
 	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
 	f.Float64Var(&r.rejected, "max-rejected", rejectedShare, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
-	fromEnvironment(f, "profile", "no-builtins", "zone", "window-past", "window-future", "max-rejected")
+	f.StringVar(&r.loggers, "loggers", "", "the loggers table, a CSV `FILE`: what becomes of the loggers and channels that files name, their factors and zones")
+	f.BoolVar(&r.strict, "strict", false, "hold files with loggers that are not in the loggers table")
+	fromEnvironment(f, "profile", "no-builtins", "zone", "window-past", "window-future", "max-rejected", "loggers", "strict")
 }
 
 // rejectedShare is the default of --max-rejected.
@@ -78,6 +82,15 @@ func (r *reading) profiles() (*format.Set, format.Settings, error) {
 		Profile: r.profile, Zone: r.zone,
 		Window:      format.Window{Past: time.Duration(r.past), Future: time.Duration(r.future)},
 		MaxRejected: format.MaxRejected{Share: r.rejected},
+		Strict:      r.strict,
+	}
+	var err error
+	if r.loggers != "" {
+		if settings.Loggers, err = format.LoadLoggers(r.loggers); err != nil {
+			return nil, settings, &usageError{err: err}
+		}
+	} else if r.strict {
+		return nil, settings, usage("--loggers FILE names it", "--strict holds the loggers that are not in the loggers table, and there is no table")
 	}
 	own, err := ownProfiles(r.profile)
 	if err != nil {
@@ -115,13 +128,20 @@ func noProfile(name string, known []*format.Profile) error {
 	return usage("a profile of your own is named by its path, such as ./station.yaml", "there is no profile %q; %s", name, there)
 }
 
-// given lists the flags that say which profile and zone files are read by.
+// given lists the flags that say which profile, zone and loggers table files
+// are read by.
 func (r *reading) given() (flags []string) {
 	if r.profile != "" && r.profile != "auto" {
 		flags = append(flags, "--profile", r.profile)
 	}
 	if r.zone != "" {
 		flags = append(flags, "--zone", r.zone)
+	}
+	if r.loggers != "" {
+		flags = append(flags, "--loggers", r.loggers)
+	}
+	if r.strict {
+		flags = append(flags, "--strict")
 	}
 	return flags
 }

@@ -102,7 +102,14 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 		return
 	}
 	stamp := d.stamp(cells)
-	us, read := pl.clock.micros(stamp)
+	clock := pl.clock
+	var g *naming
+	if d.clocks {
+		if g = d.naming(cells); g.table != nil && g.table.clock != nil {
+			clock = g.table.clock
+		}
+	}
+	us, read := clock.micros(stamp)
 	switch {
 	case read == readNot:
 		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(stamp))
@@ -111,19 +118,18 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 		d.zoneless()
 		return
 	case read == readNever:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", pl.clock.zone, quoted(stamp)))
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", clock.zone, quoted(stamp)))
 		return
 	case read == readTwice:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s showed twice when they went back: %s (an offset in the cell would tell which; if the logger keeps standard time all year, its zone is an offset such as +00:00)", pl.clock.zone, quoted(stamp)))
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s showed twice when they went back: %s (an offset in the cell would tell which; if the logger keeps standard time all year, its zone is an offset such as +00:00)", clock.zone, quoted(stamp)))
 		return
 	case us < d.from || us > d.to:
 		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("timestamp outside the plausible window: %s (expected %s to %s)", quoted(stamp), day8601(d.from), day8601(d.to)))
 		return
 	}
-	for k, i := range pl.keys {
-		d.keys[k] = cells[i].b
+	if g == nil {
+		g = d.naming(cells)
 	}
-	g := d.names.find(d.keys)
 	if g.fault != "" {
 		d.rejectField(at, lines, g.column, raw, g.fault)
 		return
@@ -142,6 +148,14 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 	for k := range pl.values {
 		d.value(at, us, k, g)
 	}
+}
+
+// naming returns the naming of a record.
+func (d *Decoder) naming(cells []cell) *naming {
+	for k, i := range d.plan.keys {
+		d.keys[k] = cells[i].b
+	}
+	return d.names.find(d.keys)
 }
 
 // value reads the cell of one value of a record.
@@ -178,7 +192,13 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 	if !pl.textless {
 		d.kinds[k] = kindNumber
 	}
-	d.batch.Append(g.of(k, pl, d.batch), us, x)
+	series, x, fault := g.read(k, us, x, pl, d.batch)
+	if fault != "" {
+		d.cells.Rejected++
+		d.reject(at, v.field+1, c.b, fault)
+		return
+	}
+	d.batch.Append(series, us, x)
 	d.batch.SetLine(at)
 	if v.quality >= 0 {
 		d.batch.SetQuality(trim(d.split.cells[v.quality].b))

@@ -80,7 +80,12 @@ func benchDecoder(b *testing.B, settings Settings) *Decoder {
 }
 
 func benchDecode(b *testing.B, path string, text []byte, readings int) {
-	d := benchDecoder(b, Settings{Zone: "Europe/London"})
+	benchDecodeBy(b, Settings{Zone: "Europe/London"}, path, text, readings)
+}
+
+func benchDecodeBy(b *testing.B, s Settings, path string, text []byte, readings int) {
+	b.Helper()
+	d := benchDecoder(b, s)
 	batch := &ingest.Batch{}
 	c := contentOf(path, text, false)
 	b.SetBytes(int64(len(text)))
@@ -219,4 +224,26 @@ func baseline(b *testing.B, text []byte, readings int, row func(*ingest.Batch, [
 		b.Fatalf("%d readings, want %d", len(batch.Time), readings)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(readings), "ns/reading")
+}
+
+// BenchmarkDecodeLoggers reads the file of BenchmarkDecodeLong with a loggers
+// table: one that has none of its loggers, one that renames and converts them
+// all, one with a swap of each in the middle, one with a clock for each.
+func BenchmarkDecodeLoggers(b *testing.B) {
+	for _, c := range []struct{ name, row string }{
+		{"others", "X%d,,,,\n"}, {"converted", "logger-%03d,Site,2,,\n"}, {"every", "logger-%03d,Site,,,15m\n"},
+		{"swapped", "logger-%03[1]d,A,,,,,2024-01-13\nlogger-%03[1]d,B,,,,2024-01-13,\n"}, {"clocks", "logger-%03d,,,Europe/Berlin,\n"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			head := "name,logger,multiply,zone,every\n"
+			if c.name == "swapped" {
+				head = "name,logger,multiply,zone,every,from,until\n"
+			}
+			rows := head
+			for i := range 20 {
+				rows += fmt.Sprintf(c.row, i)
+			}
+			benchDecodeBy(b, Settings{Zone: "Europe/London", Loggers: loggersFor(b, rows)}, "all.csv", longFile(100_000), 100_000)
+		})
+	}
 }

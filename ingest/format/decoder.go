@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -33,6 +34,7 @@ type Decoder struct {
 	missed  []int  // the row's values that are missing, while columns may turn out to be text
 	keys    [][]byte
 	quality []byte // the last that was seen to be fit for the database
+	listed  map[listedKey]*ingest.Recipe
 
 	// Of the file that is being read.
 	batch    *ingest.Batch
@@ -51,6 +53,7 @@ type Decoder struct {
 	textAt   []int64  // the line that made a column text
 	footer   bool     // the data have ended
 	skipping bool     // what comes belongs to a line that is too long
+	clocks   bool     // the loggers table may have a clock for each row's logger
 	held     *refusal // the question that the file's data raised
 }
 
@@ -69,7 +72,8 @@ type bound struct {
 	recipe *ingest.Recipe
 	plans  map[string]*plan // by the bytes of the header rows
 	last   *plan
-	rows   []byte // the header rows of last
+	rows   []byte         // the header rows of last
+	zone   *time.Location // of last, where the loggers table tells it
 }
 
 // maxPlans is how many headers of one profile a decoder remembers.
@@ -80,6 +84,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	d.batch, d.span = b, b.Begin(c)
 	d.plan, d.line, d.rejects, d.footer, d.skipping, d.held = nil, 0, 0, false, false, nil
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
+	d.names.begin(c.File.Source)
 	fault, err := d.decode(ctx, c)
 	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
 	if err != nil {
@@ -88,9 +93,16 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	if fault == nil {
 		fault = d.judge()
 	}
+	if fault == nil {
+		fault = d.strangers()
+	}
+	if fault == nil {
+		d.paces()
+	}
+	d.span.Recipe = d.listedRecipe(d.span.Recipe)
 	if fault != nil {
 		d.span.State, d.span.Reason = fault.state, fault.reason
-		if fault.state == ingest.Held {
+		if fault.state == ingest.Held && d.span.Shape == nil {
 			d.span.Shape = d.span.Kind.Asking(fault.reason, fault.asks, fault.answers...)
 		}
 	}
@@ -229,12 +241,24 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	d.lines.Preamble, d.lines.Header = h.before, h.lines-h.before
 	d.lines.Total, d.line = h.lines, h.lines
 	rows := w[h.preamble:h.size]
-	if k.last == nil || !bytes.Equal(rows, k.rows) {
-		pl := k.plans[string(rows)]
+	if fault := d.identify(c, p, w[:h.preamble]); fault != nil {
+		return fault
+	}
+	listed := d.settings.Loggers.zone(c.File.Source, d.logger)
+	zone := cmp.Or(listed, p.stamp.zone, d.zone)
+	if p.fileTime != nil {
+		d.span.NameTime = p.fileTime.of([]byte(baseName(c.File.Path)), zone)
+	}
+	if k.last == nil || k.zone != listed || !bytes.Equal(rows, k.rows) {
+		key := string(rows)
+		if listed != nil {
+			key += "\x00" + listed.String()
+		}
+		pl := k.plans[key]
 		if pl == nil {
 			hd, fault := p.headerOf(w, h, &d.split)
 			if fault == "" {
-				pl, fault = bind(p, &hd, d.zone)
+				pl, fault = bind(p, &hd, zone)
 			}
 			if fault != "" {
 				if is := foreign(w); is != "" {
@@ -249,9 +273,9 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 			if len(k.plans) >= maxPlans {
 				clear(k.plans)
 			}
-			k.plans[string(rows)] = pl
+			k.plans[key] = pl
 		}
-		k.last, k.rows = pl, append(k.rows[:0], rows...)
+		k.last, k.rows, k.zone = pl, append(k.rows[:0], rows...), listed
 	}
 	d.plan = k.last
 	d.span.Recipe, d.span.Kind = d.plan.recipe, d.plan.kind
@@ -264,9 +288,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		d.empty = append(d.empty[:0], make([]int64, n)...)
 		d.textAt = append(d.textAt[:0], make([]int64, n)...)
 	}
-	if fault := d.identify(c, w[:h.preamble]); fault != nil {
-		return fault
-	}
+	d.clocks = d.settings.Loggers != nil && d.settings.Loggers.zones && d.plan.clockPerLogger()
 	d.names.open(d.batch, d.plan, d.logger, d.channel, d.unit)
 	d.feed.window = w[h.size:]
 	return nil
@@ -274,11 +296,10 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 
 // identify takes the names that hold for the whole file, from its name and its
 // preamble.
-func (d *Decoder) identify(c *ingest.Content, preamble []byte) (fault *refusal) {
-	p := d.plan.profile
+func (d *Decoder) identify(c *ingest.Content, p *Profile, preamble []byte) (fault *refusal) {
 	d.logger, d.channel, d.unit = d.logger[:0], d.channel[:0], d.unit[:0]
 	var base []byte
-	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil || p.fileTime != nil {
+	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil {
 		base = append(base, baseName(c.File.Path)...)
 	}
 	for _, o := range []struct {
@@ -310,17 +331,13 @@ func (d *Decoder) identify(c *ingest.Content, preamble []byte) (fault *refusal) 
 		*o.into = append(*o.into, name...)
 	}
 	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil {
-		d.span.Identity = d.identity()
-	}
-	if p.fileTime != nil {
-		d.span.NameTime = p.fileTime.of(base, d.zone, &p.stamp)
+		d.span.Identity = d.identity(p)
 	}
 	return nil
 }
 
 // identity digests the names that came from the file's name.
-func (d *Decoder) identity() ingest.Digest {
-	p := d.plan.profile
+func (d *Decoder) identity(p *Profile) ingest.Digest {
 	var short [256]byte
 	b := short[:0]
 	for _, o := range []struct {
@@ -372,12 +389,12 @@ func (p *pattern) inLines(w []byte, group string) ([]byte, bool) {
 // of reads the time in a file's name; 0 when there is none. It ranks files
 // only: without a zone UTC serves, and a time that clocks showed twice or never
 // is taken as package time takes it, which is the same at every reading.
-func (f *fileTime) of(base []byte, zone *time.Location, s *stamping) int64 {
+func (f *fileTime) of(base []byte, zone *time.Location) int64 {
 	part, ok := f.pattern.find(base, "time")
 	if !ok {
 		return 0
 	}
-	for _, z := range []*time.Location{f.zone, s.zone, zone, time.UTC} {
+	for _, z := range []*time.Location{f.zone, zone, time.UTC} {
 		if z != nil {
 			w, ok := f.layout.read(part)
 			switch {

@@ -11,12 +11,14 @@ import (
 // A naming is the series of the rows that have the same key cells: one series
 // in the long shape, one for each column of readings in the wide.
 type naming struct {
-	cells  [][]byte // as they stand in the file
-	plain  bool     // no cell holds what only quotes can hold
-	prefix []byte   // what its rows begin with, where they begin with the key cells; else nil
-	fault  string   // why rows of these cells cannot be read
-	column int      // the field at fault, counted from 1
-	series []int32  // by value; -1 while no reading needed it
+	cells  [][]byte    // as they stand in the file
+	plain  bool        // no cell holds what only quotes can hold
+	prefix []byte      // what its rows begin with, where they begin with the key cells; else nil
+	fault  string      // why rows of these cells cannot be read
+	column int         // the field at fault, counted from 1
+	series []int32     // by value; -1 while no reading needed it
+	left   bool        // its rows are left to anyRow
+	table  *assignment // what the loggers table makes of its series; nil for nothing
 
 	logger, channel, unit []byte
 	next                  *naming // what came after it the last time
@@ -35,6 +37,10 @@ type dictionary struct {
 	last                  *naming
 	first                 naming // of rows without key cells
 	scratch               []byte
+
+	loggers *Loggers // nil when there is no table
+	source  string   // of the file
+	listing
 }
 
 // maxNamings is how many combinations of key cells are remembered.
@@ -66,6 +72,7 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	for range pl.values {
 		f.series = append(f.series, -1)
 	}
+	n.assign(f)
 	n.last = f
 }
 
@@ -93,6 +100,7 @@ func (n *dictionary) find(cells [][]byte) *naming {
 			clear(n.known)
 		}
 		g = n.plan.name(cells, n)
+		n.assign(g)
 		n.known[string(n.scratch)] = g
 	}
 	n.last.next = g
@@ -178,19 +186,31 @@ func (pl *plan) leading() bool {
 	return true
 }
 
-// of returns the series of the value of that index in rows named g.
+// of returns the series of the value of that index in rows named g, all of
+// which go to one.
 func (g *naming) of(i int, pl *plan, b *ingest.Batch) int32 {
 	if s := g.series[i]; s >= 0 {
 		return s
 	}
-	channel, unit, label := g.channel, g.unit, g.channel
-	if pl.profile.wide {
-		v := &pl.values[i]
-		channel, label = v.channel, v.label
-		if len(v.unit) > 0 {
-			unit = v.unit
-		}
+	logger := g.logger
+	channel, unit, label := g.names(i, pl)
+	if g.table != nil && len(g.table.values[i]) > 0 {
+		t := &g.table.values[i][0]
+		logger, channel, unit = t.logger, t.channel, t.unit
 	}
-	g.series[i] = b.SeriesOf(g.logger, channel, unit, label)
+	g.series[i] = b.SeriesOf(logger, channel, unit, label)
 	return g.series[i]
+}
+
+// names returns what the file and its profile call the series of the value of
+// that index.
+func (g *naming) names(i int, pl *plan) (channel, unit, label []byte) {
+	if !pl.profile.wide {
+		return g.channel, g.unit, g.channel
+	}
+	v := &pl.values[i]
+	if len(v.unit) > 0 {
+		return v.channel, v.unit, v.label
+	}
+	return v.channel, g.unit, v.label
 }

@@ -129,7 +129,10 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	if guess == nil {
 		guess = d.names.find(d.keys)
 	}
-	if guess.fault != "" {
+	if guess.left {
+		return 0
+	}
+	if guess.table != nil && !guess.table.convert(series[:got], values[:got]) {
 		return 0
 	}
 	if quality != nil && !bytes.Equal(quality, d.quality) {

@@ -84,7 +84,7 @@ func unitCell(cells []string, i int) string {
 }
 
 // bind makes the plan of p for files of that header, or says why none of them
-// can be read. zone is that from outside.
+// can be read. zone is that of timestamps of which the header tells none.
 func bind(p *Profile, h *header, zone *time.Location) (pl *plan, fault string) {
 	pl = &plan{profile: p, textless: !p.quotedText}
 	return pl, pl.bind(h, zone)
@@ -105,9 +105,6 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			absent = append(absent, fmt.Sprintf("%s (%s)", c, what))
 		}
 		return i
-	}
-	if p.stamp.zone != nil {
-		zone = p.stamp.zone
 	}
 	for _, c := range p.stamp.columns {
 		i := find(c, "timestamp")

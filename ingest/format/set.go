@@ -142,6 +142,9 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)
 	}
 	again := newRecipe(p, s, false)
+	if s.Loggers != nil {
+		again = withRows(again, s, linesOf(s.Loggers.forSource("")))
+	}
 	if again.Digest != r.Digest {
 		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
 	}

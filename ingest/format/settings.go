@@ -3,6 +3,7 @@ package format
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,6 +24,8 @@ type Settings struct {
 	Window      Window
 	MaxRejected MaxRejected
 	Limits      Limits
+	Loggers     *Loggers // what becomes of the loggers and channels that files name; nil for no table
+	Strict      bool     // files with loggers that Loggers does not have are held
 }
 
 // A Window bounds the plausible timestamps by how far they lie from the
@@ -94,7 +97,10 @@ func (s Settings) withDefaults() Settings {
 // goroutine. The set and what is read from it are shared.
 func NewDecoder(set *Set, s Settings) (*Decoder, error) {
 	s = s.withDefaults()
-	d := &Decoder{settings: s, tiers: set.tiers, limit: s.Limits.Line}
+	d := &Decoder{settings: s, tiers: set.tiers, limit: s.Limits.Line, names: dictionary{loggers: s.Loggers}}
+	if s.Strict && s.Loggers == nil {
+		return nil, errors.New("strict is about the loggers that are not in the loggers table, and there is no table")
+	}
 	if s.Profile != "" && s.Profile != "auto" {
 		p := set.ByName(s.Profile)
 		if p == nil {
@@ -126,11 +132,26 @@ func (s Settings) Check(set *Set) error {
 // part of it only where it can matter: told says that a file's header tells its
 // own.
 func newRecipe(p *Profile, s Settings, told bool) *ingest.Recipe {
-	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(), Text: p.Text, Trust: p.trust}
+	r := &ingest.Recipe{Profile: p.Name, Zone: s.Zone, Settings: s.judgement(nil), Text: p.Text, Trust: p.trust}
 	if !p.asksZone(told) {
 		r.Zone = ""
 	}
-	parts := []string{"penstock decoder", strconv.Itoa(decoderVersion), r.Zone, p.Text}
+	r.Digest = digest(r)
+	return r
+}
+
+// withRows returns the recipe of files of r whose loggers have those rows in
+// the loggers table.
+func withRows(r *ingest.Recipe, s Settings, rows []loggerLine) *ingest.Recipe {
+	with := *r
+	with.Settings = s.judgement(rows)
+	with.Digest = digest(&with)
+	return &with
+}
+
+// digest returns that of all in r that decides what files are read as.
+func digest(r *ingest.Recipe) ingest.Digest {
+	parts := []string{"penstock decoder", strconv.Itoa(decoderVersion), r.Zone, r.Text}
 	if r.Settings != "" {
 		parts = append(parts, r.Settings)
 	}
@@ -138,34 +159,34 @@ func newRecipe(p *Profile, s Settings, told bool) *ingest.Recipe {
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
-	r.Digest = ingest.Digest(h.Sum(nil))
-	return r
+	return ingest.Digest(h.Sum(nil))
 }
 
-// A judgement is the settings that decide what is rejected of a file, where
-// they are not the defaults, as a recipe keeps them.
+// A judgement is the settings that decide what a file's readings are and what
+// is rejected of it, where they are not the defaults, as a recipe keeps them.
 type judgement struct {
 	Past     time.Duration `json:"past_ns,omitempty"`
 	Future   time.Duration `json:"future_ns,omitempty"`
 	Share    float64       `json:"max_rejected_share,omitempty"`
 	MinLines int           `json:"max_rejected_min_lines,omitempty"`
+	Loggers  []loggerLine  `json:"loggers,omitempty"`
 }
 
-func (s Settings) judgement() string {
+func (s Settings) judgement(rows []loggerLine) string {
 	s, def := s.withDefaults(), Settings{}.withDefaults()
-	var j judgement
+	j := judgement{Loggers: rows}
 	if s.Window != def.Window {
 		j.Past, j.Future = s.Window.Past, s.Window.Future
 	}
 	if s.MaxRejected != def.MaxRejected {
 		j.Share, j.MinLines = s.MaxRejected.Share, s.MaxRejected.MinLines
 	}
-	if j == (judgement{}) {
-		return ""
-	}
 	text, err := json.Marshal(j)
 	if err != nil {
 		panic(err) // numbers can be written
+	}
+	if string(text) == "{}" {
+		return ""
 	}
 	return string(text)
 }
@@ -180,7 +201,12 @@ func (s *Settings) parseJudgement(text string) error {
 	}
 	s.Window = Window{Past: j.Past, Future: j.Future}
 	s.MaxRejected = MaxRejected{Share: j.Share, MinLines: j.MinLines}
-	return nil
+	if len(j.Loggers) == 0 {
+		return nil
+	}
+	loggers, err := loggersOf(j.Loggers)
+	s.Loggers = loggers
+	return err
 }
 
 // bounds returns the first and last plausible instant of a file first fetched

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Fault is one thing wrong with a profile.
+// A Fault is one thing wrong with a profile or a loggers table.
 type Fault struct {
 	File         string
 	Line, Column int // counted from 1; 0 when the whole file is meant

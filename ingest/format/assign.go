@@ -1,0 +1,271 @@
+package format
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"penstock/ingest"
+)
+
+// An assignment is what the loggers table makes of the series of a naming.
+type assignment struct {
+	values [][]tenure // by value, in order of time; none for a value that the table leaves as it is
+	scaled bool       // some value is converted
+	clock  *clock     // reads the timestamps of the naming's rows; nil when the plan's does
+}
+
+// A tenure is one series that a channel's readings go to, for as long as they
+// do.
+type tenure struct {
+	from, until           int64 // microseconds UTC, until exclusive
+	logger, channel, unit []byte
+	multiply, add         float64
+	every                 int64 // microseconds; 0 when the table does not say
+}
+
+// A claim is a channel's tenure of a series, by the name that the file has for
+// the channel.
+type claim struct {
+	from, until int64
+	channel     string
+}
+
+// A listing is what a file's names came to in the loggers table.
+type listing struct {
+	met     map[*listed]struct{}
+	strange []string            // the loggers that the table does not have, each once
+	claims  map[string][]claim  // by the logger's name in the file and the series
+	every   map[string][]int64  // how often the loggers are to record, by what they are called in the end
+	seen    map[string]struct{} // of strange
+}
+
+// reset forgets the names of the file before.
+func (l *listing) reset() {
+	clear(l.met)
+	clear(l.claims)
+	clear(l.every)
+	clear(l.seen)
+	l.strange = l.strange[:0]
+}
+
+// used reports whether the table had a say in the file.
+func (l *listing) used() bool { return len(l.met)+len(l.strange) > 0 }
+
+// begin readies the dictionary for a file of that source. Namings that the
+// table had a say in are made anew for every file, so that the file's recipe
+// has the rows of its own loggers and no others.
+func (n *dictionary) begin(source string) {
+	if n.loggers == nil {
+		return
+	}
+	if n.used() || n.source != source {
+		n.batch = nil // open starts afresh
+	}
+	n.source = source
+	n.reset()
+}
+
+// assign notes what the loggers table makes of g.
+func (n *dictionary) assign(g *naming) {
+	g.table, g.left = nil, g.fault != ""
+	if n.loggers == nil || g.left {
+		return
+	}
+	e := n.loggers.of(n.source, g.logger)
+	if e == nil {
+		n.unlisted(g.logger)
+		return
+	}
+	if n.met == nil {
+		n.met, n.claims, n.every = make(map[*listed]struct{}), make(map[string][]claim), make(map[string][]int64)
+	}
+	n.met[e] = struct{}{}
+	pl := n.plan
+	a := &assignment{values: make([][]tenure, len(pl.values))}
+	for k := range pl.values {
+		channel, unit, _ := g.names(k, pl)
+		list := e.tenures(g.logger, channel, unit)
+		for i := range list {
+			t := &list[i]
+			a.scaled = a.scaled || t.multiply != 1 || t.add != 0
+			if t.every != 0 && !slices.Contains(n.every[string(t.logger)], t.every) {
+				n.every[string(t.logger)] = append(n.every[string(t.logger)], t.every)
+			}
+		}
+		if fault := n.claim(g.logger, channel, list); fault != "" {
+			g.fault, g.column, g.left = fault, pl.column(k), true
+			return
+		}
+		a.values[k] = list
+		if len(list) > 0 && (list[0].from != ever || list[0].until != forever) {
+			g.left = true // whose a reading is depends on its time
+		}
+	}
+	if pl.clockPerLogger() && e.zone != nil && (pl.clock.zone == nil || pl.clock.zone.String() != e.zone.String()) {
+		a.clock, g.left = newClock(pl.profile.stamp.layouts, e.zone), true
+	}
+	g.table = a
+}
+
+// unlisted notes a logger that the table does not have.
+func (l *listing) unlisted(name []byte) {
+	if _, ok := l.seen[string(name)]; ok {
+		return
+	}
+	if l.seen == nil {
+		l.seen = make(map[string]struct{})
+	}
+	l.seen[string(name)] = struct{}{}
+	l.strange = append(l.strange, string(name))
+}
+
+// tenures returns what becomes of a channel of the logger, in order of time.
+// None means that no row is about the channel.
+func (e *listed) tenures(logger, channel, unit []byte) []tenure {
+	var own, all []*loggerRow
+	var cuts []int64
+	for _, r := range e.rows {
+		switch r.fileChannel {
+		case "":
+			all = append(all, r)
+		case string(channel):
+			own = append(own, r)
+		default:
+			continue
+		}
+		cuts = append(cuts, r.from, r.until)
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var list []tenure
+	for i := 0; i+1 < len(cuts); i++ {
+		mine, general := at(own, cuts[i]), at(all, cuts[i])
+		if mine == nil {
+			mine = general
+		}
+		if mine == nil {
+			continue
+		}
+		t := tenure{
+			from: cuts[i], until: cuts[i+1], multiply: mine.multiply, add: mine.add, every: mine.every.Microseconds(),
+			logger: given(mine.logger, logger), channel: given(mine.channel, channel), unit: given(mine.unit, unit),
+		}
+		if general != nil && mine.logger == "" {
+			t.logger = given(general.logger, logger)
+		}
+		if general != nil && mine.every == 0 {
+			t.every = general.every.Microseconds()
+		}
+		if last := len(list) - 1; last >= 0 && list[last].until == t.from && list[last].same(&t) {
+			list[last].until = t.until
+			continue
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// at returns the row that counts at that time. They overlap nowhere.
+func at(rows []*loggerRow, us int64) *loggerRow {
+	for _, r := range rows {
+		if r.from <= us && us < r.until {
+			return r
+		}
+	}
+	return nil
+}
+
+func given(name string, asInFile []byte) []byte {
+	if name == "" {
+		return asInFile
+	}
+	return []byte(name)
+}
+
+func (t *tenure) same(o *tenure) bool {
+	return bytes.Equal(t.logger, o.logger) && bytes.Equal(t.channel, o.channel) && bytes.Equal(t.unit, o.unit) &&
+		t.multiply == o.multiply && t.add == o.add && t.every == o.every
+}
+
+// claim notes which series a channel's readings go to, and says when another
+// channel of the logger has one of them at the same time: the two would be
+// mixed, and no reading told which it is of.
+func (n *dictionary) claim(logger, channel []byte, list []tenure) (fault string) {
+	if len(list) == 0 {
+		list = []tenure{{from: ever, until: forever, logger: logger, channel: channel}}
+	}
+	for i := range list {
+		t := &list[i]
+		key := strings.Join([]string{string(logger), string(t.logger), string(t.channel)}, "\x00")
+		for _, c := range n.claims[key] {
+			if c.channel != string(channel) && c.from < t.until && t.from < c.until {
+				return fmt.Sprintf("the loggers table makes the channels %q and %q of logger %q both channel %q of %q; give each a name of its own", c.channel, channel, logger, t.channel, t.logger)
+			}
+		}
+		n.claims[key] = append(n.claims[key], claim{t.from, t.until, string(channel)})
+	}
+	return ""
+}
+
+// column returns the field, counted from 1, that tells the channel of a value.
+func (pl *plan) column(k int) int {
+	if pl.profile.wide || pl.channel.from < 0 {
+		return pl.values[k].field + 1
+	}
+	return pl.keys[pl.channel.from] + 1
+}
+
+// clockPerLogger reports whether the rows of a file can be of several clocks:
+// of loggers that a column names, with timestamps that do not tell their offset.
+func (pl *plan) clockPerLogger() bool {
+	return pl.logger.from >= 0 && !pl.told && slices.ContainsFunc(pl.profile.stamp.layouts, func(l *layout) bool { return !l.zoned })
+}
+
+// read returns what the loggers table makes of a reading of the value of index
+// k, as it stands in the file: its series and its value there, or why it is
+// neither.
+func (g *naming) read(k int, us int64, x float64, pl *plan, b *ingest.Batch) (series int32, value float64, fault string) {
+	if g.table == nil || len(g.table.values[k]) == 0 {
+		return g.of(k, pl, b), x, ""
+	}
+	list := g.table.values[k]
+	i := slices.IndexFunc(list, func(t tenure) bool { return t.from <= us && us < t.until })
+	channel, _, label := g.names(k, pl)
+	if i < 0 {
+		var said []string
+		for _, t := range list {
+			said = append(said, validity(t.from, t.until))
+		}
+		return 0, 0, fmt.Sprintf("the loggers table has channel %q of logger %q only %s, not at %s", channel, g.logger, strings.Join(said, " and "), instant(us))
+	}
+	t := &list[i]
+	value = t.convert(x)
+	if math.IsInf(value, 0) {
+		return 0, 0, fmt.Sprintf("too large a number once converted as the loggers table says (multiply %v, add %v)", t.multiply, t.add)
+	}
+	return b.SeriesOf(t.logger, t.channel, t.unit, label), value, ""
+}
+
+// convert is the same on every machine: the product is rounded before the sum.
+func (t *tenure) convert(x float64) float64 { return float64(x*t.multiply) + t.add }
+
+// convert converts the readings of a row, given by the indices of their values,
+// where the table has one series for each at all times. It reports false when
+// one becomes no finite number.
+func (a *assignment) convert(index []int32, values []float64) bool {
+	if !a.scaled {
+		return true
+	}
+	for i, k := range index {
+		if list := a.values[k]; len(list) > 0 {
+			values[i] = list[0].convert(values[i])
+			if math.IsInf(values[i], 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
