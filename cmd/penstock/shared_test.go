@@ -18,10 +18,10 @@ import (
 // the profile.
 var realFiles = []struct{ files, profile string }{
 	{"campbell_toa5/*", "auto"},
-	{"ea_hydrology/*", "ea-hydrology"},
-	{"dsmr_reader/*", "dsmr-reader"},
+	{"ea_hydrology/*", "auto"},
+	{"dsmr_reader/*", "auto"},
 	{"ltown_scada/*", "ltown-scada"},
-	{"minidot_daily", "minidot"},
+	{"minidot_daily", "auto"},
 	{"vanessen_mon/*", "vanessen-mon"},
 	{"hobo/ECO66G20*", "hobo-ymd-comma"},
 	{"hobo/20024354_comma.csv", "hobo-ymd-dots"},

@@ -44,10 +44,10 @@ type truth struct {
 // waits for profiles that this package cannot express yet.
 var coverage = map[string]string{
 	"campbell_toa5/*":         "auto",
-	"ea_hydrology/*":          "ea-hydrology",
-	"dsmr_reader/*":           "dsmr-reader",
+	"ea_hydrology/*":          "auto",
+	"dsmr_reader/*":           "auto",
 	"ltown_scada/*":           "ltown-scada",
-	"minidot_daily/*":         "minidot",
+	"minidot_daily/*":         "auto",
 	"vanessen_mon/*":          "vanessen-mon",
 	"hobo/ECO66G20*":          "hobo-ymd-comma",
 	"hobo/20024354_comma.csv": "hobo-ymd-dots",
