@@ -3,6 +3,7 @@ package format
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,7 +235,11 @@ func TestSettingsFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (Settings{Profile: "none"}).Check(set); err == nil || err.Error() != `there is no profile "none"; there are ["campbell-toa5" "plain-long"]` {
+	var names []string
+	for _, p := range set.Profiles() {
+		names = append(names, p.Name)
+	}
+	if err := (Settings{Profile: "none"}).Check(set); err == nil || err.Error() != fmt.Sprintf("there is no profile \"none\"; there are %q", names) {
 		t.Errorf("error is %v", err)
 	}
 	if err := (Settings{Zone: "Local"}).Check(set); err == nil {
