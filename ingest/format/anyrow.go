@@ -101,6 +101,10 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 		d.rejectLines(at, lines, raw, fmt.Sprintf("wrong number of fields: %d (expected %d, as in the header)", len(cells), len(pl.fields)))
 		return
 	}
+	if pl.profile.matrix {
+		d.matrixRow(at, lines, raw)
+		return
+	}
 	stamp := d.stamp(cells)
 	clock := pl.clock
 	var g *naming
@@ -124,23 +128,14 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s showed twice when they went back: %s (an offset in the cell would tell which; if the logger keeps standard time all year, its zone is an offset such as +00:00)", clock.zone, quoted(stamp)))
 		return
 	case us < d.from || us > d.to:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("timestamp outside the plausible window: %s (expected %s to %s)", quoted(stamp), day8601(d.from), day8601(d.to)))
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, d.implausible(stamp))
 		return
 	}
 	if g == nil {
 		g = d.naming(cells)
 	}
-	if g.fault != "" {
-		d.rejectField(at, lines, g.column, raw, g.fault)
+	if !d.fit(g, at, lines, raw) {
 		return
-	}
-	for k := range pl.values {
-		if i := pl.values[k].quality; i >= 0 {
-			if fault := textFault(cells[i].b); fault != "" {
-				d.rejectField(at, lines, i+1, raw, "the quality "+fault)
-				return
-			}
-		}
 	}
 	d.lines.Total += lines
 	d.lines.Data += lines
@@ -158,12 +153,30 @@ func (d *Decoder) naming(cells []cell) *naming {
 	return d.names.find(d.keys)
 }
 
+// fit reports whether the database can hold the names and qualities of the
+// record named g, and else rejects it.
+func (d *Decoder) fit(g *naming, at, lines int64, raw []byte) bool {
+	if g.fault != "" {
+		d.rejectField(at, lines, g.column, raw, g.fault)
+		return false
+	}
+	for k := range d.plan.values {
+		if i := d.plan.values[k].quality; i >= 0 {
+			if fault := textFault(d.split.cells[i].b); fault != "" {
+				d.rejectField(at, lines, i+1, raw, "the quality "+fault)
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // value reads the cell of one value of a record.
 func (d *Decoder) value(at, us int64, k int, g *naming) {
 	pl := d.plan
 	v := &pl.values[k]
 	c := &d.split.cells[v.field]
-	b := trim(c.b)
+	b := bare(c.b)
 	if !pl.textless && d.kinds[k] == kindText {
 		d.text(at, k, c, b)
 		return
@@ -176,7 +189,7 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 		}
 		return
 	}
-	x, ok := parseNumber(b, pl.decimal(c.quoted))
+	m, ok := pl.measure(b, c.quoted)
 	if !ok {
 		if !pl.textless && d.kinds[k] == kindOpen && c.quoted && !likeNumber(b) {
 			// The column turns out to be text: none of its cells count.
@@ -187,6 +200,15 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 		}
 		d.cells.Rejected++
 		d.reject(at, v.field+1, c.b, pl.numberReason(b))
+		return
+	}
+	x, reason := d.scaled(m.number, v)
+	if reason == "" && pl.measured {
+		reason = d.measuredIn(&m, at, k, g)
+	}
+	if reason != "" {
+		d.cells.Rejected++
+		d.reject(at, v.field+1, c.b, reason)
 		return
 	}
 	if !pl.textless {
@@ -200,9 +222,7 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 	}
 	d.batch.Append(series, us, x)
 	d.batch.SetLine(at)
-	if v.quality >= 0 {
-		d.batch.SetQuality(trim(d.split.cells[v.quality].b))
-	}
+	d.batch.SetQuality(d.qualityOf(&m, v))
 }
 
 // text looks at a cell of a column that turned out to be text. A number there
@@ -222,24 +242,24 @@ func (d *Decoder) text(at int64, k int, c *cell, b []byte) {
 // too, only quoted cells have it.
 func (pl *plan) decimal(quoted bool) byte {
 	d := &pl.profile.dialect
-	if d.decimal == d.delimiter && !quoted {
+	if pl.sign == d.delimiter && !quoted {
 		return noSign
 	}
-	return d.decimal
+	return pl.sign
 }
 
 // stamp returns the timestamp of a record, joined of its cells.
 func (d *Decoder) stamp(cells []cell) []byte {
 	pl := d.plan
 	if len(pl.stamps) == 1 {
-		return trim(cells[pl.stamps[0]].b)
+		return bare(cells[pl.stamps[0]].b)
 	}
 	d.stamped = d.stamped[:0]
 	for k, i := range pl.stamps {
 		if k > 0 {
 			d.stamped = append(d.stamped, pl.profile.stamp.join...)
 		}
-		d.stamped = append(d.stamped, trim(cells[i].b)...)
+		d.stamped = append(d.stamped, bare(cells[i].b)...)
 	}
 	return d.stamped
 }
@@ -249,6 +269,10 @@ func (d *Decoder) zoneless() {
 	if d.held == nil { // one question is enough
 		d.held = hold("its timestamps tell no time zone: which is it? Answer with --zone Area/City (such as --zone Europe/London), or with zone: in the source or the profile", "zone")
 	}
+}
+
+func (d *Decoder) implausible(stamp []byte) string {
+	return fmt.Sprintf("timestamp outside the plausible window: %s (expected %s to %s)", quoted(stamp), day8601(d.from), day8601(d.to))
 }
 
 func (pl *plan) stampReason(b []byte) string {
@@ -264,7 +288,7 @@ func (pl *plan) stampReason(b []byte) string {
 
 func (pl *plan) numberReason(b []byte) string {
 	sign := "point"
-	if pl.profile.dialect.decimal == ',' {
+	if pl.sign == ',' {
 		sign = "comma"
 	}
 	if v, err := strconv.ParseFloat(string(b), 64); math.IsInf(v, 0) && err != nil {

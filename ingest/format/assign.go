@@ -74,20 +74,28 @@ func (n *dictionary) assign(g *naming) {
 	if n.loggers == nil || g.left {
 		return
 	}
-	e := n.loggers.of(n.source, g.logger)
-	if e == nil {
-		n.unlisted(g.logger)
-		return
-	}
 	if n.met == nil {
 		n.met, n.claims, n.every = make(map[*listed]struct{}), make(map[string][]claim), make(map[string][]int64)
 	}
-	n.met[e] = struct{}{}
 	pl := n.plan
 	a := &assignment{values: make([][]tenure, len(pl.values))}
+	var first *listed // of the row's
 	for k := range pl.values {
-		channel, unit, _ := g.names(k, pl)
-		list := e.tenures(g.logger, channel, unit)
+		logger, channel, unit, _ := g.nameOf(k, pl)
+		e := n.loggers.of(n.source, logger)
+		if e == nil {
+			n.unlisted(logger)
+			continue
+		}
+		n.met[e] = struct{}{}
+		if first == nil {
+			first = e
+		} else if first.zoneName() != e.zoneName() && pl.clockPerLogger() {
+			g.fault, g.left = fmt.Sprintf("the loggers table has the clocks of loggers %q and %q in zones of their own, and a row of this file has one time for both", first.name, e.name), true
+			g.column = pl.column(k)
+			return
+		}
+		list := e.tenures(logger, channel, unit)
 		for i := range list {
 			t := &list[i]
 			a.scaled = a.scaled || t.multiply != 1 || t.add != 0
@@ -95,7 +103,7 @@ func (n *dictionary) assign(g *naming) {
 				n.every[string(t.logger)] = append(n.every[string(t.logger)], t.every)
 			}
 		}
-		if fault := n.claim(g.logger, channel, list); fault != "" {
+		if fault := n.claim(logger, channel, list); fault != "" {
 			g.fault, g.column, g.left = fault, pl.column(k), true
 			return
 		}
@@ -104,8 +112,11 @@ func (n *dictionary) assign(g *naming) {
 			g.left = true // whose a reading is depends on its time
 		}
 	}
-	if pl.clockPerLogger() && e.zone != nil && (pl.clock.zone == nil || pl.clock.zone.String() != e.zone.String()) {
-		a.clock, g.left = newClock(pl.profile.stamp.layouts, e.zone), true
+	if first == nil {
+		return
+	}
+	if pl.clockPerLogger() && first.zone != nil && (pl.clock.zone == nil || pl.clock.zone.String() != first.zone.String()) {
+		a.clock, g.left = newClock(pl.profile.stamp.layouts, first.zone), true
 	}
 	g.table = a
 }
@@ -212,16 +223,18 @@ func (n *dictionary) claim(logger, channel []byte, list []tenure) (fault string)
 
 // column returns the field, counted from 1, that tells the channel of a value.
 func (pl *plan) column(k int) int {
-	if pl.profile.wide || pl.channel.from < 0 {
+	if pl.profile.wide || len(pl.channel.from) == 0 {
 		return pl.values[k].field + 1
 	}
-	return pl.keys[pl.channel.from] + 1
+	return pl.keys[pl.channel.from[0]] + 1
 }
 
 // clockPerLogger reports whether the rows of a file can be of several clocks:
-// of loggers that a column names, with timestamps that do not tell their offset.
+// of loggers that a column or the header names, with timestamps that do not tell
+// their offset.
 func (pl *plan) clockPerLogger() bool {
-	return pl.logger.from >= 0 && !pl.told && slices.ContainsFunc(pl.profile.stamp.layouts, func(l *layout) bool { return !l.zoned })
+	named := len(pl.logger.from) > 0 || slices.ContainsFunc(pl.values, func(v value) bool { return v.logger != nil })
+	return named && !pl.told && slices.ContainsFunc(pl.profile.stamp.layouts, func(l *layout) bool { return !l.zoned })
 }
 
 // read returns what the loggers table makes of a reading of the value of index
@@ -233,20 +246,23 @@ func (g *naming) read(k int, us int64, x float64, pl *plan, b *ingest.Batch) (se
 	}
 	list := g.table.values[k]
 	i := slices.IndexFunc(list, func(t tenure) bool { return t.from <= us && us < t.until })
-	channel, _, label := g.names(k, pl)
+	logger, channel, unit, label := g.nameOf(k, pl)
 	if i < 0 {
 		var said []string
 		for _, t := range list {
 			said = append(said, validity(t.from, t.until))
 		}
-		return 0, 0, fmt.Sprintf("the loggers table has channel %q of logger %q only %s, not at %s", channel, g.logger, strings.Join(said, " and "), instant(us))
+		return 0, 0, fmt.Sprintf("the loggers table has channel %q of logger %q only %s, not at %s", channel, logger, strings.Join(said, " and "), instant(us))
 	}
 	t := &list[i]
 	value = t.convert(x)
 	if math.IsInf(value, 0) {
 		return 0, 0, fmt.Sprintf("too large a number once converted as the loggers table says (multiply %v, add %v)", t.multiply, t.add)
 	}
-	return b.SeriesOf(t.logger, t.channel, t.unit, label), value, ""
+	if len(t.unit) > 0 || !pl.measured {
+		unit = t.unit // else that which the cells told meanwhile
+	}
+	return b.SeriesOf(t.logger, t.channel, unit, label), value, ""
 }
 
 // convert is the same on every machine: the product is rounded before the sum.

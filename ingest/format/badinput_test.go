@@ -163,7 +163,7 @@ func TestBadFiles(t *testing.T) {
 		{"binary without NUL", strings.Repeat("\xb7\xd3\x05\xe6\x01", 50), Settings{}, ingest.Quarantined, "the file is binary, not text: 250 of its first 250 bytes are no characters, and it begins with b7 d3 05 e6 01 b7 d3 05"},
 		{"UTF-16", "\xff\xfel\x00o\x00g\x00", Settings{}, ingest.Quarantined, "the file is UTF-16 text; convert it to UTF-8"},
 		{"a header in Latin-1", "time,temp \xb0C\n2024-01-01 00:00:00,1\n", Settings{Profile: "plain-wide"}, ingest.Quarantined, `the header is not UTF-8: column 2 of line 1 is "temp \xb0C"; convert the file to UTF-8`},
-		{"two columns of one name", "time,flow,flow\n2024-01-01 00:00:00,1,2\n", Settings{Profile: "plain-wide"}, ingest.Quarantined, `columns 2 and 3 of line 1 are both channel "flow"; tell them apart in the profile's channels, by number`},
+		{"two columns of one name", "time,flow,flow\n2024-01-01 00:00:00,1,2\n", Settings{Profile: "plain-wide"}, ingest.Quarantined, `columns 2 and 3 of line 1 are both channel "flow"; tell them apart in the profile's channels, by number, or say repeated: number`},
 		{"no channel", "time\n2024-01-01 00:00:00\n", Settings{Profile: "plain-wide"}, ingest.Quarantined, `no column of the header holds readings: line 1 is "time"`},
 		{"no zone", longHead + rows, Settings{}, ingest.Held, "its timestamps tell no time zone: which is it? Answer with --zone Area/City (such as --zone Europe/London), or with zone: in the source or the profile"},
 		{"gzip cut short", packed[:len(packed)-12], Settings{Zone: "UTC"}, ingest.Quarantined, "the gzip data end too early: the file was cut short, 931 bytes of text into it"},

@@ -35,6 +35,7 @@ type Decoder struct {
 	keys    [][]byte
 	quality []byte // the last that was seen to be fit for the database
 	listed  map[listedKey]*ingest.Recipe
+	joined  []byte // a quality joined of several
 
 	// Of the file that is being read.
 	batch    *ingest.Batch
@@ -44,7 +45,8 @@ type Decoder struct {
 	lines    ingest.Lines
 	cells    ingest.Cells
 	rejects  int
-	from, to int64 // the window of plausible timestamps
+	from, to int64          // the window of plausible timestamps
+	outside  *time.Location // the zone of timestamps of which the header tells none; nil when nobody knows it
 	logger   []byte
 	channel  []byte
 	unit     []byte
@@ -65,19 +67,6 @@ const (
 	kindNumber
 	kindText
 )
-
-// bound is what a decoder keeps of one profile: its plans for the headers that it
-// met.
-type bound struct {
-	recipe *ingest.Recipe
-	plans  map[string]*plan // by the bytes of the header rows
-	last   *plan
-	rows   []byte         // the header rows of last
-	zone   *time.Location // of last, where the loggers table tells it
-}
-
-// maxPlans is how many headers of one profile a decoder remembers.
-const maxPlans = 1 << 12
 
 // Decode implements ingest.Decoder.
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
@@ -117,6 +106,9 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 	}
 	h, fault, err := d.recognise()
 	if fault != nil || err != nil {
+		return fault, err
+	}
+	if fault, err := d.lookAhead(&h); fault != nil || err != nil {
 		return fault, err
 	}
 	if fault := d.begin(c, &h); fault != nil {
@@ -234,50 +226,24 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	}
 	k := d.plans[p]
 	if k == nil {
-		k = &bound{recipe: newRecipe(p, d.settings, false), plans: make(map[string]*plan)}
+		k = &bound{recipe: newRecipe(p, d.settings, false), plans: make(map[planKey]*plan)}
 		d.plans[p] = k
 	}
 	d.span.Recipe = k.recipe
 	d.lines.Preamble, d.lines.Header = h.before, h.lines-h.before
 	d.lines.Total, d.line = h.lines, h.lines
-	rows := w[h.preamble:h.size]
 	if fault := d.identify(c, p, w[:h.preamble]); fault != nil {
 		return fault
 	}
 	listed := d.settings.Loggers.zone(c.File.Source, d.logger)
-	zone := cmp.Or(listed, p.stamp.zone, d.zone)
+	d.outside = cmp.Or(listed, p.stamp.zone, d.zone)
 	if p.fileTime != nil {
-		d.span.NameTime = p.fileTime.of([]byte(baseName(c.File.Path)), zone)
+		d.span.NameTime = p.fileTime.of([]byte(baseName(c.File.Path)), d.outside)
 	}
-	if k.last == nil || k.zone != listed || !bytes.Equal(rows, k.rows) {
-		key := string(rows)
-		if listed != nil {
-			key += "\x00" + listed.String()
-		}
-		pl := k.plans[key]
-		if pl == nil {
-			hd, fault := p.headerOf(w, h, &d.split)
-			if fault == "" {
-				pl, fault = bind(p, &hd, zone)
-			}
-			if fault != "" {
-				if is := foreign(w); is != "" {
-					fault = is
-				}
-				return quarantine("%s", fault)
-			}
-			if pl.recipe = k.recipe; pl.told {
-				pl.recipe = newRecipe(p, d.settings, true)
-			}
-			pl.kind = kindOf(p, hd.names)
-			if len(k.plans) >= maxPlans {
-				clear(k.plans)
-			}
-			k.plans[key] = pl
-		}
-		k.last, k.rows, k.zone = pl, append(k.rows[:0], rows...), listed
+	var fault *refusal
+	if d.plan, fault = d.planFor(k, h); fault != nil {
+		return fault
 	}
-	d.plan = k.last
 	d.span.Recipe, d.span.Kind = d.plan.recipe, d.plan.kind
 	d.from, d.to = p.bounds(d.settings.Window, d.span.FirstFetched)
 	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
@@ -314,6 +280,11 @@ func (d *Decoder) identify(c *ingest.Content, p *Profile, preamble []byte) (faul
 			if name, ok = o.origin.fileName.find(base, o.what); !ok {
 				return quarantine("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut(base), o.what, p.Name, o.origin.fileName.re)
 			}
+		case o.origin.path != nil:
+			var ok bool
+			if name, ok = o.origin.path.find([]byte(wholePath(c.File.Path)), o.what); !ok {
+				return quarantine("the file's path, %q, tells no %s: the profile %s expects it to match %q", cut([]byte(c.File.Path)), o.what, p.Name, o.origin.path.re)
+			}
 		case o.origin.preamble != nil:
 			var ok bool
 			if name, ok = o.origin.preamble.inLines(preamble, o.what); !ok {
@@ -330,7 +301,7 @@ func (d *Decoder) identify(c *ingest.Content, p *Profile, preamble []byte) (faul
 		}
 		*o.into = append(*o.into, name...)
 	}
-	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil {
+	if p.logger.outside() || p.channel.outside() || p.unit.outside() {
 		d.span.Identity = d.identity(p)
 	}
 	return nil
@@ -344,7 +315,7 @@ func (d *Decoder) identity(p *Profile) ingest.Digest {
 		origin *origin
 		name   []byte
 	}{{&p.logger, d.logger}, {&p.channel, d.channel}, {&p.unit, d.unit}} {
-		if o.origin.fileName != nil {
+		if o.origin.outside() {
 			b = append(b, o.name...)
 		}
 		b = append(b, 0)
@@ -362,6 +333,12 @@ func baseName(p string) string {
 			break
 		}
 	}
+	return wholePath(p)
+}
+
+// wholePath returns a path without the ending that says that the file is
+// compressed.
+func wholePath(p string) string {
 	if hasEnding(p, ".gz") {
 		p = p[:len(p)-len(".gz")]
 	}
@@ -372,18 +349,6 @@ func baseName(p string) string {
 func hasEnding(name, ending string) bool {
 	n := len(name) - len(ending)
 	return n > 0 && strings.EqualFold(name[n:], ending)
-}
-
-// inLines returns what the group took in the first line that p matches.
-func (p *pattern) inLines(w []byte, group string) ([]byte, bool) {
-	for len(w) > 0 {
-		end, next, _ := lineEnd(w, true)
-		if part, ok := p.find(w[:end], group); ok {
-			return part, true
-		}
-		w = w[next:]
-	}
-	return nil, false
 }
 
 // of reads the time in a file's name; 0 when there is none. It ranks files

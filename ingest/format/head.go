@@ -118,10 +118,11 @@ func (p *Profile) cells(line []byte, s *splitter) []cell {
 	if fault != quotesFine {
 		return nil
 	}
-	if p.dialect.trim {
-		for i := range s.cells {
+	for i := range s.cells {
+		if p.dialect.trim {
 			s.cells[i].b = trim(s.cells[i].b)
 		}
+		s.cells[i].b = unformula(s.cells[i].b)
 	}
 	return s.cells
 }
@@ -155,6 +156,11 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 	s.delimiter, s.quote = p.dialect.delimiter, p.dialect.quote
 	pos := h.preamble
 	hd.names, hd.line = p.framing.columns, h.lines
+	if p.framing.lines != nil {
+		if hd.names, hd.units, fault = p.framing.lines.header(w[:h.preamble]); fault != "" {
+			return hd, fault
+		}
+	}
 	for k, row := range p.framing.rows {
 		end, next, _ := lineEnd(w[pos:h.size], true)
 		cells := p.cells(w[pos:pos+end], s)
@@ -172,6 +178,10 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 			hd.units = texts
 		case rowProcess:
 			hd.process = texts
+		case rowLoggers:
+			hd.loggers = texts
+		case rowChannels:
+			hd.channels = texts
 		}
 		pos += next
 	}

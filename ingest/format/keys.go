@@ -12,12 +12,11 @@ import (
 )
 
 func (p *Profile) read(r *reader, n *yaml.Node) {
-	var shape string
-	var stamp, loggerNode, channelNode, ignoreNode *yaml.Node
-	keep := func(into **yaml.Node, read func(*yaml.Node)) func(*yaml.Node) {
-		return func(n *yaml.Node) { *into = n; read(n) }
+	given := make(map[string]*yaml.Node) // the keys that not every shape has
+	keep := func(name string, read func(*yaml.Node)) key {
+		return key{name, func(n *yaml.Node) { given[name] = n; read(n) }}
 	}
-	var channelsNode, valueNode, qualityNode, textNode, othersNode *yaml.Node
+	var shape string
 	r.mapping(n, "a profile",
 		key{"name", r.text(&p.Name)},
 		key{"description", r.text(&p.Description)},
@@ -25,22 +24,28 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		key{"signature", func(n *yaml.Node) { p.signature.read(r, n) }},
 		key{"dialect", func(n *yaml.Node) { p.dialect.read(r, n) }},
 		key{"framing", func(n *yaml.Node) { p.framing.read(r, n) }},
-		key{"shape", r.choice(&shape, "long", "wide")},
-		key{"logger", keep(&loggerNode, func(n *yaml.Node) { p.logger.read(r, n, "logger") })},
-		key{"channel", keep(&channelNode, func(n *yaml.Node) { p.channel.read(r, n, "channel", "unit") })},
+		key{"shape", r.choice(&shape, shapeLong, shapeWide, shapeMatrix)},
+		keep("logger", func(n *yaml.Node) { p.logger.read(r, n, "logger") }),
+		keep("channel", func(n *yaml.Node) { p.channel.read(r, n, "channel", "unit") }),
 		key{"unit", func(n *yaml.Node) { p.unit.read(r, n, "unit") }},
-		key{"value", keep(&valueNode, func(n *yaml.Node) { p.readValue(r, n) })},
-		key{"quality", keep(&qualityNode, r.column(&p.quality))},
-		key{"channels", keep(&channelsNode, func(n *yaml.Node) { p.readChannels(r, n) })},
-		key{"others", keep(&othersNode, r.choice(&p.others, "channel", "ignore", "refuse"))},
-		key{"ignore", keep(&ignoreNode, func(n *yaml.Node) { p.ignore.read(r, n) })},
-		key{"quoted_text", keep(&textNode, func(n *yaml.Node) {
+		keep("value", func(n *yaml.Node) { p.readValue(r, n) }),
+		keep("quality", r.column(&p.quality)),
+		keep("factor", r.column(&p.factor)),
+		keep("columns_are", r.choice(&p.columnsAre, "channel", "logger")),
+		keep("pairs", r.choice(&p.pairs, pairQuality, pairUnit)),
+		keep("channels", func(n *yaml.Node) { p.readChannels(r, n) }),
+		keep("others", r.choice(&p.others, "channel", "ignore", "refuse")),
+		keep("repeated", p.readRepeated(r)),
+		keep("ignore", func(n *yaml.Node) { p.ignore.read(r, n) }),
+		keep("quoted_text", func(n *yaml.Node) {
 			var s string
 			r.choice(&s, "ignore", "reject")(n)
 			p.quotedText = s == "ignore"
-		})},
-		key{"timestamp", keep(&stamp, func(n *yaml.Node) { p.stamp.read(r, n) })},
+		}),
+		keep("timestamp", func(n *yaml.Node) { p.stamp.read(r, n) }),
 		key{"missing", r.spellings(&p.missing)},
+		key{"numbers", func(n *yaml.Node) { p.numbers.read(r, n) }},
+		key{"rename", r.renames(&p.rename)},
 		key{"file_time", func(n *yaml.Node) { p.readFileTime(r, n) }},
 		key{"window", func(n *yaml.Node) { p.window.read(r, n) }},
 	)
@@ -54,47 +59,14 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 	if strings.ContainsAny(p.Description, "\r\n") {
 		r.fault(n, "the description is to be one line")
 	}
-	p.wide = shape == "wide"
-	if shape == "" {
-		r.fault(n, "shape is missing: long (a channel and a value a row) or wide (a column per channel)")
-		return
-	}
-	if stamp == nil {
+	if given["timestamp"] == nil {
 		r.fault(n, "timestamp is missing: which column it is, and its layout")
 	}
-	if loggerNode == nil {
-		r.fault(n, "logger is missing: a column, file_name, preamble or constant")
+	if shape == "" {
+		r.fault(n, "shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)")
+		return
 	}
-	only := func(n *yaml.Node, key, shape string) {
-		if n != nil {
-			r.fault(n, "%s belongs to the %s shape", key, shape)
-		}
-	}
-	if p.wide {
-		only(channelNode, "channel", "long")
-		only(valueNode, "value", "long")
-		only(qualityNode, "quality", "long")
-		if p.unit.column != nil {
-			r.fault(n, "a unit from a column belongs to the long shape; a wide file has a units row, or the unit in its header")
-		}
-		if p.others == "" {
-			p.others = "channel"
-			if len(p.channels) > 0 {
-				p.others = "refuse"
-			}
-		}
-	} else {
-		only(channelsNode, "channels", "wide")
-		only(othersNode, "others", "wide")
-		only(ignoreNode, "ignore", "wide")
-		only(textNode, "quoted_text", "wide")
-		if p.value == nil && valueNode == nil {
-			r.fault(n, "value is missing: the column that holds the readings")
-		}
-		if channelNode == nil {
-			r.fault(n, "channel is missing: a column, file_name, preamble or constant")
-		}
-	}
+	p.checkShape(r, n, shape, given)
 	if !p.unit.given() {
 		p.unit = p.channel.withUnit()
 	}
@@ -110,11 +82,12 @@ func (p *Profile) check(r *reader, n *yaml.Node) {
 	if d.decimal == d.delimiter && d.quote == 0 {
 		r.fault(n, "the decimal sign is the delimiter, and there are no quotes to tell them apart")
 	}
+	p.checkSigns(r, n)
 	if p.framing.preamble < 0 && p.framing.before == nil && p.framing.through == nil && len(p.signature.header) == 0 {
 		r.fault(n, "framing.preamble: find looks for the signature's header, and signature.header is missing")
 	}
-	if !slices.Contains(p.framing.rows, rowNames) && len(p.framing.columns) == 0 {
-		r.fault(n, "no row names the columns: add names to framing.rows, or list framing.columns")
+	if !slices.Contains(p.framing.rows, rowNames) && len(p.framing.columns) == 0 && p.framing.lines == nil {
+		r.fault(n, "no row names the columns: add names to framing.rows, or give framing.columns or columns_from")
 	}
 	if len(p.signature.header) > 0 && !slices.Contains(p.framing.rows, rowNames) {
 		r.fault(n, "signature.header needs a row of names in framing.rows")
@@ -156,19 +129,17 @@ func (d *dialect) read(r *reader, n *yaml.Node) {
 			}
 		}
 	}
-	var comment, decimal, encoding string
+	var comment, encoding string
 	var commentNode *yaml.Node
 	r.mapping(n, "dialect",
 		key{"delimiter", one(&d.delimiter, map[string]byte{"tab": '\t', "\t": '\t', "space": ' ', " ": ' '}, "a delimiter")},
 		key{"quote", one(&d.quote, map[string]byte{"none": 0}, "a quote")},
 		key{"comment", func(n *yaml.Node) { commentNode = n; r.text(&comment)(n) }},
-		key{"decimal", r.choice(&decimal, ".", ",")},
+		key{"decimal", d.readDecimal(r)},
+		key{"thousands", d.readThousands(r)},
 		key{"encoding", r.choice(&encoding, "utf-8")},
 		key{"trim", r.flag(&d.trim)},
 	)
-	if decimal != "" {
-		d.decimal = decimal[0]
-	}
 	if commentNode != nil && (comment == "" || comment[0] <= ' ') {
 		r.fault(commentNode, "a comment prefix begins with a character that is seen")
 	}
@@ -183,7 +154,7 @@ func (f *framing) read(r *reader, n *yaml.Node) {
 			rows, f.rows = n, nil
 			r.list(n, func(n *yaml.Node) {
 				var s string
-				r.choice(&s, rowNames, rowUnits, rowProcess, rowSkip)(n)
+				r.choice(&s, rowNames, rowUnits, rowProcess, rowLoggers, rowChannels, rowSkip)(n)
 				if s != rowSkip && slices.Contains(f.rows, s) {
 					r.fault(n, "there is one row of %s at most", s)
 				}
@@ -191,15 +162,20 @@ func (f *framing) read(r *reader, n *yaml.Node) {
 			})
 		}},
 		key{"columns", r.texts(&f.columns)},
+		key{"columns_from", func(n *yaml.Node) { f.readColumnsFrom(r, n) }},
 		key{"footer", r.pattern(&f.footer)},
 		key{"message", r.pattern(&f.message)},
+		key{"records", r.pattern(&f.records, "records")},
 	)
+	if f.lines != nil && len(f.columns) > 0 {
+		r.fault(n, "framing.columns and columns_from are two ways to name the columns: give one of them")
+	}
 	switch {
-	case len(f.columns) == 0:
+	case len(f.columns) == 0 && f.lines == nil:
 	case rows == nil:
 		f.rows = nil
 	case slices.Contains(f.rows, rowNames):
-		r.fault(rows, "framing.columns names the columns, and so does a row of names: if the file has that row, call it skip")
+		r.fault(rows, "framing names the columns, and so does a row of names: if the file has that row, call it skip")
 	}
 }
 
@@ -227,39 +203,6 @@ func (f *framing) readPreamble(r *reader, n *yaml.Node) {
 	f.preamble = lines
 }
 
-func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
-	groups := append([]string{what}, more...)
-	given := 0
-	counted := func(read func(*yaml.Node)) func(*yaml.Node) {
-		return func(n *yaml.Node) { given++; read(n) }
-	}
-	r.mapping(n, what,
-		key{"constant", counted(func(n *yaml.Node) {
-			r.text(&o.constant)(n)
-			if fault := nameFault([]byte(o.constant)); fault != "" {
-				r.fault(n, "%s %s", what, fault)
-			}
-		})},
-		key{"column", counted(r.column(&o.column))},
-		key{"match", r.pattern(&o.match, groups...)},
-		key{"file_name", counted(r.pattern(&o.fileName, groups...))},
-		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
-		key{"optional", r.flag(&o.optional)},
-	)
-	if given != 1 {
-		r.fault(n, "%s comes from one of constant, column, file_name and preamble", what)
-	}
-	if o.match != nil && o.column == nil {
-		r.fault(n, "match takes the %s out of a column's cell, and no column is given", what)
-	}
-	if o.optional && o.column == nil {
-		r.fault(n, "optional says that the column may be absent, and no column is given")
-	}
-	if o.optional && what != "unit" {
-		r.fault(n, "only a unit is optional")
-	}
-}
-
 func (p *Profile) readValue(r *reader, n *yaml.Node) {
 	if resolve(n).Kind != yaml.MappingNode {
 		r.column(&p.value)(n)
@@ -273,32 +216,6 @@ func (p *Profile) readValue(r *reader, n *yaml.Node) {
 	if column == nil {
 		r.fault(n, "value has no column")
 	}
-}
-
-func (p *Profile) readChannels(r *reader, n *yaml.Node) {
-	r.list(n, func(n *yaml.Node) {
-		c := channelRule{}
-		r.mapping(n, "a channel",
-			key{"column", r.column(&c.column, "channel", "unit")},
-			key{"channel", r.text(&c.name)},
-			key{"unit", r.text(&c.unit)},
-			key{"missing", r.texts(&c.missing)},
-			key{"quality", r.column(&c.quality)},
-		)
-		if c.column == nil {
-			r.fault(n, "a channel has no column")
-			return
-		}
-		if c.column.match != nil && (c.name != "" || c.quality != nil) {
-			r.fault(n, "a pattern may match several columns, so their channel and quality cannot be one; name the column")
-		}
-		for _, name := range []string{c.name, c.unit} {
-			if fault := nameFault([]byte(name)); name != "" && fault != "" {
-				r.fault(n, "channel or unit %s", fault)
-			}
-		}
-		p.channels = append(p.channels, c)
-	})
 }
 
 func (g *ignored) read(r *reader, n *yaml.Node) {

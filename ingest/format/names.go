@@ -19,6 +19,7 @@ type naming struct {
 	series []int32     // by value; -1 while no reading needed it
 	left   bool        // its rows are left to anyRow
 	table  *assignment // what the loggers table makes of its series; nil for nothing
+	units  []*cellUnit // by value: what cells tell of the units; nil when they tell none
 
 	logger, channel, unit []byte
 	next                  *naming // what came after it the last time
@@ -38,8 +39,10 @@ type dictionary struct {
 	first                 naming // of rows without key cells
 	scratch               []byte
 
-	loggers *Loggers // nil when there is no table
-	source  string   // of the file
+	units   map[string]*cellUnit // by logger and channel, where cells tell the units
+	carried map[string]string    // the channels that were renamed, by logger and new name
+	loggers *Loggers             // nil when there is no table
+	source  string               // of the file
 	listing
 }
 
@@ -49,7 +52,7 @@ const maxNamings = 1 << 16
 // open readies the dictionary for a file. What it knows stays while batch, plan
 // and the file's own names are those of the file before.
 func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byte) {
-	same := n.batch == b && n.epoch == b.Epoch && n.plan == pl
+	same := n.batch == b && n.epoch == b.Epoch && n.plan == pl && !pl.measured && len(pl.profile.rename) == 0
 	if same && bytes.Equal(n.logger, logger) && bytes.Equal(n.channel, channel) && bytes.Equal(n.unit, unit) {
 		return
 	}
@@ -61,6 +64,8 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 		n.known = nil // clearing a large map costs more than the next file is worth
 	}
 	clear(n.known)
+	clear(n.units)
+	clear(n.carried)
 	if len(pl.keys) > 0 {
 		n.last = &naming{} // follows nothing; what comes first is noted here
 		return
@@ -68,7 +73,7 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	f := &n.first
 	f.plain, f.fault, f.next = true, "", f
 	f.logger, f.channel, f.unit = n.logger, n.channel, n.unit
-	f.series = f.series[:0]
+	f.series, f.units = f.series[:0], nil
 	for range pl.values {
 		f.series = append(f.series, -1)
 	}
@@ -140,14 +145,13 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 		from *keyed
 		into *[]byte
 	}{{"logger", &pl.logger, &g.logger}, {"channel", &pl.channel, &g.channel}, {"unit", &pl.unit, &g.unit}} {
-		if part.from.from < 0 {
+		if len(part.from.from) == 0 {
 			continue
 		}
-		name := g.cells[part.from.from]
-		if d.trim {
-			name = trim(name)
+		name, fault := g.joined(part.from, d.trim)
+		if fault == "" {
+			fault = nameFault(name)
 		}
-		fault := nameFault(name)
 		if part.what == "unit" && len(name) == 0 {
 			fault = ""
 		}
@@ -164,7 +168,7 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 			}
 		}
 		if fault != "" {
-			g.fault, g.column = "the "+part.what+" "+fault, pl.keys[part.from.from]+1
+			g.fault, g.column = "the "+part.what+" "+fault, pl.keys[part.from.from[0]]+1
 			return g
 		}
 		*part.into = name
@@ -172,7 +176,31 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 	if len(unit) > 0 {
 		g.unit = unit
 	}
+	if fault := n.carry(g); fault != "" {
+		g.fault, g.column = fault, pl.keys[0]+1
+	}
 	return g
+}
+
+// joined returns the text of the key cells that a name is taken from.
+func (g *naming) joined(from *keyed, trimmed bool) (name []byte, fault string) {
+	for i, k := range from.from {
+		cell := unformula(g.cells[k])
+		if trimmed {
+			cell = trim(cell)
+		}
+		if len(from.from) == 1 {
+			return cell, ""
+		}
+		if len(cell) == 0 {
+			return nil, fmt.Sprintf("is joined of %d cells, and one is empty", len(from.from))
+		}
+		if i > 0 {
+			name = append(name, from.join...)
+		}
+		name = append(name, cell...)
+	}
+	return name, ""
 }
 
 // leading reports whether the key cells are the first fields of a row, in their
@@ -192,8 +220,7 @@ func (g *naming) of(i int, pl *plan, b *ingest.Batch) int32 {
 	if s := g.series[i]; s >= 0 {
 		return s
 	}
-	logger := g.logger
-	channel, unit, label := g.names(i, pl)
+	logger, channel, unit, label := g.nameOf(i, pl)
 	if g.table != nil && len(g.table.values[i]) > 0 {
 		t := &g.table.values[i][0]
 		logger, channel, unit = t.logger, t.channel, t.unit
@@ -202,15 +229,21 @@ func (g *naming) of(i int, pl *plan, b *ingest.Batch) int32 {
 	return g.series[i]
 }
 
-// names returns what the file and its profile call the series of the value of
-// that index.
-func (g *naming) names(i int, pl *plan) (channel, unit, label []byte) {
-	if !pl.profile.wide {
-		return g.channel, g.unit, g.channel
+// nameOf returns the name of the series of the value of that index.
+func (g *naming) nameOf(i int, pl *plan) (logger, channel, unit, label []byte) {
+	p, v := pl.profile, &pl.values[i]
+	logger, channel, unit, label = g.logger, v.channel, g.unit, v.label
+	if v.logger != nil {
+		logger = v.logger
 	}
-	v := &pl.values[i]
+	if v.channel == nil {
+		channel, label = p.renamed(g.channel), g.channel
+	}
 	if len(v.unit) > 0 {
-		return v.channel, v.unit, v.label
+		unit = v.unit
 	}
-	return v.channel, g.unit, v.label
+	if g.units != nil && g.units[i] != nil && len(g.units[i].unit) > 0 {
+		unit = g.units[i].unit
+	}
+	return logger, channel, unit, label
 }

@@ -175,7 +175,7 @@ func (d *Decoder) plainCell(w []byte, q, k int, quoted bool) (x float64, after i
 	}
 	decimal := pl.bare
 	if quoted {
-		decimal = dialect.decimal
+		decimal = pl.sign
 	}
 	for w[q] == ' ' {
 		q++
@@ -270,7 +270,7 @@ func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality 
 		}
 	}
 	if len(quality) > 0 && got > 0 {
-		b.SetQuality(trim(quality))
+		b.SetQuality(unformula(trim(quality)))
 	}
 }
 

@@ -25,13 +25,20 @@ type plan struct {
 	stamps   []int   // the fields of the timestamp, in the order they are joined
 	keys     []int   // the fields that name the row's series, by position
 	values   []value
-	flagged  bool // some value of a wide row has a quality
-	textless bool // no column may turn out to be text
+	times    []cellTime // of the values of a matrix
+	factor   int        // the field that the value is multiplied by, or -1
+	flagged  bool       // some value of a wide row has a quality
+	textless bool       // no column may turn out to be text
 
 	plain  bool // rows without surprises can be read in one pass
 	marked bool // a line may be a comment, a footer or a message
-	bare   byte // the decimal sign of cells without quotes
+	sign   byte // the decimal sign
+	bare   byte // that of cells without quotes
 	next   bool // no timestamp has the delimiter or a quote in it
+
+	thousands byte // the sign between thousands, ' ' for blanks, 0 for none
+	decorated bool // cells may hold more than a number
+	measured  bool // cells tell the units of their series
 
 	logger, channel, unit keyed
 }
@@ -55,18 +62,22 @@ type field struct {
 // A value is a column of readings.
 type value struct {
 	field   int
-	channel []byte // wide only, like unit and label
+	logger  []byte // wide only, like channel, unit and label; nil for that of the row
+	channel []byte // nil for that of the file
 	unit    []byte
 	label   []byte
 	missing [][]byte
 	quality int // field, or -1
+	units   int // the field of its unit, or -1
+	linear  linear
 
 	sentinel bool // a spelling of missing reads as a number
 }
 
 // keyed says how a name is taken from the key cells.
 type keyed struct {
-	from  int // index into keys, or -1
+	from  []int // indices into keys; nil when it comes from no cell
+	join  string
 	match *pattern
 }
 
@@ -74,6 +85,7 @@ type keyed struct {
 type header struct {
 	line                  int64 // of the names
 	names, units, process []string
+	loggers, channels     []string
 }
 
 func unitCell(cells []string, i int) string {
@@ -83,10 +95,11 @@ func unitCell(cells []string, i int) string {
 	return ""
 }
 
-// bind makes the plan of p for files of that header, or says why none of them
-// can be read. zone is that of timestamps of which the header tells none.
-func bind(p *Profile, h *header, zone *time.Location) (pl *plan, fault string) {
-	pl = &plan{profile: p, textless: !p.quotedText}
+// bind makes the plan of p for files of that header and decimal sign, or says
+// why none of them can be read. zone is that of timestamps of which the header
+// tells none.
+func bind(p *Profile, h *header, sign byte, zone *time.Location) (pl *plan, fault string) {
+	pl = &plan{profile: p, sign: sign, factor: -1, textless: !p.quotedText}
 	return pl, pl.bind(h, zone)
 }
 
@@ -125,13 +138,14 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	}
 	pl.logger = pl.key(&p.logger, find, "logger")
 	pl.channel = pl.key(&p.channel, find, "channel")
-	if p.unit.column != nil && p.unit.optional && p.unit.column.in(h.names) < 0 {
-		pl.unit.from = -1
-	} else {
+	if !p.unit.optional || !slices.ContainsFunc(p.unit.columns, func(c *columnRef) bool { return c.in(h.names) < 0 }) {
 		pl.unit = pl.key(&p.unit, find, "unit")
 	}
-	if !p.wide {
-		v := value{field: find(p.value, "value"), missing: p.missing, quality: -1}
+	if !p.wide && !p.matrix {
+		v := value{field: find(p.value, "value"), missing: p.missing, quality: -1, units: -1}
+		if p.factor != nil {
+			pl.factor = find(p.factor, "factor")
+		}
 		if p.quality != nil {
 			v.quality = p.quality.in(h.names) // files of the layout may go without
 		}
@@ -152,8 +166,13 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		}
 		pl.fields[i] = field{role: roleStamp, index: k}
 	}
-	if p.wide {
-		if fault := pl.bindChannels(h); fault != "" {
+	switch {
+	case p.wide:
+		if fault := pl.bindWide(h); fault != "" {
+			return fault
+		}
+	case p.matrix:
+		if fault := pl.bindMatrix(h); fault != "" {
 			return fault
 		}
 	}
@@ -161,7 +180,13 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		return fault
 	}
 	pl.clock = newClock(p.stamp.layouts, zone)
-	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' '
+	if p.dialect.thousands != pl.sign {
+		pl.thousands = p.dialect.thousands
+	}
+	pl.decorated = pl.decorations()
+	pl.measured = p.numbers.unit || p.pairs == pairUnit
+	linear := slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
+	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' ' && !p.matrix && !pl.measured && !linear && pl.factor < 0
 	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
 	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
@@ -170,7 +195,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	for k := range pl.values {
 		v := &pl.values[k]
 		v.sentinel = slices.ContainsFunc(v.missing, func(s []byte) bool {
-			_, ok := parseNumber(s, p.dialect.decimal)
+			_, ok := parseNumber(s, pl.sign)
 			return ok
 		})
 	}
@@ -187,7 +212,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 // twice: either may be the one that is meant.
 func (pl *plan) ambiguous(h *header) string {
 	p := pl.profile
-	refs := slices.Concat(p.stamp.columns, []*columnRef{p.logger.column, p.channel.column, p.unit.column, p.value, p.quality})
+	refs := slices.Concat(p.stamp.columns, p.logger.columns, p.channel.columns, p.unit.columns, []*columnRef{p.value, p.quality, p.factor})
 	for _, rule := range p.channels {
 		refs = append(refs, rule.quality) // two columns of one channel are told of as such
 	}
@@ -227,6 +252,9 @@ func (pl *plan) bindValues(h *header) string {
 		pl.fields[v.quality] = field{role: roleQuality, index: k}
 		pl.flagged = pl.flagged || pl.profile.wide
 	}
+	if pl.factor >= 0 && pl.fields[pl.factor].role != roleNone {
+		return twoThings(h, pl.factor)
+	}
 	return ""
 }
 
@@ -234,100 +262,22 @@ func twoThings(h *header, i int) string {
 	return fmt.Sprintf("column %d of the header, %q, is to be two things at once", i+1, h.names[i])
 }
 
-// key notes the column that a name is taken from.
+// key notes the columns that a name is taken from.
 func (pl *plan) key(o *origin, find func(*columnRef, string) int, what string) keyed {
-	if o.column == nil {
-		return keyed{from: -1}
-	}
-	i := find(o.column, what)
-	if i < 0 {
-		return keyed{from: -1}
-	}
-	at := slices.Index(pl.keys, i)
-	if at < 0 {
-		at = len(pl.keys)
-		pl.keys = append(pl.keys, i)
-	}
-	return keyed{from: at, match: o.match}
-}
-
-// bindChannels decides of every column of a wide header what it is.
-func (pl *plan) bindChannels(h *header) string {
-	p := pl.profile
-	flags := make(map[int]bool)   // columns that are the quality of others
-	taken := make(map[string]int) // the columns of the channels
-	for _, rule := range p.channels {
-		if rule.quality != nil {
-			if i := rule.quality.in(h.names); i >= 0 {
-				flags[i] = true
-			}
-		}
-	}
-	for i, name := range h.names {
-		if pl.fields[i].role != roleNone || flags[i] || p.ignores(h, i) {
+	k := keyed{join: o.join, match: o.match}
+	for _, c := range o.columns {
+		i := find(c, what)
+		if i < 0 {
 			continue
 		}
-		v := value{field: i, channel: []byte(name), label: []byte(name), missing: p.missing, quality: -1}
-		if slices.Contains(p.framing.rows, rowUnits) {
-			v.unit = []byte(unitCell(h.units, i))
+		at := slices.Index(pl.keys, i)
+		if at < 0 {
+			at = len(pl.keys)
+			pl.keys = append(pl.keys, i)
 		}
-		if p.unit.constant != "" {
-			v.unit = []byte(p.unit.constant)
-		}
-		at := slices.IndexFunc(p.channels, func(rule channelRule) bool { return rule.column.is(i, name) })
-		switch {
-		case at >= 0:
-			v.follow(&p.channels[at], h)
-		case p.others == "ignore":
-			continue
-		case p.others == "refuse":
-			return fmt.Sprintf("column %d of line %d, %q, is neither among the profile's channels nor ignored; add it to one of them, or say others: ignore", i+1, h.line, name)
-		}
-		if fault := nameFault(v.channel); fault != "" {
-			return fmt.Sprintf("the channel in column %d of line %d %s", i+1, h.line, fault)
-		}
-		if fault := nameFault(v.unit); len(v.unit) > 0 && fault != "" {
-			return fmt.Sprintf("the unit of column %d of the header, %q, %s", i+1, name, fault)
-		}
-		if twin, ok := taken[string(v.channel)]; ok {
-			return fmt.Sprintf("columns %d and %d of line %d are both channel %q; tell them apart in the profile's channels, by number", twin+1, i+1, h.line, v.channel)
-		}
-		taken[string(v.channel)] = i
-		pl.values = append(pl.values, v)
+		k.from = append(k.from, at)
 	}
-	for _, rule := range p.channels {
-		if rule.column.match == nil && rule.column.in(h.names) < 0 {
-			return fmt.Sprintf("the header has no column %s (channel): line %d is %q", rule.column, h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
-		}
-	}
-	if len(pl.values) == 0 {
-		return fmt.Sprintf("no column of the header holds readings: line %d is %q", h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
-	}
-	return ""
-}
-
-// follow makes the value what a rule of the profile says of its column.
-func (v *value) follow(rule *channelRule, h *header) {
-	if rule.column.match != nil {
-		if part, _ := rule.column.match.find(v.label, "channel"); len(part) > 0 {
-			v.channel = part
-		}
-		if part, _ := rule.column.match.find(v.label, "unit"); len(part) > 0 {
-			v.unit = part
-		}
-	}
-	if rule.name != "" {
-		v.channel = []byte(rule.name)
-	}
-	if rule.unit != "" {
-		v.unit = []byte(rule.unit)
-	}
-	for _, s := range rule.missing {
-		v.missing = append(v.missing[:len(v.missing):len(v.missing)], []byte(s))
-	}
-	if rule.quality != nil {
-		v.quality = rule.quality.in(h.names)
-	}
+	return k
 }
 
 // ignores reports whether the profile says that column i holds no readings.

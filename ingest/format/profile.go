@@ -30,11 +30,18 @@ type Profile struct {
 	signature signature
 	dialect   dialect
 	framing   framing
-	wide      bool
+	wide      bool // a column per channel or logger
+	matrix    bool // a row per day, a column per time of day
 
 	logger, channel, unit origin
-	value, quality        *columnRef // of the long shape
+	value, quality        *columnRef // of the long shape; a matrix may have a quality, too
+	factor                *columnRef // of the long shape: what its values are multiplied by
 	channels              []channelRule
+	columnsAre            string            // what the header's text names, in the wide shape: channel or logger
+	pairs                 string            // what every second column holds: quality, unit, or nothing
+	numbered              bool              // channels of one name are told apart by number
+	rename                map[string]string // channels, from the file's name to that of the series
+	numbers               numbers
 	others                string // what becomes of a wide column that nothing names
 	ignore                ignored
 	quotedText            bool
@@ -58,15 +65,19 @@ type dialect struct {
 	quote     byte // 0 for none
 	comment   []byte
 	decimal   byte
+	decimals  []byte // those that the file's cells decide between; else nil
+	thousands byte   // ' ' for all kinds of blanks, 0 for none
 	trim      bool
 }
 
 // The rows that a header is made of.
 const (
-	rowNames   = "names"
-	rowUnits   = "units"
-	rowProcess = "process"
-	rowSkip    = "skip"
+	rowNames    = "names"
+	rowUnits    = "units"
+	rowProcess  = "process"
+	rowLoggers  = "loggers"
+	rowChannels = "channels"
+	rowSkip     = "skip"
 )
 
 type framing struct {
@@ -74,24 +85,31 @@ type framing struct {
 	before   *pattern // the preamble ends before this line
 	through  *pattern // the preamble ends with this line
 	rows     []string
-	columns  []string // their names, when no row names them
+	columns  []string     // their names, when no row names them
+	lines    *columnLines // or the preamble does
 	footer   *pattern
 	message  *pattern
+	records  *pattern // how many lines of data a file says it has
 }
 
 // An origin is where a name comes from.
 type origin struct {
 	constant string
-	column   *columnRef
-	match    *pattern // what part of the column's cell is the name
+	columns  []*columnRef
+	join     string   // what stands between the cells of several columns
+	match    *pattern // what part of the cell, or of the joined cells, is the name
 	fileName *pattern
+	path     *pattern
 	preamble *pattern
 	optional bool // the column may be absent
 }
 
 func (o *origin) given() bool {
-	return o.constant != "" || o.column != nil || o.fileName != nil || o.preamble != nil
+	return o.constant != "" || len(o.columns) > 0 || o.fileName != nil || o.path != nil || o.preamble != nil
 }
+
+// outside reports whether the name comes from outside the file's bytes.
+func (o *origin) outside() bool { return o.fileName != nil || o.path != nil }
 
 // withUnit returns the channel's own origin as that of the unit, as far as its
 // pattern on the file's name or preamble has a group for it.
@@ -99,6 +117,9 @@ func (o *origin) withUnit() origin {
 	var u origin
 	if o.fileName != nil && o.fileName.groups["unit"] > 0 {
 		u.fileName = o.fileName
+	}
+	if o.path != nil && o.path.groups["unit"] > 0 {
+		u.path = o.path
 	}
 	if o.preamble != nil && o.preamble.groups["unit"] > 0 {
 		u.preamble = o.preamble
@@ -114,6 +135,7 @@ type channelRule struct {
 	unit    string
 	missing []string
 	quality *columnRef
+	linear  linear
 }
 
 // ignored says which columns of the wide shape hold no readings.

@@ -41,11 +41,11 @@ window: {from: 2024-01-01, past: 3d}
 ignore: {columns: [x]}
 `, []string{
 			`p.yaml:1:1: a profile's name is made of a-z, 0-9, - and _, and is not auto; this one is "My Profile"`,
-			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, channels, others, ignore, quoted_text, timestamp, missing, file_time, window)`,
+			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, ignore, quoted_text, timestamp, missing, numbers, rename, file_time, window)`,
 			`p.yaml:5:14: a delimiter is one character, not ";;"`,
 			`p.yaml:7:13: expected utf-8, not "latin-1"`,
-			`p.yaml:8:3: unknown key "delimeter" in dialect (there are delimiter, quote, comment, decimal, encoding, trim)`,
-			`p.yaml:9:9: logger comes from one of constant, column, file_name and preamble`,
+			`p.yaml:8:3: unknown key "delimeter" in dialect (there are delimiter, quote, comment, decimal, thousands, encoding, trim)`,
+			`p.yaml:9:9: logger comes from one of constant, column, columns, file_name, path and preamble`,
 			"p.yaml:10:22: error parsing regexp: missing closing ]: `[`",
 			`p.yaml:11:17: columns are counted from 1, not 0; quote it if it is a name`,
 			`p.yaml:14:12: layout "15:04" has no year; write it as of 2006-01-02 15:04:05 (Go) or %Y-%m-%d %H:%M:%S (strftime)`,
@@ -55,15 +55,15 @@ ignore: {columns: [x]}
 			`p.yaml:14:73: layout "%Y-%m-%d %I:%M" has an hour of 12 (03 or %I) and does not say which half of the day: add PM (%p) or {pm}, or write 15 (%H) for hours of 24`,
 			`p.yaml:15:9: unknown zone "Mars/Olympus": write an area and city (Europe/London), UTC, or an offset (+01:00)`,
 			`p.yaml:16:9: from and past, and likewise to and future, are two ways to say one thing: give one of them`,
-			`p.yaml:17:9: ignore belongs to the wide shape`,
+			`p.yaml:17:9: ignore belongs to the wide or matrix shape`,
 		}},
 		{"nothing", "", []string{"p.yaml: the profile is empty"}},
-		{"bare", "name: x", []string{"p.yaml:1:1: shape is missing: long (a channel and a value a row) or wide (a column per channel)"}},
+		{"bare", "name: x", []string{"p.yaml:1:1: timestamp is missing: which column it is, and its layout", "p.yaml:1:1: shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)"}},
 		{"long without columns", "name: x\nshape: long", []string{
 			"p.yaml:1:1: timestamp is missing: which column it is, and its layout",
-			"p.yaml:1:1: logger is missing: a column, file_name, preamble or constant",
+			"p.yaml:1:1: logger is missing: a column, file_name, path, preamble or constant",
+			"p.yaml:1:1: channel is missing: a column, file_name, path, preamble or constant",
 			"p.yaml:1:1: value is missing: the column that holds the readings",
-			"p.yaml:1:1: channel is missing: a column, file_name, preamble or constant",
 		}},
 		{"the machine's zone", "name: x\nshape: wide\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339, zone: Local}", []string{
 			`p.yaml:4:47: unknown zone "Local": write an area and city (Europe/London), UTC, or an offset (+01:00)`,
@@ -78,10 +78,10 @@ ignore: {columns: [x]}
 			`p.yaml:3:21: the pattern has no group "logger"; write (?P<logger>...) around the part that is the logger`,
 		}},
 		{"two rows of names", "name: x\nshape: wide\nframing: {rows: [names, units], columns: [a, b]}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
-			"p.yaml:3:17: framing.columns names the columns, and so does a row of names: if the file has that row, call it skip",
+			"p.yaml:3:17: framing names the columns, and so does a row of names: if the file has that row, call it skip",
 		}},
 		{"two rows of names, told the other way round", "name: x\nshape: wide\nframing: {columns: [a, b], rows: [names, units]}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
-			"p.yaml:3:34: framing.columns names the columns, and so does a row of names: if the file has that row, call it skip",
+			"p.yaml:3:34: framing names the columns, and so does a row of names: if the file has that row, call it skip",
 		}},
 		{"find without a header", "name: x\nshape: wide\nframing: {preamble: find}\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
 			"p.yaml:1:1: framing.preamble: find looks for the signature's header, and signature.header is missing",

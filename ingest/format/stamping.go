@@ -14,6 +14,8 @@ type stamping struct {
 	layouts []*layout
 	zone    *time.Location
 	header  bool // a column's pattern may give the zone
+
+	times *headerTimes // of a matrix
 }
 
 func (s *stamping) read(r *reader, n *yaml.Node) {
@@ -38,6 +40,7 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 		key{"layouts", list},
 		key{"language", func(n *yaml.Node) { languageNode, language = n, nil; r.texts(&language)(n) }},
 		key{"date_only", r.flag(&dateOnly)},
+		key{"header_layout", r.headerTimes(&s.times)},
 		key{"zone", r.zone(&s.zone)},
 		key{"zones", r.zones(zones)},
 	)

@@ -215,10 +215,11 @@ type pattern struct {
 	re     *regexp.Regexp
 	groups map[string]int
 	prefix []byte // what all that it matches begins with, where it is anchored
+	spans  bool   // in a preamble it may match across lines
 }
 
 func newPattern(re *regexp.Regexp) *pattern {
-	p := &pattern{re: re, groups: make(map[string]int)}
+	p := &pattern{re: re, groups: make(map[string]int), spans: spanning.MatchString(re.String())}
 	if rest, ok := strings.CutPrefix(re.String(), "^"); ok && !strings.Contains(rest, "|") {
 		// Without its anchor the expression begins with the same literal.
 		if free, err := regexp.Compile(rest); err == nil {

@@ -1,0 +1,105 @@
+package format
+
+import (
+	"bytes"
+	"time"
+
+	"penstock/ingest"
+)
+
+// bound is what a decoder keeps of one profile: its plans for the headers that it
+// met.
+type bound struct {
+	recipe *ingest.Recipe
+	plans  map[planKey]*plan
+	last   *plan
+	key    []byte         // of last
+	zone   *time.Location // of last
+}
+
+// A planKey is what a plan depends on beside its profile.
+type planKey struct {
+	header string // the header rows, and what else was taken from the file
+	zone   string // that the plan was bound with; "" for none
+}
+
+// maxPlans is how many headers of one profile a decoder remembers.
+const maxPlans = 1 << 12
+
+// planFor returns the plan of the file that begins in the feed's window with the
+// head h.
+func (d *Decoder) planFor(k *bound, h *head) (*plan, *refusal) {
+	p := h.profile
+	pl, fault := d.planOf(k, h, p.dialect.decimal)
+	if fault != nil || p.dialect.decimals == nil {
+		return pl, fault
+	}
+	// Which cells tell the sign is known once the header is.
+	sign, fault := d.decideSign(pl, d.evidence(h))
+	if fault != nil {
+		d.span.Recipe, d.span.Kind = pl.recipe, pl.kind
+		return nil, fault
+	}
+	return d.planOf(k, h, sign)
+}
+
+// planOf returns the plan of the head h for cells of that decimal sign.
+func (d *Decoder) planOf(k *bound, h *head, sign byte) (*plan, *refusal) {
+	p, w := h.profile, d.feed.window
+	zone := d.outside
+	key := w[h.preamble:h.size]
+	var hd header
+	fault := ""
+	if p.framing.lines != nil {
+		if hd, fault = p.headerOf(w, h, &d.split); fault != "" {
+			return nil, quarantine("%s", fault)
+		}
+		key = hd.joined(bytes.Clone(key))
+	}
+	if p.dialect.decimals != nil {
+		key = append(bytes.Clone(key), sign)
+	}
+	if k.last != nil && k.zone == zone && bytes.Equal(key, k.key) {
+		return k.last, nil
+	}
+	id := planKey{string(key), ""}
+	if zone != nil {
+		id.zone = zone.String()
+	}
+	pl := k.plans[id]
+	if pl == nil {
+		if p.framing.lines == nil {
+			hd, fault = p.headerOf(w, h, &d.split)
+		}
+		if fault == "" {
+			pl, fault = bind(p, &hd, sign, zone)
+		}
+		if fault != "" {
+			if is := foreign(w); is != "" {
+				fault = is
+			}
+			return nil, quarantine("%s", fault)
+		}
+		if pl.recipe = k.recipe; pl.told {
+			pl.recipe = newRecipe(p, d.settings, true)
+		}
+		pl.kind = kindOf(p, hd.names)
+		if len(k.plans) >= maxPlans {
+			clear(k.plans)
+		}
+		k.plans[id] = pl
+	}
+	k.last, k.key, k.zone = pl, append(k.key[:0], key...), zone
+	return pl, nil
+}
+
+// joined appends the names and units of the columns to key.
+func (h *header) joined(key []byte) []byte {
+	for _, cells := range [][]string{h.names, h.units} {
+		for _, c := range cells {
+			key = append(append(key, c...), 0)
+		}
+		key = append(key, 1)
+	}
+	return key
+}

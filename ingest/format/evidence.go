@@ -1,0 +1,171 @@
+package format
+
+import (
+	"fmt"
+	"slices"
+
+	"penstock/ingest"
+)
+
+// evidenceSize is how much of a file's data, in bytes, decides what a profile
+// leaves to the file.
+const evidenceSize = 256 << 10
+
+// lookAhead brings as much of the data behind the head into the window as the
+// profile decides something by.
+func (d *Decoder) lookAhead(h *head) (*refusal, error) {
+	if h.profile.dialect.decimals == nil {
+		return nil, nil
+	}
+	f := &d.feed
+	for len(f.window) < h.size+evidenceSize && !f.final {
+		if fault, err := f.more(); fault != nil || err != nil {
+			return fault, err
+		}
+	}
+	return nil, nil
+}
+
+// evidence returns the beginning of the data behind the head, in whole lines:
+// the same however the file comes in pieces.
+func (d *Decoder) evidence(h *head) []byte {
+	w := d.feed.window[h.size:]
+	if len(w) <= evidenceSize {
+		return w
+	}
+	w = w[:evidenceSize]
+	for i := len(w) - 1; i >= 0; i-- {
+		if w[i] == '\n' || w[i] == '\r' {
+			return w[:i+1]
+		}
+	}
+	return nil
+}
+
+// A sign is what the cells of a file tell of a decimal sign: where one proves
+// it, and where one may have it or have it between thousands. Lines are counted
+// from 1 behind the header; 0 is none.
+type sign struct {
+	proved, open       int64
+	provedBy, openCell string
+}
+
+// signs are what the cells of a file tell of its decimal sign.
+type signs struct {
+	point, comma sign
+	ungrouped    bool // some number has four digits or more in a row before its decimal sign
+	quotedComma  bool
+}
+
+// decideSign returns the decimal sign of the values in text, the beginning of a
+// file's data. Where they prove none and it matters, that is a question.
+func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
+	s := d.signsIn(pl, text)
+	at := func(line int64) int64 { return d.lines.Total + line }
+	ask := func(why string) (byte, *refusal) {
+		return 0, hold(why+": is the decimal sign a point or a comma? Answer with --set decimal=. or --set decimal=,", "decimal",
+			ingest.Answer{Set: "decimal=.", Means: "1.234 is a little more than one, and 1,234 is no number unless thousands says so"},
+			ingest.Answer{Set: "decimal=,", Means: "1,234 is a little more than one, and 1.234 is no number unless thousands says so"})
+	}
+	point, comma := &s.point, &s.comma
+	switch {
+	case point.proved > 0 && comma.proved > 0:
+		return ask(fmt.Sprintf("line %d has %q and line %d has %q", at(point.proved), point.provedBy, at(comma.proved), comma.provedBy))
+	case point.proved > 0:
+		return '.', nil
+	case comma.proved > 0:
+		return ',', nil
+	case point.open == 0 && comma.open == 0:
+		return pl.sign, nil
+	case point.open > 0 && comma.open > 0:
+		return ask(fmt.Sprintf("line %d has %q and line %d has %q", at(point.open), point.openCell, at(comma.open), comma.openCell))
+	case point.open > 0 && (s.ungrouped || pl.profile.dialect.delimiter == ',' && !s.quotedComma):
+		return '.', nil
+	case comma.open > 0 && s.ungrouped:
+		return ',', nil
+	case point.open > 0:
+		return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no other cell tells", at(point.open), point.openCell))
+	}
+	return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no other cell tells", at(comma.open), comma.openCell))
+}
+
+// signsIn looks at the cells of the values in text.
+func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
+	p := pl.profile
+	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
+	for line := int64(1); len(text) > 0; {
+		end, next, _ := lineEnd(text, true)
+		if p.framing.footer != nil && p.framing.footer.in(text[:end]) {
+			break
+		}
+		after, lines, fault := d.split.split(text, end, next, true)
+		if fault != quotesFine {
+			after, lines = next, 1
+		} else if len(d.split.cells) == len(pl.fields) && !p.marks(text) {
+			for k := range pl.values {
+				c := &d.split.cells[pl.values[k].field]
+				if b := bare(c.b); !isMissing(b, pl.values[k].missing) {
+					s.look(b, c.quoted, line)
+				}
+			}
+		}
+		text = text[after:]
+		line += lines
+	}
+	return s
+}
+
+// look takes the number that the cell b begins with as evidence.
+func (s *signs) look(b []byte, quoted bool, line int64) {
+	b = trimLeft(b[inequalityLen(b):])
+	if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
+		b = b[1:]
+	}
+	size := 0
+	var at []int // of points and commas
+	for size < len(b) && (b[size]-'0' <= 9 || b[size] == '.' || b[size] == ',') {
+		if b[size]-'0' > 9 {
+			at = append(at, size)
+		}
+		size++
+	}
+	power := size < len(b) && b[size]|0x20 == 'e'
+	b = b[:size]
+	s.quotedComma = s.quotedComma || quoted && slices.Contains(b, ',')
+	if len(at) == 0 {
+		s.ungrouped = s.ungrouped || size > 3
+		return
+	}
+	last := at[len(at)-1]
+	grouped := at[0] >= 1 && at[0] <= 3 && b[0] != '0'
+	for i, k := range at[1:] {
+		grouped = grouped && k-at[i] == 4 && (b[k] == b[at[0]] || i == len(at)-2)
+	}
+	mine, other := &s.point, &s.comma
+	if b[last] == ',' {
+		mine, other = other, mine
+	}
+	switch whole := size-last == 4 && !power; {
+	case len(at) > 1 && !grouped:
+		// no number in any way of writing
+	case len(at) > 1 && b[last] == b[at[0]]:
+		if whole { // 1,234,567
+			other.prove(b, line)
+		}
+	case len(at) > 1: // 1,234.5
+		mine.prove(b, line)
+	case grouped && whole: // 1,234
+		if mine.open == 0 {
+			mine.open, mine.openCell = line, string(b)
+		}
+	default:
+		s.ungrouped = s.ungrouped || last > 3
+		mine.prove(b, line)
+	}
+}
+
+func (s *sign) prove(b []byte, line int64) {
+	if s.proved == 0 {
+		s.proved, s.provedBy = line, string(b)
+	}
+}

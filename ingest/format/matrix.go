@@ -1,0 +1,254 @@
+package format
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// headerTimes reads the times of day that the header of a matrix holds.
+type headerTimes struct {
+	layout *layout  // of a date and the time of day; nil when hours are counted
+	text   string   // as the profile says it
+	match  *pattern // the group time is the part of the cell that counts; nil for all of it
+}
+
+// The date that a time of day is read with, which a layout must have.
+const (
+	anyDate       = "1970-01-01 "
+	anyDateLayout = "2006-01-02 "
+	anyDatePosix  = "%Y-%m-%d "
+	hourNumbers   = "hours"
+)
+
+func clockTimes() *headerTimes {
+	t, err := newHeaderTimes("15:04")
+	if err != nil {
+		panic(err) // the layout is a good one
+	}
+	return t
+}
+
+func newHeaderTimes(text string) (*headerTimes, error) {
+	t := &headerTimes{text: text}
+	if text == hourNumbers {
+		return t, nil
+	}
+	before := anyDateLayout
+	if strings.Contains(text, "%") {
+		before = anyDatePosix
+	}
+	var err error
+	if t.layout, err = compileLayout(before + text); err != nil {
+		return nil, fmt.Errorf("header_layout %q is no layout of a time of day: %w", text, err)
+	}
+	return t, nil
+}
+
+// read returns the seconds since midnight that a cell of the header tells; ok is
+// false when it tells none. 24:00, like hour 24, is the end of the day.
+func (t *headerTimes) read(cell string) (seconds int64, ok bool) {
+	if t.match != nil {
+		part, _ := t.match.find([]byte(cell), "time")
+		cell = string(part)
+	}
+	if t.layout == nil {
+		hour, err := strconv.ParseUint(cell, 10, 8)
+		return int64(hour) * 3600, err == nil && hour <= 24
+	}
+	if tail, found := strings.CutPrefix(cell, "24"); found && strings.Trim(tail, ":.0") == "" {
+		midnight, ok := t.read("00" + tail)
+		return midnight + 86400, ok && midnight == 0
+	}
+	w, ok := t.layout.read([]byte(anyDate + cell))
+	return w.seconds, ok && w.micros == 0 && !w.zoned && w.seconds >= 0 && w.seconds <= 86400
+}
+
+// headerTimes reads header_layout: a layout of a time of day, hours, or
+// {match: pattern, layout: layout}.
+func (r *reader) headerTimes(into **headerTimes) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		text, at := "", resolve(n)
+		var match *pattern
+		if at.Kind == yaml.MappingNode {
+			r.mapping(at, "header_layout", key{"match", r.pattern(&match, "time")}, key{"layout", r.text(&text)})
+			if text == "" || match == nil {
+				r.fault(n, "header_layout needs match, a pattern with a group time, and layout")
+				return
+			}
+		} else if r.text(&text)(n); text == "" {
+			return
+		}
+		t, err := newHeaderTimes(text)
+		if err != nil {
+			r.fault(n, "%v", err)
+			return
+		}
+		t.match = match
+		*into = t
+	}
+}
+
+// A cellTime is when, in its row's day, the readings of a column of a matrix
+// were taken.
+type cellTime struct {
+	seconds int64 // of the wall clock, since midnight
+	pass    int   // how many columns before have the same time
+	passes  int   // how many columns have it
+}
+
+// bindMatrix decides of every column of the header of a matrix what it is.
+func (pl *plan) bindMatrix(h *header) string {
+	p := pl.profile
+	quality := -1
+	if p.quality != nil {
+		quality = p.quality.in(h.names)
+	}
+	seen := make(map[int64]int)
+	for i := 0; i < len(h.names); i++ {
+		if pl.fields[i].role != roleNone || i == quality || p.ignores(h, i) {
+			continue
+		}
+		seconds, ok := p.stamp.times.read(h.names[i])
+		if !ok {
+			if p.others == "ignore" {
+				continue
+			}
+			return fmt.Sprintf("column %d of line %d, %q, is no time of day as %q says; add it to ignore if it holds no readings, or mend timestamp.header_layout", i+1, h.line, h.names[i], p.stamp.times.text)
+		}
+		v := value{field: i, missing: p.missing, quality: quality, units: -1}
+		if fault := pl.pair(h, &v); fault != "" {
+			return fault
+		}
+		if p.pairs != "" {
+			i++
+		}
+		pl.values = append(pl.values, v)
+		pl.times = append(pl.times, cellTime{seconds: seconds, pass: seen[seconds]})
+		if seen[seconds]++; seen[seconds] > 2 {
+			return fmt.Sprintf("column %d of line %d is the third of %q, and no clock shows a time three times a day", i+1, h.line, h.names[i])
+		}
+	}
+	for k := range pl.times {
+		pl.times[k].passes = seen[pl.times[k].seconds]
+	}
+	if len(pl.values) == 0 {
+		return fmt.Sprintf("no column of the header is a time of day as %q says: line %d is %q", p.stamp.times.text, h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
+	}
+	return ""
+}
+
+// matrixRow reads the cells of the splitter as the readings of one day.
+func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
+	pl := d.plan
+	g := d.naming(d.split.cells)
+	if !d.fit(g, at, lines, raw) {
+		return
+	}
+	clock := pl.clock
+	if d.clocks && g.table != nil && g.table.clock != nil {
+		clock = g.table.clock
+	}
+	text := d.stamp(d.split.cells)
+	day, ok := pl.date(text)
+	switch {
+	case !ok:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(text))
+		return
+	case mod(day.seconds, 86400) != 0 || day.micros != 0:
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("the row of a day begins at midnight, and this is another time: %s", quoted(text)))
+		return
+	case !day.zoned && clock.zone == nil:
+		d.zoneless()
+		return
+	}
+	// A day is an hour longer or shorter than others at most, and zones are
+	// less than a day apart.
+	if day.seconds < d.from/1e6-2*86400 || day.seconds > d.to/1e6+2*86400 {
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, d.implausible(text))
+		return
+	}
+	d.lines.Total += lines
+	d.lines.Data += lines
+	d.line += lines
+	for k := range pl.values {
+		v := &pl.values[k]
+		c := &d.split.cells[v.field]
+		if isMissing(bare(c.b), v.missing) {
+			d.cells.Total++
+			d.cells.Missing++
+			continue
+		}
+		us, reason := clock.ofCell(day, &pl.times[k])
+		if reason == "" && (us < d.from || us > d.to) {
+			reason = d.implausible([]byte(day8601(us)))
+		}
+		if reason != "" {
+			d.cells.Total++
+			d.cells.Rejected++
+			d.reject(at, v.field+1, c.b, reason)
+			continue
+		}
+		d.value(at, us, k, g)
+	}
+}
+
+// date reads the date of a row in the first layout that takes it.
+func (pl *plan) date(b []byte) (w wall, ok bool) {
+	for _, l := range pl.clock.layouts {
+		if w, ok = l.read(b); ok {
+			return w, true
+		}
+	}
+	return wall{}, false
+}
+
+// ofCell returns the instant of a cell of the row of a day, in microseconds
+// UTC. On the days when clocks change, an hour of columns has no instant, or one
+// has two and the header tells by a second column of a time which is meant.
+// reason says why there is none.
+func (c *clock) ofCell(day wall, t *cellTime) (us int64, reason string) {
+	at := day.seconds + t.seconds
+	state := readGood
+	if day.zoned {
+		us = (at - day.offset) * 1e6
+	} else {
+		us, state = c.instant(at, 0)
+	}
+	if state == readGood && t.pass == 0 {
+		return us, ""
+	}
+	text := quoted([]byte(wallText(at)))
+	switch {
+	case state == readNever:
+		return 0, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", c.zone, text)
+	case state == readTwice && t.passes < 2:
+		return 0, fmt.Sprintf("a time that clocks in %s showed twice when they went back, %s, and the header has one column for it", c.zone, text)
+	case state == readTwice:
+		return c.pass(at, t.pass), ""
+	}
+	return 0, fmt.Sprintf("the second column of a time, and clocks showed %s once", text)
+}
+
+// pass returns the instant at which the clock's zone showed a wall time for the
+// first time, or with n = 1 for the second, of a time that it showed twice.
+func (c *clock) pass(wall int64, n int) int64 {
+	t := inZone(wall, c.zone)
+	var instants []int64
+	for _, days := range [...]int{-1, 1} { // the offsets before and after the change
+		at := wall - offsetAt(t.AddDate(0, 0, days))
+		if !slices.Contains(instants, at) {
+			instants = append(instants, at)
+		}
+	}
+	slices.Sort(instants)
+	return instants[min(n, len(instants)-1)] * 1e6
+}
+
+// wallText writes a wall time for messages.
+func wallText(seconds int64) string {
+	return strings.TrimSuffix(day8601(seconds*1e6), "Z")
+}

@@ -1,0 +1,233 @@
+package format
+
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// The shapes of a table of readings.
+const (
+	shapeLong   = "long"
+	shapeWide   = "wide"
+	shapeMatrix = "matrix"
+)
+
+// What the column after each column of readings holds, where they come in pairs.
+const (
+	pairQuality = "quality"
+	pairUnit    = "unit"
+)
+
+// shapesOf are the keys that not every shape has.
+var shapesOf = []struct {
+	key    string
+	shapes []string
+}{
+	{"channel", []string{shapeLong, shapeMatrix}},
+	{"value", []string{shapeLong}},
+	{"factor", []string{shapeLong}},
+	{"quality", []string{shapeLong, shapeMatrix}},
+	{"channels", []string{shapeWide}},
+	{"columns_are", []string{shapeWide}},
+	{"repeated", []string{shapeWide}},
+	{"quoted_text", []string{shapeWide}},
+	{"others", []string{shapeWide, shapeMatrix}},
+	{"ignore", []string{shapeWide, shapeMatrix}},
+	{"pairs", []string{shapeWide, shapeMatrix}},
+}
+
+// checkShape sees to it that the profile has the keys of its shape, and no
+// others.
+func (p *Profile) checkShape(r *reader, n *yaml.Node, shape string, given map[string]*yaml.Node) {
+	p.wide, p.matrix = shape == shapeWide, shape == shapeMatrix
+	// Where the header names loggers, the channel is the file's.
+	named := p.wide && p.columnsAre == "logger"
+	for _, k := range shapesOf {
+		at := given[k.key]
+		if at == nil || slices.Contains(k.shapes, shape) || k.key == "channel" && named {
+			continue
+		}
+		if k.key == "channel" && p.wide {
+			r.fault(at, "channel belongs to the shapes long and matrix, and to columns_are: logger; the header of a wide file names its channels")
+			continue
+		}
+		r.fault(at, "%s belongs to the %s shape", k.key, oneOf(k.shapes))
+	}
+	if given["logger"] == nil && !p.loggersInHeader() {
+		r.fault(n, "logger is missing: a column, file_name, path, preamble or constant")
+	}
+	if given["channel"] == nil && (!p.wide || named && !slices.Contains(p.framing.rows, rowChannels)) {
+		r.fault(n, "channel is missing: a column, file_name, path, preamble or constant")
+	}
+	switch {
+	case p.wide:
+		if len(p.channel.columns) > 0 {
+			r.fault(given["channel"], "a channel from a column belongs to the long shape")
+		}
+		if len(p.unit.columns) > 0 {
+			r.fault(n, "a unit from a column belongs to the long shape; a wide file has a units row, or the unit in its header")
+		}
+		if p.others == "" {
+			p.others = "channel"
+			if len(p.channels) > 0 {
+				p.others = "refuse"
+			}
+		}
+	case p.matrix:
+		if p.others == "" {
+			p.others = "refuse"
+		}
+		if p.others == "channel" {
+			r.fault(given["others"], "the columns of a matrix are times of day: what others are is ignore or refuse")
+		}
+		if p.pairs == pairQuality && p.quality != nil {
+			r.fault(given["quality"], "pairs: quality gives every reading a quality of its own, and so does quality: give one of them")
+		}
+	case p.value == nil && given["value"] == nil:
+		r.fault(n, "value is missing: the column that holds the readings")
+	}
+	if p.pairs == pairQuality && slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.quality != nil }) {
+		r.fault(given["pairs"], "pairs: quality gives every reading the quality beside it, and so does the quality of a channel: give one of them")
+	}
+	if p.pairs == pairUnit && p.numbers.unit {
+		r.fault(given["pairs"], "pairs: unit and numbers.unit are two places of a reading's unit: give one of them")
+	}
+	switch times := p.stamp.times; {
+	case p.matrix && times == nil:
+		p.stamp.times = clockTimes()
+	case !p.matrix && times != nil:
+		r.fault(given["timestamp"], "header_layout belongs to the matrix shape")
+	}
+}
+
+// loggersInHeader reports whether a header of the profile can name the loggers
+// of its columns.
+func (p *Profile) loggersInHeader() bool {
+	return p.columnsAre == "logger" || slices.Contains(p.framing.rows, rowLoggers) ||
+		slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.column.match != nil && c.column.match.groups["logger"] > 0 })
+}
+
+// readRepeated reads what becomes of several columns of one name.
+func (p *Profile) readRepeated(r *reader) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		var s string
+		r.choice(&s, "number", "refuse")(n)
+		p.numbered = s == "number"
+	}
+}
+
+// renames reads the names that channels are carried on under.
+func (r *reader) renames(into *map[string]string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		if n = resolve(n); n.Kind != yaml.MappingNode {
+			r.fault(n, "rename must be a mapping from the file's names of channels to those of their series")
+			return
+		}
+		names := make(map[string]string)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			var from, to string
+			r.text(&from)(n.Content[i])
+			r.text(&to)(n.Content[i+1])
+			if fault := nameFault([]byte(to)); fault != "" {
+				r.fault(n.Content[i+1], "a channel's name %s", fault)
+			}
+			if _, twice := names[from]; twice {
+				r.fault(n.Content[i], "the channel %q is renamed twice", from)
+			}
+			names[from] = to
+		}
+		*into = names
+	}
+}
+
+// readColumnsFrom reads how lines of the preamble name the columns.
+func (f *framing) readColumnsFrom(r *reader, n *yaml.Node) {
+	l := &columnLines{}
+	r.mapping(n, "columns_from",
+		key{"preamble", r.pattern(&l.pattern, "channel", "unit")},
+		key{"first", r.texts(&l.first)},
+		key{"last", r.texts(&l.last)},
+	)
+	if l.pattern == nil {
+		r.fault(n, "columns_from needs preamble, a pattern with a group channel that names a column at every match")
+		return
+	}
+	f.lines = l
+}
+
+func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
+	groups := append([]string{what}, more...)
+	given := 0
+	counted := func(read func(*yaml.Node)) func(*yaml.Node) {
+		return func(n *yaml.Node) { given++; read(n) }
+	}
+	column := func(n *yaml.Node) {
+		var c *columnRef
+		if r.column(&c)(n); c != nil {
+			o.columns = append(o.columns, c)
+		}
+	}
+	var joinNode *yaml.Node
+	o.join = "-"
+	r.mapping(n, what,
+		key{"constant", counted(func(n *yaml.Node) {
+			r.text(&o.constant)(n)
+			if fault := nameFault([]byte(o.constant)); fault != "" {
+				r.fault(n, "%s %s", what, fault)
+			}
+		})},
+		key{"column", counted(column)},
+		key{"columns", counted(func(n *yaml.Node) { r.list(n, column) })},
+		key{"join", func(n *yaml.Node) { joinNode = n; r.text(&o.join)(n) }},
+		key{"match", r.pattern(&o.match, groups...)},
+		key{"file_name", counted(r.pattern(&o.fileName, groups...))},
+		key{"path", counted(r.pattern(&o.path, groups...))},
+		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
+		key{"optional", r.flag(&o.optional)},
+	)
+	if given != 1 {
+		r.fault(n, "%s comes from one of constant, column, columns, file_name, path and preamble", what)
+	}
+	if joinNode != nil && len(o.columns) < 2 {
+		r.fault(joinNode, "join stands between the cells of several columns, and there are none")
+	}
+	if o.match != nil && len(o.columns) == 0 {
+		r.fault(n, "match takes the %s out of a column's cell, and no column is given", what)
+	}
+	if o.optional && len(o.columns) == 0 {
+		r.fault(n, "optional says that the column may be absent, and no column is given")
+	}
+	if o.optional && what != "unit" {
+		r.fault(n, "only a unit is optional")
+	}
+}
+
+func (p *Profile) readChannels(r *reader, n *yaml.Node) {
+	r.list(n, func(n *yaml.Node) {
+		c := channelRule{linear: linear{multiply: 1}}
+		r.mapping(n, "a channel",
+			key{"column", r.column(&c.column, "channel", "unit", "logger")},
+			key{"channel", r.text(&c.name)},
+			key{"unit", r.text(&c.unit)},
+			key{"missing", r.texts(&c.missing)},
+			key{"quality", r.column(&c.quality)},
+			key{"multiply", r.number(&c.linear.multiply, &c.linear.given)},
+			key{"add", r.number(&c.linear.add, &c.linear.given)},
+		)
+		if c.column == nil {
+			r.fault(n, "a channel has no column")
+			return
+		}
+		ofLoggers := c.column.match != nil && c.column.match.groups["logger"] > 0 // each its own
+		if c.column.match != nil && (c.name != "" && !ofLoggers || c.quality != nil) {
+			r.fault(n, "a pattern may match several columns, so their channel and quality cannot be one; name the column")
+		}
+		for _, name := range []string{c.name, c.unit} {
+			if fault := nameFault([]byte(name)); name != "" && fault != "" {
+				r.fault(n, "channel or unit %s", fault)
+			}
+		}
+		p.channels = append(p.channels, c)
+	})
+}
