@@ -73,11 +73,11 @@ func (sh *sheet) looksTorn(c *cutter, at int) bool {
 	if len(cells) > sh.width || c.fault {
 		return c.fault
 	}
-	first := kindOf(cells[0])
+	first := cellLooks(cells[0])
 	if len(sh.rows) == 0 || len(sh.rows[0].cells) == 0 {
 		return false
 	}
-	usual := kindOf(sh.rows[0].cells[0])
+	usual := cellLooks(sh.rows[0].cells[0])
 	return first == usual || first != looksText && first != looksEmpty || usual == looksText && cells[0] == sh.rows[0].cells[0]
 }
 

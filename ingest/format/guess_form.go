@@ -19,7 +19,7 @@ func formOf(c *cutter) form {
 	f := form{width: len(c.cells), when: -1, fault: c.fault}
 	left := 0
 	for i, cell := range c.cells {
-		k := kindOf(cell)
+		k := cellLooks(cell)
 		if k != looksEmpty {
 			f.last = i + 1
 		}
@@ -63,26 +63,26 @@ func wholeNumber(s string) bool {
 	return s != ""
 }
 
-// A place is what rows of one table have in common: where their time stands,
+// A rowPlace is what rows of one table have in common: where their time stands,
 // and how roughly it is written; or, for rows of numbers, how many cells they
 // have. 0 is no place: the line is no row.
-type place int
+type rowPlace int
 
-const numbersOnly place = 1 << 20
+const numbersOnly rowPlace = 1 << 20
 
-func (f *form) place() place {
+func (f *form) place() rowPlace {
 	switch {
 	case f.when >= 0 && f.width > 1:
-		class := place(0) // midnight may be written without its time
+		class := rowPlace(0) // midnight may be written without its time
 		switch f.kind {
 		case looksClock:
 			class = 1
 		case looksInterval:
 			class = 2
 		}
-		return 1 + place(f.when)*3 + class
+		return 1 + rowPlace(f.when)*3 + class
 	case f.when < 0 && f.numbers > 0 && f.numbers+f.missing >= f.texts:
-		return numbersOnly + place(f.width)
+		return numbersOnly + rowPlace(f.width)
 	}
 	return 0
 }
@@ -90,7 +90,7 @@ func (f *form) place() place {
 // A stretch is lines that follow one another, or nearly, and are rows of one
 // table.
 type stretch struct {
-	place       place
+	place       rowPlace
 	width       int // of its first row
 	first, last int // lines from 0
 	rows        int
@@ -105,7 +105,7 @@ const nearly = 6
 // stretches finds the stretches of lines whose forms are given.
 func stretches(forms []form) []stretch {
 	var all []stretch
-	open := make(map[place]int, 8) // the last of each place
+	open := make(map[rowPlace]int, 8) // the last of each place
 	for i := range forms {
 		f := &forms[i]
 		p := f.place()

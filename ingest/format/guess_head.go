@@ -166,7 +166,7 @@ func (sh *sheet) judge(l *headLine) {
 			continue
 		}
 		filled++
-		k := kindOf(cell)
+		k := cellLooks(cell)
 		switch {
 		case onlySigns(cell):
 			rules++
@@ -193,7 +193,7 @@ func (sh *sheet) judge(l *headLine) {
 		l.timed = slices.ContainsFunc(l.cells, func(cell string) bool { return timeWord(cell) && !formatCell(cell) })
 	}
 	top := sh.above(l.cells)
-	topKind := kindOf(top)
+	topKind := cellLooks(top)
 	fits := len(l.cells) == sh.width || l.last == sh.width || l.last > 1 && l.timed && abs(l.last-sh.width)*2 <= sh.width ||
 		l.last > 1 && l.last < sh.width && sh.emptyFrom(l.last)
 	switch {

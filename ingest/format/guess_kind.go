@@ -30,8 +30,8 @@ func (k cellKind) valued() bool { return k >= looksMissing && k <= looksMarked }
 // time, in bytes; longer ones are text.
 const longestTyped = 64
 
-// kindOf tells what a cell without blanks around it looks like.
-func kindOf(s string) cellKind {
+// cellLooks tells what a cell without blanks around it looks like.
+func cellLooks(s string) cellKind {
 	if s == "" {
 		return looksEmpty
 	}

@@ -2,7 +2,7 @@ package format
 
 import "testing"
 
-func TestKindOf(t *testing.T) {
+func TestCellLooks(t *testing.T) {
 	for kind, cells := range map[cellKind][]string{
 		looksEmpty:   {""},
 		looksMissing: {"NAN", "NaN", "---", "-", "?", "MM", "#N/A", "1.#QNAN", "null", "n/a", ".", "***"},
@@ -22,18 +22,18 @@ func TestKindOf(t *testing.T) {
 			"Temp, °C (LGR S/N: 20024354)", "T1", "Logged", "00:00:00,", "1.5,", "OS REV: 1.11", "99:99", "2024-13-45", "1,2;3", "a 1", "Q1 2024"},
 	} {
 		for _, cell := range cells {
-			if got := kindOf(cell); got != kind {
-				t.Errorf("kindOf(%q) = %d, want %d", cell, got, kind)
+			if got := cellLooks(cell); got != kind {
+				t.Errorf("cellLooks(%q) = %d, want %d", cell, got, kind)
 			}
 		}
 	}
 }
 
-func BenchmarkKindOf(b *testing.B) {
+func BenchmarkCellLooks(b *testing.B) {
 	cells := []string{"2019-01-01 00:00:00", "2572.15", "", "06/16/21 02:35:28 PM", "Logged", "28165", "-1.5"}
 	for b.Loop() {
 		for _, c := range cells {
-			kindOf(c)
+			cellLooks(c)
 		}
 	}
 }

@@ -140,12 +140,12 @@ func (sh *sheet) headerAlone(l *headLine, c *cutter) {
 	if len(rows) > 0 {
 		f := 0
 		for j, cell := range rows[0].cells {
-			if kindOf(cell).timed() {
+			if cellLooks(cell).timed() {
 				f = j
 				break
 			}
 		}
-		sh.place = 1 + place(f)*3
+		sh.place = 1 + rowPlace(f)*3
 		sh.when, sh.whenKind = whenOf(sh.place, rows, sh.names)
 	} else {
 		sh.when = []int{slices.IndexFunc(l.cells, timeWord)}

@@ -53,8 +53,8 @@ type sheet struct {
 	namesGiven bool
 	headerless bool
 
-	place place // what the rows have in common
-	width int   // cells of most rows
+	place rowPlace // what the rows have in common
+	width int      // cells of most rows
 	// rows are the first rows of the table and, where there are more than those,
 	// the last of the sample: rows[gap:] do not follow on rows[:gap]. gap is
 	// len(rows) when nothing is left out between.

@@ -73,7 +73,7 @@ func (sh *sheet) headBetween(d *dialectTry, from, to int) bool {
 type tableReader struct {
 	*sheet
 	cutter *cutter
-	place  place
+	place  rowPlace
 	others []int // lines among or after the rows that are none, from 0, blank ones left out
 	end    int   // the line after the last row
 	scan   int   // the line up to which all lines were looked at

@@ -76,7 +76,7 @@ func splitTold(line string, t *toldLine) bool {
 }
 
 func allWords(cells []string) bool {
-	return !slices.ContainsFunc(cells, func(s string) bool { return kindOf(s) != looksText })
+	return !slices.ContainsFunc(cells, func(s string) bool { return cellLooks(s) != looksText })
 }
 
 // valuesBelow reports whether cells can be the values of the keys above them.
@@ -84,7 +84,7 @@ func valuesBelow(keys, cells []string) bool {
 	if len(keys) != len(cells) || len(keys) < 2 {
 		return false
 	}
-	return slices.ContainsFunc(cells, func(s string) bool { return s != "" && kindOf(s) != looksText })
+	return slices.ContainsFunc(cells, func(s string) bool { return s != "" && cellLooks(s) != looksText })
 }
 
 // The marks of a start and of an interval.
@@ -196,7 +196,7 @@ func (sh *sheet) readColumnsFrom() {
 	for _, id := range order {
 		lines := counts[id]
 		section, key, _ := strings.Cut(id, "\x00")
-		if len(lines) != values || !slices.ContainsFunc(lines, func(t toldLine) bool { return kindOf(t.value) == looksText }) || !allDistinct(lines) {
+		if len(lines) != values || !slices.ContainsFunc(lines, func(t toldLine) bool { return cellLooks(t.value) == looksText }) || !allDistinct(lines) {
 			continue
 		}
 		within := `[^\[\]]*?^[ \t]*`
@@ -224,7 +224,7 @@ func (sh *sheet) readColumnsFrom() {
 	}
 	for _, key := range keys {
 		lines := byKey[key]
-		if len(lines) != values || len(lines[0]) < 3 || !within(0, 999)(lines[0][1]) || kindOf(lines[0][2]) != looksText {
+		if len(lines) != values || len(lines[0]) < 3 || !within(0, 999)(lines[0][1]) || cellLooks(lines[0][2]) != looksText {
 			continue
 		}
 		d := regexp.QuoteMeta(string(sh.delimiter))
@@ -248,13 +248,12 @@ func (sh *sheet) unitKey(section string, values int, from int64) string {
 		}
 		n := numberLength(strings.TrimLeft(t.value, "+-"))
 		if unit := strings.TrimSpace(strings.TrimLeft(t.value, "+-")[n:]); n > 0 && unit != "" && looksUnit(unit) {
-			if counts[t.key]++; counts[t.key] == values {
-				for _, first := range sh.told { // the first of those keys that all have
-					if first.line > from && counts[first.key] >= 1 {
-						return first.key
-					}
-				}
-			}
+			counts[t.key]++
+		}
+	}
+	for _, t := range sh.told {
+		if t.line > from && counts[t.key] == values {
+			return t.key
 		}
 	}
 	return ""

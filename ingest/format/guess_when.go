@@ -7,7 +7,7 @@ import (
 
 // whenOf tells which columns of rows tell their time, and how; whenNone when
 // none do. names may be nil.
-func whenOf(p place, rows []sheetRow, names []string) ([]int, whenKind) {
+func whenOf(p rowPlace, rows []sheetRow, names []string) ([]int, whenKind) {
 	if len(rows) == 0 {
 		return nil, whenNone
 	}
@@ -17,7 +17,9 @@ func whenOf(p place, rows []sheetRow, names []string) ([]int, whenKind) {
 	at, class := int(p-1)/3, (p-1)%3
 	switch class {
 	case 1:
-		if j := nearest(rows, at, func(s string) bool { return kindOf(s) == looksDate || len(s) == 8 && wholeNumber(s) && compactDate(s) }); j >= 0 {
+		if j := nearest(rows, at, func(s string) bool {
+			return cellLooks(s) == looksDate || len(s) == 8 && wholeNumber(s) && compactDate(s)
+		}); j >= 0 {
 			return inOrder(at, j), whenTwo
 		}
 		return []int{at}, whenClock
@@ -26,14 +28,14 @@ func whenOf(p place, rows []sheetRow, names []string) ([]int, whenKind) {
 	}
 	instants := 0
 	for i := range rows {
-		if at < len(rows[i].cells) && kindOf(rows[i].cells[at]) == looksInstant {
+		if at < len(rows[i].cells) && cellLooks(rows[i].cells[at]) == looksInstant {
 			instants++
 		}
 	}
 	if instants > 0 {
 		return []int{at}, whenInstant
 	}
-	if j := nearest(rows, at, func(s string) bool { return kindOf(s) == looksClock }); j >= 0 {
+	if j := nearest(rows, at, func(s string) bool { return cellLooks(s) == looksClock }); j >= 0 {
 		return inOrder(at, j), whenTwo
 	}
 	if j := at + 1; hhmmColumn(rows, names, j) {
