@@ -15,13 +15,19 @@ type assignment struct {
 	values [][]tenure // by value, in order of time; none for a value that the table leaves as it is
 	scaled bool       // some value is converted
 	clock  *clock     // reads the timestamps of the naming's rows; nil when the plan's does
+
+	// Rows of a time in [from, until) have these tenures, nil for a value that
+	// the table leaves as it is. Rows follow one another, so it is mostly the
+	// same as of the row before.
+	from, until int64
+	now         []*tenure
 }
 
 // A tenure is one series that a channel's readings go to, for as long as they
 // do.
 type tenure struct {
-	from, until           int64 // microseconds UTC, until exclusive
-	logger, channel, unit []byte
+	from, until           int64  // microseconds UTC, until exclusive
+	logger, channel, unit []byte // no unit: that which the file tells, if only in the cells
 	multiply, add         float64
 	every                 int64 // microseconds; 0 when the table does not say
 }
@@ -78,24 +84,24 @@ func (n *dictionary) assign(g *naming) {
 		n.met, n.claims, n.every = make(map[*listed]struct{}), make(map[string][]claim), make(map[string][]int64)
 	}
 	pl := n.plan
-	a := &assignment{values: make([][]tenure, len(pl.values))}
-	var first *listed // of the row's
+	a := &assignment{values: make([][]tenure, len(pl.values)), now: make([]*tenure, len(pl.values))}
+	var zoned *listed // whose clock the row's time is of
 	for k := range pl.values {
-		logger, channel, unit, _ := g.nameOf(k, pl)
+		logger, channel, _, _ := g.nameOf(k, pl)
 		e := n.loggers.of(n.source, logger)
 		if e == nil {
 			n.unlisted(logger)
 			continue
 		}
 		n.met[e] = struct{}{}
-		if first == nil {
-			first = e
-		} else if first.zoneName() != e.zoneName() && pl.clockPerLogger() {
-			g.fault, g.left = fmt.Sprintf("the loggers table has the clocks of loggers %q and %q in zones of their own, and a row of this file has one time for both", first.name, e.name), true
-			g.column = pl.column(k)
-			return
+		if e.zone != nil && pl.clockPerLogger() {
+			if zoned != nil && zoned.zone.String() != e.zone.String() {
+				g.fault, g.column, g.left = fmt.Sprintf("the loggers table has the clock of logger %q in %s and that of %q in %s, and a row of this file has one time for both", zoned.name, zoned.zone, e.name, e.zone), pl.column(k), true
+				return
+			}
+			zoned = e
 		}
-		list := e.tenures(logger, channel, unit)
+		list := e.tenures(logger, channel)
 		for i := range list {
 			t := &list[i]
 			a.scaled = a.scaled || t.multiply != 1 || t.add != 0
@@ -108,15 +114,9 @@ func (n *dictionary) assign(g *naming) {
 			return
 		}
 		a.values[k] = list
-		if len(list) > 0 && (list[0].from != ever || list[0].until != forever) {
-			g.left = true // whose a reading is depends on its time
-		}
 	}
-	if first == nil {
-		return
-	}
-	if pl.clockPerLogger() && first.zone != nil && (pl.clock.zone == nil || pl.clock.zone.String() != first.zone.String()) {
-		a.clock, g.left = newClock(pl.profile.stamp.layouts, first.zone), true
+	if zoned != nil && (pl.clock.zone == nil || pl.clock.zone.String() != zoned.zone.String()) {
+		a.clock, g.left = newClock(pl.profile.stamp.layouts, zoned.zone), true
 	}
 	g.table = a
 }
@@ -135,7 +135,7 @@ func (l *listing) unlisted(name []byte) {
 
 // tenures returns what becomes of a channel of the logger, in order of time.
 // None means that no row is about the channel.
-func (e *listed) tenures(logger, channel, unit []byte) []tenure {
+func (e *listed) tenures(logger, channel []byte) []tenure {
 	var own, all []*loggerRow
 	var cuts []int64
 	for _, r := range e.rows {
@@ -162,7 +162,7 @@ func (e *listed) tenures(logger, channel, unit []byte) []tenure {
 		}
 		t := tenure{
 			from: cuts[i], until: cuts[i+1], multiply: mine.multiply, add: mine.add, every: mine.every.Microseconds(),
-			logger: given(mine.logger, logger), channel: given(mine.channel, channel), unit: given(mine.unit, unit),
+			logger: given(mine.logger, logger), channel: given(mine.channel, channel), unit: []byte(mine.unit),
 		}
 		if general != nil && mine.logger == "" {
 			t.logger = given(general.logger, logger)
@@ -237,6 +237,39 @@ func (pl *plan) clockPerLogger() bool {
 	return named && !pl.told && slices.ContainsFunc(pl.profile.stamp.layouts, func(l *layout) bool { return !l.zoned })
 }
 
+// turn makes the series of g those of that time. It reports false, with nothing
+// done, when the table has some value of g at other times only.
+func (g *naming) turn(us int64) bool {
+	a := g.table
+	if a.from <= us && us < a.until {
+		return true
+	}
+	for k := range a.values {
+		if len(a.values[k]) > 0 && a.at(k, us) == nil {
+			return false
+		}
+	}
+	a.from, a.until = ever, forever
+	for k := range a.values {
+		t := a.at(k, us)
+		if t != nil {
+			a.from, a.until = max(a.from, t.from), min(a.until, t.until)
+		}
+		a.now[k], g.series[k] = t, -1
+	}
+	return true
+}
+
+// at returns the tenure of the value of index k at that time, nil for none.
+func (a *assignment) at(k int, us int64) *tenure {
+	for i := range a.values[k] {
+		if t := &a.values[k][i]; t.from <= us && us < t.until {
+			return t
+		}
+	}
+	return nil
+}
+
 // read returns what the loggers table makes of a reading of the value of index
 // k, as it stands in the file: its series and its value there, or why it is
 // neither.
@@ -244,23 +277,21 @@ func (g *naming) read(k int, us int64, x float64, pl *plan, b *ingest.Batch) (se
 	if g.table == nil || len(g.table.values[k]) == 0 {
 		return g.of(k, pl, b), x, ""
 	}
-	list := g.table.values[k]
-	i := slices.IndexFunc(list, func(t tenure) bool { return t.from <= us && us < t.until })
+	t := g.table.at(k, us)
 	logger, channel, unit, label := g.nameOf(k, pl)
-	if i < 0 {
+	if t == nil {
 		var said []string
-		for _, t := range list {
+		for _, t := range g.table.values[k] {
 			said = append(said, validity(t.from, t.until))
 		}
 		return 0, 0, fmt.Sprintf("the loggers table has channel %q of logger %q only %s, not at %s", channel, logger, strings.Join(said, " and "), instant(us))
 	}
-	t := &list[i]
 	value = t.convert(x)
 	if math.IsInf(value, 0) {
 		return 0, 0, fmt.Sprintf("too large a number once converted as the loggers table says (multiply %v, add %v)", t.multiply, t.add)
 	}
-	if len(t.unit) > 0 || !pl.measured {
-		unit = t.unit // else that which the cells told meanwhile
+	if len(t.unit) > 0 {
+		unit = t.unit
 	}
 	return b.SeriesOf(t.logger, t.channel, unit, label), value, ""
 }
@@ -269,15 +300,15 @@ func (g *naming) read(k int, us int64, x float64, pl *plan, b *ingest.Batch) (se
 func (t *tenure) convert(x float64) float64 { return float64(x*t.multiply) + t.add }
 
 // convert converts the readings of a row, given by the indices of their values,
-// where the table has one series for each at all times. It reports false when
-// one becomes no finite number.
+// as of the time that turn was called for. It reports false when one becomes no
+// finite number.
 func (a *assignment) convert(index []int32, values []float64) bool {
 	if !a.scaled {
 		return true
 	}
 	for i, k := range index {
-		if list := a.values[k]; len(list) > 0 {
-			values[i] = list[0].convert(values[i])
+		if t := a.now[k]; t != nil {
+			values[i] = t.convert(values[i])
 			if math.IsInf(values[i], 0) {
 				return false
 			}

@@ -200,15 +200,6 @@ func byName(list []*listed) {
 	slices.SortFunc(list, func(a, b *listed) int { return cmp.Compare(a.name, b.name) })
 }
 
-// zoneName returns the name of the logger's zone; "" when the table does not
-// say.
-func (e *listed) zoneName() string {
-	if e.zone == nil {
-		return ""
-	}
-	return e.zone.String()
-}
-
 // linesOf returns the rows of the listed as recipes keep them.
 func linesOf(list []*listed) []loggerLine {
 	var lines []loggerLine

@@ -214,16 +214,18 @@ func (pl *plan) leading() bool {
 	return true
 }
 
-// of returns the series of the value of that index in rows named g, all of
-// which go to one.
+// of returns the series of the value of that index in rows named g: where the
+// loggers table has one, of the time that turn was called for.
 func (g *naming) of(i int, pl *plan, b *ingest.Batch) int32 {
 	if s := g.series[i]; s >= 0 {
 		return s
 	}
 	logger, channel, unit, label := g.nameOf(i, pl)
-	if g.table != nil && len(g.table.values[i]) > 0 {
-		t := &g.table.values[i][0]
-		logger, channel, unit = t.logger, t.channel, t.unit
+	if g.table != nil && g.table.now[i] != nil {
+		t := g.table.now[i]
+		if logger, channel = t.logger, t.channel; len(t.unit) > 0 {
+			unit = t.unit
+		}
 	}
 	g.series[i] = b.SeriesOf(logger, channel, unit, label)
 	return g.series[i]

@@ -132,7 +132,7 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	if guess.left {
 		return 0
 	}
-	if guess.table != nil && !guess.table.convert(series[:got], values[:got]) {
+	if guess.table != nil && (!guess.turn(us) || !guess.table.convert(series[:got], values[:got])) {
 		return 0
 	}
 	if quality != nil && !bytes.Equal(quality, d.quality) {
