@@ -242,7 +242,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	for _, q := range r.asked() {
 		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+" held"), q.Example, printable(q.Question))
 		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
-			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, answer...))
+			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, r.asBefore(answer)...))
 		}
 	}
 	if r.moreQuestions > 0 {
@@ -250,7 +250,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	}
 	if n := r.files[ingest.Quarantined]; n > 0 && r.run != 0 {
 		fmt.Fprintf(b, "\n%s. When what was wrong is mended:\n  %s\n", a.style(bad, counted(n, "file")+" quarantined"),
-			r.retry(ingest.Quarantined, r.profileWanted()...))
+			r.retry(ingest.Quarantined, r.asBefore(r.profileWanted())...))
 	}
 	if n := r.waiting[ingest.Held] + r.waiting[ingest.Quarantined]; n > 0 {
 		wait := "wait"
@@ -281,6 +281,23 @@ func (r *result) retry(state ingest.State, flags ...string) string {
 	return command
 }
 
+// asBefore adds to the flags of an answer those that the files were read with:
+// without the zone they would be held again, and without the loggers table they
+// would load under the names that they tell.
+func (r *result) asBefore(answer []string) []string {
+	all := slices.Clone(answer)
+	for i, flag := range r.how {
+		if !strings.HasPrefix(flag, "--") || slices.Contains(answer, flag) {
+			continue
+		}
+		all = append(all, flag)
+		if i+1 < len(r.how) && !strings.HasPrefix(r.how[i+1], "--") {
+			all = append(all, r.how[i+1])
+		}
+	}
+	return all
+}
+
 // profileWanted is a flag for a profile when a quarantined file asks for one:
 // its reason names the flag.
 func (r *result) profileWanted() []string {
@@ -300,6 +317,8 @@ func answerTo(question string) []string {
 		return []string{"--zone", "Area/City"}
 	case strings.Contains(question, "--profile"):
 		return []string{"--profile", "NAME"}
+	case strings.Contains(question, "--loggers"):
+		return []string{} // the table that was given, with what was added to it
 	}
 	return nil
 }

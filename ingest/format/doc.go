@@ -127,4 +127,42 @@
 //
 // A timestamp that the zone's clocks showed twice or never, when daylight saving
 // ends or begins, is rejected: nothing in the file says which instant is meant.
+//
+// # The loggers table
+//
+// What a file cannot tell of its loggers stands in a table of them, a CSV file
+// that [LoadLoggers] reads. Its first line names its columns, of which only name
+// must be there; unknown ones are errors, and all errors are reported at once.
+//
+//	source        the source whose files the row counts for; empty: all. Where a source has
+//	              rows of its own for a name, those for all sources do not count
+//	name          the logger as the file names it, in full
+//	file_channel  the channel as the file names it; empty: all that have no row of their own.
+//	              What a channel's row leaves empty of logger, zone and every is that of
+//	              the row for all
+//	logger        what they are called from then on; empty: as in the file
+//	channel
+//	unit          that of the result; empty: as in the file
+//	multiply      value * multiply + add; 1 and 0 when empty. A missing value stays missing
+//	add
+//	zone          of the logger's timestamps, one for all rows of a name. It wins over the
+//	              profile's zone and over that from outside, and loses to an offset or
+//	              a zone that the file tells
+//	every         how often the logger records (15m, 1d). A file in which most steps between
+//	              its readings are others is loaded, with a note that says so
+//	from, until   the times of readings that the row counts for, from inclusive and until
+//	              exclusive: RFC 3339, or a date or time without offset, which is in UTC
+//
+// So a device that was swapped carries on its site's series: the rows of the old
+// name and of the new have one logger. A device that moved to another site has two
+// rows, one until and one from that time, and a file that spans it is split between
+// them. A reading of a name that the table has, at a time that it does not have
+// it, is rejected; so are the readings of a second channel that the table gives
+// the name of another. A logger that is not in the table keeps its name; with
+// [Settings].Strict its file is held, with the question what the logger becomes.
+//
+// A file's recipe keeps the rows of the loggers that the file names (of more than
+// 64, those of all loggers of its source), so that it can be read alike without
+// the table. A file with none of the table's loggers keeps the recipe that it has
+// without a table.
 package format

@@ -34,9 +34,9 @@ func (d *Decoder) strangers() *refusal {
 	if len(names) > most {
 		list += fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	question := fmt.Sprintf("the loggers table does not have %s: what do they become? Add them to it (a row with nothing but the name leaves a logger as it is), then: penstock files retry --state held", list)
+	question := fmt.Sprintf("the loggers table does not have %s: what do they become? Add them to it (a row with nothing but the name leaves a logger as it is) and take the file up again with --loggers", list)
 	if len(names) == 1 {
-		question = fmt.Sprintf("the loggers table does not have %s: what does it become? Add it (a row with nothing but the name leaves it as it is), then: penstock files retry --state held", list)
+		question = fmt.Sprintf("the loggers table does not have %s: what does it become? Add it (a row with nothing but the name leaves it as it is) and take the file up again with --loggers", list)
 	}
 	// It is asked of these loggers, not of the layout of their files, and no
 	// other profile is an answer.

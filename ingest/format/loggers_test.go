@@ -211,6 +211,12 @@ func TestLoggersApply(t *testing.T) {
 				`line 4 column 4 "20": the loggers table has channel "flow" of logger "L1" only from 2024-01-01T00:00:00Z until 2024-05-01T00:00:00Z and from 2024-05-01T00:00:01Z, not at 2024-05-01T00:00:00Z` + "\n",
 		},
 		{
+			"a time of no row for one column", plainWide, "L1_may.csv", wide,
+			",L1,flow,Site A,,,,,,,,2024-05-01\n",
+			"Site A/flow[] 2024-04-30T23:45:00Z 10\nL1/level[] 2024-04-30T23:45:00Z 1\nL1/level[] 2024-05-01T00:00:00Z 2\n" +
+				`line 3 column 2 "20": the loggers table has channel "flow" of logger "L1" only until 2024-05-01T00:00:00Z, not at 2024-05-01T00:00:00Z` + "\n",
+		},
+		{
 			"the rows of the source come first", plainLongProfile, "all.csv", longHead + long,
 			",L1,,Everywhere,,,,,,,,\nnorth,L1,,North,,,,,,,,\nsouth,L2,,South,,,,,,,,\n",
 			"North/flow[] 2024-04-30T23:45:00Z 10\nL2/level[] 2024-04-30T23:45:00Z 1\nNorth/flow[] 2024-05-01T00:00:00Z 20\nL2/level[] 2024-05-01T00:00:00Z 2\n",
@@ -294,7 +300,7 @@ func TestStrictHoldsUnlistedLoggers(t *testing.T) {
 	}
 	strict := Settings{Zone: "UTC", Loggers: table, Strict: true}
 	_, s = readings(t, plainLongProfile, strict, "a.csv", one)
-	want := `the loggers table does not have logger "L2": what does it become? Add it (a row with nothing but the name leaves it as it is), then: penstock files retry --state held`
+	want := `the loggers table does not have logger "L2": what does it become? Add it (a row with nothing but the name leaves it as it is) and take the file up again with --loggers`
 	if s.State != ingest.Held || s.Reason != want || s.Shape == nil || s.Shape.Question != want || len(s.Shape.ID) != 12 {
 		t.Fatalf("%s %s %+v", s.State, s.Reason, s.Shape)
 	}
