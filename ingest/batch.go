@@ -52,7 +52,7 @@ type Span struct {
 	Begin, End int // the readings [Begin, End) of the batch
 
 	State  State   // Loaded, Held or Quarantined
-	Reason string  // the question of a held file, the fault of a quarantined one
+	Reason string  // the question of a held file, or of one that is loaded but for its new channels; the fault of a quarantined one
 	Recipe *Recipe // what read it; nil when no profile matched
 	// Identity digests what the profile took from the file's name and source:
 	// two files of equal Sum, Recipe and Identity hold the same readings.
@@ -84,12 +84,12 @@ type Span struct {
 // shape are answered for together. Decoders share it: it is never changed once
 // made.
 type Shape struct {
-	ID      string // 12 hexadecimal digits, the same for all files of the kind
-	Profile string // the profile as YAML, complete, that would read them; "" when there is no telling
-	// Header is the names of the columns, where the profile's signature matches
-	// files of other columns, too: once approved it matches only files of these.
-	// nil when the profile matches files of the shape and no others.
-	Header   []string
+	ID      string   // 12 hexadecimal digits, the same for all files of the kind
+	Profile string   // the profile as YAML, complete, that would read them; "" when there is no telling
+	Header  []string // the names of the columns, as far as a row of the file tells them
+	// Loose says that the profile's signature matches files of other columns,
+	// too: the approved profile is to match those of Header alone.
+	Loose    bool
 	Question string   // one sentence that ends in a question mark
 	Asks     string   // the key of --set that answers it, such as zone; "" when the profile as it stands is an answer
 	Answers  []Answer // what the answer can be, the likeliest first; none when it is open, as a zone is

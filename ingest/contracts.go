@@ -98,5 +98,6 @@ type Outcome struct {
 	FileID     int64 // the file version's id in the ledger; 0 when it has none
 	Generation int32
 	Receipt    Receipt // of a held file all zero: it is not read until its question is answered
+	Shape      *Shape  // what is asked, of a held file and of one that is loaded but for its new channels
 	Rejects    int     // rejected lines and cells that are kept, each with its reason
 }

@@ -14,7 +14,9 @@ import (
 
 var (
 	// What a version that is taken up again left when it was taken up last.
-	accountForget = statement{"account_forget", `with gone as (delete from rejects where file_id = any($1::int8[]))
+	// Of what is put back, and was loaded in part, the rest goes on waiting.
+	accountForget = statement{"account_forget", `with gone as (delete from rejects where file_id = any($1::int8[])),
+			answered as (delete from held where file_id = any($2::int8[]))
 		delete from receipts where file_id = any($1::int8[])`}
 	accountTakeovers = statement{"account_takeovers", `insert into takeovers (from_file, by_file, n)
 		select * from unnest($1::int8[], $2::int8[], $3::int8[])
@@ -41,10 +43,11 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			batch.ExecPrepared(s.name, p.params(), binaryFormat, binaryFormat)
 		}
 	}
-	again, demoted, inherit := newColumns(oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
-	receipts, rejects := &c.receipts, &c.rejects
+	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
+	receipts, rejects, held := &c.receipts, &c.rejects, &c.held
 	receipts.start()
 	rejects.start()
+	held.start()
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.writes() {
@@ -52,6 +55,9 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 		if cl.again() {
 			again[0].int8(cl.id)
+			if !cl.waitsOn {
+				again[1].int8(cl.id)
+			}
 		}
 		if cl.demote != 0 {
 			demoted[0].int8(cl.demote)
@@ -66,6 +72,11 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			return err
 		}
 		addRejects(rejects, cl.id, s.Rejects)
+		if waits(s) && !cl.waitsOn {
+			held.row(2)
+			held.int8(cl.id)
+			held.text(s.Shape.ID)
+		}
 	}
 	exec(accountForget, again)
 	exec(accountTakeovers, c.takeoverColumns())
@@ -81,6 +92,9 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	}
 	if err := rejects.send(ctx, c.conn, "rejects"); err != nil {
 		return fmt.Errorf("writing rejects: %w", err)
+	}
+	if err := held.send(ctx, c.conn, "held"); err != nil {
+		return fmt.Errorf("writing what files wait for: %w", err)
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ type claim struct {
 	id     int64        // once claimed
 	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
 	tells  ingest.State // what the outcome says instead of state; "" for state
+
+	waitsOn bool // its channels that are withheld stay so
 }
 
 func (cl *claim) writes() bool { return cl.state != ingest.Known && !cl.ours }
@@ -128,7 +130,7 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 	c.claims = c.claims[:0]
 	for _, i := range spans {
 		s := &b.Spans[i]
-		cl := claim{span: i, key: fileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: s.Reason}
+		cl := claim{span: i, key: fileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: remark(s)}
 		if s.Recipe != nil {
 			var err error
 			if cl.recipe, err = c.sink.recipeID(ctx, s.Recipe); err != nil {
@@ -137,6 +139,11 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 		}
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
+		}
+		if waits(s) {
+			if err := c.sink.ask(ctx, s.Shape); err != nil {
+				return err
+			}
 		}
 		c.claims = append(c.claims, cl)
 	}

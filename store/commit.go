@@ -31,6 +31,7 @@ type committer struct {
 	fresh     copyTable // file versions that are new to the ledger
 	receipts  copyTable
 	rejects   copyTable
+	held      copyTable
 	outcomes  []ingest.Outcome
 
 	careful int  // how many more chunks look up files that were new when they were listed
@@ -128,7 +129,14 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 	for _, i := range spans {
 		c.take[i] = b.Spans[i].State == ingest.Loaded
 	}
-	if err := c.resolve(ctx, b, c.take); err != nil { // may hold spans: the claims say so
+	// These may hold spans: the claims say so.
+	if err := c.holdChanges(ctx, b, c.take); err != nil {
+		return err
+	}
+	if err := c.resolve(ctx, b, c.take); err != nil {
+		return err
+	}
+	if err := c.recordFeeds(ctx, b, c.take); err != nil {
 		return err
 	}
 	return c.makeClaims(ctx, b, spans)
@@ -248,13 +256,16 @@ func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]
 		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt, Rejects: len(s.Rejects)}
+		if waits(s) {
+			o.Shape = s.Shape
+		}
 		switch {
 		case cl.ours:
 			if o.Receipt, err = c.sink.store.receipt(ctx, cl.id); err != nil {
 				return err
 			}
 		case cl.state == ingest.Known:
-			o.Receipt, o.Rejects = ingest.Receipt{}, 0
+			o.Receipt, o.Rejects, o.Shape = ingest.Receipt{}, 0, nil
 			if cl.newest != nil {
 				o.Standing = cl.newest.state
 			}

@@ -27,7 +27,7 @@ func (c *committer) connect(ctx context.Context) error {
 
 var statements = []statement{
 	claimNewest, claimTwins, claimLost, claimIDs, claimDemote, claimAgain, claimHint,
-	seriesLook, seriesAdd, seriesUnit,
+	seriesLook, seriesAdd, seriesUnit, loggerLook, feedLook, feedAdd,
 	accountForget, accountTakeovers, accountInherit, accountDemoted,
 }
 

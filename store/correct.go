@@ -71,7 +71,7 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 	}
 	sink := &Sink{store: s, options: SinkOptions{Source: source.Source, Policy: policy, Log: slog.New(slog.DiscardHandler)}}
 	if sink.run = what.Action.Run; sink.run == 0 && !what.DryRun {
-		if sink.run, err = s.startRun(ctx); err != nil {
+		if sink.run, _, err = s.startRun(ctx, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -304,6 +304,9 @@ func (k *correction) takeOut(ctx context.Context) error {
 	if err != nil || k.Reload {
 		return err
 	}
+	if err := k.exec(ctx, "delete from held where file_id = any($1)", ids(k.ids), nil); err != nil {
+		return err
+	}
 	return k.mark(ctx, ingest.Undone, func(*record) { k.result.Undone++ })
 }
 
@@ -329,19 +332,31 @@ func (k *correction) orphan(ctx context.Context) error {
 
 // loadAgain stores the files from their bytes under their old ids and ranks.
 func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
-	if err := k.resolve(ctx, b, spansOf(b)); err != nil {
+	versions := byID(k.Files)
+	if err := k.withholdAgain(ctx, b, versions, func(s *ingest.Span, v *FileVersion) bool {
+		// Not what a person approved meanwhile, or has read in another way.
+		return s.Recipe.Trust != ingest.Approved && s.Kind != nil && s.Kind.ID == v.Shape
+	}); err != nil {
+		return err
+	}
+	take := spansOf(b)
+	if err := k.resolve(ctx, b, take); err != nil {
 		return err
 	}
 	before, err := k.beforeTimes(ctx)
 	if err != nil {
 		return err
 	}
-	versions := byID(k.Files)
+	if !k.DryRun {
+		if err := k.recordFeeds(ctx, b, take); err != nil {
+			return err
+		}
+	}
 	k.claims = k.claims[:0]
 	for i := range b.Spans {
 		s := &b.Spans[i]
 		v := versions[s.Ledger]
-		cl := claim{span: i, id: v.ID, key: fileKey(v.Source, v.Path), state: s.State, reason: s.Reason, generation: v.Generation}
+		cl := claim{span: i, id: v.ID, key: fileKey(v.Source, v.Path), state: s.State, reason: remark(s), generation: v.Generation}
 		cl.newest = &version{id: v.ID, generation: v.Generation}
 		cl.rank = rankOf(&v, cl.key)
 		if s.NameTime != 0 {
@@ -352,6 +367,13 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 		}
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
+		}
+		if s.Receipt.Cells.Withheld > 0 {
+			cl.waitsOn, cl.reason = true, v.Reason
+		} else if waits(s) && !k.DryRun {
+			if err := k.sink.ask(ctx, s.Shape); err != nil {
+				return err
+			}
 		}
 		if s.Recipe != nil && !k.DryRun {
 			var err error

@@ -24,16 +24,19 @@ func (s *Store) MarkDue(ctx context.Context, files []FileVersion, a Action) (mar
 }
 
 func (s *Store) markDue(ctx context.Context, files []FileVersion, a Action) (marked int64, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `with chosen as (select id from files where id = any($1) order by id for update)
-			update files f set state = 'due', changed = now() from chosen c
-			where f.id = c.id and f.state in ('held', 'quarantined', 'undone', 'skipped')
-				and not exists (select from files n where n.key = f.key and n.generation > f.generation)`, fileIDs(files))
-		marked = tag.RowsAffected()
-		if err != nil || marked == 0 {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if marked, err = setDue(ctx, tx, files); err != nil || marked == 0 {
 			return err
 		}
 		return recordAction(ctx, tx.Conn().PgConn(), a, int(marked), 0)
 	})
 	return marked, err
+}
+
+func setDue(ctx context.Context, tx pgx.Tx, files []FileVersion) (marked int64, err error) {
+	tag, err := tx.Exec(ctx, `with chosen as (select id from files where id = any($1) order by id for update)
+		update files f set state = 'due', changed = now() from chosen c
+		where f.id = c.id and f.state in ('held', 'quarantined', 'undone', 'skipped')
+			and not exists (select from files n where n.key = f.key and n.generation > f.generation)`, fileIDs(files))
+	return tag.RowsAffected(), err
 }

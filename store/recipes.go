@@ -36,8 +36,8 @@ func (s *Store) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err e
 	if err := s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id); err == nil {
 		return id, nil
 	}
-	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, settings, body) values ($1, $2, $3, $4, $5)
-		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Settings, r.Text)
+	_, err = s.pool.Exec(ctx, `insert into recipes (digest, profile, zone, settings, body, trust) values ($1, $2, $3, $4, $5, $6)
+		on conflict (digest) do nothing`, r.Digest[:], r.Profile, r.Zone, r.Settings, r.Text, int16(r.Trust))
 	if err == nil {
 		err = s.pool.QueryRow(ctx, look, r.Digest[:]).Scan(&id)
 	}
@@ -51,7 +51,7 @@ func (s *Store) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err e
 func (s *Store) Recipe(ctx context.Context, id int32) (*ingest.Recipe, error) {
 	var r ingest.Recipe
 	var digest []byte
-	err := s.pool.QueryRow(ctx, "select digest, profile, zone, settings, body from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Settings, &r.Text)
+	err := s.pool.QueryRow(ctx, "select digest, profile, zone, settings, body, trust from recipes where id = $1", id).Scan(&digest, &r.Profile, &r.Zone, &r.Settings, &r.Text, &r.Trust)
 	if err != nil {
 		return nil, fmt.Errorf("reading recipe %d: %w", id, err)
 	}

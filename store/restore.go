@@ -76,10 +76,13 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 	if len(b.Spans) == 0 {
 		return nil
 	}
+	versions := byID(k.result.Restored)
+	if err := k.withholdAgain(ctx, b, versions, func(*ingest.Span, *FileVersion) bool { return true }); err != nil {
+		return err
+	}
 	if err := k.resolve(ctx, b, spansOf(b)); err != nil {
 		return err
 	}
-	versions := byID(k.result.Restored)
 	k.claims = k.claims[:0]
 	for i := range b.Spans {
 		s := &b.Spans[i]
@@ -89,7 +92,7 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 		}
 		key := fileKey(v.Source, v.Path)
 		k.claims = append(k.claims, claim{span: i, id: v.ID, key: key, state: ingest.Loaded, generation: v.Generation,
-			newest: &version{id: v.ID, generation: v.Generation}, rank: rankOf(&v, key)})
+			newest: &version{id: v.ID, generation: v.Generation}, rank: rankOf(&v, key), waitsOn: v.Shape != ""})
 	}
 	// Their receipts are counted from what stands now, so that what others took
 	// from them before is settled with it.

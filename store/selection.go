@@ -30,13 +30,14 @@ type Selection struct {
 	Since   time.Time // first fetched at or after
 	Until   time.Time // first fetched before
 	IDs     []int64   // ids in the ledger
+	Shape   string    // files that wait for the answer to its question, whole or in part
 	Newest  bool      // only the newest version of each path
 }
 
 // everything reports whether the selection is the whole ledger.
 func (sel *Selection) everything() bool {
 	return sel.Pattern == "" && sel.Source == "" && sel.Logger == "" && sel.Run == 0 && sel.Profile == "" &&
-		len(sel.States) == 0 && sel.Since.IsZero() && sel.Until.IsZero() && sel.IDs == nil && !sel.Newest
+		len(sel.States) == 0 && sel.Since.IsZero() && sel.Until.IsZero() && sel.IDs == nil && sel.Shape == "" && !sel.Newest
 }
 
 // conditions is the text of a where clause with its arguments.
@@ -69,6 +70,9 @@ func (sel *Selection) conditions() (*conditions, error) {
 	c := new(conditions)
 	if sel.IDs != nil {
 		c.add("f.id = any(?)", sel.IDs)
+	}
+	if sel.Shape != "" {
+		c.add("f.id in (select file_id from held where shape = ?)", sel.Shape)
 	}
 	if sel.Pattern != "" {
 		expression, err := globRegexp(sel.Pattern)

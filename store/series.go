@@ -15,6 +15,10 @@ import (
 // A seriesName is what identifies a series in the store.
 type seriesName struct{ logger, channel string }
 
+func (n seriesName) compare(o seriesName) int {
+	return cmp.Or(cmp.Compare(n.logger, o.logger), cmp.Compare(n.channel, o.channel))
+}
+
 type storedSeries struct {
 	id   int32
 	unit string
@@ -39,6 +43,9 @@ type seriesTable struct {
 	ids    []int32 // by key; 0 where the key was not needed so far
 	units  []string
 	used   []bool
+	keys   []int32 // of the spans that are taken, span by span
+	from   []int32 // by span: where its keys begin
+	mark   []int32 // by key: one more than the last span that has it; scratch of collect
 	bucket []int32
 	places int
 }
@@ -49,10 +56,9 @@ type seriesTable struct {
 // a series is not the one that the series has is set to Held.
 func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) error {
 	t := &c.table
-	if t.batch != b || t.epoch != b.Epoch {
-		*t = seriesTable{batch: b, epoch: b.Epoch}
-	}
-	t.markUsed(b, take)
+	t.open(b)
+	t.collect(b, take)
+	t.markUsed(b)
 	missing := t.fromCache(b, &c.sink.series)
 	if len(missing) > 0 {
 		if err := c.lookUp(ctx, b, missing); err != nil {
@@ -64,7 +70,39 @@ func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) e
 	return nil
 }
 
-func (t *seriesTable) markUsed(b *ingest.Batch, take []bool) {
+// open sees to it that the table is one of b's dictionary as it is.
+func (t *seriesTable) open(b *ingest.Batch) {
+	if t.batch != b || t.epoch != b.Epoch {
+		*t = seriesTable{batch: b, epoch: b.Epoch}
+	}
+}
+
+// collect lists the keys of each span that is taken.
+func (t *seriesTable) collect(b *ingest.Batch, take []bool) {
+	t.keys = t.keys[:0]
+	t.from = slices.Grow(t.from[:0], len(b.Spans)+1)[:len(b.Spans)+1]
+	t.mark = slices.Grow(t.mark[:0], len(b.Keys))[:len(b.Keys)]
+	clear(t.mark)
+	for i := range b.Spans {
+		t.from[i] = int32(len(t.keys))
+		s := &b.Spans[i]
+		if !take[i] {
+			continue
+		}
+		for _, k := range b.Series[s.Begin:s.End] {
+			if t.mark[k] != int32(i)+1 {
+				t.mark[k] = int32(i) + 1
+				t.keys = append(t.keys, k)
+			}
+		}
+	}
+	t.from[len(b.Spans)] = int32(len(t.keys))
+}
+
+// keysOf returns the keys of a span that collect was asked to take.
+func (t *seriesTable) keysOf(span int) []int32 { return t.keys[t.from[span]:t.from[span+1]] }
+
+func (t *seriesTable) markUsed(b *ingest.Batch) {
 	n := len(b.Keys)
 	for len(t.ids) < n {
 		t.ids = append(t.ids, 0)
@@ -72,12 +110,8 @@ func (t *seriesTable) markUsed(b *ingest.Batch, take []bool) {
 	}
 	t.used = slices.Grow(t.used[:0], n)[:n]
 	clear(t.used)
-	for i := range b.Spans {
-		if s := &b.Spans[i]; take[i] {
-			for _, k := range b.Series[s.Begin:s.End] {
-				t.used[k] = true
-			}
-		}
+	for _, k := range t.keys {
+		t.used[k] = true
 	}
 }
 
@@ -210,7 +244,7 @@ func (c *committer) look(ctx context.Context, b *ingest.Batch, missing []int32) 
 // than it has.
 func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
 	other := func(k int32) bool { return b.Keys[k].Unit != "" && b.Keys[k].Unit != t.units[k] }
-	if !slices.ContainsFunc(keysOf(t.used), other) {
+	if !slices.ContainsFunc(t.keys, other) {
 		return
 	}
 	for i := range b.Spans {
@@ -218,25 +252,17 @@ func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
 		if !take[i] {
 			continue
 		}
-		if r := slices.IndexFunc(b.Series[s.Begin:s.End], other); r >= 0 {
-			k := b.Series[s.Begin+r]
+		if at := slices.IndexFunc(t.keysOf(i), other); at >= 0 {
+			k := t.keysOf(i)[at]
 			s.State = ingest.Held
 			s.Reason = fmt.Sprintf("channel %q of logger %q comes in %q here and is stored in %q: is this another channel, or is the unit wrong? Mend the profile (unit, or another channel name), then: penstock files retry",
 				b.Keys[k].Channel, b.Keys[k].Logger, b.Keys[k].Unit, t.units[k])
+			s.Shape = s.Kind.Asking(s.Reason, "", ingest.Answer{
+				Map: fmt.Sprintf("%s=%s [%s]", b.Keys[k].Channel, b.Keys[k].Channel, b.Keys[k].Unit), Means: "it is another quantity: a channel of its own"})
 			s.Receipt, s.Rejects = ingest.Receipt{}, nil // not read until that is answered
 			take[i] = false
 		}
 	}
-}
-
-func keysOf(used []bool) []int32 {
-	var keys []int32
-	for k, u := range used {
-		if u {
-			keys = append(keys, int32(k))
-		}
-	}
-	return keys
 }
 
 // place numbers the ids of the used keys from 0 in their order: all committers

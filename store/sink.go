@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -33,7 +32,11 @@ type SinkOptions struct {
 	Root   string // where its files are to be found again
 	Rank   int16  // the number that stands first in its files' rank
 	Policy Policy // Latest when empty
-	Log    *slog.Logger
+	// OnChange says what becomes of files in which a known logger is not what it
+	// was; HoldGuessed when empty.
+	OnChange OnChange
+	Run      int32 // goes on with this run of the store's; 0 for a run of its own
+	Log      *slog.Logger
 }
 
 // A Sink commits the files of one source for one run. It is an ingest.Sink.
@@ -43,8 +46,11 @@ type Sink struct {
 	source  int16
 	run     int32
 	chunk   atomic.Int32 // with run, the token that tells a commit of ours from another's
+	before  past
 	series  seriesCache
 	recipes recipeCache
+	shapes  shapeCache
+	loggers loggerCache
 }
 
 var _ ingest.Sink = (*Sink)(nil)
@@ -55,6 +61,9 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	if o.Policy == "" {
 		o.Policy = Latest
 	}
+	if o.OnChange == "" {
+		o.OnChange = HoldGuessed
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -63,7 +72,12 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	if sink.source, err = s.sourceID(ctx, o); err != nil {
 		return nil, err
 	}
-	if sink.run, err = s.startRun(ctx); err != nil {
+	if sink.run = o.Run; o.Run == 0 {
+		sink.run, sink.before, err = s.startRun(ctx, sink.source)
+	} else {
+		sink.before, err = s.pastOf(ctx, o.Run)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return sink, nil
@@ -99,19 +113,6 @@ func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, e
 		return nil, fmt.Errorf("reading source %q: %w", name, err)
 	}
 	return &o, nil
-}
-
-func (s *Store) startRun(ctx context.Context) (id int32, err error) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	err = s.pool.QueryRow(ctx, "insert into runs (command, host, version) values ($1, $2, $3) returning id",
-		plain(s.options.Command), host, s.options.Version).Scan(&id)
-	if err != nil {
-		return 0, fmt.Errorf("registering the run: %w", err)
-	}
-	return id, nil
 }
 
 // fileKey names a path of a source in the ledger whatever its length and

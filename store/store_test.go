@@ -38,6 +38,10 @@ type testFile struct {
 	held     string
 	broken   string
 	isNew    bool // says the listing, rightly or not
+
+	layout string // what was guessed, or approved; "" for a profile that a person named
+	trust  ingest.Trust
+	notes  []string
 }
 
 type testReading struct {
@@ -68,7 +72,11 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		}
 		s := b.Begin(c)
 		s.Sum = sha256.Sum256([]byte(f.bytes()))
-		s.Recipe = testRecipe
+		s.Recipe, s.Notes = testRecipe, f.notes
+		if f.layout != "" {
+			s.Recipe = &ingest.Recipe{Digest: sha256.Sum256([]byte{byte(f.trust), f.layout[0]}), Profile: f.layout, Text: "name: " + f.layout, Trust: f.trust}
+			s.Kind = &ingest.Shape{ID: f.layout, Profile: s.Recipe.Text, Header: []string{"time", f.layout}}
+		}
 		s.New = f.isNew
 		logger, _, _ := strings.Cut(f.path, "_")
 		s.Identity = sha256.Sum256([]byte(logger))
@@ -82,7 +90,7 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		s.Receipt.Cells.Total = n
 		switch {
 		case f.held != "":
-			s.State, s.Reason = ingest.Held, f.held
+			s.State, s.Reason, s.Shape = ingest.Held, f.held, s.Kind.Asking(f.held, "zone")
 		case f.broken != "":
 			s.State, s.Reason = ingest.Quarantined, f.broken
 		}

@@ -177,6 +177,8 @@ func (c columns) params() [][]byte {
 	return p
 }
 
+func int2Param(v int16) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
+
 func int4Param(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
 
 // A record reads the columns of one result row, in binary, in order.

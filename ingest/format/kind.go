@@ -10,19 +10,18 @@ import (
 )
 
 // kindOf returns the shape of the files that p reads and whose columns have
-// these names, which are nil when no row tells them. It is nil where nothing
-// would tell such files from others.
+// these names. It is nil where nothing would tell such files from others.
 func kindOf(p *Profile, names []string) *ingest.Shape {
+	told := slices.Contains(p.framing.rows, rowNames)
 	switch {
 	case p.kind != nil:
-		return p.kind
-	case !slices.Contains(p.framing.rows, rowNames):
-		names = nil
-		if !p.signature.given() {
-			return nil
-		}
+		k := *p.kind
+		k.Header = names
+		return &k
+	case !told && !p.signature.given():
+		return nil
 	}
-	return &ingest.Shape{ID: shapeID(p.Name, names), Profile: p.Text, Header: names}
+	return &ingest.Shape{ID: shapeID(p.Name, names), Profile: p.Text, Header: names, Loose: told}
 }
 
 // orElse stands between the profiles of a shape of which one is to be chosen.
@@ -34,6 +33,7 @@ func eitherKind(a, b *head, names []string) *ingest.Shape {
 		ID:      shapeID(a.profile.Name+"\x00"+b.profile.Name, names),
 		Profile: a.profile.Text + orElse + b.profile.Text,
 		Header:  names,
+		Loose:   names != nil,
 	}
 }
 

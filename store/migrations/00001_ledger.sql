@@ -17,9 +17,16 @@ create table runs (
     started timestamptz not null default now(),
     command text not null,
     host    text not null,
-    version text not null
+    version text not null,
+    source  int2,
+    series  int4,
+    feeds   int4,
+    ended   timestamptz
 );
 comment on table runs is 'One row per process that loaded something';
+comment on column runs.series is 'the last series that was there before: what was known then. A run that goes on with one that was cut short has that one''s';
+comment on column runs.feeds is 'likewise, the last feed';
+comment on column runs.ended is 'when it came to the end of its source; null for one that is under way, or was cut short';
 
 create table sources (
     id   int2 generated always as identity primary key,
@@ -35,9 +42,11 @@ create table recipes (
     profile  text  not null,
     zone     text  not null,
     settings text  not null default '',
-    body     text  not null
+    body     text  not null,
+    trust    int2  not null default 0
 );
 comment on table recipes is 'What files were read with, complete, so that they can be read the same way again';
+comment on column recipes.trust is '0: a person or Penstock wrote the profile; 1: a person approved it; 2: it was guessed';
 
 create table series (
     id      int4 generated always as identity primary key,
@@ -48,6 +57,15 @@ create table series (
     unique (logger, channel)
 );
 comment on table series is 'One row per (logger, channel); label is the header text the channel was first seen under';
+
+create table feeds (
+    id     int4 generated always as identity primary key,
+    source int2 not null,
+    recipe int4 not null,
+    logger text not null,
+    unique (logger, source, recipe)
+);
+comment on table feeds is 'From which sources, and read with which recipes, a logger''s readings came';
 
 create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due');
 
@@ -121,6 +139,32 @@ create table receipts (
 create index receipts_span on receipts using brin (first_ts, last_ts) with (pages_per_range = 32, autosummarize = on);
 comment on table receipts is 'What became of every line and cell of a file version, the instants it spans and its series';
 
+create table shapes (
+    id       text primary key,
+    seen     timestamptz not null default now(),
+    loose    bool  not null,
+    answered bool  not null default false,
+    profile  text  not null,
+    header   text[],
+    question text  not null,
+    asks     text  not null,
+    answers  jsonb not null,
+    approved text
+);
+comment on table shapes is 'Kinds of files that Penstock has a question about';
+comment on column shapes.profile is 'what would read them, as YAML';
+comment on column shapes.loose is 'the profile matches files of other columns, too';
+comment on column shapes.asks is 'the key of --set that answers the question; empty where the profile as it stands does';
+comment on column shapes.approved is 'what reads them since a person answered, as YAML';
+comment on column shapes.answered is 'the question is the one that approved answers; false when another came up since';
+
+create table held (
+    file_id int8 primary key,
+    shape   text not null
+);
+create index held_shape on held (shape);
+comment on table held is 'Which files wait for the answer to a shape''s question, whole or, of those that are loaded, with the channels that are new';
+
 create table rejects (
     file_id  int8 not null,
     line     int8 not null,
@@ -157,6 +201,6 @@ create unique index actions_run on actions (run) where run <> 0;
 comment on table actions is 'Whatever a person did to the data';
 
 -- +goose Down
-drop table actions, takeovers, rejects, receipts, files, series, recipes, sources, runs, settings;
+drop table actions, takeovers, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;
