@@ -35,6 +35,7 @@ func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
 		n := d.anyRecord(w, end, next, final)
 		return n, d.held
 	}
+	d.declare(line)
 	d.lines.Total++
 	d.line++
 	return next, nil

@@ -57,6 +57,7 @@ type Decoder struct {
 	skipping bool     // what comes belongs to a line that is too long
 	clocks   bool     // the loggers table may have a clock for each row's logger
 	held     *refusal // the question that the file's data raised
+	declared declared
 }
 
 // A kind is what the cells of a column have turned out to be.
@@ -72,6 +73,7 @@ const (
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
 	d.batch, d.span = b, b.Begin(c)
 	d.plan, d.line, d.rejects, d.footer, d.skipping, d.held = nil, 0, 0, false, false, nil
+	d.declared = declared{}
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
 	d.names.begin(c.File.Source)
 	fault, err := d.decode(ctx, c)
@@ -86,6 +88,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 		fault = d.strangers()
 	}
 	if fault == nil {
+		d.noteRecords()
 		d.paces()
 	}
 	d.span.Recipe = d.listedRecipe(d.span.Recipe)
@@ -257,6 +260,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	d.clocks = d.settings.Loggers != nil && d.settings.Loggers.zones && d.plan.clockPerLogger()
 	d.names.open(d.batch, d.plan, d.logger, d.channel, d.unit)
 	d.feed.window = w[h.size:]
+	d.declare(w[:h.preamble])
 	return nil
 }
 

@@ -196,15 +196,14 @@ func groupSign(b []byte, thousands byte) int {
 // behind takes the text behind a number as its flag, its unit, or as both with a
 // blank between them.
 func (s *numbers) behind(m *measure, b []byte) bool {
-	switch {
-	case s.isFlag(b):
+	if s.isFlag(b) {
 		m.flag = b
-		return true
-	case s.isUnit(b):
-		m.unit = b
 		return true
 	}
 	for i := range b {
+		if s.flag == nil {
+			break
+		}
 		n := blankLen(b[i:])
 		if n == 0 {
 			continue
@@ -219,6 +218,10 @@ func (s *numbers) behind(m *measure, b []byte) bool {
 			return true
 		}
 	}
+	if s.isUnit(b) {
+		m.unit = b
+		return true
+	}
 	return false
 }
 
@@ -227,8 +230,8 @@ func (s *numbers) isFlag(b []byte) bool {
 }
 
 // isUnit reports whether b can be a unit: one of the profile's, or, where it
-// names none, a short text that begins with a letter, a degree or a percent
-// sign.
+// names none, a short text that begins with a letter or a sign that units begin
+// with, and ends with such a one, a digit or a bracket.
 func (s *numbers) isUnit(b []byte) bool {
 	const most = 32
 	if !s.unit || len(b) == 0 || len(b) > most {
@@ -239,9 +242,11 @@ func (s *numbers) isUnit(b []byte) bool {
 			return true
 		}
 	}
-	c, _ := utf8.DecodeRune(b)
-	if s.units != nil || !unicode.IsLetter(c) && c != '°' && c != '%' && c != '‰' && !unicode.Is(unicode.Sc, c) {
-		return false
-	}
-	return nameFault(b) == ""
+	first, _ := utf8.DecodeRune(b)
+	last, _ := utf8.DecodeLastRune(b)
+	return s.units == nil && unitRune(first) && (unitRune(last) || unicode.IsNumber(last) || last == ')') && nameFault(b) == ""
+}
+
+func unitRune(c rune) bool {
+	return unicode.IsLetter(c) || c == '°' || c == '%' || c == '‰' || unicode.Is(unicode.Sc, c)
 }

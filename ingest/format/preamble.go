@@ -2,8 +2,10 @@ package format
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"regexp"
+	"strconv"
 )
 
 // spanning says of a regular expression that it is about lines: with its flag s
@@ -57,5 +59,32 @@ func (p *pattern) all(preamble []byte) iter.Seq[func(group string) []byte] {
 				}
 			}
 		}
+	}
+}
+
+// declared is how many records a file says that it has.
+type declared struct {
+	given   bool
+	records int64
+}
+
+// declare notes how many records text, which is no record, says that the file
+// has. What it says first counts.
+func (d *Decoder) declare(text []byte) {
+	p := d.plan.profile.framing.records
+	if p == nil || d.declared.given {
+		return
+	}
+	if digits, ok := p.inLines(text, "records"); ok {
+		n, err := strconv.ParseInt(string(digits), 10, 64)
+		d.declared = declared{err == nil, n}
+	}
+}
+
+// noteRecords says on the span when the file has not as many records as it says.
+// Not all of them need be readable.
+func (d *Decoder) noteRecords() {
+	if n := d.lines.Data + d.lines.Rejected; d.declared.given && n != d.declared.records {
+		d.span.Notes = append(d.span.Notes, fmt.Sprintf("the file says that it has %d records, and it has %d", d.declared.records, n))
 	}
 }
