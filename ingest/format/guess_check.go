@@ -1,0 +1,71 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"penstock/ingest"
+)
+
+// someRejects is how many lines or cells of a sample the guess may fail to read
+// and still be believed: a torn line, or a hiccup of the logger.
+const someRejects = 3
+
+// check reads the samples by the profile. What it cannot read, or reads
+// otherwise than it was understood, is asked about.
+func (g *guesser) check(p *Profile) {
+	d, err := NewDecoder(&Set{tiers: [][]*Profile{{p}}}, Settings{Profile: p.Name, Zone: g.o.Zone, Window: Window{Future: 100 * 365 * 24 * time.Hour}})
+	if err != nil {
+		g.ask(question{key: "zone", text: fmt.Sprintf("Which time zone are the timestamps of? %v", err)})
+		return
+	}
+	b := &ingest.Batch{}
+	for i, s := range g.samples {
+		text := s.Text
+		if !s.Whole {
+			if end := bytes.LastIndexByte(text, '\n'); end > 0 {
+				text = text[:end+1]
+			}
+		}
+		c := &ingest.Content{File: ingest.File{Path: s.Path, Size: int64(len(text))}, Data: text, Fetched: plausibleNow}
+		if err := d.Decode(context.Background(), c, b); err != nil {
+			g.ask(question{text: fmt.Sprintf("The guess does not read %s (%v): what is it?", ingest.EscapePath(s.Path), err)})
+			return
+		}
+		g.judge(i, &b.Spans[len(b.Spans)-1])
+	}
+}
+
+// plausibleNow is the fetch time that samples are read with, so that a guess
+// depends on nothing but them.
+var plausibleNow = ingest.Micros(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// judge looks at what became of a sample.
+func (g *guesser) judge(i int, span *ingest.Span) {
+	f := Finding{What: "check", Sample: i, Sure: Certain}
+	lines, cells := span.Receipt.Lines, span.Receipt.Cells
+	switch {
+	case span.State == ingest.Held && span.Shape != nil:
+		g.find(Finding{What: span.Shape.Asks, Sure: Open, Evidence: span.Reason, Sample: i})
+		g.ask(question{key: span.Shape.Asks, text: span.Shape.Question, answers: span.Shape.Answers})
+		return
+	case span.State != ingest.Loaded:
+		f.Sure, f.Evidence = Open, span.Reason
+		g.ask(question{text: fmt.Sprintf("Read by the guess, %s: what is to be changed in the profile?", span.Reason)})
+	case lines.Rejected+cells.Rejected > someRejects && (lines.Rejected*50 > lines.Data || cells.Rejected*50 > cells.Total):
+		r := span.Rejects[0]
+		f.Sure, f.Line, f.Evidence = Open, r.Line, fmt.Sprintf("%d lines and %d cells cannot be read, the first for this: %s", lines.Rejected, cells.Rejected, r.Reason)
+		g.ask(question{text: fmt.Sprintf("%s. What is it?", f.Evidence)})
+	}
+	n := int64(span.End - span.Begin)
+	f.Value = fmt.Sprintf("%d readings of %d rows", n, lines.Data)
+	if f.Evidence == "" {
+		f.Evidence = fmt.Sprintf("the guess reads the sample with %d lines and %d cells rejected", lines.Rejected, cells.Rejected)
+	}
+	g.find(f)
+}
+
+// guessBytes is how much of a file a guess looks at.
+const guessBytes = 1 << 20

@@ -1,0 +1,339 @@
+package format
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A numberStyle is how a file's cells write numbers.
+type numberStyle struct {
+	decimal   byte
+	thousands string // "" for none
+	shown     bool   // some cell has a decimal sign
+	sure      Certainty
+	evidence  string
+	row       int // that proves it, or -1
+	others    []byte
+}
+
+// numberCell takes a cell apart: an inequality, the number, and what is behind
+// it.
+var numberCell = regexp.MustCompile(`^(<=|>=|<|>|≤|≥)?\s*([+-]?(?:\d[\d.,'’\x{a0}\x{202f} ]*\d|\d+|\d+[.,]|[.,]\d+)(?:[eE][+-]?\d{1,3})?)(?:([\s\x{a0}\x{202f}]*)([\pL°%µμ][^"\n]{0,15}))?$`)
+
+// A numberParts is a cell that holds a number.
+type numberParts struct {
+	inequality string
+	number     string // as it stands
+	blank      bool   // before the suffix
+	suffix     string
+}
+
+// numberOf takes a cell apart that has a number in it; ok is false for other
+// texts.
+func numberOf(cell string) (n numberParts, ok bool) {
+	plain := len(cell) > 0
+	for i := 0; i < len(cell) && plain; i++ {
+		c := cell[i]
+		plain = c >= '0' && c <= '9' || c == '.' || (c == '-' || c == '+') && i == 0
+	}
+	if plain && strings.ContainsAny(cell, "0123456789") {
+		return numberParts{number: cell}, true
+	}
+	if len(cell) == 0 || len(cell) > 40 || !strings.ContainsAny(cell[:1], "0123456789+-.,<>\xe2") {
+		return n, false
+	}
+	m := numberCell.FindStringSubmatch(cell)
+	if m == nil {
+		return n, false
+	}
+	return numberParts{inequality: m[1], number: m[2], blank: m[3] != "", suffix: strings.TrimSpace(m[4])}, true
+}
+
+var (
+	groupedBy = map[byte]*regexp.Regexp{
+		'.': regexp.MustCompile(`^[+-]?[1-9]\d{0,2}(\.\d{3})+$`),
+		',': regexp.MustCompile(`^[+-]?[1-9]\d{0,2}(,\d{3})+$`),
+	}
+	groupedOther = regexp.MustCompile(`^[+-]?\d{1,3}(?:(['’\x{a0}\x{202f} ])\d{3})+(?:[.,]\d*)?$`)
+	groupedBoth  = regexp.MustCompile(`^[+-]?\d{1,3}(?:([.,])\d{3})+([.,])\d*$`)
+)
+
+// numbersOf sees how the cells of the given columns write numbers.
+func (g *guesser) numbersOf(columns []int) numberStyle {
+	var proof, unclear, several, bare [128]int
+	var proofRow [128]int
+	blank := ""
+	quoted := false
+	for i, row := range g.rows {
+		for _, c := range columns {
+			if c >= len(row.cells) {
+				continue
+			}
+			cell := row.cells[c]
+			n, ok := numberOf(cell)
+			if !ok {
+				continue
+			}
+			s := n.number
+			if m := groupedBoth.FindStringSubmatch(s); m != nil && m[1] != m[2] {
+				sign := m[2][0]
+				proof[sign]++
+				several[m[1][0]]++
+				proofRow[sign] = i
+				continue
+			}
+			if m := groupedOther.FindStringSubmatch(s); m != nil {
+				blank = "space"
+				if m[1] == "'" || m[1] == "’" {
+					blank = "'"
+				}
+				s = strings.NewReplacer("'", "", "’", "", "\u00a0", "", "\u202f", "", " ", "").Replace(s)
+			}
+			dots, commas := strings.Count(s, "."), strings.Count(s, ",")
+			if commas > 0 && c < len(row.quoted) && row.quoted[c] {
+				quoted = true
+			}
+			switch {
+			case dots == 0 && commas == 0:
+				bare[0]++
+			case dots+commas > 1 && (dots == 0 || commas == 0):
+				sign := byte('.')
+				if dots == 0 {
+					sign = ','
+				}
+				if groupedBy[sign].MatchString(s) {
+					several[sign]++
+				}
+			case dots+commas == 1:
+				sign := byte('.')
+				if commas == 1 {
+					sign = ','
+				}
+				if blank == "" && groupedBy[sign].MatchString(s) {
+					unclear[sign]++
+				} else {
+					if proof[sign] == 0 {
+						proofRow[sign] = i
+					}
+					proof[sign]++
+				}
+			}
+		}
+	}
+	st := numberStyle{decimal: '.', thousands: blank, sure: Certain, row: -1}
+	other := map[byte]byte{'.': ',', ',': '.'}
+	st.shown = proof['.']+proof[',']+unclear['.']+unclear[','] > 0
+	for _, sign := range []byte{'.', ','} {
+		o := other[sign]
+		switch {
+		case proof[sign] > 0 && proof[o] > 0:
+			st.sure, st.evidence = Open, "some cells have a decimal point and others a decimal comma"
+			if proof[','] > proof['.'] {
+				st.decimal = ','
+			}
+			return st
+		case proof[sign] > 0 || several[o] > 0 && unclear[sign] > 0:
+			st.decimal, st.row = sign, proofRow[sign]
+			st.evidence = "digits behind it that are no group of three prove it"
+			if unclear[o]+several[o] > 0 {
+				st.thousands = string(o)
+			}
+			return st
+		case several[o] > 0 && unclear[o] >= 0 && several[sign] == 0 && unclear[sign] == 0:
+			st.decimal, st.thousands, st.shown = sign, string(o), false
+			st.evidence = "the other sign stands between groups of three digits"
+			return st
+		}
+	}
+	switch {
+	case unclear['.'] > 0 && unclear[','] > 0:
+		st.sure, st.evidence = Open, "both point and comma stand before three digits only"
+	case unclear['.'] > 0:
+		g.threeDigits(&st, '.', g.sheets[0].delimiter == ',' && bare[0] == 0, columns, bare[0])
+	case unclear[','] > 0:
+		g.threeDigits(&st, ',', false, columns, bare[0])
+		_ = quoted
+	default:
+		st.evidence = "no number has a sign in it"
+	}
+	return st
+}
+
+// boundedUnits are units in which no instrument reads thousands.
+var boundedUnits = regexp.MustCompile(`(?i)^(°|deg(rees?)? ?\.?)?[CF]$|^%|^pH|^volts?$|^V$|^bar$|^m/s$|^mg/l$|^psu$|^ppt$|^ntu$|^Ft$|^feet$`)
+var boundedNames = regexp.MustCompile(`(?i)\b(air|water|soil)? ?temp|humid|\bbatt|\bpH\b|feuchte|température|teplota`)
+
+// threeDigits decides what a sign is that only ever stands before three digits:
+// a decimal sign, or one between groups.
+func (g *guesser) threeDigits(st *numberStyle, sign byte, convention bool, columns []int, bare int) {
+	st.decimal = sign
+	for _, c := range columns {
+		col := &g.columns[c]
+		if !boundedUnits.MatchString(col.unit) && !boundedNames.MatchString(col.name) {
+			continue
+		}
+		for i, row := range g.rows {
+			if c < len(row.cells) && groupedBy[sign].MatchString(row.cells[c]) {
+				st.row = i
+				st.evidence = fmt.Sprintf("%s could be no thousands in %q", row.cells[c], col.name)
+				return
+			}
+		}
+	}
+	if convention {
+		st.evidence = "the cells are separated by commas and every number has a point"
+		return
+	}
+	st.sure = Open
+	for i, row := range g.rows {
+		for _, c := range columns {
+			if c >= len(row.cells) || !groupedBy[sign].MatchString(row.cells[c]) {
+				continue
+			}
+			st.row = i
+			cell := row.cells[c]
+			digits := strings.ReplaceAll(cell, string(sign), "")
+			st.evidence = fmt.Sprintf("%s could be %s as well", cell, digits)
+			q := question{key: "decimal", text: fmt.Sprintf("Is %s in line %d a number with three decimals or one of thousands?", cell, row.line)}
+			o := ","
+			if sign == ',' {
+				o = "."
+			}
+			q.add("decimal="+string(sign), fmt.Sprintf("%s is %s", cell, strings.Replace(cell, ",", ".", 1)))
+			q.add("thousands="+string(sign), fmt.Sprintf("%s is %s", cell, digits))
+			_ = o
+			_ = bare
+			g.ask(q)
+			return
+		}
+	}
+}
+
+// value reads a number cell in the style.
+func (st *numberStyle) value(cell string) (float64, bool) {
+	n, ok := numberOf(cell)
+	if !ok {
+		return 0, false
+	}
+	s := n.number
+	switch st.thousands {
+	case "space":
+		s = strings.NewReplacer("\u00a0", "", "\u202f", "", " ", "").Replace(s)
+	case "'":
+		s = strings.NewReplacer("'", "", "’", "").Replace(s)
+	case "":
+	default:
+		s = strings.ReplaceAll(s, st.thousands, "")
+	}
+	return parseNumber([]byte(s), st.decimal)
+}
+
+// commonMissing are spellings that nobody means a reading by; every guess has
+// them all, so that files of a kind need not all show each.
+var commonMissing = []string{"NAN", "NaN", "nan", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "null", "NULL", "Null", "None", "none",
+	"-", "--", "---", "----", "-----", "?", "M", "MM", "*", "***", "1.#QNAN", "-1.#IND", "#VALUE!", "#DIV/0!", "INF", "-INF", "missing", "unavailable", "unknown", "No Data", "no data", "NoData"}
+
+var nines = regexp.MustCompile(`^[+-]?(9{3,}|[67]9{3,}|9{2,}[.,]9+|32767|32768)([.,]0+)?$`)
+
+// sentinels finds numbers that stand for a missing value: all of nines, far
+// outside the rest of their column.
+func (g *guesser) sentinels(columns []int) {
+	type seen struct {
+		spelling string
+		value    float64
+		count    int
+		row      int
+		inside   bool // some column has it among its other values
+		sure     bool
+		column   int
+	}
+	var found []*seen
+	for _, c := range columns {
+		counts := make(map[string]*seen)
+		lo, hi, rest := 0.0, 0.0, 0
+		for i, row := range g.rows {
+			if c >= len(row.cells) || row.cells[c] == "" {
+				continue
+			}
+			cell := row.cells[c]
+			v, ok := g.style.value(cell)
+			if !ok {
+				continue
+			}
+			if nines.MatchString(cell) {
+				s := counts[cell]
+				if s == nil {
+					s = &seen{spelling: cell, value: v, row: i, column: c}
+					counts[cell] = s
+				}
+				s.count++
+				continue
+			}
+			if rest == 0 {
+				lo, hi = v, v
+			}
+			lo, hi = min(lo, v), max(hi, v)
+			rest++
+		}
+		for _, s := range counts {
+			far := s.value > hi && s.value > 5*max(hi, -lo, 1) || s.value < lo && -s.value > 5*max(-lo, hi, 1)
+			digits := strings.Count(s.spelling, "9")
+			switch {
+			case rest == 0:
+				s.sure = s.value < 0 && digits >= 3
+				s.inside = !s.sure
+			case !far:
+				s.inside = true
+			case s.value < 0 && digits >= 3:
+				s.sure = true
+			default:
+				s.sure = s.count >= 2 && digits >= 4 && s.value > 20*max(hi, -lo, 1)
+			}
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b *seen) int { return a.row - b.row })
+	for _, s := range found {
+		if slices.Contains(g.missing, s.spelling) {
+			continue
+		}
+		f := Finding{What: "missing values", Value: s.spelling, Sample: g.rows[s.row].sample, Line: g.rows[s.row].line}
+		elsewhere := slices.ContainsFunc(found, func(o *seen) bool { return o.spelling == s.spelling && o.inside })
+		sure := slices.ContainsFunc(found, func(o *seen) bool { return o.spelling == s.spelling && o.sure })
+		switch {
+		case sure && !elsewhere:
+			f.Sure, f.Evidence = Certain, "all nines, and far outside the other values of its column"
+			g.missing = append(g.missing, s.spelling)
+		case elsewhere && !sure:
+			continue // a value among values
+		default:
+			f.Sure, f.Evidence = Open, fmt.Sprintf("it could be a value of %q", g.columns[s.column].name)
+			q := question{key: "missing", text: fmt.Sprintf("Does %s in column %q stand for a missing value?", s.spelling, g.columns[s.column].name)}
+			q.add("missing="+s.spelling, s.spelling+" is no reading")
+			q.add("missing=", s.spelling+" is a reading")
+			g.ask(q)
+		}
+		g.find(f)
+	}
+}
+
+// declaredMissing takes up spellings that the preamble declares.
+func (g *guesser) declaredMissing() {
+	for s, sh := range g.sheets {
+		for _, t := range sh.told {
+			key := strings.ToLower(t.key)
+			if !strings.Contains(key, "missing") && !strings.Contains(key, "no data") && !strings.Contains(key, "nodata") && !strings.Contains(key, "fill value") && !strings.Contains(key, "null value") {
+				continue
+			}
+			for _, v := range strings.FieldsFunc(t.value, func(r rune) bool { return r == ' ' || r == ';' || r == '"' || r == '=' }) {
+				if _, err := strconv.ParseFloat(v, 64); err == nil && !slices.Contains(g.missing, v) {
+					g.missing = append(g.missing, v)
+					g.find(Finding{What: "missing values", Value: v, Sure: Certain, Evidence: "the preamble says so", Sample: s, Line: t.line})
+				}
+			}
+		}
+	}
+}

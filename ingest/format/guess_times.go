@@ -1,0 +1,543 @@
+package format
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A guessWhen is how rows tell their time.
+type guessWhen struct {
+	columns  []int    // in the order they are joined
+	layouts  []string // the first that reads a timestamp counts
+	zoned    bool     // every timestamp tells its offset, or counts from 1970 in UTC
+	utc      bool     // every timestamp says UTC by a word
+	worded   bool     // the layouts need words of other languages, or abbreviations of zones
+	dateOnly bool
+	interval string  // the separator of two instants in one cell; "" for none
+	walls    []int64 // by row; noWall where there is none
+	order    order
+	other    []stampReading // other orders, while the question is open
+}
+
+// findWhen finds the columns of the timestamp. It reports false when there is
+// none.
+func (g *guesser) findWhen() bool {
+	g.readStamps()
+	for _, find := range []func() bool{g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.epochs, g.dateAlone, g.serialDays} {
+		if find() {
+			for _, c := range g.when.columns {
+				g.columns[c].role = isStamp
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// readStamps sees of every column whether it holds timestamps, dates or times of
+// day.
+func (g *guesser) readStamps() {
+	for c := range g.columns {
+		col := &g.columns[c]
+		if col.filled == 0 {
+			continue
+		}
+		if _, ok := stampFormOf(g.rows[col.firstRow].cells[c]); !ok && col.numeric() {
+			continue
+		}
+		col.stamps = stampsOf(g.cellsOf(c))
+	}
+}
+
+// full reports whether nearly all rows have a cell in the column.
+func (g *guesser) full(c int) bool { return g.columns[c].filled*20 >= len(g.rows)*19 }
+
+// instantColumns takes the one column of date and time that is the row's own.
+func (g *guesser) instantColumns() bool {
+	var found []int
+	for c := range g.columns {
+		if s := g.columns[c].stamps; s != nil && s.hasDate() && s.hasTime() && g.full(c) && g.plausibleDates(c) {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return false
+	case 1:
+		g.takeStamp(found[0], "it holds a date and time in every row", Certain)
+		return true
+	}
+	g.amongInstants(found)
+	return true
+}
+
+// plausibleDates keeps numbers that can be read as packed dates, but are not
+// said to be any, from being taken for some.
+func (g *guesser) plausibleDates(c int) bool {
+	col := &g.columns[c]
+	if col.stamps.forms[0].date != datePacked && col.stamps.forms[0].date != dateDayPacked || col.numbers == 0 {
+		return true
+	}
+	if nameTime.MatchString(col.name) && !nameIndex.MatchString(col.name) || g.sheets[0].headerless {
+		return true
+	}
+	s := stepsOf(col.stamps.readings[0].walls)
+	return s.count > 3 && s.share > 0.8 && len(col.distinct) > 3
+}
+
+// amongInstants chooses among several columns of instants.
+func (g *guesser) amongInstants(found []int) {
+	if start, end, ok := g.startAndEnd(found); ok {
+		g.takeStamp(start, fmt.Sprintf("with %q it tells an interval; its readings stand at the start of it", g.columns[end].name), Likely)
+		g.columns[end].role, g.columns[end].why = isIgnored, "the end of the row's interval"
+		return
+	}
+	best, second := -1, -1
+	score := make(map[int]int)
+	for _, c := range found {
+		col := &g.columns[c]
+		s := stepsOf(col.stamps.readings[0].walls)
+		n := 0
+		if s.share >= 0.5 && s.count > 2 {
+			n += 4
+		}
+		if len(col.distinct) < len(g.rows)/2 {
+			n -= 2
+		}
+		if nameTime.MatchString(col.name) {
+			n += 3
+		}
+		if nameReceived.MatchString(col.name) {
+			n -= 8
+		}
+		if unit := strings.ToUpper(col.unit); unit == "TS" {
+			n += 10
+		}
+		if nameUTC.MatchString(col.name) || col.stamps.zoned() {
+			n += 6
+		}
+		if nameLocal.MatchString(col.name) {
+			n--
+		}
+		score[c] = n
+		switch {
+		case best < 0 || n > score[best]:
+			best, second = c, best
+		case second < 0 || n > score[second]:
+			second = c
+		}
+	}
+	sure := Certain
+	if score[best]-score[second] < 2 && !g.sameInstants(best, second) {
+		sure = Open
+		q := question{key: "timestamp.column", text: fmt.Sprintf("Which column is the time of the readings, %q or %q?", g.columns[best].name, g.columns[second].name)}
+		for _, c := range []int{best, second} {
+			q.add("timestamp.column="+g.columns[c].name, "the readings stand at "+g.columns[c].name)
+		}
+		g.ask(q)
+	}
+	why := "of several columns with a date and time it is the one that goes on regularly, or whose name says so"
+	if nameUTC.MatchString(g.columns[best].name) || g.columns[best].stamps.zoned() {
+		why = "of several columns with a date and time its zone is known"
+	}
+	g.takeStamp(best, why, sure)
+	for _, c := range found {
+		if c != best {
+			g.columns[c].role, g.columns[c].why = isIgnored, "another time than the row's own"
+		}
+	}
+}
+
+// sameInstants reports whether two columns tell the same wall time in every row.
+func (g *guesser) sameInstants(a, b int) bool {
+	return slices.Equal(g.columns[a].stamps.readings[0].walls, g.columns[b].stamps.readings[0].walls)
+}
+
+// startAndEnd finds two columns of which one is the end of the interval that
+// the other begins.
+func (g *guesser) startAndEnd(found []int) (start, end int, ok bool) {
+	for _, a := range found {
+		for _, b := range found {
+			if a == b || nameUTC.MatchString(g.columns[a].name) != nameUTC.MatchString(g.columns[b].name) || nameLocal.MatchString(g.columns[a].name) != nameLocal.MatchString(g.columns[b].name) {
+				continue
+			}
+			named := nameStart.MatchString(g.columns[a].name) && nameEnd.MatchString(g.columns[b].name)
+			wa, wb := g.columns[a].stamps.readings[0].walls, g.columns[b].stamps.readings[0].walls
+			same, next, n := 0, 0, 0
+			for i := range wa {
+				if wa[i] == noWall || wb[i] == noWall {
+					continue
+				}
+				n++
+				if d := wb[i] - wa[i]; d > 0 && d == wb[0]-wa[0] {
+					same++
+				}
+				if i+1 < len(wa) && wa[i+1] == wb[i] {
+					next++
+				}
+			}
+			if n > 0 && (same*10 >= n*9 && (named || next*10 >= n*8) || named && next*10 >= n*8) {
+				return a, b, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// takeStamp makes one column the timestamp.
+func (g *guesser) takeStamp(c int, why string, sure Certainty) {
+	col := &g.columns[c]
+	g.when = &guessWhen{columns: []int{c}}
+	g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: sure, Evidence: why, Sample: g.rows[max(col.firstRow, 0)].sample, Line: g.rows[max(col.firstRow, 0)].line})
+	for i := range col.stamps.readings {
+		col.stamps.readings[i].column = c
+	}
+	g.takeForms(col.stamps, func(row int) string { return g.rows[row].cells[c] })
+}
+
+// takeForms decides on the order of the date and takes its layouts.
+func (g *guesser) takeForms(s *stampColumn, cell func(int) string) {
+	w := g.when
+	at, f := g.orderOf(s.readings, s.forms, cell)
+	r := &s.readings[at]
+	w.layouts, w.walls, w.order = r.layouts, r.walls, r.order
+	w.zoned, w.utc, w.worded, w.dateOnly = s.zoned(), s.saysUTC(), s.worded(), s.dateOnly()
+	g.find(Finding{What: "layout", Value: r.describe(), Sure: Certain, Evidence: "it reads every timestamp", Line: g.rows[0].line})
+	g.find(f)
+	if f.Sure == Open {
+		w.other = append(w.other, s.readings[:at]...)
+		w.other = append(w.other, s.readings[at+1:]...)
+	}
+}
+
+// dateAndClock takes two columns, of dates and of times of day.
+func (g *guesser) dateAndClock() bool {
+	date, clock := -1, -1
+	better := func(c, than int) bool {
+		return than < 0 || nameUTC.MatchString(g.columns[c].name) && !nameUTC.MatchString(g.columns[than].name)
+	}
+	for c := range g.columns {
+		s := g.columns[c].stamps
+		if s == nil || !g.full(c) {
+			continue
+		}
+		if s.hasDate() && !s.hasTime() && g.plausibleDates(c) && better(c, date) {
+			date = c
+		}
+		if !s.hasDate() && s.hasTime() && s.readings[0].order == "" && better(c, clock) {
+			clock = c
+		}
+	}
+	if date < 0 {
+		return false
+	}
+	if clock < 0 {
+		return g.dateAndHour(date)
+	}
+	d, t := g.columns[date].stamps, g.columns[clock].stamps
+	joined := &stampColumn{forms: d.forms, cells: d.cells, padded: d.padded}
+	for _, r := range d.readings {
+		both := stampReading{order: r.order, column: date, walls: make([]int64, len(r.walls))}
+		for i := range r.walls {
+			both.walls[i] = noWall
+			if tod := t.readings[0].walls[i]; r.walls[i] != noWall && tod != noWall {
+				both.walls[i] = r.walls[i] + mod(tod, 86400)
+			}
+		}
+		for _, a := range r.layouts {
+			for _, b := range t.readings[0].layouts {
+				both.layouts = append(both.layouts, a+" "+b)
+			}
+		}
+		joined.readings = append(joined.readings, both)
+	}
+	g.when = &guessWhen{columns: []int{date, clock}}
+	g.find(Finding{What: "timestamp", Value: g.columnName(date) + " and " + g.columnName(clock), Sure: Certain, Evidence: "a date and a time of day in every row", Line: g.rows[0].line})
+	g.takeForms(joined, func(row int) string { return g.rows[row].cells[date] })
+	g.when.zoned, g.when.utc, g.when.worded, g.when.dateOnly = t.zoned(), t.saysUTC(), d.worded() || t.worded(), false
+	g.redundantStamps()
+	return true
+}
+
+// dateAndHour takes a column of dates and one of numbers for the hour, or for
+// hour and minute together.
+func (g *guesser) dateAndHour(date int) bool {
+	for c := range g.columns {
+		col := &g.columns[c]
+		if c == date || col.stamps != nil || !g.full(c) {
+			continue
+		}
+		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name)
+		values, ok := g.integersOf(c)
+		if !ok || !hour && !hhmm {
+			continue
+		}
+		lo, hi, minutes := boundsOf(values)
+		layout := ""
+		switch {
+		case hour && lo >= 0 && hi <= 24:
+			layout = "15"
+		case hhmm && lo >= 0 && hi <= 2400 && minutes && hi > 24:
+			layout = "{hhmm}"
+		default:
+			continue
+		}
+		d := g.columns[date].stamps
+		joined := &stampColumn{forms: d.forms, cells: d.cells, padded: d.padded}
+		for _, r := range d.readings {
+			both := stampReading{order: r.order, column: date, walls: make([]int64, len(r.walls))}
+			for i := range r.walls {
+				both.walls[i] = noWall
+				if r.walls[i] != noWall && values[i] != noWall {
+					seconds := values[i] * 3600
+					if layout != "15" {
+						seconds = values[i]/100*3600 + values[i]%100*60
+					}
+					both.walls[i] = r.walls[i] + seconds
+				}
+			}
+			for _, a := range r.layouts {
+				both.layouts = append(both.layouts, a+" "+layout)
+			}
+			joined.readings = append(joined.readings, both)
+		}
+		g.when = &guessWhen{columns: []int{date, c}}
+		g.find(Finding{What: "timestamp", Value: g.columnName(date) + " and " + g.columnName(c), Sure: Certain, Evidence: "a date and an hour in every row", Line: g.rows[0].line})
+		g.takeForms(joined, func(row int) string { return g.rows[row].cells[date] })
+		return true
+	}
+	return false
+}
+
+// boundsOf are the least and the greatest of the values; minutes reports
+// whether all of them end in a minute, as 2359 does.
+func boundsOf(values []int64) (lo, hi int64, minutes bool) {
+	lo, hi, minutes = math.MaxInt64, math.MinInt64, true
+	for _, v := range values {
+		if v == noWall {
+			continue
+		}
+		lo, hi = min(lo, v), max(hi, v)
+		minutes = minutes && v%100 < 60
+	}
+	return lo, hi, minutes
+}
+
+// dateParts takes numbers of the year, the month and so on.
+func (g *guesser) dateParts() bool {
+	type part struct {
+		is     func(string) bool
+		lo, hi int64
+		layout string
+	}
+	take := func(from int, parts []part) (columns []int, layouts []string) {
+		at := from
+		for _, p := range parts {
+			c := slices.IndexFunc(g.columns[at:], func(col guessColumn) bool { return p.is(col.name) })
+			if c < 0 || c > 2 && len(columns) > 0 {
+				break
+			}
+			c += at
+			values, ok := g.integersOf(c)
+			if !ok || !g.full(c) {
+				break
+			}
+			if lo, hi, _ := boundsOf(values); lo < p.lo || hi > p.hi {
+				break
+			}
+			layout := p.layout
+			if layout == "2006" {
+				if _, hi, _ := boundsOf(values); hi < 100 {
+					layout = "06"
+				}
+			}
+			columns, layouts, at = append(columns, c), append(layouts, layout), c+1
+		}
+		return columns, layouts
+	}
+	year := part{nameYear.MatchString, 0, 2199, "2006"}
+	clock := []part{{nameHour.MatchString, 0, 24, "15"}, {nameMinute.MatchString, 0, 59, "4"}, {nameSecond.MatchString, 0, 59, "5"}}
+	columns, layouts := take(0, append([]part{year, {nameMonth.MatchString, 1, 12, "1"}, {nameDay.MatchString, 1, 31, "2"}}, clock...))
+	if len(columns) < 3 {
+		doy := part{nameDoy.MatchString, 1, 366, "{doy}"}
+		columns, layouts = take(0, append([]part{year, doy}, part{nameHHMM.MatchString, 0, 2400, "{hhmm}"}))
+		if len(columns) == 2 {
+			columns, layouts = take(0, append([]part{year, doy}, clock...))
+		}
+		if len(columns) < 2 {
+			return false
+		}
+	}
+	text := strings.Join(layouts, " ")
+	w := &guessWhen{columns: columns, layouts: []string{text}, walls: make([]int64, len(g.rows)), order: orderYMD}
+	l, err := compileGuessed(text, &stampForm{})
+	if err != nil {
+		return false
+	}
+	for i, row := range g.rows {
+		var cells []string
+		for _, c := range columns {
+			if c < len(row.cells) {
+				cells = append(cells, row.cells[c])
+			}
+		}
+		w.walls[i] = noWall
+		if t, ok := l.read([]byte(strings.Join(cells, " "))); ok {
+			w.walls[i] = t.seconds
+		}
+	}
+	g.when = w
+	var names []string
+	for _, c := range columns {
+		names = append(names, g.columnName(c))
+	}
+	g.find(Finding{What: "timestamp", Value: strings.Join(names, ", "), Sure: Certain, Evidence: "their names and ranges are those of a date's parts", Line: g.rows[0].line})
+	return true
+}
+
+// epochs takes a column that counts from 1970.
+func (g *guesser) epochs() bool {
+	for _, named := range []bool{true, false} {
+		for c := range g.columns {
+			col := &g.columns[c]
+			if !g.full(c) || col.numbers == 0 || col.stamps != nil || named != nameTime.MatchString(col.name) {
+				continue
+			}
+			layout, unit := "", int64(1)
+			for _, e := range []struct {
+				layout string
+				unit   int64
+			}{{"epoch_s", 1}, {"epoch_ms", 1000}, {"epoch_us", 1000000}} {
+				if g.within(c, 315_532_800*float64(e.unit), 2_524_608_000*float64(e.unit)) {
+					layout, unit = e.layout, e.unit
+				}
+			}
+			if layout == "" {
+				continue
+			}
+			w := &guessWhen{columns: []int{c}, layouts: []string{layout}, zoned: true, walls: make([]int64, len(g.rows)), order: orderYMD}
+			for i, v := range g.valuesOf(c) {
+				if w.walls[i] = noWall; !math.IsNaN(v) {
+					w.walls[i] = int64(v) / unit
+				}
+			}
+			s := stepsOf(w.walls)
+			if !named && (s.count < 4 || s.share < 0.6) {
+				continue
+			}
+			g.when = w
+			g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: Certain, Line: g.rows[0].line,
+				Evidence: fmt.Sprintf("its numbers, counted from 1970, are dates: the first is %s", spell(w.walls[0]))})
+			g.find(Finding{What: "layout", Value: layout, Sure: Certain, Evidence: "of the size of its numbers", Line: g.rows[0].line})
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether all numbers of the column lie in a range.
+func (g *guesser) within(c int, lo, hi float64) bool {
+	n := 0
+	for _, v := range g.valuesOf(c) {
+		if math.IsNaN(v) {
+			continue
+		}
+		if v < lo || v > hi {
+			return false
+		}
+		n++
+	}
+	return n > 0
+}
+
+// dateAlone takes a column of dates, of a table with a row a day or more.
+func (g *guesser) dateAlone() bool {
+	for c := range g.columns {
+		s := g.columns[c].stamps
+		if s == nil || !s.hasDate() || s.hasTime() || !g.full(c) || !g.plausibleDates(c) {
+			continue
+		}
+		g.takeStamp(c, "it holds a date in every row, and no column a time of day", Certain)
+		g.when.dateOnly = true
+		return true
+	}
+	return false
+}
+
+// serialDays takes a column of days as spreadsheets count them.
+func (g *guesser) serialDays() bool {
+	for c := range g.columns {
+		col := &g.columns[c]
+		if !g.full(c) || col.numbers == 0 || !nameTime.MatchString(col.name) || !g.within(c, 20000, 80000) {
+			continue
+		}
+		if _, err := compileLayout("excel"); err != nil {
+			return false
+		}
+		w := &guessWhen{columns: []int{c}, layouts: []string{"excel"}, walls: make([]int64, len(g.rows)), order: orderYMD}
+		for i, v := range g.valuesOf(c) {
+			if w.walls[i] = noWall; !math.IsNaN(v) {
+				w.walls[i] = int64(math.Round((v - 25569) * 86400))
+			}
+		}
+		if s := stepsOf(w.walls); s.count > 1 && s.share < 0.3 {
+			continue
+		}
+		g.when = w
+		g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: Certain, Line: g.rows[0].line,
+			Evidence: fmt.Sprintf("its numbers, as spreadsheets count days, are dates: the first is %s", spell(w.walls[0]))})
+		return true
+	}
+	return false
+}
+
+// intervalCells takes a column whose cells hold two instants.
+func (g *guesser) intervalCells() bool {
+	for c := range g.columns {
+		col := &g.columns[c]
+		if col.stamps != nil || !g.full(c) || col.texts == 0 {
+			continue
+		}
+		cell := g.rows[col.firstRow].cells[c]
+		for _, sep := range []string{" - ", " – ", "/", " to ", " bis ", " -> ", ".."} {
+			a, b, ok := strings.Cut(cell, sep)
+			if !ok {
+				continue
+			}
+			fa, ok1 := stampFormOf(a)
+			_, ok2 := stampFormOf(b)
+			if !ok1 || !ok2 || fa.date == dateNone {
+				continue
+			}
+			starts := g.cellsOf(c)
+			for i, s := range starts {
+				starts[i], _, _ = strings.Cut(s, sep)
+			}
+			s := stampsOf(starts)
+			if s == nil {
+				continue
+			}
+			g.when = &guessWhen{columns: []int{c}, interval: sep}
+			g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: Likely, Evidence: "two instants in each cell; the readings stand at the start", Line: g.rows[0].line})
+			for i := range s.readings {
+				s.readings[i].column = c
+			}
+			g.takeForms(s, func(row int) string { return starts[row] })
+			return true
+		}
+	}
+	return false
+}
+
+// redundantStamps ignores what else tells a time.
+func (g *guesser) redundantStamps() {
+	for c := range g.columns {
+		col := &g.columns[c]
+		if col.role != isUnknown || col.stamps == nil || slices.Contains(g.when.columns, c) {
+			continue
+		}
+		col.role, col.why = isIgnored, "another date or time than the row's own"
+	}
+}
