@@ -91,6 +91,7 @@
 //
 //	{doy}      the day of the year, of one to three digits
 //	{hhmm}     a time of one to four digits: 5 is 00:05, 130 is 01:30
+//	{ms}       the milliseconds, of one to three digits: 5 is 0.005 s
 //	{month}    the name of a month, in full or shortened, in any case, with a point
 //	           behind it or none, in one of the languages
 //	{pm}       the half of the day: PM, p.m., odp., after blanks or none

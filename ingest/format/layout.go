@@ -86,6 +86,7 @@ const (
 	stepYearDayBlank // padded with blanks
 	stepYearDay      // {doy}: one to three digits
 	stepClock        // {hhmm}: one to four digits
+	stepMillis       // {ms}: one to three digits
 	stepMonthWord    // {month}
 	stepHalfWord     // {pm}, with the blanks before it
 	stepAbbreviation // MST
@@ -95,7 +96,7 @@ const (
 func (k stepKind) ofTime() bool {
 	switch k {
 	case stepHour, stepHour12Fixed, stepHour12, stepMinute2, stepMinute, stepSecond2, stepSecond, stepFraction, stepFractionFixed,
-		stepUpperPM, stepLowerPM, stepClock, stepHalfWord:
+		stepUpperPM, stepLowerPM, stepClock, stepMillis, stepHalfWord:
 		return true
 	}
 	return k.ofZone()
@@ -169,6 +170,7 @@ var elements = []struct {
 	{text: "{pm}", step: step{kind: stepHalfWord}},
 	{text: "{doy}", step: step{kind: stepYearDay}},
 	{text: "{hhmm}", step: step{kind: stepClock}},
+	{text: "{ms}", step: step{kind: stepMillis}},
 	{text: "January", step: step{kind: stepMonthName}},
 	{text: "Jan", step: step{kind: stepMonthShort}},
 	{text: "Monday", step: step{kind: stepWeekday}},
@@ -215,7 +217,7 @@ func (l *layout) compile(timeOnly bool) error {
 		rest = rest[n:]
 	}
 	if at := strings.IndexAny(l.golang, "{}"); at >= 0 && l.has(stepLiteral, '{', '}') {
-		return fmt.Errorf("layout %q has braces around what is none of {doy}, {hhmm}, {month} and {pm}", l.text)
+		return fmt.Errorf("layout %q has braces around what is none of {doy}, {hhmm}, {ms}, {month} and {pm}", l.text)
 	}
 	if l.has(stepAbbreviation) {
 		if len(l.words.zones) == 0 {

@@ -137,6 +137,12 @@ func (l *layout) walk(b []byte) (w wall, ok bool) {
 			if hour, minute, n = readClock(b); n == 0 {
 				return w, false
 			}
+		case stepMillis:
+			if millis, digits := readMillis(b); digits == 0 || nanos != 0 {
+				return w, false
+			} else {
+				nanos, n = millis*1_000_000, digits
+			}
 		case stepMonthWord:
 			if month, n = l.words.month(b); n == 0 {
 				return w, false
@@ -283,4 +289,14 @@ func readClock(b []byte) (hour, minute, n int) {
 		return 0, 0, 0
 	}
 	return v / 100, v % 100, n
+}
+
+// readMillis reads the milliseconds of a second, of one to three digits: 5 is
+// 0.005 s.
+func readMillis(b []byte) (millis, n int) {
+	for n < 3 && n < len(b) && b[n]-'0' <= 9 {
+		millis = millis*10 + int(b[n]-'0')
+		n++
+	}
+	return millis, n
 }
