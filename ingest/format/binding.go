@@ -50,7 +50,8 @@ func (d *Decoder) planOf(k *bound, h *head, sign byte) (*plan, *refusal) {
 	key := w[h.preamble:h.size]
 	var hd header
 	fault := ""
-	if p.framing.lines != nil {
+	told := p.framing.lines != nil || p.unitLines != nil // by the preamble
+	if told {
 		if hd, fault = p.headerOf(w, h, &d.split); fault != "" {
 			return nil, quarantine("%s", fault)
 		}
@@ -68,7 +69,7 @@ func (d *Decoder) planOf(k *bound, h *head, sign byte) (*plan, *refusal) {
 	}
 	pl := k.plans[id]
 	if pl == nil {
-		if p.framing.lines == nil {
+		if !told {
 			hd, fault = p.headerOf(w, h, &d.split)
 		}
 		if fault == "" {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"path"
 	"slices"
@@ -235,7 +234,7 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	d.span.Recipe = k.recipe
 	d.lines.Preamble, d.lines.Header = h.before, h.lines-h.before
 	d.lines.Total, d.line = h.lines, h.lines
-	if fault := d.identify(c, p, w[:h.preamble]); fault != nil {
+	if fault := d.identify(c, h, w); fault != nil {
 		return fault
 	}
 	listed := d.settings.Loggers.zone(c.File.Source, d.logger)
@@ -262,69 +261,6 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	d.feed.window = w[h.size:]
 	d.declare(w[:h.preamble])
 	return nil
-}
-
-// identify takes the names that hold for the whole file, from its name and its
-// preamble.
-func (d *Decoder) identify(c *ingest.Content, p *Profile, preamble []byte) (fault *refusal) {
-	d.logger, d.channel, d.unit = d.logger[:0], d.channel[:0], d.unit[:0]
-	var base []byte
-	if p.logger.fileName != nil || p.channel.fileName != nil || p.unit.fileName != nil {
-		base = append(base, baseName(c.File.Path)...)
-	}
-	for _, o := range []struct {
-		origin *origin
-		what   string
-		into   *[]byte
-	}{{&p.logger, "logger", &d.logger}, {&p.channel, "channel", &d.channel}, {&p.unit, "unit", &d.unit}} {
-		name := []byte(o.origin.constant)
-		switch {
-		case o.origin.fileName != nil:
-			var ok bool
-			if name, ok = o.origin.fileName.find(base, o.what); !ok {
-				return quarantine("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut(base), o.what, p.Name, o.origin.fileName.re)
-			}
-		case o.origin.path != nil:
-			var ok bool
-			if name, ok = o.origin.path.find([]byte(wholePath(c.File.Path)), o.what); !ok {
-				return quarantine("the file's path, %q, tells no %s: the profile %s expects it to match %q", cut([]byte(c.File.Path)), o.what, p.Name, o.origin.path.re)
-			}
-		case o.origin.preamble != nil:
-			var ok bool
-			if name, ok = o.origin.preamble.inLines(preamble, o.what); !ok {
-				return quarantine("the lines before the header tell no %s: the profile %s expects one to match %q", o.what, p.Name, o.origin.preamble.re)
-			}
-		case o.origin.constant == "":
-			continue
-		}
-		if p.dialect.trim {
-			name = trim(name)
-		}
-		if why := nameFault(name); why != "" && (o.what != "unit" || len(name) > 0) {
-			return quarantine("the %s that the file's name or preamble tells %s", o.what, why)
-		}
-		*o.into = append(*o.into, name...)
-	}
-	if p.logger.outside() || p.channel.outside() || p.unit.outside() {
-		d.span.Identity = d.identity(p)
-	}
-	return nil
-}
-
-// identity digests the names that came from the file's name.
-func (d *Decoder) identity(p *Profile) ingest.Digest {
-	var short [256]byte
-	b := short[:0]
-	for _, o := range []struct {
-		origin *origin
-		name   []byte
-	}{{&p.logger, d.logger}, {&p.channel, d.channel}, {&p.unit, d.unit}} {
-		if o.origin.outside() {
-			b = append(b, o.name...)
-		}
-		b = append(b, 0)
-	}
-	return ingest.Digest(sha256.Sum256(b))
 }
 
 // baseName returns the last part of a path: of a member of an archive that of

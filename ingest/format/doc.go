@@ -40,11 +40,14 @@
 //	  footer: PATTERN        from the first line that matches on, nothing is data
 //	  message: PATTERN       lines between the rows that are no data
 //
-//	logger                   one of the four; the group of its name is the part that counts
+//	logger                   one of these; the group of its name is the part that counts
 //	  constant: NAME
 //	  column: COLUMN         and with match: PATTERN only (?P<logger>...) of its cell
 //	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without .gz
 //	  preamble: PATTERN      (?P<logger>...) of the first line before the header that matches
+//	  header: PATTERN        (?P<logger>...) of the first name of a column that matches
+//	  parts: [ORIGIN...]     each one of these, joined by join ("-"); only the last may be of columns
+//	  any: [ORIGIN...]       the first of these that tells a name; none of columns
 //	channel                  long only; likewise, with (?P<channel>...) and (?P<unit>...)
 //	unit                     likewise, with (?P<unit>...); optional: true when the column may
 //	                         be absent. A wide file's units come from its row of units, from
@@ -57,7 +60,9 @@
 //	    channel: NAME        instead of the header's text
 //	    unit: NAME
 //	    missing: [TEXT...]   beside those of the profile
-//	    quality: COLUMN
+//	    quality: COLUMN      or {suffix: TEXT}, what its name has behind that of the channel's column
+//	units                    wide only: what lines of the preamble say of the columns
+//	  preamble: PATTERN      (?P<channel>...) the name of a column, and (?P<unit>...), at every match
 //	others: channel          wide only: what a column is that nothing names: channel, ignore, or
 //	                         refuse (the file is quarantined), the default when channels are given
 //	ignore                   wide only: what holds no readings; it wins over channels

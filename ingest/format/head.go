@@ -185,7 +185,23 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 		}
 		pos += next
 	}
+	if p.unitLines != nil {
+		hd.units = p.unitsOf(&hd, w[:h.preamble])
+	}
 	return hd, ""
+}
+
+// unitsOf returns the units of the columns with those that lines of the preamble
+// tell, by the names of the columns.
+func (p *Profile) unitsOf(hd *header, preamble []byte) []string {
+	units := make([]string, len(hd.names))
+	copy(units, hd.units)
+	for match := range p.unitLines.all(preamble) {
+		if i := slices.Index(hd.names, string(trim(match("channel")))); i >= 0 {
+			units[i] = string(trim(match("unit")))
+		}
+	}
+	return units
 }
 
 // magics are the first bytes of files that are no text, or none that can be

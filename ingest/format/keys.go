@@ -36,6 +36,7 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		keep("channels", func(n *yaml.Node) { p.readChannels(r, n) }),
 		keep("others", r.choice(&p.others, "channel", "ignore", "refuse")),
 		keep("repeated", p.readRepeated(r)),
+		keep("units", func(n *yaml.Node) { p.readUnitLines(r, n) }),
 		keep("ignore", func(n *yaml.Node) { p.ignore.read(r, n) }),
 		keep("quoted_text", func(n *yaml.Node) {
 			var s string

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"penstock/ingest"
 )
@@ -170,6 +171,9 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 		if fault != "" {
 			g.fault, g.column = "the "+part.what+" "+fault, pl.keys[part.from.from[0]]+1
 			return g
+		}
+		if part.from.behind {
+			name = slices.Concat(*part.into, []byte(part.from.between), name)
 		}
 		*part.into = name
 	}

@@ -79,6 +79,9 @@ type keyed struct {
 	from  []int // indices into keys; nil when it comes from no cell
 	join  string
 	match *pattern
+
+	behind  bool   // behind what the file as a whole tells of the name
+	between string // with this between the two
 }
 
 // A header is the rows between preamble and data, cut into cells.
@@ -136,10 +139,10 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			zone, pl.told = named, true
 		}
 	}
-	pl.logger = pl.key(&p.logger, find, "logger")
-	pl.channel = pl.key(&p.channel, find, "channel")
+	pl.logger = pl.key(h, &p.logger, find, "logger")
+	pl.channel = pl.key(h, &p.channel, find, "channel")
 	if !p.unit.optional || !slices.ContainsFunc(p.unit.columns, func(c *columnRef) bool { return c.in(h.names) < 0 }) {
-		pl.unit = pl.key(&p.unit, find, "unit")
+		pl.unit = pl.key(h, &p.unit, find, "unit")
 	}
 	if !p.wide && !p.matrix {
 		v := value{field: find(p.value, "value"), missing: p.missing, quality: -1, units: -1}
@@ -263,9 +266,12 @@ func twoThings(h *header, i int) string {
 }
 
 // key notes the columns that a name is taken from.
-func (pl *plan) key(o *origin, find func(*columnRef, string) int, what string) keyed {
-	k := keyed{join: o.join, match: o.match}
-	for _, c := range o.columns {
+func (pl *plan) key(h *header, o *origin, find func(*columnRef, string) int, what string) keyed {
+	k := keyed{join: o.join, match: o.match, behind: len(o.parts) > 0, between: o.between}
+	for n, c := range o.columns {
+		if o.optional && n > 0 && c.in(h.names) < 0 {
+			continue
+		}
 		i := find(c, what)
 		if i < 0 {
 			continue

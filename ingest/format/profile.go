@@ -37,6 +37,7 @@ type Profile struct {
 	value, quality        *columnRef // of the long shape; a matrix may have a quality, too
 	factor                *columnRef // of the long shape: what its values are multiplied by
 	channels              []channelRule
+	unitLines             *pattern          // on lines of the preamble that tell the units of columns by name
 	columnsAre            string            // what the header's text names, in the wide shape: channel or logger
 	pairs                 string            // what every second column holds: quality, unit, or nothing
 	numbered              bool              // channels of one name are told apart by number
@@ -92,41 +93,6 @@ type framing struct {
 	records  *pattern // how many lines of data a file says it has
 }
 
-// An origin is where a name comes from.
-type origin struct {
-	constant string
-	columns  []*columnRef
-	join     string   // what stands between the cells of several columns
-	match    *pattern // what part of the cell, or of the joined cells, is the name
-	fileName *pattern
-	path     *pattern
-	preamble *pattern
-	optional bool // the column may be absent
-}
-
-func (o *origin) given() bool {
-	return o.constant != "" || len(o.columns) > 0 || o.fileName != nil || o.path != nil || o.preamble != nil
-}
-
-// outside reports whether the name comes from outside the file's bytes.
-func (o *origin) outside() bool { return o.fileName != nil || o.path != nil }
-
-// withUnit returns the channel's own origin as that of the unit, as far as its
-// pattern on the file's name or preamble has a group for it.
-func (o *origin) withUnit() origin {
-	var u origin
-	if o.fileName != nil && o.fileName.groups["unit"] > 0 {
-		u.fileName = o.fileName
-	}
-	if o.path != nil && o.path.groups["unit"] > 0 {
-		u.path = o.path
-	}
-	if o.preamble != nil && o.preamble.groups["unit"] > 0 {
-		u.preamble = o.preamble
-	}
-	return u
-}
-
 // A channelRule says of one column, or of all that match, that it holds
 // readings.
 type channelRule struct {
@@ -135,6 +101,7 @@ type channelRule struct {
 	unit    string
 	missing []string
 	quality *columnRef
+	suffix  string // or what the quality's name has behind that of the column
 	linear  linear
 }
 

@@ -41,11 +41,11 @@ window: {from: 2024-01-01, past: 3d}
 ignore: {columns: [x]}
 `, []string{
 			`p.yaml:1:1: a profile's name is made of a-z, 0-9, - and _, and is not auto; this one is "My Profile"`,
-			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, ignore, quoted_text, timestamp, missing, numbers, rename, file_time, window)`,
+			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, units, ignore, quoted_text, timestamp, missing, numbers, rename, file_time, window)`,
 			`p.yaml:5:14: a delimiter is one character, not ";;"`,
 			`p.yaml:7:13: expected utf-8, not "latin-1"`,
 			`p.yaml:8:3: unknown key "delimeter" in dialect (there are delimiter, quote, comment, decimal, thousands, encoding, trim)`,
-			`p.yaml:9:9: logger comes from one of constant, column, columns, file_name, path and preamble`,
+			`p.yaml:9:9: logger comes from one of constant, column, columns, file_name, path, preamble, header, parts and any`,
 			"p.yaml:10:22: error parsing regexp: missing closing ]: `[`",
 			`p.yaml:11:17: columns are counted from 1, not 0; quote it if it is a name`,
 			`p.yaml:14:12: layout "15:04" has no year; write it as of 2006-01-02 15:04:05 (Go) or %Y-%m-%d %H:%M:%S (strftime)`,

@@ -31,6 +31,7 @@ var shapesOf = []struct {
 	{"channels", []string{shapeWide}},
 	{"columns_are", []string{shapeWide}},
 	{"repeated", []string{shapeWide}},
+	{"units", []string{shapeWide}},
 	{"quoted_text", []string{shapeWide}},
 	{"others", []string{shapeWide, shapeMatrix}},
 	{"ignore", []string{shapeWide, shapeMatrix}},
@@ -87,7 +88,7 @@ func (p *Profile) checkShape(r *reader, n *yaml.Node, shape string, given map[st
 	case p.value == nil && given["value"] == nil:
 		r.fault(n, "value is missing: the column that holds the readings")
 	}
-	if p.pairs == pairQuality && slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.quality != nil }) {
+	if p.pairs == pairQuality && slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.quality != nil || c.suffix != "" }) {
 		r.fault(given["pairs"], "pairs: quality gives every reading the quality beside it, and so does the quality of a channel: give one of them")
 	}
 	if p.pairs == pairUnit && p.numbers.unit {
@@ -114,6 +115,14 @@ func (p *Profile) readRepeated(r *reader) func(*yaml.Node) {
 		var s string
 		r.choice(&s, "number", "refuse")(n)
 		p.numbered = s == "number"
+	}
+}
+
+// readUnitLines reads which lines of the preamble tell the units of columns.
+func (p *Profile) readUnitLines(r *reader, n *yaml.Node) {
+	r.mapping(n, "units", key{"preamble", r.pattern(&p.unitLines, "channel", "unit")})
+	if p.unitLines == nil || p.unitLines.groups["unit"] == 0 {
+		r.fault(n, "units needs preamble, a pattern with the groups channel, the name of a column, and unit")
 	}
 }
 
@@ -156,53 +165,6 @@ func (f *framing) readColumnsFrom(r *reader, n *yaml.Node) {
 	f.lines = l
 }
 
-func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
-	groups := append([]string{what}, more...)
-	given := 0
-	counted := func(read func(*yaml.Node)) func(*yaml.Node) {
-		return func(n *yaml.Node) { given++; read(n) }
-	}
-	column := func(n *yaml.Node) {
-		var c *columnRef
-		if r.column(&c)(n); c != nil {
-			o.columns = append(o.columns, c)
-		}
-	}
-	var joinNode *yaml.Node
-	o.join = "-"
-	r.mapping(n, what,
-		key{"constant", counted(func(n *yaml.Node) {
-			r.text(&o.constant)(n)
-			if fault := nameFault([]byte(o.constant)); fault != "" {
-				r.fault(n, "%s %s", what, fault)
-			}
-		})},
-		key{"column", counted(column)},
-		key{"columns", counted(func(n *yaml.Node) { r.list(n, column) })},
-		key{"join", func(n *yaml.Node) { joinNode = n; r.text(&o.join)(n) }},
-		key{"match", r.pattern(&o.match, groups...)},
-		key{"file_name", counted(r.pattern(&o.fileName, groups...))},
-		key{"path", counted(r.pattern(&o.path, groups...))},
-		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
-		key{"optional", r.flag(&o.optional)},
-	)
-	if given != 1 {
-		r.fault(n, "%s comes from one of constant, column, columns, file_name, path and preamble", what)
-	}
-	if joinNode != nil && len(o.columns) < 2 {
-		r.fault(joinNode, "join stands between the cells of several columns, and there are none")
-	}
-	if o.match != nil && len(o.columns) == 0 {
-		r.fault(n, "match takes the %s out of a column's cell, and no column is given", what)
-	}
-	if o.optional && len(o.columns) == 0 {
-		r.fault(n, "optional says that the column may be absent, and no column is given")
-	}
-	if o.optional && what != "unit" {
-		r.fault(n, "only a unit is optional")
-	}
-}
-
 func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 	r.list(n, func(n *yaml.Node) {
 		c := channelRule{linear: linear{multiply: 1}}
@@ -211,7 +173,7 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 			key{"channel", r.text(&c.name)},
 			key{"unit", r.text(&c.unit)},
 			key{"missing", r.texts(&c.missing)},
-			key{"quality", r.column(&c.quality)},
+			key{"quality", func(n *yaml.Node) { c.readQuality(r, n) }},
 			key{"multiply", r.number(&c.linear.multiply, &c.linear.given)},
 			key{"add", r.number(&c.linear.add, &c.linear.given)},
 		)
@@ -230,4 +192,17 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 		}
 		p.channels = append(p.channels, c)
 	})
+}
+
+// readQuality reads which column holds the quality of a channel: one, or that
+// whose name is the channel's with a suffix.
+func (c *channelRule) readQuality(r *reader, n *yaml.Node) {
+	if n = resolve(n); n.Kind == yaml.MappingNode && len(n.Content) > 0 && n.Content[0].Value == "suffix" {
+		r.mapping(n, "quality", key{"suffix", r.text(&c.suffix)})
+		if c.suffix == "" {
+			r.fault(n, "the suffix is what the name of the quality's column has behind that of the channel's, such as _flag")
+		}
+		return
+	}
+	r.column(&c.quality)(n)
 }

@@ -20,13 +20,20 @@ func (pl *plan) bindWide(h *header) string {
 			}
 		}
 	}
+	for i, name := range h.names {
+		if at := p.ruleOf(i, name); at >= 0 && p.channels[at].suffix != "" && pl.fields[i].role == roleNone && !p.ignores(h, i) {
+			if beside := slices.Index(h.names, name+p.channels[at].suffix); beside >= 0 {
+				flags[beside] = true
+			}
+		}
+	}
 	loggers := filled(h.loggers)
 	for i := 0; i < len(h.names); i++ {
 		name := h.names[i]
 		if pl.fields[i].role != roleNone || flags[i] || p.ignores(h, i) {
 			continue
 		}
-		at := slices.IndexFunc(p.channels, func(rule channelRule) bool { return rule.column.is(i, name) })
+		at := p.ruleOf(i, name)
 		if at < 0 && p.others == "refuse" {
 			return fmt.Sprintf("column %d of line %d, %q, is neither among the profile's channels nor ignored; add it to one of them, or say others: ignore", i+1, h.line, name)
 		}
@@ -57,6 +64,12 @@ func (pl *plan) bindWide(h *header) string {
 		return fmt.Sprintf("no column of the header holds readings: line %d is %q", h.line, cut([]byte(strings.Join(h.names, string(p.dialect.delimiter)))))
 	}
 	return ""
+}
+
+// ruleOf returns the index of the rule of the profile that is for column i of
+// that name, or -1.
+func (p *Profile) ruleOf(i int, name string) int {
+	return slices.IndexFunc(p.channels, func(rule channelRule) bool { return rule.column.is(i, name) })
 }
 
 // headed returns the value of column i as the header alone tells it.
@@ -117,6 +130,9 @@ func (v *value) follow(rule *channelRule, h *header) {
 	}
 	if rule.quality != nil {
 		v.quality = rule.quality.in(h.names)
+	}
+	if rule.suffix != "" {
+		v.quality = slices.Index(h.names, h.names[v.field]+rule.suffix)
 	}
 	v.linear = rule.linear
 }
