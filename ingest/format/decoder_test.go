@@ -210,7 +210,7 @@ file_time: {file_name: '_(?P<time>\d{12})', layout: "200601021504"}
 	if _, s := decodeOne(t, d, "flow.csv", text); s.State != ingest.Quarantined || s.Reason != `the file's name, "flow.csv", tells no logger: the profile named expects it to match "^(?P<logger>[^_]+)_"` {
 		t.Errorf("%s: %s", s.State, s.Reason)
 	}
-	if _, s := decodeOne(t, d, "L\xff_flow_1.csv", text); s.State != ingest.Quarantined || s.Reason != `the logger that the file's name or preamble tells is not UTF-8: "L\xff"` {
+	if _, s := decodeOne(t, d, "L\xff_flow_1.csv", text); s.State != ingest.Quarantined || s.Reason != `the logger that the file's name, preamble or header tells is not UTF-8: "L\xff"` {
 		t.Errorf("%s: %s", s.State, s.Reason)
 	}
 }
