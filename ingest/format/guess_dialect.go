@@ -34,6 +34,12 @@ func (sh *sheet) try(c cutter, n int) *dialectTry {
 		}
 	}
 	d.all = stretches(d.forms)
+	timed := 0 // rows that tell their time plainly
+	for i := range d.all {
+		if d.all[i].place < numbersOnly {
+			timed = max(timed, d.all[i].valued)
+		}
+	}
 	for i := range d.all {
 		s := &d.all[i]
 		score := float64(s.valued) * float64(s.typed) / float64(max(s.told, 1))
@@ -44,9 +50,9 @@ func (sh *sheet) try(c cutter, n int) *dialectTry {
 			// Rows of numbers are a table only where they tell their time after
 			// all; one that says its time plainly is preferred.
 			rows := sh.someRows(&d.cutter, s, 40)
-			if _, kind := whenOf(s.place, rows, sh.namesAbove(&d.cutter, s)); kind == whenNone {
+			if _, kind := whenOf(s.place, rows, sh.namesAbove(&d.cutter, s)); kind == whenNone && (timed*3 > s.rows || !sh.tellsInterval(s.first)) {
 				score *= 0.02
-			} else {
+			} else if kind != whenNone {
 				score *= 0.6
 			}
 		}

@@ -20,6 +20,7 @@ func (t *tableReader) sortOut() {
 	for _, h := range sh.head {
 		head[strings.TrimSpace(sh.line(int(h.line)-1))] = true
 	}
+	t.dropTold()
 	var among, after []int
 	for _, i := range t.others {
 		line := strings.TrimSpace(sh.line(i))
@@ -47,19 +48,57 @@ func (t *tableReader) sortOut() {
 	if len(among) > 0 {
 		sh.readMessages(among)
 	}
+	sh.readHollow(t.hollow)
 	if n := len(sh.rows) - 1; !sh.torn && sh.whole && len(after) == 0 && len(sh.rows[n].cells) < sh.width && sh.lines[len(sh.lines)-1].end == len(sh.text) && int(sh.rows[n].line) == len(sh.lines) && len(sh.rows) > 1 {
 		sh.torn = true
 		sh.find("last line", "torn", Certain, sh.rows[n].line, "it has no line ending and %d of %d cells", len(sh.rows[n].cells), sh.width)
 	}
 }
 
+// dropTold makes messages of rows that have a time and then, in fewer cells than
+// most, a text where all others have none.
+func (t *tableReader) dropTold() {
+	sh := t.sheet
+	if sh.width < 3 || len(sh.when) == 0 || sh.place >= numbersOnly {
+		return
+	}
+	isText := func(s string) bool { return cellLooks(s) == looksText }
+	typical := sh.typicalRows()
+	from := sh.when[len(sh.when)-1] + 1
+	told := func(r *sheetRow) bool {
+		if len(r.cells) >= sh.width || len(r.cells) <= from || !isText(r.cells[from]) {
+			return false
+		}
+		return len(typical) > 0 && share(typical, from, isText) == 0
+	}
+	kept := sh.rows[:0]
+	gap := sh.gap
+	for i := range sh.rows {
+		if told(&sh.rows[i]) {
+			t.others = append(t.others, int(sh.rows[i].line)-1)
+			if i < gap {
+				sh.gap--
+			}
+			continue
+		}
+		kept = append(kept, sh.rows[i])
+	}
+	if sh.rows = kept; len(kept) > 0 {
+		t.end = int(kept[len(kept)-1].line)
+	}
+	slices.Sort(t.others)
+}
+
 // countWidths counts the rows that are narrower or wider than most.
 func (sh *sheet) countWidths() {
-	wide := max(sh.width, len(sh.names))
+	wide := sh.width
+	if !sh.headerless {
+		wide = len(sh.names)
+	}
 	for i := range sh.rows {
 		cells := sh.rows[i].cells
 		switch {
-		case len(cells) < sh.width:
+		case len(cells) < wide:
 			sh.short++
 		case len(cells) > wide && slices.ContainsFunc(cells[wide:], func(s string) bool { return s != "" }):
 			sh.long++
@@ -111,7 +150,7 @@ func (sh *sheet) readComments(among, after []int, names string) (messages, foote
 func (sh *sheet) readFooter(after []int) {
 	line := sh.line(after[0])
 	pattern := "^" + opening(line)
-	if pattern == "^" || sh.matchesRow(pattern) {
+	if pattern == "^" || sh.matchesRow(pattern, true) {
 		sh.find("end", "unclear", Likely, int64(after[0]+1), "%s after the last row: %s", plural(len(after), "line"), cut([]byte(line)))
 		return
 	}
@@ -142,8 +181,9 @@ func opening(line string) string {
 	return regexp.QuoteMeta(text)
 }
 
-// matchesRow reports whether a pattern matches a row or a line of the header.
-func (sh *sheet) matchesRow(pattern string) bool {
+// matchesRow reports whether a pattern matches a row or, if asked, the row of
+// names.
+func (sh *sheet) matchesRow(pattern string, header bool) bool {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return true
@@ -154,7 +194,7 @@ func (sh *sheet) matchesRow(pattern string) bool {
 		}
 	}
 	for _, h := range sh.head {
-		if h.kind == rowNames && re.MatchString(sh.line(int(h.line)-1)) {
+		if header && h.kind == rowNames && re.MatchString(sh.line(int(h.line)-1)) {
 			return true
 		}
 	}
@@ -184,6 +224,8 @@ func (sh *sheet) readMessages(among []int) {
 	case len(openings) == 0:
 	case len(openings) == 1:
 		pattern = "^" + openings[0]
+	case len(commonWords(openings)) > 2:
+		pattern = "^" + commonWords(openings)
 	case len(openings) <= 6:
 		pattern = "^(?:" + strings.Join(openings, "|") + ")"
 	default:
@@ -198,10 +240,41 @@ func (sh *sheet) readMessages(among []int) {
 			pattern = ""
 		}
 	}
-	if pattern != "" && !sh.matchesRow(pattern) {
+	if pattern != "" && !sh.matchesRow(pattern, false) {
 		sh.message = pattern
 		sh.find("messages", pattern, Certain, sh.messages[0], "%s among the rows that are none: %s", plural(len(among), "line"), example)
 		return
 	}
 	sh.find("messages", "none", Likely, sh.messages[0], "%s among the rows that cannot be read as rows and will be rejected: %s", plural(len(among), "line"), example)
+}
+
+// commonWords is what all openings begin with, in whole words.
+func commonWords(openings []string) string {
+	common := openings[0]
+	for _, o := range openings[1:] {
+		n := 0
+		for n < len(common) && n < len(o) && common[n] == o[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	if i := strings.LastIndexByte(common, ' '); i > 0 {
+		return common[:i]
+	}
+	return ""
+}
+
+// readHollow takes lines of delimiters alone, which spreadsheets leave behind,
+// for messages.
+func (sh *sheet) readHollow(lines []int) {
+	if len(lines) == 0 {
+		return
+	}
+	hollow := `[\s"` + regexp.QuoteMeta(string(sh.delimiter)) + `]*$`
+	if sh.message == "" {
+		sh.message = "^" + hollow
+	} else {
+		sh.message = "^(?:" + strings.TrimPrefix(sh.message, "^") + "|" + hollow + ")"
+	}
+	sh.find("messages", sh.message, Certain, int64(lines[0]+1), "%s of delimiters alone, with nothing between them", plural(len(lines), "line"))
 }

@@ -32,6 +32,7 @@ type headLine struct {
 	at    int // from 0
 	cells []string
 	last  int // cells up to the last that is not empty
+	full  int // cells that are not empty
 	role  headRole
 	timed bool // a cell above the time is a word for time
 }
@@ -53,7 +54,7 @@ func (sh *sheet) readHead(c *cutter, first int) {
 	top := k
 	for i := k + 1; i < len(lines); i++ {
 		l := &lines[i]
-		if l.at != lines[top].at-1 || l.role == noLine || l.role == wordsLine && (l.timed || sh.above(l.cells) != "") || l.last < 3 {
+		if l.at != lines[top].at-1 || strings.HasPrefix(l.cells[0], "#") && l.role == wordsLine || l.role == noLine || l.role == wordsLine && (l.timed || sh.above(l.cells) != "") || l.last < 3 {
 			break
 		}
 		top = i
@@ -161,8 +162,13 @@ func (sh *sheet) linesAbove(c *cutter, first int) []headLine {
 // judge tells the role that a line above the rows can have.
 func (sh *sheet) judge(l *headLine) {
 	var words, numbers, units, process, types, rules, filled int
-	for _, cell := range l.cells {
+	for i, cell := range l.cells {
 		if cell == "" {
+			continue
+		}
+		l.full++
+		if slices.Contains(sh.when, i) && partWord(cell) != 0 {
+			words++ // yr, mo, dy stand among names and among units
 			continue
 		}
 		filled++
@@ -192,10 +198,13 @@ func (sh *sheet) judge(l *headLine) {
 	if len(sh.when) == 0 {
 		l.timed = slices.ContainsFunc(l.cells, func(cell string) bool { return timeWord(cell) && !formatCell(cell) })
 	}
+	if l.role = noLine; sh.width == 1 && strings.ContainsAny(strings.Join(l.cells, ""), ":=0123456789") {
+		return
+	}
 	top := sh.above(l.cells)
 	topKind := cellLooks(top)
-	fits := len(l.cells) == sh.width || l.last == sh.width || l.last > 1 && l.timed && abs(l.last-sh.width)*2 <= sh.width ||
-		l.last > 1 && l.last < sh.width && sh.emptyFrom(l.last)
+	fits := len(l.cells) == sh.width || l.last == sh.width || sh.delimiter != ' ' && sh.fixed == nil && (l.last > 1 && l.timed && abs(l.last-sh.width)*2 <= sh.width ||
+		l.last > 1 && l.last < sh.width && sh.emptyFrom(l.last))
 	switch {
 	case filled == 0 || !fits || len(sh.when) > 0 && (topKind.timed() || topKind == looksNumber):
 	case rules == filled:
@@ -238,7 +247,7 @@ func namesAmong(lines []headLine) int {
 		}
 		if best < 0 {
 			best = i
-			if l.timed && distinct(l) == l.last {
+			if l.timed && distinct(l) == l.full {
 				break
 			}
 			continue
@@ -333,7 +342,7 @@ func otherCuts(c *cutter, line string) [][]string {
 	bare := strings.TrimLeft(line, "#%*!/; \t")
 	all := [][]string{twoBlanks.Split(bare, -1)}
 	for _, d := range []byte(",;\t| ") {
-		if d == c.delimiter && bare == line {
+		if d == c.delimiter && d != ' ' && bare == line {
 			continue
 		}
 		other := cutter{delimiter: d, quote: c.quote}
@@ -354,7 +363,7 @@ func typeCell(s string) bool {
 		return true
 	}
 	switch strings.ToLower(s) {
-	case "int", "integer", "float", "double", "real", "string", "str", "number", "numeric", "varchar", "char", "bool", "boolean", "datetime", "int32", "int64", "float32", "float64", "decimal", "text":
+	case "int", "integer", "float", "double", "real", "string", "str", "number", "long", "unsignedlong", "datetime:rfc3339", "numeric", "varchar", "char", "bool", "boolean", "datetime", "int32", "int64", "float32", "float64", "decimal", "text":
 		return true
 	}
 	return false
@@ -392,7 +401,7 @@ func looksUnit(s string) bool {
 		"v", "mv", "volt", "volts", "a", "ma", "amp", "amps", "w", "kw", "mw", "wh", "kwh", "mwh", "var", "kvar", "kvarh", "va", "kva", "hz", "ohm", "kohm", "ohms",
 		"c", "f", "k", "degc", "deg c", "degf", "deg f", "deg", "degrees", "celsius", "kelvin", "pa", "hpa", "kpa", "mpa", "mbar", "bar", "psi", "mmhg", "torr", "dbar", "mh2o", "mws", "cmh2o",
 		"ph", "ntu", "ntu's", "ppt", "ppm", "ppb", "psu", "us/cm", "ms/cm", "s/m", "mg/l", "ug/l", "µg/l", "%sat", "fnu", "fnmu", "rfu", "db", "dbm", "lux", "lx", "par", "counts", "cnt", "count",
-		"kg", "g", "mg", "t", "j", "kj", "mj", "gj", "cal", "rh", "%rh", "knots", "kt", "kts", "mph", "kph", "utc", "gmt", "local", "est", "n/a", "none", "m asl", "mnn", "nap", "m nap", "-", "nan", "unit", "units", "-/-", "dimensionless", "nmi", "mi", "hours", "date", "time", "hh:mm", "no unit", "°", "cbar", "kg/h", "unitless":
+		"kg", "g", "mg", "t", "j", "kj", "mj", "gj", "cal", "rh", "%rh", "knots", "kt", "kts", "mph", "kph", "n/a", "none", "m asl", "mnn", "nap", "m nap", "-", "nan", "unit", "units", "-/-", "dimensionless", "nmi", "mi", "hft", "degt", "degm", "hours", "hh:mm", "no unit", "°", "cbar", "kg/h", "unitless":
 		return true
 	}
 	if strings.HasPrefix(s, "%") || strings.Contains(s, "°") || strings.Contains(s, "µ") || strings.Contains(s, "²") || strings.Contains(s, "³") || strings.Contains(s, "Ω") || strings.HasSuffix(s, "%") {

@@ -42,7 +42,7 @@ func (sh *sheet) readNoRows() {
 				}
 				continue
 			}
-			if best == nil || l.last >= best.last {
+			if (best == nil || l.last >= best.last) && headerLike(&l) && sh.onlyTableBelow(&c, at) {
 				best, bestCutter = &l, c
 			}
 		}
@@ -55,6 +55,28 @@ func (sh *sheet) readNoRows() {
 	default:
 		sh.refusal = sh.whatItIs()
 	}
+}
+
+// headerLike reports whether the cells are names, not pieces of sentences.
+func headerLike(l *headLine) bool {
+	return !slices.ContainsFunc(l.cells, func(s string) bool {
+		return len(s) > 100 || strings.Count(s, " ") > 8 || strings.HasSuffix(s, ".") && strings.Count(s, " ") > 2
+	})
+}
+
+// onlyTableBelow reports whether nearly all lines below line at may belong to
+// its table: rows, units, or an end mark.
+func (sh *sheet) onlyTableBelow(c *cutter, at int) bool {
+	width := len(c.cut(sh.line(at)))
+	strange := 0
+	for i := at + 1; i < len(sh.lines) && i < at+200; i++ {
+		if line := sh.line(i); strings.TrimSpace(line) != "" && len(c.cut(line)) != width {
+			if strange++; strange > 2 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (sh *sheet) sameWidthBelow(c *cutter, at, width int) int {
@@ -77,7 +99,7 @@ func (sh *sheet) wrapped() bool {
 			continue
 		}
 		seen++
-		if cells := c.cut(line); len(cells) == 1 && c.any && strings.ContainsAny(cells[0], ",;\t") && strings.ContainsAny(cells[0], "0123456789") {
+		if cells := c.cut(line); len(cells) == 1 && c.any && strings.ContainsAny(cells[0], ",;\t") {
 			n++
 		}
 	}

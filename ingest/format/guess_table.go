@@ -75,6 +75,7 @@ type tableReader struct {
 	cutter *cutter
 	place  rowPlace
 	others []int // lines among or after the rows that are none, from 0, blank ones left out
+	hollow []int // lines of delimiters alone, from 0
 	end    int   // the line after the last row
 	scan   int   // the line up to which all lines were looked at
 	arena  []string
@@ -131,6 +132,10 @@ func (t *tableReader) look(i int) {
 	}
 	cells := t.cutter.cut(line)
 	f := formOf(t.cutter)
+	if f.last == 0 {
+		t.hollow = append(t.hollow, i)
+		return
+	}
 	p := f.place()
 	if p != t.place && (p < numbersOnly || t.place < numbersOnly) {
 		t.others = append(t.others, i)

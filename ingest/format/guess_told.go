@@ -97,8 +97,19 @@ var (
 // readInterval looks in the preamble for when the first row was and how far
 // the rows are apart, as they do not say themselves.
 func (sh *sheet) readInterval() {
+	if o := sh.intervalBefore(sh.preamble); o != nil {
+		sh.intervalOnly = o
+		sh.find("timestamp", "start and interval", Certain, o.line, "the rows hold numbers alone; the lines before them tell the start, %s, and the interval, %s %s", o.time, o.span, o.unit)
+	}
+}
+
+// tellsInterval reports whether the lines before one, from 0, tell a start and
+// an interval.
+func (sh *sheet) tellsInterval(before int) bool { return sh.intervalBefore(before) != nil }
+
+func (sh *sheet) intervalBefore(before int) *intervalOnly {
 	o := &intervalOnly{}
-	for at := 0; at < sh.preamble; at++ {
+	for at := max(0, before-100); at < before; at++ {
 		line := sh.line(at)
 		low := strings.ToLower(line)
 		span := startTime.FindStringIndex(line)
@@ -123,10 +134,10 @@ func (sh *sheet) readInterval() {
 			o.every = "^" + general(line[:from+m[2]]) + `(?P<every>\d+:\d+:\d+)`
 		}
 	}
-	if o.start != "" && o.every != "" {
-		sh.intervalOnly = o
-		sh.find("timestamp", "start and interval", Certain, o.line, "the rows hold numbers alone; the lines before them tell the start, %s, and the interval, %s %s", o.time, o.span, o.unit)
+	if o.start == "" || o.every == "" {
+		return nil
 	}
+	return o
 }
 
 // general is a pattern for a piece of a line: any number for a number, any
@@ -207,6 +218,9 @@ func (sh *sheet) readColumnsFrom() {
 		sh.find("columns", "from the preamble", Certain, lines[0].line, "%s name the columns: %q is %s", plural(len(lines), "section"), lines[0].section, lines[0].value)
 		return
 	}
+	if sh.delimiter == ' ' || sh.delimiter == 0 {
+		return
+	}
 	// Keyed lines: "ch",1,"flow","l/s".
 	c := cutter{delimiter: sh.delimiter, quote: sh.quote}
 	byKey := map[string][][]string{}
@@ -279,6 +293,15 @@ func (sh *sheet) readRecords(t *tableReader) {
 		rows = len(sh.rows)
 	} else if sh.whole {
 		rows = -2 // some number beyond what was counted
+	}
+	if o := sh.intervalOnly; o != nil && rows > 0 {
+		// The line with start and interval may end with the count.
+		line := strings.TrimRight(sh.line(int(o.line)-1), ` "`)
+		if count := strconv.Itoa(rows); strings.HasSuffix(line, string(sh.delimiter)+count) {
+			sh.records = "^" + general(strings.TrimSuffix(line, count)) + `(?P<records>\d+)`
+			sh.find("records", count, Certain, o.line, "the line declares how many rows there are, and so many there are")
+			return
+		}
 	}
 	for _, l := range slices.Backward(sh.told) {
 		value := strings.TrimSpace(l.value)

@@ -139,7 +139,8 @@ func partsAt(rows []sheetRow, names []string, j int) []int {
 		cols = append(cols, j+1, j+2)
 		for k, high := range []int{24, 59, 59} {
 			at := j + 3 + k
-			if share(rows, at, within(0, high)) < 1 || at < len(names) && partWord(names[at]) != "hnr"[k] || len(rows) < 3 && at >= len(names) {
+			named := at < len(names) && (partWord(names[at]) == "hnr"[k] || k == 1 && partWord(names[at]) == 'm')
+			if share(rows, at, within(0, high)) < 1 || !named && (at < len(names) || len(rows) < 3) {
 				if k == 0 && at < len(names) && hhmmColumn(rows, names, at) {
 					cols = append(cols, at)
 				}
