@@ -122,7 +122,11 @@ func TestOneUnitPerSeries(t *testing.T) {
 
 func TestDecimalOfTheFile(t *testing.T) {
 	profile := func(delimiter string) string {
-		return "shape: wide\nlogger: {constant: L}\nsignature: {header: [t], others: true}\ndialect: {delimiter: '" + delimiter + "', decimal: ['.', ',']}" + stampFirst
+		thousands := ""
+		if delimiter[1:] != "" {
+			thousands = ", thousands: " + delimiter[1:]
+		}
+		return "shape: wide\nlogger: {constant: L}\nsignature: {header: [t], others: true}\ndialect: {delimiter: '" + delimiter[:1] + "', decimal: ['.', ',']" + thousands + "}" + stampFirst
 	}
 	file := func(delimiter string, cells ...string) string {
 		s := "t" + delimiter + "q\n"
@@ -155,9 +159,11 @@ func TestDecimalOfTheFile(t *testing.T) {
 		{"a comma that the delimiter leaves no room for", ",", []string{"12.345"}, "12.345", 0},
 		{"a comma in quotes", ",", []string{`"12,345"`}, `line 2 has "12,345"`, 0},
 		{"a comma in quotes that is proved", ",", []string{`"12,345"`, `"1,2"`}, "1.2", 0},
+		{"a file that has no thousands, as the profile says", ";none", []string{"12,345"}, "12.345", 0},
+		{"blanks between thousands", ";space", []string{"1 234 567,891"}, "1234567.891", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := file(c.delimiter, c.cells...)
+			text := file(c.delimiter[:1], c.cells...)
 			for _, step := range []int{0, 7} {
 				d := decoderFor(t, "name: d\n"+profile(c.delimiter), Settings{})
 				d.feed.step = step

@@ -84,9 +84,9 @@ func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
 	case comma.open > 0 && s.ungrouped:
 		return ',', nil
 	case point.open > 0:
-		return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no other cell tells", at(point.open), point.openCell))
+		return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no cell tells", at(point.open), point.openCell))
 	}
-	return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no other cell tells", at(comma.open), comma.openCell))
+	return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no cell tells", at(comma.open), comma.openCell))
 }
 
 // signsIn looks at the cells of the values in text.
@@ -105,7 +105,7 @@ func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 			for k := range pl.values {
 				c := &d.split.cells[pl.values[k].field]
 				if b := bare(c.b); !isMissing(b, pl.values[k].missing) {
-					s.look(b, c.quoted, line)
+					s.look(pl.withoutGroups(b), c.quoted, p.dialect.grouping, line)
 				}
 			}
 		}
@@ -115,8 +115,26 @@ func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 	return s
 }
 
-// look takes the number that the cell b begins with as evidence.
-func (s *signs) look(b []byte, quoted bool, line int64) {
+// withoutGroups returns b without the signs between thousands, where those are
+// no points or commas.
+func (pl *plan) withoutGroups(b []byte) []byte {
+	if pl.thousands == 0 {
+		return b
+	}
+	kept := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if n := groupSign(b[i:], pl.thousands); n > 0 {
+			i += n - 1
+			continue
+		}
+		kept = append(kept, b[i])
+	}
+	return kept
+}
+
+// look takes the number that the cell b begins with as evidence. known says that
+// points and commas do not stand between thousands.
+func (s *signs) look(b []byte, quoted, known bool, line int64) {
 	b = trimLeft(b[inequalityLen(b):])
 	if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
 		b = b[1:]
@@ -154,7 +172,7 @@ func (s *signs) look(b []byte, quoted bool, line int64) {
 		}
 	case len(at) > 1: // 1,234.5
 		mine.prove(b, line)
-	case grouped && whole: // 1,234
+	case grouped && whole && !known: // 1,234
 		if mine.open == 0 {
 			mine.open, mine.openCell = line, string(b)
 		}

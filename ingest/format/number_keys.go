@@ -37,6 +37,7 @@ func (d *dialect) readThousands(r *reader) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
 		r.choice(&s, ",", ".", "'", "space", " ", "none")(n)
+		d.grouping = s != ""
 		switch s {
 		case "", "none":
 		case "space":
@@ -52,6 +53,9 @@ func (p *Profile) checkSigns(r *reader, n *yaml.Node) {
 	d := &p.dialect
 	if d.thousands != 0 && d.thousands == d.decimal && d.decimals == nil {
 		r.fault(n, "the decimal sign and the sign between thousands are the same character")
+	}
+	if d.decimals != nil && (d.thousands == '.' || d.thousands == ',') {
+		r.fault(n, "the file decides between a decimal point and a comma, so neither can stand between thousands: thousands may be ', space or none")
 	}
 	if d.thousands == ' ' && d.delimiter == ' ' {
 		r.fault(n, "blanks are the delimiter, so they cannot stand between thousands")

@@ -68,6 +68,7 @@ type dialect struct {
 	decimal   byte
 	decimals  []byte // those that the file's cells decide between; else nil
 	thousands byte   // ' ' for all kinds of blanks, 0 for none
+	grouping  bool   // the profile says what stands between thousands, be it nothing
 	trim      bool
 }
 
