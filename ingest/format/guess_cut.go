@@ -60,6 +60,9 @@ func (c *cutter) cut(line string) []string {
 }
 
 func (c *cutter) add(cell string, quoted bool) {
+	if cell != "" && cell[0] == '=' {
+		cell = spreadsheetText(cell)
+	}
 	c.cells, c.quoted = append(c.cells, cell), append(c.quoted, quoted)
 	c.any = c.any || quoted
 }

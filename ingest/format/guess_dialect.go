@@ -182,6 +182,18 @@ func (d *dialectTry) timed() bool {
 	return slices.ContainsFunc(d.all, func(s stretch) bool { return s.place < numbersOnly })
 }
 
+// numbers returns how many rows of numbers without a time stand together at
+// most.
+func (d *dialectTry) numbers() int {
+	most := 0
+	for i := range d.all {
+		if d.all[i].place >= numbersOnly {
+			most = max(most, d.all[i].rows)
+		}
+	}
+	return most
+}
+
 func (d *dialectTry) faulty() bool {
 	return d.best >= 0 && d.all[d.best].faults*10 > d.all[d.best].rows
 }

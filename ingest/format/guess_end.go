@@ -35,7 +35,9 @@ func (t *tableReader) sortOut() {
 		}
 	}
 	sh.countWidths()
+	sh.below = len(after)
 	among, after = sh.readComments(among, after, names)
+	among, after = sh.alikeMessages(among, after)
 	if len(after) > 0 {
 		last := after[len(after)-1]
 		if len(after) == 1 && last == len(sh.lines)-1 && sh.whole && sh.lines[last].end == len(sh.text) && sh.looksTorn(t.cutter, last) {
@@ -65,28 +67,12 @@ func (t *tableReader) dropTold() {
 	isText := func(s string) bool { return cellLooks(s) == looksText }
 	typical := sh.typicalRows()
 	from := sh.when[len(sh.when)-1] + 1
-	told := func(r *sheetRow) bool {
-		if len(r.cells) >= sh.width || len(r.cells) <= from || !isText(r.cells[from]) {
-			return false
-		}
-		return len(typical) > 0 && share(typical, from, isText) == 0
+	if len(typical) == 0 || share(typical, from, isText) > 0 {
+		return
 	}
-	kept := sh.rows[:0]
-	gap := sh.gap
-	for i := range sh.rows {
-		if told(&sh.rows[i]) {
-			t.others = append(t.others, int(sh.rows[i].line)-1)
-			if i < gap {
-				sh.gap--
-			}
-			continue
-		}
-		kept = append(kept, sh.rows[i])
-	}
-	if sh.rows = kept; len(kept) > 0 {
-		t.end = int(kept[len(kept)-1].line)
-	}
-	slices.Sort(t.others)
+	t.drop(func(r *sheetRow) bool {
+		return len(r.cells) < sh.width && len(r.cells) > from && isText(r.cells[from])
+	})
 }
 
 // countWidths counts the rows that are narrower or wider than most.
@@ -104,6 +90,19 @@ func (sh *sheet) countWidths() {
 			sh.long++
 		}
 	}
+}
+
+// alikeMessages counts lines after the rows among the messages where such lines
+// stand between the rows, too: they do not end the table.
+func (sh *sheet) alikeMessages(among, after []int) (messages, footer []int) {
+	for len(after) > 0 {
+		o := opening(sh.line(after[0]))
+		if o == "" || !slices.ContainsFunc(among, func(i int) bool { return opening(sh.line(i)) == o }) {
+			break
+		}
+		among, after = append(among, after[0]), after[1:]
+	}
+	return among, after
 }
 
 // looksTorn reports whether a last line is the beginning of a row.

@@ -62,7 +62,11 @@ func (sh *sheet) readHead(c *cutter, first int) {
 	sh.preamble = lines[top].at
 	sh.names = slices.Clone(names.cells)
 	sh.dropEmptyNames()
-	for at := sh.preamble; at < first; at++ {
+	end := first
+	for strings.TrimSpace(sh.line(end-1)) == "" {
+		end-- // blank lines before the rows are no part of the header
+	}
+	for at := sh.preamble; at < end; at++ {
 		row := headRow{line: int64(at + 1), kind: rowSkip}
 		for i := range lines[:top+1] {
 			l := &lines[i]

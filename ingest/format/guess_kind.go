@@ -38,7 +38,6 @@ func cellLooks(s string) cellKind {
 	if len(s) > longestTyped {
 		return looksText
 	}
-	s = spreadsheetText(s)
 	if isPlainNumber(s) {
 		return looksNumber
 	}

@@ -18,7 +18,13 @@ func readSheet(s Sample) *sheet {
 		sh.readNoRows()
 		return sh
 	}
-	if sh.readTable(d); sh.whenKind == whenNone && sh.intervalOnly == nil {
+	if sh.readTable(d); sh.headerless && sh.place < numbersOnly && max(d.numbers(), sh.below) > 3*len(sh.rows) {
+		// A line with a time in it and no names above is no table when much else
+		// goes on below.
+		*sh = sheet{path: sh.path, whole: sh.whole, refusal: sh.whatItIs()}
+		return sh
+	}
+	if sh.whenKind == whenNone && sh.intervalOnly == nil {
 		sh.readNoTime()
 	}
 	return sh

@@ -80,6 +80,7 @@ type sheet struct {
 	// the line that declares how many rows there are; "" where there is none.
 	footer, message, records string
 	footerLine               int64 // 0 for none
+	below                    int   // lines from there on that are not blank
 	messages                 []int64
 	torn                     bool // the last line has no line ending and fewer cells
 

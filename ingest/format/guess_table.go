@@ -31,6 +31,7 @@ func (sh *sheet) readTable(d *dialectTry) {
 	sh.when, sh.whenKind = whenOf(s.place, sh.typicalRows(), nil)
 	sh.readHead(c, first)
 	sh.when, sh.whenKind = whenOf(s.place, sh.typicalRows(), sh.names)
+	t.dropTimeless()
 	sh.readTold()
 	if sh.whenKind == whenNone {
 		sh.readInterval()
@@ -180,6 +181,40 @@ func (t *tableReader) dropStrays() int {
 	from := int(t.rows[0].line) - 1
 	t.others = slices.DeleteFunc(t.others, func(i int) bool { return i < from })
 	return from
+}
+
+// dropTimeless drops rows of numbers that end before the cells of their time.
+func (t *tableReader) dropTimeless() {
+	sh := t.sheet
+	if sh.place < numbersOnly || len(sh.when) == 0 {
+		return
+	}
+	from := slices.Max(sh.when) + 1
+	t.drop(func(r *sheetRow) bool { return len(r.cells) < from })
+}
+
+// drop takes rows out of the table, unless none would be left.
+func (t *tableReader) drop(odd func(*sheetRow) bool) {
+	sh := t.sheet
+	kept := make([]sheetRow, 0, len(sh.rows))
+	gap := sh.gap
+	var dropped []int
+	for i := range sh.rows {
+		if odd(&sh.rows[i]) {
+			dropped = append(dropped, int(sh.rows[i].line)-1)
+			if i < sh.gap {
+				gap--
+			}
+			continue
+		}
+		kept = append(kept, sh.rows[i])
+	}
+	if len(kept) == 0 || len(dropped) == 0 {
+		return
+	}
+	sh.rows, sh.gap, t.end = kept, gap, int(kept[len(kept)-1].line)
+	t.others = append(t.others, dropped...)
+	slices.Sort(t.others)
 }
 
 // typicalRows are rows as wide as most, from the table's inside where it has

@@ -150,6 +150,9 @@ func partsAt(rows []sheetRow, names []string, j int) []int {
 		}
 		return cols
 	}
+	if j+1 < len(names) && partWord(names[j+1]) == 'm' {
+		return nil // a month is no day of the year
+	}
 	if share(rows, j+1, within(1, 366)) == 1 && (climbing(rows, j+1) || len(rows) < 3) {
 		cols = append(cols, j+1)
 		if share(rows, j+2, func(s string) bool { return len(s) <= 4 && within(0, 2400)(s) && s[max(0, len(s)-2):] < "60" }) == 1 {
@@ -185,7 +188,7 @@ func partsByName(rows []sheetRow, names []string) []int {
 		}
 		return true
 	}
-	if has("ymd") || has("yj") {
+	if has("ymd") || has("yj") || has("ym") || seen == "y" && climbing(rows, cols[0]) && share(rows, cols[0], within(1000, 2200)) == 1 {
 		return cols
 	}
 	return nil
