@@ -16,7 +16,8 @@
 //	name         by which --profile, configs and the ledger know it: a-z 0-9 - _ .
 //	description  one line
 //	source       where the format is described
-//	shape        long: a channel and a value a row; wide: a column per channel
+//	shape        long: a channel and a value a row; wide: a column per channel or
+//	             logger; matrix: a row per day, a column per time of day
 //
 //	signature                what a file must have for the profile to be chosen by itself
 //	  first_line: PATTERN    on the first line
@@ -28,44 +29,73 @@
 //	  delimiter: ","         one character, tab, or space for runs of blanks
 //	  quote: '"'             or none
 //	  comment: "#"           lines that begin so are comments; none by default
-//	  decimal: "."           or ","
+//	  decimal: "."           or ",", or [".", ","]: what the file's cells show, see below
+//	  thousands: ","         what stands between groups of three digits: , . ' space (no-break
+//	                         spaces, too) or none, which is the default
 //	  encoding: utf-8        the only one yet; a byte order mark is skipped
 //	  trim: true             blanks around names are no part of them
 //
 //	framing
 //	  preamble: 0            lines before the header: a number, find (up to the signature's
 //	                         header), {before: PATTERN} or {through: PATTERN}
-//	  rows: [names]          the header's rows in order: names, units, process, skip
+//	  rows: [names]          the header's rows in order: names, units, process, skip; wide only:
+//	                         loggers (an empty cell is as that on its left) and channels, which
+//	                         name what the columns are of instead of names
 //	  columns: [NAME...]     the columns' names, for files without a row of names
+//	  columns_from           or they are told by the lines before the data
+//	    preamble: PATTERN    (?P<channel>...) and (?P<unit>...): a column for every match, in order
+//	    first, last: [NAME...]  columns before and behind those
 //	  footer: PATTERN        from the first line that matches on, nothing is data
 //	  message: PATTERN       lines between the rows that are no data
+//	  records: PATTERN       (?P<records>...) how many records there are, in a line that is none: a
+//	                         file that has another number is loaded, and it is noted
 //
 //	logger                   one of these; the group of its name is the part that counts
 //	  constant: NAME
 //	  column: COLUMN         and with match: PATTERN only (?P<logger>...) of its cell
+//	  columns: [COLUMN...]   whose cells are joined by join ("-") first
 //	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without .gz
+//	  path: PATTERN          (?P<logger>...) of the whole path, without .gz; / is between folders
 //	  preamble: PATTERN      (?P<logger>...) of the first line before the header that matches
 //	  header: PATTERN        (?P<logger>...) of the first name of a column that matches
 //	  parts: [ORIGIN...]     each one of these, joined by join ("-"); only the last may be of columns
 //	  any: [ORIGIN...]       the first of these that tells a name; none of columns
-//	channel                  long only; likewise, with (?P<channel>...) and (?P<unit>...)
+//	channel                  long, matrix, and wide with columns_are: logger; likewise, with
+//	                         (?P<channel>...) and (?P<unit>...)
 //	unit                     likewise, with (?P<unit>...); optional: true when the column may
 //	                         be absent. A wide file's units come from its row of units, from
 //	                         channels, or from a constant
 //	value: COLUMN            long only; or {column: COLUMN, missing: [TEXT...]}
-//	quality: COLUMN          long only; may be absent from a file
+//	quality: COLUMN          long and matrix, where it is that of the whole day; may be absent from
+//	                         a file
+//	factor: COLUMN           long only: the value is multiplied by this cell
+//	numbers                  what may stand in a cell beside its number
+//	  unit: true             a unit behind it (55.2 °F), or [TEXT...], one of these. It is the
+//	                         series' unit: a cell with another than the first is rejected
+//	  flag: PATTERN          of all that stands behind the number (3.984M): its quality
+//	  inequality: true       <, >, <=, >=, ≤ or ≥ before it: its quality. One of the column, a mark
+//	                         and a flag are joined by blanks
+//	rename: {OLD: NEW}       a channel of the file is carried on under another name
 //
 //	channels                 wide only: the columns that hold readings; a list of
-//	  - column: COLUMN       a pattern's groups channel and unit name them
+//	  - column: COLUMN       a pattern's groups channel, unit and logger name them
 //	    channel: NAME        instead of the header's text
 //	    unit: NAME
 //	    missing: [TEXT...]   beside those of the profile
 //	    quality: COLUMN      or {suffix: TEXT}, what its name has behind that of the channel's column
+//	    multiply, add: NUMBER  the value is cell*multiply + add, each rounded to a float64; unit is
+//	                         that of the result
+//	columns_are: channel     wide only: what the header's text names, or logger
+//	pairs: quality           wide and matrix: the column behind each column of readings has their
+//	                         quality, or unit: their unit, of which a series has one
+//	repeated: number         wide only: the second column of one name is channel "NAME (2)", and so
+//	                         on; or refuse (the file is quarantined), the default
 //	units                    wide only: what lines of the preamble say of the columns
 //	  preamble: PATTERN      (?P<channel>...) the name of a column, and (?P<unit>...), at every match
 //	others: channel          wide only: what a column is that nothing names: channel, ignore, or
-//	                         refuse (the file is quarantined), the default when channels are given
-//	ignore                   wide only: what holds no readings; it wins over channels
+//	                         refuse (the file is quarantined), the default when channels are given.
+//	                         Of a matrix: what is no time of day is ignore, or refuse, the default
+//	ignore                   wide and matrix: what holds no readings; it wins over channels
 //	  columns: [COLUMN...]
 //	  units: [TEXT...]       columns with this cell in the row of units
 //	  process: [TEXT...]     or in the row process
@@ -75,7 +105,11 @@
 //	timestamp
 //	  column: COLUMN         or columns: [COLUMN...], joined by join (a blank). The group
 //	                         (?P<zone>...) of a column's pattern is its zone
-//	  layout: LAYOUT         or layouts: [LAYOUT...]; the first that reads a timestamp counts
+//	  layout: LAYOUT         or layouts: [LAYOUT...]; the first that reads a timestamp counts. That
+//	                         of a matrix is of the date alone
+//	  header_layout: "15:04" matrix only: LAYOUT of the times of day that the header holds, or hours
+//	                         (1 is 01:00, 24 the next midnight), or {match: PATTERN, layout: LAYOUT}
+//	                         for (?P<time>...) of its cells
 //	  date_only: true        a date without its time is that day's midnight
 //	  language: [en]         of {month} and {pm}: cs, de, en, es, fr, nl
 //	  zones: {EST: "-05:00"} what abbreviations of zones mean in this format
@@ -115,7 +149,27 @@
 // second that its last decimal stands for. 24:00 is the next day's midnight. Two
 // digits of a year are of 1969 to 2068.
 //
+// A pattern on the preamble is matched against each of its lines. One that begins
+// with the flag m or s, as (?m) or (?s), is matched against all of it at once, with
+// line feeds between the lines.
+//
+// # Numbers
+//
+// A number is digits with an optional sign, decimal sign and power of ten: .427,
+// +7.477, 12., 1.2E-03; blanks around it, no-break spaces too, are no part of it.
+// Groups of thousands are of three digits each, the first has one to three. What
+// a spreadsheet's formula ="5414" stands for is read, in cells and headers. All
+// else is rejected, unless numbers or missing says what it is: no NAN, no INF, no
+// 0x10, no 1.2D+03.
+//
 // # What is decided by the file
+//
+// With decimal: [".", ","], the readings' cells of the first 256 KiB of the data
+// decide: 1.5, 0.427, 1234.567 and 1,234.5 prove a point, 1,5 and 1.234.567 a comma.
+// 12.345 and 12,345 may be thousands, too, and prove nothing, unless the profile
+// says what stands between thousands, or a number of four digits without a sign
+// shows that nothing does, or commas part the cells and no quotes are around them.
+// When nothing is proved, or both signs are, the file is held with that question.
 //
 // With quoted_text: ignore, a column is text when its first cell that is not
 // missing is quoted and no number; its cells then count for nothing. That is how
@@ -125,7 +179,12 @@
 //
 // A file whose header has twice a column that the profile names, or a channel of
 // the wide shape, is quarantined, as one would shadow the other: the profile can
-// tell them apart by number.
+// tell them apart by number, or number them with repeated: number.
+//
+// On the day when clocks go back, the columns of a matrix that hold the same time
+// of day are the first and the second pass; on other days the second is blank.
+// On the day when they go forward, the skipped hour's columns are blank. A value
+// there is rejected with its cell, as it has no instant.
 //
 // A file that holds a header and no rows is loaded with no readings. A file of
 // no bytes at all is quarantined, since nothing tells whose it is: mostly it is
