@@ -25,15 +25,18 @@ func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
 	case d.footer || p.framing.footer != nil && p.framing.footer.in(line):
 		d.footer = true
 		d.lines.Footer++
-	case len(trim(line)) == 0:
+	case len(trim(line)) == 0 || len(line) == 1 && line[0] == endOfFile:
 		d.lines.Blank++
-	case len(p.dialect.comment) > 0 && len(line) >= len(p.dialect.comment) && string(line[:len(p.dialect.comment)]) == string(p.dialect.comment):
+	case p.dialect.commented(line):
 		d.lines.Comment++
 	case p.framing.message != nil && p.framing.message.in(line):
 		d.lines.Message++
 	default:
-		n := d.anyRecord(w, end, next, final)
-		return n, d.held
+		n, fault := d.anyRecord(w, end, next, final)
+		if fault == nil {
+			fault = d.held
+		}
+		return n, fault
 	}
 	d.declare(line)
 	d.lines.Total++
@@ -57,29 +60,54 @@ func (d *Decoder) longRow(line []byte, next int, ended bool) int {
 	return next
 }
 
-// anyRecord reads the record that w begins with, whose first line is w[:end].
-func (d *Decoder) anyRecord(w []byte, end, next int, final bool) int {
-	seen, more := w, !final
+// endOfFile is what DOS programs write after the last line.
+const endOfFile = 0x1a
+
+// anyRecord reads the record that w begins with, whose first line is w[:end], or
+// a header that stands among the records.
+func (d *Decoder) anyRecord(w []byte, end, next int, final bool) (int, *refusal) {
+	seen, more, last := w, !final, final
 	if len(w) > max(d.limit, next) {
-		seen, more, final = w[:max(d.limit, next)], false, false
+		seen, more, last = w[:max(d.limit, next)], false, false
 	}
-	after, lines, fault := d.split.split(seen, end, next, final)
+	after, lines, fault := d.split.split(seen, end, next, last)
 	if fault == quotesOpen && more {
-		return 0
+		return 0, nil
 	}
-	at := d.line + 1
 	if fault != quotesFine {
 		// What the quotes mean is lost, so the line alone is given up, and the
 		// next is read afresh.
-		d.rejectLines(at, 1, w[:end], d.split.quotingReason(fault))
-		return next
+		after, lines = next, 1
 	}
 	raw := w[:after]
 	if lines == 1 {
 		raw = w[:end]
 	}
-	d.record(at, lines, raw)
-	return after
+	d.torn = final && after == len(w) && w[after-1] != '\n' && w[after-1] != '\r'
+	counted, line, rejects, listed := d.lines, d.line, d.rejects, len(d.span.Rejects)
+	switch at := d.line + 1; {
+	case fault != quotesFine:
+		d.rejectLines(at, 1, raw, d.split.quotingReason(fault)+d.tear())
+	case d.feed.strange(raw):
+		d.rejectLines(at, lines, raw, d.feed.notTextReason())
+	default:
+		d.record(at, lines, raw)
+	}
+	if d.lines.Rejected == counted.Rejected || d.held != nil {
+		return after, nil
+	}
+	kept, keptLine, keptRejects := d.lines, d.line, d.rejects
+	d.lines, d.line, d.rejects = counted, line, rejects
+	n, more, refused := d.restart(w, final)
+	switch {
+	case refused != nil:
+		return 0, refused
+	case n == 0 && !more:
+		d.lines, d.line, d.rejects = kept, keptLine, keptRejects
+		return after, nil
+	}
+	d.span.Rejects = d.span.Rejects[:listed]
+	return n, nil
 }
 
 // rejectLines gives up a record.
@@ -98,9 +126,16 @@ func (d *Decoder) rejectField(at, lines int64, column int, raw []byte, reason st
 func (d *Decoder) record(at, lines int64, raw []byte) {
 	pl := d.plan
 	cells := d.split.cells
-	if len(cells) != len(pl.fields) {
-		d.rejectLines(at, lines, raw, fmt.Sprintf("wrong number of fields: %d (expected %d, as in the header)", len(cells), len(pl.fields)))
+	if allBlank(cells) {
+		d.blankLines(lines)
 		return
+	}
+	if len(cells) != len(pl.fields) {
+		if !d.level() {
+			d.rejectLines(at, lines, raw, fmt.Sprintf("wrong number of fields: %d (expected %d, as in the header)%s", len(cells), len(pl.fields), d.tear()))
+			return
+		}
+		cells = d.split.cells
 	}
 	if pl.profile.matrix {
 		d.matrixRow(at, lines, raw)
@@ -117,7 +152,7 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 	us, read := clock.micros(stamp)
 	switch {
 	case read == readNot:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(stamp))
+		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(stamp)+d.tearAt(pl.stamps[len(pl.stamps)-1]))
 		return
 	case read == readNoZone:
 		d.zoneless()
@@ -200,7 +235,7 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 			return
 		}
 		d.cells.Rejected++
-		d.reject(at, v.field+1, c.b, pl.numberReason(b))
+		d.reject(at, v.field+1, c.b, pl.numberReason(b)+d.tearAt(v.field))
 		return
 	}
 	x, reason := d.scaled(m.number, v)

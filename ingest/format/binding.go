@@ -26,11 +26,12 @@ type planKey struct {
 // maxPlans is how many headers of one profile a decoder remembers.
 const maxPlans = 1 << 12
 
-// planFor returns the plan of the file that begins in the feed's window with the
-// head h.
-func (d *Decoder) planFor(k *bound, h *head) (*plan, *refusal) {
-	p := h.profile
-	pl, fault := d.planOf(k, h, p.dialect.decimal)
+// planFor returns p's plan of the file for the head h, which w begins with.
+func (d *Decoder) planFor(k *bound, p *Profile, w []byte, h *head) (*plan, *refusal) {
+	if d.plan != nil { // the header is not the file's first
+		return d.planOf(k, p, w, h, d.plan.sign)
+	}
+	pl, fault := d.planOf(k, p, w, h, p.dialect.decimal)
 	if fault != nil || p.dialect.decimals == nil {
 		return pl, fault
 	}
@@ -40,12 +41,11 @@ func (d *Decoder) planFor(k *bound, h *head) (*plan, *refusal) {
 		d.span.Recipe, d.span.Kind = pl.recipe, pl.kind
 		return nil, fault
 	}
-	return d.planOf(k, h, sign)
+	return d.planOf(k, p, w, h, sign)
 }
 
 // planOf returns the plan of the head h for cells of that decimal sign.
-func (d *Decoder) planOf(k *bound, h *head, sign byte) (*plan, *refusal) {
-	p, w := h.profile, d.feed.window
+func (d *Decoder) planOf(k *bound, p *Profile, w []byte, h *head, sign byte) (*plan, *refusal) {
 	zone := d.outside
 	key := w[h.preamble:h.size]
 	var hd header
@@ -78,6 +78,8 @@ func (d *Decoder) planOf(k *bound, h *head, sign byte) (*plan, *refusal) {
 		if fault != "" {
 			if is := foreign(w); is != "" {
 				fault = is
+			} else if d.feed.strange(w[h.preamble:h.size]) {
+				fault = "the header has " + d.feed.notTextReason()
 			}
 			return nil, quarantine("%s", fault)
 		}

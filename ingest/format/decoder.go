@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -25,20 +24,26 @@ type Decoder struct {
 	general  bool // no row is left to plainRows: tests compare the two
 
 	// Kept from file to file.
-	feed    feed
-	split   splitter
-	plans   map[*Profile]*bound
-	names   dictionary
-	stamped []byte // a timestamp joined of several cells
-	missed  []int  // the row's values that are missing, while columns may turn out to be text
-	keys    [][]byte
-	quality []byte // the last that was seen to be fit for the database
-	listed  map[listedKey]*ingest.Recipe
-	joined  []byte // a quality joined of several
+	feed     feed
+	split    splitter
+	plans    map[*Profile]*bound
+	variants map[variant]*Profile
+	names    dictionary
+	stamped  []byte // a timestamp joined of several cells
+	missed   []int  // the row's values that are missing, while columns may turn out to be text
+	keys     [][]byte
+	quality  []byte // the last that was seen to be fit for the database
+	listed   map[listedKey]*ingest.Recipe
+	joined   []byte // a quality joined of several
 
 	// Of the file that is being read.
 	batch    *ingest.Batch
 	span     *ingest.Span
+	content  *ingest.Content
+	asked    *Profile // plan's is a variant of it
+	preamble []byte   // the lines before the header that holds now
+	header   []byte   // and the header's rows
+	noHeadTo int64    // up to this line no head among the rows is looked for
 	plan     *plan
 	line     int64 // lines that are behind the window
 	lines    ingest.Lines
@@ -53,6 +58,7 @@ type Decoder struct {
 	empty    []int64  // how many cells of them were missing
 	textAt   []int64  // the line that made a column text
 	footer   bool     // the data have ended
+	torn     bool     // the record is the file's last, and no line ending stands behind it
 	skipping bool     // what comes belongs to a line that is too long
 	clocks   bool     // the loggers table may have a clock for each row's logger
 	held     *refusal // the question that the file's data raised
@@ -70,7 +76,7 @@ const (
 
 // Decode implements ingest.Decoder.
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
-	d.batch, d.span = b, b.Begin(c)
+	d.batch, d.span, d.content = b, b.Begin(c), c
 	d.plan, d.line, d.rejects, d.footer, d.skipping, d.held = nil, 0, 0, false, false, nil
 	d.declared = declared{}
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
@@ -98,7 +104,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 		}
 	}
 	b.End()
-	d.batch, d.span = nil, nil
+	d.batch, d.span, d.content = nil, nil, nil
 	return nil
 }
 
@@ -106,123 +112,36 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 	if fault, err := d.feed.open(c, &d.settings.Limits); fault != nil || err != nil {
 		return fault, err
 	}
-	h, fault, err := d.recognise()
+	h, fault, err := d.recognise(c.File.Path)
 	if fault != nil || err != nil {
 		return fault, err
 	}
 	if fault, err := d.lookAhead(&h); fault != nil || err != nil {
 		return fault, err
 	}
-	if fault := d.begin(c, &h); fault != nil {
+	if fault := d.begin(&h); fault != nil {
 		return fault, nil
 	}
 	return d.rows(ctx)
 }
 
-// recognise finds the profile of the file and takes the byte order mark off
-// it.
-func (d *Decoder) recognise() (h head, fault *refusal, err error) {
-	f := &d.feed
-	for first := true; ; first = false {
-		// What is said of a file must not depend on how it came in pieces.
-		for len(f.window) < firstLook && !f.final {
-			if fault, err := f.more(); fault != nil || err != nil {
-				return h, fault, err
-			}
-		}
-		if first {
-			f.window = bytes.TrimPrefix(f.window, bom)
-		}
-		h, fault = d.match(f.window, f.final)
-		if fault != nil || h.profile != nil {
-			return h, fault, nil
-		}
-		if len(f.window) > maxHead {
-			return h, quarantine("no header ends within the first %d bytes", maxHead), nil
-		}
-		if fault, err := f.more(); fault != nil || err != nil {
-			return h, fault, err
-		}
-	}
-}
-
-// match looks for the one profile whose head w begins with, tier by tier. A
-// head without a profile means that more of the file has to be seen.
-func (d *Decoder) match(w []byte, final bool) (found head, fault *refusal) {
-	if final && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
-		return found, d.nothing(w)
-	}
-	long := int64(0) // the first line that is too long for any profile
-	for _, tier := range d.tiers {
-		for _, p := range tier {
-			h, finding := p.find(w, final, !d.forced, d.limit, &d.split)
-			switch {
-			case finding == foundMore:
-				return head{}, nil
-			case finding == foundLong && (long == 0 || h.lines < long):
-				long = h.lines + 1
-				continue
-			case finding != foundHead:
-				continue
-			case found.profile != nil:
-				return head{}, d.either(w, &found, &h)
-			}
-			found = h
-		}
-		if found.profile != nil {
-			return found, nil
-		}
-	}
-	if is := foreign(w); is != "" {
-		return found, quarantine("%s", is)
-	}
-	if long > 0 {
-		return found, quarantine("line %d is longer than %d bytes", long, d.limit)
-	}
-	end, _, _ := lineEnd(w, true)
-	if d.forced {
-		return found, quarantine("profile %s finds no header in the file: line 1 is %q", d.tiers[0][0].Name, cut(w[:end]))
-	}
-	return found, quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
-}
-
-// either holds a file that two profiles of a tier match.
-func (d *Decoder) either(w []byte, a, b *head) *refusal {
-	d.span.Kind = eitherKind(a, b, d.columnsOf(w, a))
-	answers := make([]ingest.Answer, 0, 2)
-	for _, p := range []*Profile{a.profile, b.profile} {
-		answers = append(answers, ingest.Answer{Set: "profile=" + p.Name, Means: p.Description})
-	}
-	return hold(fmt.Sprintf("the profiles %s and %s both match the file: which one is it? Answer with --profile", a.profile.Name, b.profile.Name), "profile", answers...)
-}
-
-// columnsOf returns the names of the columns under the head, nil when no row of
-// the file names them.
-func (d *Decoder) columnsOf(w []byte, h *head) []string {
-	if !slices.Contains(h.profile.framing.rows, rowNames) {
-		return nil
-	}
-	hd, fault := h.profile.headerOf(w, h, &d.split)
-	if fault != "" {
-		return nil
-	}
-	return hd.names
-}
-
-// nothing refuses a file without any text.
-func (d *Decoder) nothing(w []byte) *refusal {
-	d.lines.Blank = countLines(w)
-	d.lines.Total = d.lines.Blank
-	if bytes.IndexByte(w, 0) >= 0 {
-		return quarantine("the file holds %d bytes and none is text: they are NUL or blank", len(w))
-	}
-	return quarantine("the file is empty: it holds no header and no readings")
-}
-
 // begin binds the profile to the file: its header, its name, its zone.
-func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
-	p := h.profile
+func (d *Decoder) begin(h *head) *refusal {
 	w := d.feed.window
+	d.preamble, d.noHeadTo = append(d.preamble[:0], w[:h.preamble]...), 0
+	if fault := d.attach(w, h); fault != nil {
+		return fault
+	}
+	d.feed.window = w[h.size:]
+	d.declare(d.preamble)
+	return nil
+}
+
+// attach binds the profile to the header of the head that w begins with, and
+// counts the head's lines.
+func (d *Decoder) attach(w []byte, h *head) *refusal {
+	p := d.variantOf(h)
+	d.asked = h.profile
 	if d.plans == nil {
 		d.plans = make(map[*Profile]*bound)
 	}
@@ -232,8 +151,11 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		d.plans[p] = k
 	}
 	d.span.Recipe = k.recipe
-	d.lines.Preamble, d.lines.Header = h.before, h.lines-h.before
-	d.lines.Total, d.line = h.lines, h.lines
+	d.lines.Preamble += h.before
+	d.lines.Header += h.lines - h.before
+	d.lines.Total += h.lines
+	d.line += h.lines
+	c := d.content
 	if fault := d.identify(c, h, w); fault != nil {
 		return fault
 	}
@@ -243,12 +165,13 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 		d.span.NameTime = p.fileTime.of([]byte(baseName(c.File.Path)), d.outside)
 	}
 	var fault *refusal
-	if d.plan, fault = d.planFor(k, h); fault != nil {
+	if d.plan, fault = d.planFor(k, p, w, h); fault != nil {
 		return fault
 	}
 	d.span.Recipe, d.span.Kind = d.plan.recipe, d.plan.kind
 	d.from, d.to = p.bounds(d.settings.Window, d.span.FirstFetched)
-	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
+	d.header = append(d.header[:0], w[h.preamble:h.size]...)
+	d.split.use(&p.dialect)
 	d.keys = append(d.keys[:0], make([][]byte, len(d.plan.keys))...)
 	if !d.plan.textless {
 		n := len(d.plan.values)
@@ -258,8 +181,6 @@ func (d *Decoder) begin(c *ingest.Content, h *head) *refusal {
 	}
 	d.clocks = d.settings.Loggers != nil && d.settings.Loggers.zones && d.plan.clockPerLogger()
 	d.names.open(d.batch, d.plan, d.logger, d.channel, d.unit)
-	d.feed.window = w[h.size:]
-	d.declare(w[:h.preamble])
 	return nil
 }
 
@@ -279,8 +200,10 @@ func baseName(p string) string {
 // wholePath returns a path without the ending that says that the file is
 // compressed.
 func wholePath(p string) string {
-	if hasEnding(p, ".gz") {
-		p = p[:len(p)-len(".gz")]
+	for _, ending := range []string{".gz", ".zst", ".zstd"} {
+		if hasEnding(p, ending) {
+			return p[:len(p)-len(ending)]
+		}
 	}
 	return p
 }
@@ -322,9 +245,10 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 			return nil, err
 		}
 		whole := bytes.LastIndexByte(f.window, '\n') + 1
+		general := d.general || f.strange(f.window)
 		pos := 0
 		for pos < len(f.window) {
-			if d.plan.plain && !d.general && !d.footer && !d.skipping && pos < whole {
+			if d.plan.plain && !general && !d.footer && !d.skipping && pos < whole {
 				pos = d.plainRows(f.window[:whole], pos)
 				if pos == len(f.window) {
 					break

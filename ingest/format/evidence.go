@@ -92,7 +92,7 @@ func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
 // signsIn looks at the cells of the values in text.
 func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 	p := pl.profile
-	d.split.delimiter, d.split.quote = p.dialect.delimiter, p.dialect.quote
+	d.split.use(&p.dialect)
 	for line := int64(1); len(text) > 0; {
 		end, next, _ := lineEnd(text, true)
 		if p.framing.footer != nil && p.framing.footer.in(text[:end]) {

@@ -7,26 +7,23 @@ import (
 	"io"
 
 	"penstock/ingest"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // A feed is the text of one file, seen through a window that moves over it. A
-// file that is whole in memory is its own window.
+// file that is whole in memory, neither compressed nor in need of another
+// encoding, is its own window.
 type feed struct {
 	window []byte // what is not yet read; valid until more
 	final  bool   // nothing comes after window
 
-	buf  []byte    // the window's own buffer, kept from file to file
-	step int       // how much of a stream is read at a time; 0 for firstWindow
-	from io.Reader // what fills it
-	raw  counting  // the bytes as they came, when they are counted
-	zip  *gzip.Reader
-	zips bytes.Reader
-
-	inflated int64 // 0 unless compressed
-	limits   *Limits
-	size     int64 // of the file as it came; -1 when only raw knows
+	buf    []byte    // the window's own buffer, kept from file to file
+	step   int       // how much of a stream is read at a time; 0 for firstWindow
+	from   io.Reader // what fills it: raw, packed or recoded
+	raw    counting  // the bytes as they came, when they are counted
+	data   bytes.Reader
+	packed packed
+	script script // the window is written in UTF-8, made of it
+	recode recoding
 }
 
 // firstWindow is how much of a stream is read at a time.
@@ -44,7 +41,7 @@ func (c *counting) Read(b []byte) (int, error) {
 	n, err := c.from.Read(b)
 	c.n += int64(n)
 	if err != nil && err != io.EOF {
-		c.err = err
+		c.err = fmt.Errorf("reading the file: %w", err)
 	}
 	return n, err
 }
@@ -52,55 +49,72 @@ func (c *counting) Read(b []byte) (int, error) {
 // open points the feed at c. A refusal is about what the bytes are; an error
 // is that of reading them.
 func (f *feed) open(c *ingest.Content, limits *Limits) (*refusal, error) {
-	f.limits, f.inflated, f.from, f.raw = limits, 0, nil, counting{}
+	f.from, f.raw, f.script = nil, counting{}, script{}
+	f.packed.limits, f.packed.raw, f.packed.size = limits, &f.raw, -1
 	if c.Stream == nil {
-		if !isGzip(c.Data) {
+		kind := packing(c.Data)
+		if kind == "" {
 			f.window, f.final = c.Data, true
 			return nil, nil
 		}
-		f.zips.Reset(c.Data)
-		f.size = int64(len(c.Data))
-		return f.inflate(&f.zips)
+		f.data.Reset(c.Data)
+		f.packed.size = int64(len(c.Data))
+		return f.unpack(kind, &f.data)
 	}
 	f.raw = counting{from: c.Stream}
-	f.from, f.size = &f.raw, -1
+	f.from = &f.raw
 	f.buf = f.first()
 	f.window, f.final = nil, false
-	if fault, err := f.more(); fault != nil || err != nil {
-		return fault, err
+	for len(f.window) < 4 && !f.final { // the longest magic of a packing
+		if fault, err := f.more(); fault != nil || err != nil {
+			return fault, err
+		}
 	}
-	if !isGzip(f.window) {
+	kind := packing(f.window)
+	if kind == "" {
 		return nil, nil
 	}
-	return f.inflate(io.MultiReader(bytes.NewReader(bytes.Clone(f.window)), &f.raw))
+	return f.unpack(kind, io.MultiReader(bytes.NewReader(bytes.Clone(f.window)), &f.raw))
 }
 
-func isGzip(b []byte) bool { return len(b) > 2 && b[0] == 0x1f && b[1] == 0x8b && b[2] == 8 }
-
-func (f *feed) inflate(r io.Reader) (fault *refusal, err error) {
-	if f.zip == nil {
-		f.zip, err = gzip.NewReader(r)
-	} else {
-		err = f.zip.Reset(r)
-	}
-	if err != nil {
-		f.zip = nil
+func (f *feed) unpack(kind string, r io.Reader) (*refusal, error) {
+	if err := f.packed.open(kind, r); err != nil {
 		return f.broken(err)
 	}
+	return f.follow(&f.packed)
+}
+
+// follow makes r what the window is filled from, from the beginning.
+func (f *feed) follow(r io.Reader) (*refusal, error) {
 	f.buf = f.first()
-	f.window, f.final, f.from = nil, false, f.zip
+	f.window, f.final, f.from = nil, false, r
 	return f.more()
 }
 
-// broken tells damaged compression from bytes that could not be read.
+// write has the rest of the file, all of which must still be before it, come
+// as UTF-8, made of the script s.
+func (f *feed) write(s script) (*refusal, error) {
+	f.script = s
+	if f.final && s.plain(f.window) {
+		return nil, nil // it is UTF-8 as it is
+	}
+	var rest io.Reader = bytes.NewReader(f.window)
+	if f.from != nil { // the window is of the buffer that is filled anew
+		rest = io.MultiReader(bytes.NewReader(bytes.Clone(f.window)), f.from)
+	}
+	f.recode.open(s, rest)
+	return f.follow(&f.recode)
+}
+
+// broken tells what is wrong with a file from bytes that could not be read.
 func (f *feed) broken(err error) (*refusal, error) {
+	if fault := (*refusal)(nil); errors.As(err, &fault) {
+		return fault, nil
+	}
 	if f.raw.err != nil {
-		return nil, fmt.Errorf("reading the file: %w", f.raw.err)
+		return nil, f.raw.err
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return quarantine("the gzip data end too early: the file was cut short, %d bytes of text into it", f.inflated), nil
-	}
-	return quarantine("the gzip data are damaged, %d bytes of text into them: %v", f.inflated, err), nil
+	return nil, fmt.Errorf("reading the file: %w", err)
 }
 
 // more adds to the window, keeping what is unread in it. When it returns
@@ -119,17 +133,10 @@ func (f *feed) more() (*refusal, error) {
 		n, err := f.from.Read(f.buf[len(f.buf):cap(f.buf)])
 		f.buf = f.buf[:len(f.buf)+n]
 		f.window = f.buf
-		if f.from != &f.raw {
-			if fault := f.tooMuch(n); fault != nil {
-				return fault, nil
-			}
-		}
 		switch {
 		case err == io.EOF:
 			f.final = true
 			return nil, nil
-		case err != nil && f.from == &f.raw:
-			return nil, fmt.Errorf("reading the file: %w", err)
 		case err != nil:
 			return f.broken(err)
 		case n > 0 && len(f.buf) >= cap(f.buf)/2:
@@ -140,20 +147,15 @@ func (f *feed) more() (*refusal, error) {
 	}
 }
 
-// tooMuch refuses a file that inflates past all reason.
-func (f *feed) tooMuch(n int) *refusal {
-	f.inflated += int64(n)
-	if f.inflated > f.limits.Inflated {
-		return quarantine("the compressed file becomes more than %d bytes; if that is right, raise the limit", f.limits.Inflated)
+// atLeast has n bytes in the window, or all there are: what is said of a file
+// must not depend on how it came in pieces.
+func (f *feed) atLeast(n int) (*refusal, error) {
+	for len(f.window) < n && !f.final {
+		if fault, err := f.more(); fault != nil || err != nil {
+			return fault, err
+		}
 	}
-	size := f.size
-	if size < 0 {
-		size = f.raw.n
-	}
-	if f.inflated > ratioFrom && f.inflated/max(size, 1) > f.limits.Ratio {
-		return quarantine("the compressed file becomes more than %d times as large as it is; no readings do that", f.limits.Ratio)
-	}
-	return nil
+	return nil, nil
 }
 
 // first returns the empty buffer that a stream begins with.

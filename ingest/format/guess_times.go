@@ -77,7 +77,7 @@ func (g *guesser) instantColumns() bool {
 // said to be any, from being taken for some.
 func (g *guesser) plausibleDates(c int) bool {
 	col := &g.columns[c]
-	if col.stamps.forms[0].date != datePacked && col.stamps.forms[0].date != dateDayPacked || col.numbers == 0 {
+	if col.numbers == 0 {
 		return true
 	}
 	if nameTime.MatchString(col.name) && !nameIndex.MatchString(col.name) || g.sheets[0].headerless {

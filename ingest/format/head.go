@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 )
 
 // A head is what stands before a file's data, as a profile sees it.
 type head struct {
-	profile  *Profile
+	variant
 	preamble int // bytes
 	size     int // bytes, preamble and header rows
 	lines    int64
 	before   int64 // lines of the preamble
+	above    int64 // lines of the file before the head, where it is not the first
 }
 
 // What can come of looking for a head.
@@ -25,8 +25,6 @@ const (
 	foundMore         // the window ends before it can be told
 	foundLong         // a line on the way to it is longer than any may be
 )
-
-var bom = []byte("\xef\xbb\xbf")
 
 // nextLine is lineEnd for the lines of a head.
 func nextLine(w []byte, final bool, limit int) (end, next int, found finding) {
@@ -43,30 +41,72 @@ func nextLine(w []byte, final bool, limit int) (end, next int, found finding) {
 }
 
 // find looks for the head that p describes at the start of w. With signed, the
-// signature has to match too. When a line is too long, the head's lines are
-// those before it.
+// signature has to match too, but for the file's name. When a line is too long,
+// the head's lines are those before it. Of several delimiters that with which
+// the signature's header fits counts, and the one that the file declares is
+// tried first.
 func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (head, finding) {
-	h := head{profile: p}
+	if len(p.dialect.delimiters) == 0 {
+		return p.findVariant(w, final, p.dialect.delimiter, signed, signed, limit, s)
+	}
+	_, _, declared, _ := p.opening(w, final, limit)
+	best := head{variant: variant{profile: p}}
+	found := foundNot
+	for _, c := range p.dialect.delimiters {
+		h, finding := p.findVariant(w, final, c, signed, true, limit, s)
+		switch {
+		case finding == foundHead && c == declared:
+			return h, foundHead
+		case finding == foundHead && (found != foundHead || h.size < best.size):
+			// What is still to be found ends further down.
+			best, found = h, foundHead
+		case finding == foundMore && found != foundHead:
+			found = foundMore
+		case finding == foundLong && found == foundNot:
+			best.lines, found = h.lines, foundLong
+		}
+	}
+	if found != foundNot || signed {
+		return best, found
+	}
+	c := p.dialect.delimiter
+	if bytes.IndexByte(p.dialect.delimiters, declared) >= 0 {
+		c = declared
+	}
+	return p.findVariant(w, final, c, false, false, limit, s)
+}
+
+// findVariant is find with one delimiter. With fits, the row of names has to be
+// the signature's, if there is one.
+func (p *Profile) findVariant(w []byte, final bool, delimiter byte, signed, fits bool, limit int, s *splitter) (head, finding) {
+	h := head{variant: variant{profile: p, delimiter: delimiter}}
 	sig := &p.signature
+	s.use(&p.dialect)
+	s.delimiter = delimiter
+	pos, lines, _, found := p.opening(w, final, limit)
+	if found != foundHead {
+		h.lines = lines
+		return h, found
+	}
 	if signed {
-		if sig.firstLine == nil && len(sig.header) == 0 {
+		if !sig.given() {
 			return h, foundNot
 		}
 		if sig.firstLine != nil {
-			end, _, found := nextLine(w, final, limit)
+			end, _, found := nextLine(w[pos:], final, limit)
 			if found != foundHead {
 				return h, found
 			}
-			if !sig.firstLine.in(w[:end]) {
+			if !sig.firstLine.in(w[pos : pos+end]) {
 				return h, foundNot
 			}
 		}
 	}
-	s.delimiter, s.quote = p.dialect.delimiter, p.dialect.quote
-	pos := 0
-	lines := int64(0)
+	first := lines
+	above := max(0, slices.Index(p.framing.rows, rowNames)) // rows of the header before that of the names
+	var starts []int                                        // of the lines that may be those
 	for {
-		if p.framing.preamble >= 0 && lines == int64(p.framing.preamble) {
+		if p.framing.preamble >= 0 && lines-first == int64(p.framing.preamble) {
 			break
 		}
 		end, next, found := nextLine(w[pos:], final, limit)
@@ -74,7 +114,7 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 			h.lines = lines
 			return h, found
 		}
-		if lines == maxPreamble {
+		if lines-first == maxPreamble {
 			return h, foundNot
 		}
 		line := w[pos : pos+end]
@@ -84,7 +124,14 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 		if p.framing.preamble < 0 && p.framing.before == nil && p.framing.through == nil {
 			// The names may stand below rows of other kinds; the preamble ends
 			// before the first of them.
-			if cells := p.cells(w[pos:pos+end], s); sig.fits(cells) {
+			if above > 0 {
+				starts = append(starts, pos)
+			}
+			if lines-first >= int64(above) && sig.fits(p.cells(line, s)) {
+				if above > 0 {
+					pos = starts[len(starts)-1-above]
+				}
+				lines -= int64(above)
 				break
 			}
 		}
@@ -101,21 +148,102 @@ func (p *Profile) find(w []byte, final, signed bool, limit int, s *splitter) (he
 			h.lines = lines
 			return h, found
 		}
-		if row == rowNames && signed && len(sig.header) > 0 && !sig.fits(p.cells(w[pos:pos+end], s)) {
-			return h, foundNot
+		if row == rowNames {
+			cells := p.cells(w[pos:pos+end], s)
+			if fits && len(sig.header) > 0 && !sig.fits(cells) {
+				return h, foundNot
+			}
+			if s.unwrapped && len(cells) > 1 {
+				h.wrapped = true
+			}
 		}
 		pos += next
 		lines++
 	}
 	h.size, h.lines = pos, lines
+	if signed && sig.line != nil {
+		if found := sig.anyLine(w, len(p.framing.rows) > 0, h.size, final, limit); found != foundHead {
+			return h, found
+		}
+	}
 	return h, foundHead
 }
 
+// separator reads a line by which a file tells spreadsheets its delimiter, such
+// as sep=; with or without quotes.
+func separator(line []byte) (delimiter byte, ok bool) {
+	if len(line) > 1 && line[0] == '"' && line[len(line)-1] == '"' {
+		line = line[1 : len(line)-1]
+	}
+	const sign = "sep="
+	if len(line) <= len(sign) || !bytes.EqualFold(line[:len(sign)], []byte(sign)) {
+		return 0, false
+	}
+	switch line = line[len(sign):]; {
+	case len(line) == 1:
+		return line[0], true
+	case string(line) == `\t`:
+		return '\t', true
+	}
+	return 0, false
+}
+
+// opening returns where the preamble begins that p's keys count and describe:
+// behind a line that declares the delimiter, and, where p says that the header
+// comes first or is to be looked for, behind blank lines.
+func (p *Profile) opening(w []byte, final bool, limit int) (pos int, lines int64, declared byte, found finding) {
+	headless := len(p.framing.rows) == 0
+	for {
+		if pos < len(w) && w[pos] > ' ' && w[pos] != '"' && w[pos]|0x20 != 's' {
+			return pos, lines, declared, foundHead // as nearly always
+		}
+		end, next, found := nextLine(w[pos:], final, limit)
+		switch {
+		case found == foundMore, found == foundNot && lines == 0 && !headless, found == foundLong && !headless:
+			return pos, lines, declared, found
+		case found != foundHead:
+			return pos, lines, declared, foundHead
+		}
+		line := w[pos : pos+end]
+		c, ok := separator(line)
+		switch {
+		case ok && declared == 0 && (p.signature.firstLine == nil || !p.signature.firstLine.in(line)):
+			declared = c
+		case len(trim(line)) > 0 || headless || p.framing.preamble > 0 || lines == maxPreamble:
+			return pos, lines, declared, foundHead
+		}
+		pos += next
+		lines++
+	}
+}
+
+// anyLine looks for the signature's line before the header, of size bytes with
+// what is before it, or in the first hundred lines where there is none.
+func (sig *signature) anyLine(w []byte, headed bool, size int, final bool, limit int) finding {
+	for pos, lines := 0, 0; ; lines++ {
+		if headed && pos >= size || !headed && lines == 100 {
+			return foundNot
+		}
+		end, next, found := nextLine(w[pos:], final, limit)
+		if found != foundHead {
+			return found
+		}
+		if sig.line.in(w[pos : pos+end]) {
+			return foundHead
+		}
+		pos += next
+	}
+}
+
 // cells returns the cells of one header line, as the dialect writes them. A
-// header row is one line: quoted line endings in it are not read.
+// header row is one line: quoted line endings in it are not read. A line that
+// is one quoted field is cut as its content.
 func (p *Profile) cells(line []byte, s *splitter) []cell {
 	_, _, fault := s.split(line, len(line), len(line), true)
 	if fault != quotesFine {
+		return nil
+	}
+	if len(s.cells) == 1 && s.cells[0].quoted && !s.unwrapped && !s.unwrap() {
 		return nil
 	}
 	for i := range s.cells {
@@ -135,11 +263,14 @@ func (s *signature) fits(cells []cell) bool {
 		return false
 	}
 	k := 0
+	for len(cells) > len(s.header) && len(cells[len(cells)-1].b) == 0 {
+		cells = cells[:len(cells)-1] // of delimiters at the line's end
+	}
 	for i, c := range cells {
 		switch {
-		case k < len(s.header) && string(c.b) == s.header[k]:
+		case k < len(s.header) && s.header[k].is(c.b):
 			k++
-		case slices.Contains(s.optional, string(c.b)):
+		case names(s.optional, c.b):
 			if slices.ContainsFunc(cells[:i], func(before cell) bool { return bytes.Equal(before.b, c.b) }) {
 				return false
 			}
@@ -150,12 +281,18 @@ func (s *signature) fits(cells []cell) bool {
 	return k == len(s.header)
 }
 
+// names reports whether b is one of the texts.
+func names(texts []string, b []byte) bool {
+	return slices.ContainsFunc(texts, func(s string) bool { return s == string(b) })
+}
+
 // headerOf cuts the header rows of h, which w begins with, into cells. fault
 // says why a row cannot be read.
 func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault string) {
-	s.delimiter, s.quote = p.dialect.delimiter, p.dialect.quote
+	s.use(&p.dialect)
+	s.delimiter = h.delimiter
 	pos := h.preamble
-	hd.names, hd.line = p.framing.columns, h.lines
+	hd.names, hd.line = p.framing.columns, h.above+h.lines
 	if p.framing.lines != nil {
 		if hd.names, hd.units, fault = p.framing.lines.header(w[:h.preamble]); fault != "" {
 			return hd, fault
@@ -165,7 +302,7 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 		end, next, _ := lineEnd(w[pos:h.size], true)
 		cells := p.cells(w[pos:pos+end], s)
 		if cells == nil && row != rowSkip {
-			return hd, fmt.Sprintf("the quotes of the header do not match: line %d is %q", h.before+int64(k)+1, cut(w[pos:pos+end]))
+			return hd, fmt.Sprintf("the quotes of the header do not match: line %d is %q", h.above+h.before+int64(k)+1, cut(w[pos:pos+end]))
 		}
 		texts := make([]string, len(cells))
 		for i, c := range cells {
@@ -173,7 +310,7 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 		}
 		switch row {
 		case rowNames:
-			hd.names, hd.line = texts, h.before+int64(k)+1
+			hd.names, hd.line = texts, h.above+h.before+int64(k)+1
 		case rowUnits:
 			hd.units = texts
 		case rowProcess:
@@ -202,60 +339,4 @@ func (p *Profile) unitsOf(hd *header, preamble []byte) []string {
 		}
 	}
 	return units
-}
-
-// magics are the first bytes of files that are no text, or none that can be
-// read as it stands.
-var magics = []struct{ magic, is string }{
-	{"PK\x03\x04", "a zip archive, and one is opened only where its own name ends in .zip and it lies in no other: unpack it, or rename it"},
-	{"PK\x05\x06", "an empty zip archive"},
-	{"%PDF-", "a PDF document"},
-	{"\x89PNG\r\n\x1a\n", "a PNG image"},
-	{"\xff\xd8\xff", "a JPEG image"},
-	{"GIF8", "a GIF image"},
-	{"SQLite format 3\x00", "an SQLite database"},
-	{"\x7fELF", "a program"},
-	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (.xls, .doc)"},
-	{"\x1f\x8b", "compressed by gzip twice; unpack it once"},
-	{"BZh", "compressed with bzip2, which is not read"},
-	{"\xfd7zXZ\x00", "compressed with xz, which is not read"},
-	{"\x28\xb5\x2f\xfd", "compressed with zstd, which is not read"},
-	{"7z\xbc\xaf\x27\x1c", "a 7-Zip archive, which is not read"},
-	{"PAR1", "a Parquet file"},
-	{"\x89HDF\r\n\x1a\n", "an HDF5 or NetCDF-4 file"},
-	{"CDF\x01", "a NetCDF file"},
-	{"TOB1", "a binary Campbell Scientific TOB1 file; convert it to TOA5"},
-	{"\"TOB1\"", "a binary Campbell Scientific TOB1 file; convert it to TOA5"},
-	{"\"TOB3\"", "a binary Campbell Scientific TOB3 file; convert it to TOA5"},
-	{"\xff\xfe", "UTF-16 text; convert it to UTF-8"},
-	{"\xfe\xff", "UTF-16 text; convert it to UTF-8"},
-}
-
-// firstLook is how much of a file tells whether it is text, in bytes.
-const firstLook = 4096
-
-// foreign says what a file is that is not text; "" when it may be text. It
-// looks at the first kilobytes only.
-func foreign(w []byte) string {
-	for _, m := range magics {
-		if bytes.HasPrefix(w, []byte(m.magic)) {
-			return "the file is " + m.is
-		}
-	}
-	w = w[:min(len(w), firstLook)]
-	if at := bytes.IndexByte(w, 0); at >= 0 {
-		return fmt.Sprintf("the file is binary, not text: byte %d is NUL, and it begins with % x", at+1, w[:min(len(w), 8)])
-	}
-	odd := 0
-	for b := w; len(b) > 0; {
-		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n == 1 || r < ' ' && r != '\n' && r != '\r' && r != '\t' && r != '\f' && r != 0x1a {
-			odd++
-		}
-		b = b[n:]
-	}
-	if odd*10 > len(w)*3 {
-		return fmt.Sprintf("the file is binary, not text: %d of its first %d bytes are no characters, and it begins with % x", odd, len(w), w[:min(len(w), 8)])
-	}
-	return ""
 }

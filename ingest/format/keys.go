@@ -77,8 +77,11 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 // check looks at what keys say together.
 func (p *Profile) check(r *reader, n *yaml.Node) {
 	d := &p.dialect
-	if d.quote != 0 && d.quote == d.delimiter {
+	if d.quote != 0 && (d.quote == d.delimiter || slices.Contains(d.delimiters, d.quote)) {
 		r.fault(n, "delimiter and quote are the same character")
+	}
+	if len(d.delimiters) > 0 && len(p.signature.header) == 0 {
+		r.fault(n, "which of several delimiters a file has is told by the signature's header, and signature.header is missing")
 	}
 	if d.decimal == d.delimiter && d.quote == 0 {
 		r.fault(n, "the decimal sign is the delimiter, and there are no quotes to tell them apart")
@@ -104,47 +107,18 @@ func (p *Profile) check(r *reader, n *yaml.Node) {
 func (s *signature) read(r *reader, n *yaml.Node) {
 	r.mapping(n, "signature",
 		key{"first_line", r.pattern(&s.firstLine)},
-		key{"header", r.texts(&s.header)},
+		key{"line", r.pattern(&s.line)},
+		key{"file_name", r.pattern(&s.fileName)},
+		key{"header", r.labels(&s.header)},
 		key{"optional", r.texts(&s.optional)},
 		key{"others", r.flag(&s.others)},
 	)
-	if s.firstLine == nil && len(s.header) == 0 {
-		r.fault(n, "a signature needs first_line or header")
+	if s.firstLine == nil && s.line == nil && len(s.header) == 0 {
+		r.fault(n, "a signature needs first_line, line or header")
 	}
 	if len(s.header) == 0 && (len(s.optional) > 0 || s.others) {
 		r.fault(n, "optional and others say what may stand beside header, which is missing")
 	}
-}
-
-func (d *dialect) read(r *reader, n *yaml.Node) {
-	one := func(into *byte, words map[string]byte, what string) func(*yaml.Node) {
-		return func(n *yaml.Node) {
-			var s string
-			r.text(&s)(n)
-			if c, ok := words[s]; ok {
-				*into = c
-			} else if len(s) == 1 && s[0] > ' ' && s[0] < 0x7f && (s[0]|0x20 < 'a' || s[0]|0x20 > 'z') && (s[0] < '0' || s[0] > '9') {
-				*into = s[0]
-			} else {
-				r.fault(n, "%s is one character, not %q", what, s)
-			}
-		}
-	}
-	var comment, encoding string
-	var commentNode *yaml.Node
-	r.mapping(n, "dialect",
-		key{"delimiter", one(&d.delimiter, map[string]byte{"tab": '\t', "\t": '\t', "space": ' ', " ": ' '}, "a delimiter")},
-		key{"quote", one(&d.quote, map[string]byte{"none": 0}, "a quote")},
-		key{"comment", func(n *yaml.Node) { commentNode = n; r.text(&comment)(n) }},
-		key{"decimal", d.readDecimal(r)},
-		key{"thousands", d.readThousands(r)},
-		key{"encoding", r.choice(&encoding, "utf-8")},
-		key{"trim", r.flag(&d.trim)},
-	)
-	if commentNode != nil && (comment == "" || comment[0] <= ' ') {
-		r.fault(commentNode, "a comment prefix begins with a character that is seen")
-	}
-	d.comment = []byte(comment)
 }
 
 func (f *framing) read(r *reader, n *yaml.Node) {
@@ -167,6 +141,8 @@ func (f *framing) read(r *reader, n *yaml.Node) {
 		key{"footer", r.pattern(&f.footer)},
 		key{"message", r.pattern(&f.message)},
 		key{"records", r.pattern(&f.records, "records")},
+		key{"short_rows", func(n *yaml.Node) { r.either(&f.short, "missing", "reject")(n) }},
+		key{"long_rows", func(n *yaml.Node) { r.either(&f.long, "ignore", "reject")(n) }},
 	)
 	if f.lines != nil && len(f.columns) > 0 {
 		r.fault(n, "framing.columns and columns_from are two ways to name the columns: give one of them")

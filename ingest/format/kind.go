@@ -47,7 +47,7 @@ func shapeID(profile string, names []string) string {
 }
 
 // given reports whether the signature says anything.
-func (s *signature) given() bool { return s.firstLine != nil || len(s.header) > 0 }
+func (s *signature) given() bool { return s.firstLine != nil || s.line != nil || len(s.header) > 0 }
 
 // ParseApproved reads a profile that was approved for the shape of that id.
 func ParseApproved(shape, text string) (*Profile, error) {

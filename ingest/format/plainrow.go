@@ -96,10 +96,16 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
 				return 0
 			}
+			if !quoted && quoteComes(w[start:q], quote) {
+				return 0
+			}
 			d.keys[f.index] = w[start:q]
 		default:
 			start := q
 			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
+				return 0
+			}
+			if !quoted && quoteComes(w[start:q], quote) {
 				return 0
 			}
 			if f.role == roleQuality {
@@ -118,6 +124,9 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 			}
 			q++
 		}
+	}
+	for w[q] == delimiter {
+		q++
 	}
 	end := q
 	if w[q] == '\r' {
@@ -311,6 +320,15 @@ func endsField(c byte, quoted bool, delimiter, quote byte) bool {
 	return c == delimiter || c == '\n' || c == '\r'
 }
 
+// quoteComes reports whether a quote stands in field behind blanks.
+func quoteComes(field []byte, quote byte) bool {
+	if quote == 0 || len(field) == 0 || field[0] != ' ' && field[0] != '\t' {
+		return false
+	}
+	field = trim(field)
+	return len(field) > 0 && field[0] == quote
+}
+
 // fieldEnd returns where the field ends whose content begins at w[q]: at its
 // closing quote, or at the delimiter or line ending. It returns -1 for a quoted
 // field that goes on past its line.
@@ -347,7 +365,7 @@ func stampEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
 // marks reports whether the line that w begins with may be something else than
 // a record, for what it begins with or holds.
 func (p *Profile) marks(w []byte) bool {
-	if c := p.dialect.comment; len(c) > 0 && bytes.HasPrefix(w, c) {
+	if p.dialect.commented(w) {
 		return true
 	}
 	if p.framing.footer == nil && p.framing.message == nil {

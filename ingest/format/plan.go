@@ -22,8 +22,9 @@ type plan struct {
 	told    bool // the header tells the zone
 
 	fields   []field // by position
-	stamps   []int   // the fields of the timestamp, in the order they are joined
-	keys     []int   // the fields that name the row's series, by position
+	names    []string
+	stamps   []int // the fields of the timestamp, in the order they are joined
+	keys     []int // the fields that name the row's series, by position
 	values   []value
 	times    []cellTime // of the values of a matrix
 	factor   int        // the field that the value is multiplied by, or -1
@@ -110,9 +111,11 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	p := pl.profile
 	for i, name := range h.names {
 		if !utf8.ValidString(name) {
-			return fmt.Sprintf("the header is not UTF-8: column %d of line %d is %q; convert the file to UTF-8", i+1, h.line, cut([]byte(name)))
+			return fmt.Sprintf("the header is not UTF-8: column %d of line %d is %q; say in the profile's dialect which encoding it has", i+1, h.line, cut([]byte(name)))
 		}
 	}
+	h.names = h.names[:p.width(h.names)]
+	pl.names = h.names
 	pl.fields = make([]field, len(h.names))
 	var absent []string
 	find := func(c *columnRef, what string) int {
@@ -189,8 +192,8 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.decorated = pl.decorations()
 	pl.measured = p.numbers.unit || p.pairs == pairUnit
 	linear := slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
-	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.delimiter != ' ' && !p.matrix && !pl.measured && !linear && pl.factor < 0
-	pl.marked = len(p.dialect.comment) > 0 || p.framing.footer != nil || p.framing.message != nil
+	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.inOnePass() && !p.matrix && !pl.measured && !linear && pl.factor < 0
+	pl.marked = len(p.dialect.comments) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
 	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
 		return strings.IndexByte(l.golang, p.dialect.delimiter) >= 0 || p.dialect.quote != 0 && strings.IndexByte(l.golang, p.dialect.quote) >= 0

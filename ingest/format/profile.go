@@ -56,20 +56,27 @@ type Profile struct {
 // A signature is how a file of the profile is told from all others.
 type signature struct {
 	firstLine *pattern
-	header    []string
+	line      *pattern // on any line before the header
+	fileName  *pattern
+	header    []label
 	optional  []string
 	others    bool
 }
 
 type dialect struct {
-	delimiter byte
-	quote     byte // 0 for none
-	comment   []byte
-	decimal   byte
-	decimals  []byte // those that the file's cells decide between; else nil
-	thousands byte   // ' ' for all kinds of blanks, 0 for none
-	grouping  bool   // the profile says what stands between thousands, be it nothing
-	trim      bool
+	delimiter  byte   // 0 for fixed
+	delimiters []byte // to choose from by the header; nil for one alone
+	fixed      []int  // the widths of columns, in characters
+	quote      byte   // 0 for none
+	wrapped    bool   // each line is quoted as one field
+	comments   [][]byte
+	decimal    byte
+	decimals   []byte    // those that the file's cells decide between; else nil
+	thousands  byte      // ' ' for all kinds of blanks, 0 for none
+	grouping   bool      // the profile says what stands between thousands, be it nothing
+	charsets   []charset // the first that a file is valid in
+	noNUL      bool
+	trim       bool
 }
 
 // The rows that a header is made of.
@@ -92,6 +99,8 @@ type framing struct {
 	footer   *pattern
 	message  *pattern
 	records  *pattern // how many lines of data a file says it has
+	short    bool     // cells that a row lacks are missing
+	long     bool     // cells that a row has too many are ignored
 }
 
 // A channelRule says of one column, or of all that match, that it holds
@@ -143,7 +152,7 @@ func Parse(file string, text []byte) (*Profile, error) {
 	p := &Profile{
 		File:    file,
 		Text:    string(text),
-		dialect: dialect{delimiter: ',', quote: '"', decimal: '.', trim: true},
+		dialect: dialect{delimiter: ',', quote: '"', decimal: '.', charsets: []charset{""}, trim: true},
 		framing: framing{rows: []string{rowNames}},
 		stamp:   stamping{join: " "},
 	}

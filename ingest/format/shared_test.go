@@ -109,11 +109,17 @@ func TestSharedDataAgreesWithTruth(t *testing.T) {
 
 func decodeFile(t *testing.T, d *Decoder, b *ingest.Batch, file string, stream bool) {
 	t.Helper()
+	decodeAs(t, d, b, file, filepath.Base(file), stream)
+}
+
+// decodeAs decodes a file as if it had that path.
+func decodeAs(t *testing.T, d *Decoder, b *ingest.Batch, file, path string, stream bool) {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := contentOf(filepath.Base(file), text, stream)
+	c := contentOf(path, text, stream)
 	if err := d.Decode(context.Background(), c, b); err != nil {
 		t.Fatal(err)
 	}
