@@ -129,6 +129,9 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 	for _, i := range spans {
 		c.take[i] = b.Spans[i].State == ingest.Loaded
 	}
+	if err := c.sink.learnRecipes(ctx, b, spans); err != nil {
+		return err
+	}
 	// These may hold spans: the claims say so.
 	if err := c.holdChanges(ctx, b, c.take); err != nil {
 		return err

@@ -79,10 +79,10 @@ func (t *loggersFile) ReadAll() ([][]string, error) {
 		cells, err := t.Read()
 		var wrong *csv.ParseError
 		switch {
-		case err == io.EOF && t.header == nil:
+		case errors.Is(err, io.EOF) && t.header == nil:
 			t.fault(0, 0, "the loggers table is empty; its first line names its columns, of %s", strings.Join(loggerColumns[:], ", "))
 			return nil, nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return all, nil
 		case errors.As(err, &wrong):
 			t.fault(int64(wrong.Line), wrong.Column, "%v; nothing after it is read", wrong.Err)
