@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,9 +41,9 @@ func (o OnChange) judges(r *ingest.Recipe) bool {
 // A knownLogger is what the store had of a logger before the sink's run. It is
 // never changed once made.
 type knownLogger struct {
-	channels map[string]string // the channels' labels, by name
-	sources  map[int16]string  // that its readings came from, with their names
-	recipes  map[int32]bool    // that they were read with
+	channels map[string]string          // the channels' labels, by name
+	sources  map[int16]string           // that its readings came from, with their names
+	profiles map[[sha256.Size]byte]bool // digests of those that they were read by
 }
 
 // A loggerCache remembers, for all committers of a sink, what was known of
@@ -55,7 +56,10 @@ type loggerCache struct {
 
 var (
 	loggerLook = statement{"logger_look", `select logger, channel, label from series where logger = any($1::text[]) and id <= $2`}
-	feedLook   = statement{"feed_look", `select f.logger, f.source, s.name, f.recipe from feeds f join sources s on s.id = f.source
+	// The layout is the profile's, whatever else is in the recipe: a row more in a
+	// loggers table makes no other.
+	feedLook = statement{"feed_look", `select f.logger, f.source, s.name, sha256(convert_to(p.body, 'UTF8')) from feeds f
+		join sources s on s.id = f.source join recipes p on p.id = f.recipe
 		where f.logger = any($1::text[]) and f.id <= $2`}
 )
 
@@ -83,11 +87,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	withheld := make(map[int]map[int32]bool)
 	for _, i := range judged {
 		s := &b.Spans[i]
-		recipe, err := c.sink.recipeID(ctx, s.Recipe)
-		if err != nil {
-			return err
-		}
-		j := judging{sink: c.sink, batch: b, span: s, recipe: recipe}
+		j := judging{sink: c.sink, batch: b, span: s}
 		j.judge(t.keysOf(i))
 		switch {
 		case j.held != nil:
@@ -142,11 +142,11 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 		eachRow(results.ResultReader(), func(r *record) {
 			l := missing[r.text()]
 			if l.sources == nil {
-				l.sources, l.recipes = make(map[int16]string), make(map[int32]bool)
+				l.sources, l.profiles = make(map[int16]string), make(map[[sha256.Size]byte]bool)
 			}
 			source := r.int2()
 			l.sources[source] = r.text()
-			l.recipes[r.int4()] = true
+			l.profiles[[sha256.Size]byte(r.raw())] = true
 		})
 	}
 	if err := results.Close(); err != nil {
@@ -163,10 +163,9 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 
 // judging is the judgement of one span.
 type judging struct {
-	sink   *Sink
-	batch  *ingest.Batch
-	span   *ingest.Span
-	recipe int32
+	sink  *Sink
+	batch *ingest.Batch
+	span  *ingest.Span
 
 	held  *ingest.Shape // the question that holds the whole file; nil for none
 	fresh []int32       // keys of channels that are new to loggers all of whose others are there
@@ -217,7 +216,7 @@ func (j *judging) judgeLogger(logger string, known *knownLogger, keys []int32) {
 		j.fresh = append(j.fresh, fresh...)
 	case len(fresh) > 0:
 		j.holdSwapped(logger, added, missing)
-	case j.span.Recipe.Trust == ingest.Guessed && !known.recipes[j.recipe]:
+	case j.span.Recipe.Trust == ingest.Guessed && !known.profiles[sha256.Sum256([]byte(j.span.Recipe.Text))]:
 		j.hold(fmt.Sprintf("the files of logger %q were of another layout so far: is this one understood rightly?", logger),
 			ingest.Answer{Means: "it is read rightly as it is"})
 	}

@@ -74,7 +74,7 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		s.Sum = sha256.Sum256([]byte(f.bytes()))
 		s.Recipe, s.Notes = testRecipe, f.notes
 		if f.layout != "" {
-			s.Recipe = &ingest.Recipe{Digest: sha256.Sum256([]byte{byte(f.trust), f.layout[0]}), Profile: f.layout, Text: "name: " + f.layout, Trust: f.trust}
+			s.Recipe = &ingest.Recipe{Digest: sha256.Sum256(append([]byte{byte(f.trust)}, f.layout...)), Profile: f.layout, Text: "name: " + f.layout, Trust: f.trust}
 			s.Kind = &ingest.Shape{ID: f.layout, Profile: s.Recipe.Text, Header: []string{"time", f.layout}}
 		}
 		s.New = f.isNew

@@ -201,8 +201,8 @@
 //
 //	source        the source whose files the row counts for; empty: all. Where a source has
 //	              rows of its own for a name, those for all sources do not count
-//	name          the logger as the file names it, in full
-//	file_channel  the channel as the file names it; empty: all that have no row of their own.
+//	name          the logger as files and their profile name it, in full
+//	file_channel  the channel, likewise; empty: all that have no row of their own.
 //	              What a channel's row leaves empty of logger, zone and every is that of
 //	              the row for all
 //	logger        what they are called from then on; empty: as in the file
@@ -227,7 +227,7 @@
 // [Settings].Strict its file is held, with the question what the logger becomes.
 //
 // A file's recipe keeps the rows of the loggers that the file names (of more than
-// 64, those of all loggers of its source), so that it can be read alike without
+// four, those of all loggers of its source), so that it can be read alike without
 // the table. A file with none of the table's loggers keeps the recipe that it has
 // without a table.
 package format

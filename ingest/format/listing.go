@@ -45,8 +45,8 @@ func (d *Decoder) strangers() *refusal {
 }
 
 // maxListed is how many loggers a recipe tells of one by one. A file with more
-// is read by the whole table, so that files of many loggers, of which some are
-// silent today and some tomorrow, do not make a long recipe each.
+// has the rows of all loggers of its source: files of many loggers, of which some
+// are silent today and others tomorrow, share a recipe then.
 const maxListed = 4
 
 // listedRecipe returns the recipe of the file: r with the rows of the table
