@@ -39,7 +39,11 @@ func TestSamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			zone, _ := os.ReadFile(filepath.Join(dir, "zone"))
-			d, err := NewDecoder(set, Settings{Zone: strings.TrimSpace(string(zone))})
+			settings := Settings{Zone: strings.TrimSpace(string(zone))}
+			if _, err := os.Stat(filepath.Join(dir, "by-name")); err == nil {
+				settings.Profile = filepath.Base(dir)
+			}
+			d, err := NewDecoder(set, settings)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +87,7 @@ func samples(t *testing.T, dir string) []string {
 	}
 	var files []string
 	for _, e := range entries {
-		if !slices.Contains([]string{"profile.yaml", "zone", "expected.csv", "rejects.csv"}, e.Name()) {
+		if !slices.Contains([]string{"profile.yaml", "zone", "by-name", "expected.csv", "rejects.csv"}, e.Name()) {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
