@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"math"
 	"unicode"
 	"unicode/utf8"
 )
@@ -22,7 +23,11 @@ type linear struct {
 }
 
 func (l *linear) of(x float64) float64 {
-	x = float64(x * l.multiply) // the conversion keeps the two from being one operation
+	if parts := math.Round(1 / l.multiply); math.Abs(parts) > 1 && 1/parts == l.multiply {
+		x /= parts // 33 tenths are 3.3, and 33 * 0.1 is 3.3000000000000003
+	} else {
+		x = float64(x * l.multiply) // the conversion keeps the two from being one operation
+	}
 	return x + l.add
 }
 

@@ -84,7 +84,8 @@
 //	    missing: [TEXT...]   beside those of the profile
 //	    quality: COLUMN      or {suffix: TEXT}, what its name has behind that of the channel's column
 //	    multiply, add: NUMBER  the value is cell*multiply + add, each rounded to a float64; unit is
-//	                         that of the result
+//	                         that of the result. 0.1 divides by ten, and so do all that are
+//	                         one of a whole number of parts
 //	columns_are: channel     wide only: what the header's text names, or logger
 //	pairs: quality           wide and matrix: the column behind each column of readings has their
 //	                         quality, or unit: their unit, of which a series has one
