@@ -78,6 +78,11 @@ type Span struct {
 	// the second are Later microseconds later. All are of one pass. Mostly empty.
 	Undecided []int32
 	Later     int64
+	// Passes says that readings of the span are of an hour that clocks showed
+	// twice, and that the order of arrival decides of files like it: the sink
+	// must not store it while it decides of another.
+	Passes bool
+	Second bool // the sink's: the undecided readings stand in the second pass now
 }
 
 // A Shape is a kind of file that Penstock has a question about: all files of a

@@ -141,30 +141,8 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 		d.matrixRow(at, lines, raw)
 		return
 	}
-	stamp := d.stamp(cells)
-	clock := pl.clock
-	var g *naming
-	if d.clocks {
-		if g = d.naming(cells); g.table != nil && g.table.clock != nil {
-			clock = g.table.clock
-		}
-	}
-	us, read := clock.micros(stamp)
-	switch {
-	case read == readNot:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, pl.stampReason(stamp)+d.tearAt(pl.stamps[len(pl.stamps)-1]))
-		return
-	case read == readNoZone:
-		d.zoneless()
-		return
-	case read == readNever:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", clock.zone, quoted(stamp)))
-		return
-	case read == readTwice:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, fmt.Sprintf("a time that clocks in %s showed twice when they went back: %s (an offset in the cell would tell which; if the logger keeps standard time all year, its zone is an offset such as +00:00)", clock.zone, quoted(stamp)))
-		return
-	case us < d.from || us > d.to:
-		d.rejectField(at, lines, pl.stamps[0]+1, raw, d.implausible(stamp))
+	us, g, ok := d.when(at, lines, raw, cells)
+	if !ok {
 		return
 	}
 	if g == nil {
@@ -176,9 +154,11 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 	d.lines.Total += lines
 	d.lines.Data += lines
 	d.line += lines
+	first := len(d.batch.Time)
 	for k := range pl.values {
 		d.value(at, us, k, g)
 	}
+	d.timed(at, us, first)
 }
 
 // naming returns the naming of a record.

@@ -116,7 +116,7 @@ func (n *dictionary) assign(g *naming) {
 		a.values[k] = list
 	}
 	if zoned != nil && (pl.clock.zone == nil || pl.clock.zone.String() != zoned.zone.String()) {
-		a.clock, g.left = newClock(pl.profile.stamp.layouts, zoned.zone), true
+		a.clock, g.left = pl.profile.stamp.clock(zoned.zone), true
 	}
 	g.table = a
 }

@@ -436,26 +436,17 @@ func TestCancelledContext(t *testing.T) {
 	}
 }
 
-// A local time that clocks skipped or showed twice is rejected, and not guessed;
-// the hours around it load.
-func TestLocalTimesThatAreNoInstant(t *testing.T) {
-	text := longHead + "L1,flow,2025-03-30 00:45:00,1\nL1,flow,2025-03-30 01:15:00,2\nL1,flow,2025-03-30 02:15:00,3\n" +
-		"L1,flow,2025-10-26 00:45:00,4\nL1,flow,2025-10-26 01:15:00,5\nL1,flow,2025-10-26 01:15:00,6\nL1,flow,2025-10-26 02:00:00,7\n"
+// A local time that clocks skipped is rejected, and not guessed; the hours around
+// it load.
+func TestLocalTimeThatNeverWas(t *testing.T) {
+	text := longHead + "L1,flow,2025-03-30 00:45:00,1\nL1,flow,2025-03-30 01:15:00,2\nL1,flow,2025-03-30 02:15:00,3\n"
 	b, s := decodeText(t, Settings{Zone: "Europe/London"}, "a.csv", []byte(text))
-	if len(b.Time) != 4 || s.Receipt.Lines.Rejected != 3 || len(s.Rejects) != 3 {
+	if len(b.Time) != 2 || s.Receipt.Lines.Rejected != 1 || len(s.Rejects) != 1 {
 		t.Fatalf("%d readings, %+v, %+v", len(b.Time), s.Receipt.Lines, s.Rejects)
 	}
-	for i, want := range []struct {
-		line   int64
-		reason string
-	}{
-		{3, `a time that clocks in Europe/London skipped when they went forward: "2025-03-30 01:15:00"`},
-		{6, `a time that clocks in Europe/London showed twice when they went back: "2025-10-26 01:15:00"`},
-		{7, `a time that clocks in Europe/London showed twice when they went back: "2025-10-26 01:15:00"`},
-	} {
-		if r := s.Rejects[i]; r.Line != want.line || r.Column != 3 || !strings.HasPrefix(r.Reason, want.reason) {
-			t.Errorf("reject %d is %+v", i, r)
-		}
+	const want = `a time that clocks in Europe/London skipped when they went forward: "2025-03-30 01:15:00"`
+	if r := s.Rejects[0]; r.Line != 3 || r.Column != 3 || !strings.HasPrefix(r.Reason, want) {
+		t.Errorf("the reject is %+v", r)
 	}
 }
 

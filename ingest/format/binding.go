@@ -11,6 +11,7 @@ import (
 // met.
 type bound struct {
 	recipe *ingest.Recipe
+	told   *ingest.Recipe // of files whose preamble tells the zone
 	plans  map[planKey]*plan
 	last   *plan
 	key    []byte         // of last

@@ -9,13 +9,25 @@ import (
 // remembers the day and the offset of the timestamp before, since the next is
 // nearly always of the same day, so it belongs to one decoder.
 type clock struct {
-	layouts []*layout
-	zone    *time.Location // of timestamps that do not say their offset; nil when nobody knows it
+	layouts  []*layout
+	zone     *time.Location // of timestamps that do not say their offset; nil when nobody knows it
+	standard bool           // the zone's standard time all year
+	shift    bool           // wall times that the zone skipped are read as if its clocks had not been moved
+	base     int64          // what is added to what the layouts read: the file's date, in seconds
 
 	days []day // by layout
 
 	// Wall times in [from, to) are offset seconds ahead of UTC.
 	from, to, offset int64
+
+	twice repeat // of the timestamp that was read last, when it is readTwice
+}
+
+// A repeat is what there is to know of a wall time that a zone showed twice.
+type repeat struct {
+	change int64 // the instant at which its clocks went back, in microseconds
+	later  int64 // by how much, which is how much later the second pass is
+	zone   *time.Location
 }
 
 // A day is the date that a layout read last.
@@ -34,11 +46,26 @@ const (
 	readGood                     //
 	readNoZone                   // a wall time, and no zone is known
 	readNever                    // a wall time that the zone skipped when its clocks went forward
-	readTwice                    // a wall time that the zone showed twice when its clocks went back
+	readTwice                    // a wall time that the zone showed twice when its clocks went back: read as of the first pass
 )
 
 func newClock(layouts []*layout, zone *time.Location) *clock {
 	return &clock{layouts: layouts, zone: zone, days: make([]day, len(layouts))}
+}
+
+// use has the clock read timestamps of those layouts from now on.
+func (c *clock) use(layouts []*layout) {
+	if len(layouts) == len(c.layouts) && (len(layouts) == 0 || &layouts[0] == &c.layouts[0]) {
+		return
+	}
+	c.layouts, c.days = layouts, make([]day, len(layouts))
+}
+
+// in has the clock read timestamps of that zone from now on.
+func (c *clock) in(zone *time.Location) {
+	if c.zone != zone {
+		c.zone, c.from, c.to = zone, 0, 0
+	}
 }
 
 // micros reads all of b in the first layout that takes it and returns
@@ -69,6 +96,7 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 				d.offset = w.offset
 			}
 		}
+		w.seconds += c.base
 		if w.zoned {
 			return (w.seconds-w.offset)*1e6 + w.micros, readGood
 		}
@@ -121,8 +149,9 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 	return 0, p
 }
 
-// instant turns a wall time into an instant. One that the zone never showed, or
-// showed twice, is none: a guess would shift readings, or lose them.
+// instant turns a wall time into an instant. Of one that the zone showed twice
+// that is the first, and c.twice tells of the other; one that it never showed is
+// none, unless it is to be shifted.
 func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 	if seconds >= c.from && seconds < c.to {
 		return (seconds-c.offset)*1e6 + micros, readGood
@@ -131,14 +160,26 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 		return 0, readNoZone
 	}
 	t := inZone(seconds, c.zone)
-	_, offset := t.Zone()
 	begin, end := t.ZoneBounds()
-	switch {
-	case t.Unix()+int64(offset) != seconds:
-		return 0, readNever
-	case !begin.IsZero() && c.shows(seconds, offsetAt(begin.Add(-time.Second)), t),
-		!end.IsZero() && c.shows(seconds, offsetAt(end), t):
-		return 0, readTwice
+	offset := offsetAt(t)
+	if c.standard {
+		offset = standardOffset(t)
+	} else {
+		for _, change := range [2]time.Time{begin, end} {
+			if change.IsZero() {
+				continue
+			}
+			at, before, after := change.Unix(), offsetAt(change.Add(-time.Second)), offsetAt(change)
+			switch {
+			case at+after <= seconds && seconds < at+before:
+				c.twice = repeat{change: at * 1e6, later: (before - after) * 1e6, zone: c.zone}
+				return (seconds-before)*1e6 + micros, readTwice
+			case at+before <= seconds && seconds < at+after && c.shift:
+				return (seconds-before)*1e6 + micros, readGood
+			case at+before <= seconds && seconds < at+after:
+				return 0, readNever
+			}
+		}
 	}
 	// Two days away from either change of the clock no wall time is ambiguous.
 	const margin = 2 * 86400
@@ -150,9 +191,27 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 		to = end.Unix() - margin
 	}
 	if from <= seconds && seconds < to {
-		c.from, c.to, c.offset = from, to, int64(offset)
+		c.from, c.to, c.offset = from, to, offset
 	}
-	return t.Unix()*1e6 + micros, readGood
+	return (seconds-offset)*1e6 + micros, readGood
+}
+
+// standardOffset is how many seconds ahead of UTC the clocks of t's zone are at
+// t when they are not on daylight saving time. Of a season and the one beside
+// it that is the smaller offset: some zones call their winter the exception.
+func standardOffset(t time.Time) int64 {
+	offset := offsetAt(t)
+	standard := offset
+	begin, end := t.ZoneBounds()
+	if !begin.IsZero() {
+		if before := begin.Add(-time.Second); before.IsDST() != t.IsDST() {
+			standard = min(standard, offsetAt(before))
+		}
+	}
+	if !end.IsZero() && end.IsDST() != t.IsDST() {
+		standard = min(standard, offsetAt(end))
+	}
+	return standard
 }
 
 // inZone is the instant that package time makes of a wall time, which is given
@@ -160,13 +219,6 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 func inZone(seconds int64, zone *time.Location) time.Time {
 	u := time.Unix(seconds, 0).UTC()
 	return time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), 0, zone)
-}
-
-// shows reports whether the zone's clocks showed the wall time with that offset
-// as well, at another instant than t.
-func (c *clock) shows(seconds, offset int64, t time.Time) bool {
-	other := seconds - offset
-	return other != t.Unix() && offsetAt(time.Unix(other, 0).In(c.zone)) == offset
 }
 
 // offsetAt is how many seconds ahead of UTC the clocks of t's zone are at t.

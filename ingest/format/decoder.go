@@ -63,6 +63,7 @@ type Decoder struct {
 	clocks   bool     // the loggers table may have a clock for each row's logger
 	held     *refusal // the question that the file's data raised
 	declared declared
+	timing
 }
 
 // A kind is what the cells of a column have turned out to be.
@@ -87,6 +88,10 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 		return fmt.Errorf("decoding %s: %w", ingest.EscapePath(c.File.Path), err)
 	}
 	if fault == nil {
+		d.endDays()
+		fault = d.settlePasses()
+	}
+	if fault == nil {
 		fault = d.judge()
 	}
 	if fault == nil {
@@ -95,6 +100,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	if fault == nil {
 		d.noteRecords()
 		d.paces()
+		d.noteJumps()
 	}
 	d.span.Recipe = d.listedRecipe(d.span.Recipe)
 	if fault != nil {
@@ -122,6 +128,9 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 	if fault := d.begin(&h); fault != nil {
 		return fault, nil
 	}
+	if fault, err := d.chooseOneOf(); fault != nil || err != nil {
+		return fault, err
+	}
 	return d.rows(ctx)
 }
 
@@ -129,6 +138,7 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 func (d *Decoder) begin(h *head) *refusal {
 	w := d.feed.window
 	d.preamble, d.noHeadTo = append(d.preamble[:0], w[:h.preamble]...), 0
+	d.timing.forget()
 	if fault := d.attach(w, h); fault != nil {
 		return fault
 	}
@@ -178,6 +188,9 @@ func (d *Decoder) attach(w []byte, h *head) *refusal {
 		d.kinds = append(d.kinds[:0], make([]kind, n)...)
 		d.empty = append(d.empty[:0], make([]int64, n)...)
 		d.textAt = append(d.textAt[:0], make([]int64, n)...)
+	}
+	if fault := d.beginTiming(c, k, w[:h.preamble]); fault != nil {
+		return fault
 	}
 	d.clocks = d.settings.Loggers != nil && d.settings.Loggers.zones && d.plan.clockPerLogger()
 	d.names.open(d.batch, d.plan, d.logger, d.channel, d.unit)

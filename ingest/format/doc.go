@@ -111,10 +111,32 @@
 //	  header_layout: "15:04" matrix only: LAYOUT of the times of day that the header holds, or hours
 //	                         (1 is 01:00, 24 the next midnight), or {match: PATTERN, layout: LAYOUT}
 //	                         for (?P<time>...) of its cells
+//	  one_of: [LAYOUT...]    instead: all timestamps of a file are in one of these, and its
+//	                         rows tell which; see below
 //	  date_only: true        a date without its time is that day's midnight
 //	  language: [en]         of {month} and {pm}: cs, de, en, es, fr, nl
+//	  interval               of cells that hold two instants
+//	    separator: " - "     what stands between them
+//	    take: start          or end: which of them is the reading's
+//	  zone: ZONE             of timestamps that tell no offset of their own; or one of
+//	    preamble: PATTERN    (?P<zone>...) of the first line before the header that matches
+//	    header: PATTERN      (?P<zone>...) of the header of a column of the timestamp
+//	    column: COLUMN       a cell of each row
 //	  zones: {EST: "-05:00"} what abbreviations of zones mean in this format
-//	  zone: ZONE             of timestamps that tell no offset of their own
+//	  clock: daylight        or standard: the zone's standard time, all year
+//	  gap: reject            of times that clocks skipped; or shift: an hour later, as if the
+//	                         clock had not been moved
+//	  repeated_hour: hold    of times that clocks showed twice, where nothing in the file tells
+//	                         which is meant; or standard, or by_arrival; see below
+//	  date                   where rows tell the time of day alone, which is what layouts read
+//	    file_name: PATTERN   (?P<date>...) of the last part of the path
+//	    layout: LAYOUT
+//	  start                  instead of columns and layouts, where rows do not tell their times:
+//	    preamble: PATTERN    (?P<time>...) of the first line before the data that matches is
+//	    layout: LAYOUT       that of the first row
+//	  every: SPAN            and how far apart the rows are, blank and rejected ones included; or
+//	    preamble: PATTERN    (?P<every>...), a number, 00:15:00 or 15m, and (?P<unit>...) of it
+//	    unit: s              where the file does not say what the number counts
 //	file_time                the file's own time, where its name tells it; it ranks files
 //	  file_name: PATTERN     (?P<time>...) of the last part of the path
 //	  layout: LAYOUT
@@ -191,8 +213,19 @@
 // no bytes at all is quarantined, since nothing tells whose it is: mostly it is
 // an upload that failed, and the next version of it loads.
 //
-// A timestamp that the zone's clocks showed twice or never, when daylight saving
-// ends or begins, is rejected: nothing in the file says which instant is meant.
+// In which layout of one_of a file is written, all timestamps of its first 256 KiB
+// say: it is the one that reads them all. Where several do, and do not agree, the
+// steps from row to row decide, if they are regular in one of them and not in the
+// others. Else the file is held.
+//
+// A timestamp that the zone's clocks never showed, when daylight saving begins,
+// is rejected unless gap says otherwise. Of one that they showed twice, when it
+// ends, the rows of the series in the file tell the pass: where the time goes
+// back, the second begins; where the rows were sorted by their times, the second
+// of two equal ones is of it; and where rows lead into the hour or out of it, they
+// go on. Where nothing tells, as in a file of one reading, repeated_hour decides:
+// the file is held, or the reading is in standard time, of the second pass, or
+// by_arrival of the first unless another file has a reading there already.
 //
 // # The loggers table
 //

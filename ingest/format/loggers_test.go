@@ -257,12 +257,12 @@ func TestZoneOfALogger(t *testing.T) {
 			"of a column", plainLongProfile, "America/New_York", "all.csv",
 			longHead + "L1,flow,2024-03-31 01:45:00,1\nL2,flow,2024-03-31 01:45:00,1\nL3,flow,2024-03-31 01:45:00,1\nL1,flow,2024-03-31 02:30:00,2\nL2,flow,2024-03-31 02:30:00,2\nL1,flow,2024-03-31 03:00:00,3\nL1,flow,2024-03-31T03:15:00-05:00,4\n",
 			"L1/flow[] 2024-03-31T00:45:00Z 1\nL2/flow[] 2024-03-31T01:45:00Z 1\nL3/flow[] 2024-03-31T05:45:00Z 1\nL2/flow[] 2024-03-31T02:30:00Z 2\nL1/flow[] 2024-03-31T01:00:00Z 3\nL1/flow[] 2024-03-31T08:15:00Z 4\n" +
-				`line 5 column 3 "L1,flow,2024-03-31 02:30:00,2": a time that clocks in Europe/Berlin skipped when they went forward: "2024-03-31 02:30:00" (if the logger keeps standard time all year, its zone is an offset such as +00:00)` + "\n",
+				`line 5 column 3 "L1,flow,2024-03-31 02:30:00,2": a time that clocks in Europe/Berlin skipped when they went forward: "2024-03-31 02:30:00" (if the logger keeps standard time all year, say clock: standard; with gap: shift it is read as if the clock had not been moved)` + "\n",
 		},
 		{
 			"of the file's name", plainWide, "America/New_York", "L1_x.csv", wide,
 			"L1/flow[] 2024-03-31T00:45:00Z 1\nL1/flow[] 2024-03-31T01:00:00Z 3\n" +
-				`line 3 column 1 "2024-03-31 02:30:00,2": a time that clocks in Europe/Berlin skipped when they went forward: "2024-03-31 02:30:00" (if the logger keeps standard time all year, its zone is an offset such as +00:00)` + "\n",
+				`line 3 column 1 "2024-03-31 02:30:00,2": a time that clocks in Europe/Berlin skipped when they went forward: "2024-03-31 02:30:00" (if the logger keeps standard time all year, say clock: standard; with gap: shift it is read as if the clock had not been moved)` + "\n",
 		},
 		{"before the profile's", zoned, "", "L2_x.csv", wide, "L2/flow[] 2024-03-31T01:45:00Z 1\nL2/flow[] 2024-03-31T02:30:00Z 2\nL2/flow[] 2024-03-31T03:00:00Z 3\n"},
 		{"the profile's where the table is silent", zoned, "", "L3_x.csv", wide, "L3/flow[] 2024-03-30T16:45:00Z 1\nL3/flow[] 2024-03-30T17:30:00Z 2\nL3/flow[] 2024-03-30T18:00:00Z 3\n"},

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -182,7 +181,7 @@ func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
 			d.cells.Missing++
 			continue
 		}
-		us, reason := clock.ofCell(day, &pl.times[k])
+		us, twice, reason := clock.ofCell(day, &pl.times[k])
 		if reason == "" && (us < d.from || us > d.to) {
 			reason = d.implausible([]byte(day8601(us)))
 		}
@@ -192,7 +191,10 @@ func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
 			d.reject(at, v.field+1, c.b, reason)
 			continue
 		}
+		first := len(d.batch.Time)
 		d.value(at, us, k, g)
+		d.twice = twice
+		d.timed(at, us, first)
 	}
 }
 
@@ -208,9 +210,9 @@ func (pl *plan) date(b []byte) (w wall, ok bool) {
 
 // ofCell returns the instant of a cell of the row of a day, in microseconds
 // UTC. On the days when clocks change, an hour of columns has no instant, or one
-// has two and the header tells by a second column of a time which is meant.
-// reason says why there is none.
-func (c *clock) ofCell(day wall, t *cellTime) (us int64, reason string) {
+// has two and the header tells by a second column of a time which is meant; where
+// it has one column for them, twice is not nil. reason says why there is none.
+func (c *clock) ofCell(day wall, t *cellTime) (us int64, twice *repeat, reason string) {
 	at := day.seconds + t.seconds
 	state := readGood
 	if day.zoned {
@@ -219,33 +221,18 @@ func (c *clock) ofCell(day wall, t *cellTime) (us int64, reason string) {
 		us, state = c.instant(at, 0)
 	}
 	if state == readGood && t.pass == 0 {
-		return us, ""
+		return us, nil, ""
 	}
 	text := quoted([]byte(wallText(at)))
 	switch {
 	case state == readNever:
-		return 0, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, its zone is an offset such as +00:00)", c.zone, text)
+		return 0, nil, fmt.Sprintf("a time that clocks in %s skipped when they went forward: %s (if the logger keeps standard time all year, say clock: standard; with gap: shift it is read as if the clock had not been moved)", c.zone, text)
 	case state == readTwice && t.passes < 2:
-		return 0, fmt.Sprintf("a time that clocks in %s showed twice when they went back, %s, and the header has one column for it", c.zone, text)
+		return us, &c.twice, ""
 	case state == readTwice:
-		return c.pass(at, t.pass), ""
+		return us + int64(t.pass)*c.twice.later, nil, ""
 	}
-	return 0, fmt.Sprintf("the second column of a time, and clocks showed %s once", text)
-}
-
-// pass returns the instant at which the clock's zone showed a wall time for the
-// first time, or with n = 1 for the second, of a time that it showed twice.
-func (c *clock) pass(wall int64, n int) int64 {
-	t := inZone(wall, c.zone)
-	var instants []int64
-	for _, days := range [...]int{-1, 1} { // the offsets before and after the change
-		at := wall - offsetAt(t.AddDate(0, 0, days))
-		if !slices.Contains(instants, at) {
-			instants = append(instants, at)
-		}
-	}
-	slices.Sort(instants)
-	return instants[min(n, len(instants)-1)] * 1e6
+	return 0, nil, fmt.Sprintf("the second column of a time, and clocks showed %s once", text)
 }
 
 // wallText writes a wall time for messages.

@@ -254,6 +254,12 @@ func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality 
 	for _, k := range d.missed {
 		d.empty[k]++
 	}
+	if got > 0 {
+		if delta := us - d.last; delta > jumpy || delta < -jumpy {
+			d.leap(d.line, n)
+		}
+		d.last = us
+	}
 	times, series := b.Time[n:n+got], b.Series[n:n+got]
 	for k := range times {
 		times[k] = us

@@ -19,7 +19,10 @@ type plan struct {
 	recipe  *ingest.Recipe // of files with this header
 	kind    *ingest.Shape  // likewise
 	clock   *clock
-	told    bool // the header tells the zone
+	told    bool           // the header, or a line before it, tells the zone
+	zone    *time.Location // of the clock, but for what a line before the header tells
+	zoneAt  int            // the column that tells the zone, or -1
+	clocks  map[string]*clock
 
 	fields   []field // by position
 	names    []string
@@ -52,6 +55,7 @@ const (
 	roleKey
 	roleValue
 	roleQuality
+	roleZone
 )
 
 type field struct {
@@ -131,16 +135,24 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			continue
 		}
 		pl.stamps = append(pl.stamps, i)
-		if c.match == nil {
+		pattern := p.stamp.zoneHeader
+		if c.match != nil && c.match.groups["zone"] > 0 {
+			pattern = c.match
+		}
+		if pattern == nil {
 			continue
 		}
-		if text, _ := c.match.find([]byte(h.names[i]), "zone"); len(text) > 0 {
-			named, err := parseZone(string(text))
+		if text, _ := pattern.find([]byte(h.names[i]), "zone"); len(text) > 0 {
+			named, err := p.stamp.zoneNamed(text)
 			if err != nil {
 				return fmt.Sprintf("column %d of line %d, %q: %v", i+1, h.line, h.names[i], err)
 			}
 			zone, pl.told = named, true
 		}
+	}
+	pl.zoneAt = -1
+	if p.stamp.zoneColumn != nil {
+		pl.zoneAt = find(p.stamp.zoneColumn, "zone")
 	}
 	pl.logger = pl.key(h, &p.logger, find, "logger")
 	pl.channel = pl.key(h, &p.channel, find, "channel")
@@ -172,6 +184,12 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		}
 		pl.fields[i] = field{role: roleStamp, index: k}
 	}
+	if i := pl.zoneAt; i >= 0 {
+		if pl.fields[i].role != roleNone {
+			return twoThings(h, i)
+		}
+		pl.fields[i] = field{role: roleZone}
+	}
 	switch {
 	case p.wide:
 		if fault := pl.bindWide(h); fault != "" {
@@ -185,14 +203,14 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	if fault := pl.bindValues(h); fault != "" {
 		return fault
 	}
-	pl.clock = newClock(p.stamp.layouts, zone)
+	pl.zone, pl.clock = zone, p.stamp.clock(zone)
 	if p.dialect.thousands != pl.sign {
 		pl.thousands = p.dialect.thousands
 	}
 	pl.decorated = pl.decorations()
 	pl.measured = p.numbers.unit || p.pairs == pairUnit
 	linear := slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
-	pl.plain = len(pl.stamps) == 1 && !pl.flagged && p.dialect.inOnePass() && !p.matrix && !pl.measured && !linear && pl.factor < 0
+	pl.plain = p.stamp.simple() && !pl.flagged && p.dialect.inOnePass() && !p.matrix && !pl.measured && !linear && pl.factor < 0
 	pl.marked = len(p.dialect.comments) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
 	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
@@ -218,7 +236,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 // twice: either may be the one that is meant.
 func (pl *plan) ambiguous(h *header) string {
 	p := pl.profile
-	refs := slices.Concat(p.stamp.columns, p.logger.columns, p.channel.columns, p.unit.columns, []*columnRef{p.value, p.quality, p.factor})
+	refs := slices.Concat(p.stamp.columns, p.logger.columns, p.channel.columns, p.unit.columns, []*columnRef{p.value, p.quality, p.factor, p.stamp.zoneColumn})
 	for _, rule := range p.channels {
 		refs = append(refs, rule.quality) // two columns of one channel are told of as such
 	}

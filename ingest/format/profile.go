@@ -129,7 +129,11 @@ func (p *Profile) asksZone(told bool) bool {
 	if p.stamp.zone != nil {
 		return false
 	}
-	return !told && slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool { return !l.zoned }) ||
+	layouts := p.stamp.layouts
+	if p.stamp.pace != nil && p.stamp.pace.layout != nil {
+		layouts = []*layout{p.stamp.pace.layout}
+	}
+	return !told && slices.ContainsFunc(layouts, func(l *layout) bool { return !l.zoned }) ||
 		p.fileTime != nil && p.fileTime.zone == nil
 }
 

@@ -168,7 +168,11 @@ func (d *Decoder) isRecord(line []byte) bool {
 	if fault != quotesFine || len(d.plan.stamps) == 0 || !d.level() && len(d.split.cells) < len(d.plan.fields) {
 		return false
 	}
-	_, read := d.plan.clock.micros(d.stamp(d.split.cells))
+	text, ok := d.stampText(d.split.cells)
+	if !ok {
+		return false
+	}
+	_, read := d.plan.clock.micros(text)
 	return read != readNot
 }
 

@@ -1,6 +1,9 @@
 package format
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -9,13 +12,65 @@ import (
 // A stamping says where the timestamps of a file stand and how they are to be
 // understood: the keys below timestamp.
 type stamping struct {
-	columns []*columnRef
+	columns []*columnRef // none when the rows do not tell their times
 	join    string
 	layouts []*layout
-	zone    *time.Location
-	header  bool // a column's pattern may give the zone
+	times   *headerTimes // of a matrix
+	oneOf   [][]*layout  // the layouts one by one, when all timestamps of a file are in one of them
+	words   *words
 
-	times *headerTimes // of a matrix
+	cut  string // what stands between the two instants of a cell; "" when it holds one
+	end  bool   // of the two the second counts
+	date *fileDate
+	pace *pacing // nil unless the rows do not tell their times
+
+	zone       *time.Location // nil when the profile does not know it
+	header     bool           // the header's text may tell it
+	zoneHeader *pattern       // what of the text of a column of the timestamp
+	zoneBefore *pattern       // what of a line before the header
+	zoneColumn *columnRef
+
+	standard  bool      // the zone's standard time all year
+	shift     bool      // wall times that clocks skipped are meant as an hour later
+	undecided undecided // what becomes of wall times that clocks showed twice
+}
+
+// A fileDate says how a file's name tells the date of its rows.
+type fileDate struct {
+	pattern *pattern
+	layout  *layout
+}
+
+// A pacing says how far apart the rows are of a file that tells only when it
+// begins.
+type pacing struct {
+	start  *pattern
+	layout *layout
+	every  time.Duration // 0 when the file tells it
+	told   *pattern      // its groups every and unit
+	unit   string        // of what it tells, when it does not tell that
+}
+
+// clock returns a clock of that zone, which may be nil.
+func (s *stamping) clock(zone *time.Location) *clock {
+	c := newClock(s.layouts, zone)
+	c.standard, c.shift = s.standard, s.shift
+	return c
+}
+
+// simple reports whether a timestamp is what stands in its column, read by the
+// clock of the file.
+func (s *stamping) simple() bool {
+	return len(s.columns) == 1 && s.cut == "" && s.date == nil && s.zoneColumn == nil
+}
+
+// zoneNamed returns the zone that a text names: an abbreviation that the profile
+// explains, or a zone by its name or offset.
+func (s *stamping) zoneNamed(text []byte) (*time.Location, error) {
+	if zone, ok := s.words.zones[string(text)]; ok {
+		return zone, nil
+	}
+	return parseZone(string(text))
 }
 
 func (s *stamping) read(r *reader, n *yaml.Node) {
@@ -28,36 +83,68 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 	}
 	var layouts []*yaml.Node
 	list := func(n *yaml.Node) { r.list(n, func(n *yaml.Node) { layouts = append(layouts, n) }) }
+	keep := func(into **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *into = n } }
 	language := []string{"en"}
 	zones := make(map[string]*time.Location)
 	dateOnly := false
-	var languageNode *yaml.Node
+	var oneOf, languageNode, dateNode, zoneNode, startNode, everyNode *yaml.Node
 	r.mapping(n, "timestamp",
 		key{"column", column},
 		key{"columns", func(n *yaml.Node) { r.list(n, column) }},
 		key{"join", r.text(&s.join)},
 		key{"layout", list},
 		key{"layouts", list},
+		key{"one_of", func(n *yaml.Node) { oneOf = n; list(n) }},
 		key{"language", func(n *yaml.Node) { languageNode, language = n, nil; r.texts(&language)(n) }},
 		key{"date_only", r.flag(&dateOnly)},
 		key{"header_layout", r.headerTimes(&s.times)},
-		key{"zone", r.zone(&s.zone)},
+		key{"interval", func(n *yaml.Node) { s.readInterval(r, n) }},
+		key{"zone", keep(&zoneNode)},
 		key{"zones", r.zones(zones)},
+		key{"clock", r.second(&s.standard, "daylight", "standard")},
+		key{"gap", r.second(&s.shift, "reject", "shift")},
+		key{"repeated_hour", func(n *yaml.Node) {
+			var text string
+			r.choice(&text, "hold", "standard", "by_arrival")(n)
+			s.undecided = undecided(max(0, slices.Index([]string{"hold", "standard", "by_arrival"}, text)))
+		}},
+		key{"date", keep(&dateNode)},
+		key{"start", keep(&startNode)},
+		key{"every", keep(&everyNode)},
 	)
-	w, err := newWords(language, zones)
-	if err != nil {
+	var err error
+	if s.words, err = newWords(language, zones); err != nil {
 		r.fault(languageNode, "%v", err)
-		w = english
+		s.words = english
+	}
+	if zoneNode != nil {
+		s.readZone(r, zoneNode)
+	}
+	if dateNode != nil {
+		s.readDate(r, dateNode)
 	}
 	for _, n := range layouts {
-		if l := r.layout(n, w, false); l != nil {
+		if l := r.layout(n, s.words, dateNode != nil); l != nil {
 			s.layouts = append(s.layouts, l)
 			if dateOnly {
 				if err := l.mayStandAlone(); err != nil {
 					r.fault(n, "%v", err)
 				}
 			}
+			if oneOf != nil {
+				s.oneOf = append(s.oneOf, []*layout{l})
+			}
 		}
+	}
+	if oneOf != nil && len(resolve(oneOf).Content) < len(layouts) {
+		r.fault(oneOf, "one_of lists all layouts, one of which is the file's; layouts are tried on each timestamp: give one of the two")
+	}
+	if startNode != nil || everyNode != nil {
+		s.readPace(r, n, startNode, everyNode)
+		if len(s.columns)+len(layouts) > 0 {
+			r.fault(n, "start and every are for rows that do not tell their times: with them there is no column and no layout")
+		}
+		return
 	}
 	if len(s.columns) == 0 {
 		r.fault(n, "timestamp has no column")
@@ -65,7 +152,7 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 	if len(layouts) == 0 {
 		r.fault(n, "timestamp has no layout, such as 2006-01-02 15:04:05 (Go), %%Y-%%m-%%d %%H:%%M:%%S (strftime), iso8601, rfc3339, epoch_s, epoch_ms, epoch_us or excel")
 	}
-	if s.header && s.zone != nil {
+	if s.header && zoneNode != nil {
 		r.fault(n, "the zone comes from the header and from zone: give one of the two")
 	}
 }
@@ -84,6 +171,15 @@ func (r *reader) layout(n *yaml.Node, w *words, timeOnly bool) *layout {
 	return l
 }
 
+// second reads one of two words and whether it is the second.
+func (r *reader) second(second *bool, words ...string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		var text string
+		r.choice(&text, words...)(n)
+		*second = text == words[1]
+	}
+}
+
 // zones reads what abbreviations mean.
 func (r *reader) zones(into map[string]*time.Location) func(*yaml.Node) {
 	return func(n *yaml.Node) {
@@ -99,4 +195,94 @@ func (r *reader) zones(into map[string]*time.Location) func(*yaml.Node) {
 			}
 		}
 	}
+}
+
+func (s *stamping) readZone(r *reader, n *yaml.Node) {
+	if resolve(n).Kind != yaml.MappingNode {
+		r.zone(&s.zone)(n)
+		return
+	}
+	r.mapping(n, "zone",
+		key{"preamble", r.pattern(&s.zoneBefore, "zone")},
+		key{"column", r.column(&s.zoneColumn)},
+		key{"header", r.pattern(&s.zoneHeader, "zone")},
+	)
+	if len(resolve(n).Content) != 2 {
+		r.fault(n, "a zone comes from one of preamble, column and header")
+	}
+}
+
+func (s *stamping) readInterval(r *reader, n *yaml.Node) {
+	given := false
+	r.mapping(n, "interval",
+		key{"separator", r.text(&s.cut)},
+		key{"take", func(n *yaml.Node) { given = true; r.second(&s.end, "start", "end")(n) }},
+	)
+	if s.cut == "" || !given {
+		r.fault(n, "an interval needs separator, which stands between its two instants, and take: start or end")
+	}
+}
+
+func (s *stamping) readDate(r *reader, n *yaml.Node) {
+	d := &fileDate{}
+	var layout *yaml.Node
+	r.mapping(n, "date",
+		key{"file_name", r.pattern(&d.pattern, "date")},
+		key{"layout", func(n *yaml.Node) { layout = n }},
+	)
+	if layout != nil {
+		d.layout = r.layout(layout, s.words, false)
+	}
+	if d.pattern == nil || d.layout == nil {
+		r.fault(n, "date needs file_name, a pattern with a group date, and layout")
+	}
+	s.date = d
+}
+
+func (s *stamping) readPace(r *reader, timestamp, start, every *yaml.Node) {
+	p := &pacing{}
+	s.pace = p
+	if start == nil || every == nil {
+		r.fault(timestamp, "start and every belong together: when the first row was recorded, and how far apart the rows are")
+		return
+	}
+	var layout *yaml.Node
+	r.mapping(start, "start",
+		key{"preamble", r.pattern(&p.start, "time")},
+		key{"layout", func(n *yaml.Node) { layout = n }},
+	)
+	if layout != nil {
+		p.layout = r.layout(layout, s.words, false)
+	}
+	if p.start == nil || p.layout == nil {
+		r.fault(start, "start needs preamble, a pattern with a group time, and layout")
+	}
+	if resolve(every).Kind != yaml.MappingNode {
+		var text string
+		r.text(&text)(every)
+		var err error
+		if p.every, err = parseDuration(text); err != nil || p.every < time.Microsecond {
+			r.fault(every, "expected a duration such as 15m or 1d, not %q", text)
+		}
+		return
+	}
+	r.mapping(every, "every",
+		key{"preamble", r.pattern(&p.told, "every", "unit")},
+		key{"unit", r.text(&p.unit)},
+	)
+	if p.told == nil {
+		r.fault(every, "every is a duration such as 15m, or {preamble: pattern with a group every}")
+	}
+	if _, ok := paceUnits[p.unit]; !ok && p.unit != "" {
+		r.fault(every, "unit is one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(paceUnits)), ", "), p.unit)
+	}
+}
+
+// paceUnits are the units that files tell the distance of their rows in.
+var paceUnits = map[string]time.Duration{
+	"ms": time.Millisecond,
+	"s":  time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
+	"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hrs": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
 }
