@@ -42,7 +42,7 @@ func wideFile(rows int) []byte {
 		fmt.Fprintf(&b, ",channel %d", i)
 	}
 	b.WriteByte('\n')
-	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := time.Date(2024, 4, 5, 0, 0, 0, 0, time.UTC) // no clock changes until its end
 	random := rand.New(rand.NewPCG(1, 2))
 	for range rows {
 		b.WriteString(at.Format(time.DateTime))
@@ -109,6 +109,39 @@ func BenchmarkDecodeLong(b *testing.B) {
 
 func BenchmarkDecodeWide20(b *testing.B) {
 	benchDecode(b, "L1_2024.csv", wideFile(10_000), 200_000)
+}
+
+// BenchmarkDecodeMatrix reads a row a day of each of 50 meters, of 96 readings.
+func BenchmarkDecodeMatrix(b *testing.B) {
+	var text bytes.Buffer
+	text.WriteString("Meter,Day")
+	for i := range 96 {
+		fmt.Fprintf(&text, ",%02d:%02d", i/4, i%4*15)
+	}
+	at := time.Date(2024, 4, 5, 0, 0, 0, 0, time.UTC)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 1000 {
+		fmt.Fprintf(&text, "\nmeter-%02d,%s", i%50, at.AddDate(0, 0, i/50).Format(time.DateOnly))
+		for range 96 {
+			fmt.Fprintf(&text, ",%.3f", random.Float64()*100)
+		}
+	}
+	text.WriteByte('\n')
+	d := decoderFor(b, "name: m\nshape: matrix\nlogger: {column: Meter}\nchannel: {constant: energy}\ntimestamp: {column: Day, layout: 2006-01-02, zone: Europe/London}\n", Settings{})
+	batch := &ingest.Batch{}
+	c := contentOf("all.csv", text.Bytes(), false)
+	b.SetBytes(int64(text.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		batch.Reset()
+		if err := d.Decode(b.Context(), c, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if len(batch.Time) != 96_000 {
+		b.Fatalf("%s: %d readings", batch.Spans[0].Reason, len(batch.Time))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(batch.Time)), "ns/reading")
 }
 
 // BenchmarkDecodeTinyFiles reads files of two readings, each of a logger of
