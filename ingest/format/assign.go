@@ -64,6 +64,8 @@ func (l *listing) used() bool { return len(l.met)+len(l.strange) > 0 }
 // table had a say in are made anew for every file, so that the file's recipe
 // has the rows of its own loggers and no others.
 func (n *dictionary) begin(source string) {
+	clear(n.units)
+	clear(n.carried)
 	if n.loggers == nil {
 		return
 	}

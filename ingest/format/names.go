@@ -65,8 +65,6 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 		n.known = nil // clearing a large map costs more than the next file is worth
 	}
 	clear(n.known)
-	clear(n.units)
-	clear(n.carried)
 	if len(pl.keys) > 0 {
 		n.last = &naming{} // follows nothing; what comes first is noted here
 		return

@@ -44,6 +44,9 @@ func TestPairs(t *testing.T) {
 			"t,flow,u,level,u\n" + t0 + ",1,l/s,2,\n" + t1 + ",2,,3,m\n" + t2 + ",3,m3/h,4,\n",
 			"L/flow [l/s] 2024-01-05T00:00Z 1\nL/level [] 2024-01-05T00:00Z 2\nL/flow [l/s] 2024-01-05T00:15Z 2\nL/level [] 2024-01-05T00:30Z 4\n",
 			"3:4 another unit, \"m\": the series has \"\" since line 2\n4:2 another unit, \"m3/h\": the series has \"l/s\" since line 2\n", ""},
+		{"the header again is no new beginning", "signature: {header: [t], others: true}\n" + head + "pairs: unit" + stampFirst, "",
+			"t,q,u\n" + t0 + ",1,m\nt,q,u,r,u\n" + t1 + ",2,cm,3,m\n",
+			"L/q [m] 2024-01-05T00:00Z 1\nL/r [m] 2024-01-05T00:15Z 3\n", "4:2 another unit, \"cm\": the series has \"m\" since line 2\n", ""},
 		{"what is ignored has no pair", head + "pairs: quality\nignore: {columns: [note]}" + stampFirst, "",
 			"t,note,flow,f\n" + t0 + ",x,1,G\n", "L/flow [] 2024-01-05T00:00Z 1 G\n", "", ""},
 	} {
