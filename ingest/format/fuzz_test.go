@@ -50,6 +50,11 @@ func seeds() [][]byte {
 		[]byte("logger,channel,timestamp,value\nL1,flow,2024-01-01 00:00:00,1.5\nL1,flow,2024-01-01 00:15:00,x\n"),
 		[]byte("logger,channel,timestamp,value,unit,quality\r\nL1,flow,2024-01-01T00:00:00Z,1.5,l/s,\r\n\"L\n1\",\"fl\"\"ow\",2024-01-01T00:00:00+01:00,-1e5,,good\r\n"),
 		[]byte("\"TOA5\",\"S\",\"a\"\n\"TIMESTAMP\",\"RECORD\",\"T\",\"N\"\n\"TS\",\"RN\",\"C\",\"\"\n\"\",\"\",\"Avg\",\"Smp\"\n\"2024-01-01 00:00:00.5\",1,\"NAN\",\"NAN\"\n\"2024-01-01 00:00:01\",2,5,\"x\"\n\"2024-01-01 00:00:02\",3,6,7\n"),
+		[]byte("sep=;\nnote\nZeit;Wert °\n;m\n2024-01-01 00:00;1\n* restart\nnote\nZeit;Wert °\n;cm\n2024-01-01 00:15;2;3\n2024-01-01 00:30\nSumme;3\n"),
+		[]byte("\"x\"\n\"Zeit,Wert\"\n\",m\"\n\"2024-01-01 00:00,\"\"1\"\"\"\n2024-01-01 00:15, \"2\" ,\n//\n,,\n2024-01-01 00:30,3\x00,\x81"),
+		[]byte("\xff\xfeT\x00,\x00a\x00\n\x002\x000\x002\x004\x00-\x000\x001\x00-\x000\x001\x00 \x000\x000\x00:\x000\x000\x00,\x001\x00\n\x00"),
+		[]byte("time            a   b\n2024-01-01 00:00 1.5 2\n2024-01-01 00:15  \xb0  3\n"),
+		[]byte("Logger A\n--\ntime a b\n2024-01-01T00:00 1 \"2\"\nLogger B\n--\ntime a c\n2024-01-01T00:15 3 4\nLogger A\ntime b a\n2024-01-01T00:30 5 6"),
 		[]byte("Timestamp;p227;p235\r2019-01-01 00:00:00;88,14;90,89\r2019-01-01 00:05:00;;\r"),
 	)
 }

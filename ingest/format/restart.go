@@ -31,6 +31,9 @@ func (d *Decoder) restart(w []byte, final bool) (n int, more bool, fault *refusa
 	switch {
 	case found == foundMore && more:
 		return 0, true, nil
+	case found != foundHead && d.namesAlone(w):
+		h, same, preamble = head{lines: 1}, true, false
+		_, h.size, _ = lineEnd(w, true)
 	case found != foundHead:
 		return 0, false, d.otherHeader(w)
 	}
@@ -100,6 +103,21 @@ func (d *Decoder) headHere(w []byte, final bool) (h head, same bool, found findi
 		h.lines++
 	}
 	return h, same, foundHead
+}
+
+// namesAlone reports whether the line that w begins with is the row of names of
+// the header that holds now, without the rows above it.
+func (d *Decoder) namesAlone(w []byte) bool {
+	rows := d.header
+	for _, row := range d.plan.profile.framing.rows {
+		end, next, _ := lineEnd(rows, true)
+		if row == rowNames {
+			line, _, _ := lineEnd(w, true)
+			return bytes.Equal(w[:line], rows[:end])
+		}
+		rows = rows[next:]
+	}
+	return false
 }
 
 // opens reports whether the line that w begins with begins the block before the
