@@ -20,7 +20,7 @@ var realFiles = []struct{ files, profile string }{
 	{"campbell_toa5/*", "auto"},
 	{"ea_hydrology/*", "auto"},
 	{"dsmr_reader/*", "auto"},
-	{"ltown_scada/*", "ltown-scada"},
+	{"ltown_scada/*", "auto"},
 	{"minidot_daily", "auto"},
 	{"vanessen_mon/*", "vanessen-mon"},
 	{"hobo/ECO66G20*", "hobo-ymd-comma"},

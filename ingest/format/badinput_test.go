@@ -104,7 +104,7 @@ func TestBadQualityIsRejected(t *testing.T) {
 // TestBadCellOfWideRow holds that one bad cell takes nothing else with it.
 func TestBadCellOfWideRow(t *testing.T) {
 	text := "Timestamp;a;b;c\n2019-01-01 00:00:00;1,5;x;2,5\n2019-01-01 00:05:00;;1;2\n"
-	b, s := decodeText(t, Settings{Profile: "ltown-scada", Zone: "UTC"}, "2019_L1.csv", []byte(text))
+	b, s := decodeText(t, Settings{Profile: "scada-semicolon", Zone: "UTC"}, "2019_L1.csv", []byte(text))
 	if len(b.Value) != 4 || len(s.Rejects) != 1 {
 		t.Fatalf("%v, rejects %+v", b.Value, s.Rejects)
 	}

@@ -21,6 +21,7 @@
 //
 //	signature                what a file must have for the profile to be chosen by itself
 //	  first_line: PATTERN    on the first line
+//	  row: PATTERN           on one of the first hundred lines behind the header
 //	  header: [NAME...]      the cells of the row of names, in this order
 //	  optional: [NAME...]    cells that may stand among them
 //	  others: true           and so may any other cell

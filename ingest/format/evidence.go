@@ -101,8 +101,11 @@ func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 		after, lines, fault := d.split.split(text, end, next, true)
 		if fault != quotesFine {
 			after, lines = next, 1
-		} else if len(d.split.cells) == len(pl.fields) && !p.marks(text) {
+		} else if n := len(d.split.cells); (n == len(pl.fields) || n < len(pl.fields) && p.framing.short || n > len(pl.fields)) && !p.marks(text) {
 			for k := range pl.values {
+				if pl.values[k].field >= n {
+					continue // a cell that a short row lacks
+				}
 				c := &d.split.cells[pl.values[k].field]
 				if b := bare(c.b); !isMissing(b, pl.values[k].missing) {
 					s.look(pl.withoutGroups(b), c.quoted, p.dialect.grouping, line)

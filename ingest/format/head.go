@@ -162,7 +162,16 @@ func (p *Profile) findVariant(w []byte, final bool, delimiter byte, signed, fits
 	}
 	h.size, h.lines = pos, lines
 	if signed && sig.line != nil {
-		if found := sig.anyLine(w, len(p.framing.rows) > 0, h.size, final, limit); found != foundHead {
+		among := int64(someLines)
+		if len(p.framing.rows) > 0 {
+			among = h.lines
+		}
+		if found := sig.line.inSome(w, among, final, limit); found != foundHead {
+			return h, found
+		}
+	}
+	if signed && sig.row != nil {
+		if found := sig.row.inSome(w[h.size:], someLines, final, limit); found != foundHead {
 			return h, found
 		}
 	}
@@ -217,22 +226,23 @@ func (p *Profile) opening(w []byte, final bool, limit int) (pos int, lines int64
 	}
 }
 
-// anyLine looks for the signature's line before the header, of size bytes with
-// what is before it, or in the first hundred lines where there is none.
-func (sig *signature) anyLine(w []byte, headed bool, size int, final bool, limit int) finding {
-	for pos, lines := 0, 0; ; lines++ {
-		if headed && pos >= size || !headed && lines == 100 {
-			return foundNot
-		}
+// someLines is how many lines a signature looks at for one that it knows.
+const someLines = 100
+
+// inSome looks for a line that p matches among the first lines of w.
+func (p *pattern) inSome(w []byte, among int64, final bool, limit int) finding {
+	pos := 0
+	for range among {
 		end, next, found := nextLine(w[pos:], final, limit)
 		if found != foundHead {
 			return found
 		}
-		if sig.line.in(w[pos : pos+end]) {
+		if p.in(w[pos : pos+end]) {
 			return foundHead
 		}
 		pos += next
 	}
+	return foundNot
 }
 
 // cells returns the cells of one header line, as the dialect writes them. A
@@ -270,7 +280,7 @@ func (s *signature) fits(cells []cell) bool {
 		switch {
 		case k < len(s.header) && s.header[k].is(c.b):
 			k++
-		case names(s.optional, c.b):
+		case slices.ContainsFunc(s.optional, func(l label) bool { return l.is(c.b) }):
 			if slices.ContainsFunc(cells[:i], func(before cell) bool { return bytes.Equal(before.b, c.b) }) {
 				return false
 			}
@@ -279,11 +289,6 @@ func (s *signature) fits(cells []cell) bool {
 		}
 	}
 	return k == len(s.header)
-}
-
-// names reports whether b is one of the texts.
-func names(texts []string, b []byte) bool {
-	return slices.ContainsFunc(texts, func(s string) bool { return s == string(b) })
 }
 
 // headerOf cuts the header rows of h, which w begins with, into cells. fault

@@ -108,9 +108,10 @@ func (s *signature) read(r *reader, n *yaml.Node) {
 	r.mapping(n, "signature",
 		key{"first_line", r.pattern(&s.firstLine)},
 		key{"line", r.pattern(&s.line)},
+		key{"row", r.pattern(&s.row)},
 		key{"file_name", r.pattern(&s.fileName)},
 		key{"header", r.labels(&s.header)},
-		key{"optional", r.texts(&s.optional)},
+		key{"optional", r.labels(&s.optional)},
 		key{"others", r.flag(&s.others)},
 	)
 	if s.firstLine == nil && s.line == nil && len(s.header) == 0 {
@@ -118,6 +119,9 @@ func (s *signature) read(r *reader, n *yaml.Node) {
 	}
 	if len(s.header) == 0 && (len(s.optional) > 0 || s.others) {
 		r.fault(n, "optional and others say what may stand beside header, which is missing")
+	}
+	if len(s.header) == 0 && s.row != nil {
+		r.fault(n, "row is a line behind the header, and header is missing; a file without one is known by line")
 	}
 }
 

@@ -57,9 +57,10 @@ type Profile struct {
 type signature struct {
 	firstLine *pattern
 	line      *pattern // on any line before the header
+	row       *pattern // on one of the first lines behind the header
 	fileName  *pattern
 	header    []label
-	optional  []string
+	optional  []label
 	others    bool
 }
 

@@ -209,7 +209,7 @@ func (d *Decoder) otherHeader(w []byte) *refusal {
 	}
 	known := 0
 	for _, c := range cells {
-		if len(c.b) > 0 && names(columns, c.b) {
+		if len(c.b) > 0 && slices.Contains(columns, string(c.b)) {
 			known++
 		}
 	}

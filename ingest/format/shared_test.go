@@ -46,7 +46,7 @@ var coverage = map[string]string{
 	"campbell_toa5/*":         "auto",
 	"ea_hydrology/*":          "auto",
 	"dsmr_reader/*":           "auto",
-	"ltown_scada/*":           "ltown-scada",
+	"ltown_scada/*":           "auto",
 	"minidot_daily/*":         "auto",
 	"vanessen_mon/*":          "vanessen-mon",
 	"hobo/ECO66G20*":          "hobo-ymd-comma",
