@@ -28,7 +28,7 @@ type assignment struct {
 type tenure struct {
 	from, until           int64  // microseconds UTC, until exclusive
 	logger, channel, unit []byte // no unit: that which the file tells, if only in the cells
-	multiply, add         float64
+	linear                linear
 	every                 int64 // microseconds; 0 when the table does not say
 }
 
@@ -106,7 +106,7 @@ func (n *dictionary) assign(g *naming) {
 		list := e.tenures(logger, channel)
 		for i := range list {
 			t := &list[i]
-			a.scaled = a.scaled || t.multiply != 1 || t.add != 0
+			a.scaled = a.scaled || t.linear.multiply != 1 || t.linear.add != 0
 			if t.every != 0 && !slices.Contains(n.every[string(t.logger)], t.every) {
 				n.every[string(t.logger)] = append(n.every[string(t.logger)], t.every)
 			}
@@ -159,11 +159,11 @@ func (e *listed) tenures(logger, channel []byte) []tenure {
 		if mine == nil {
 			mine = general
 		}
-		if mine == nil {
-			continue
+		if mine == nil || mine.logger == "" && general == nil && len(all) > 0 {
+			continue // the logger has rows, and none for this time
 		}
 		t := tenure{
-			from: cuts[i], until: cuts[i+1], multiply: mine.multiply, add: mine.add, every: mine.every.Microseconds(),
+			from: cuts[i], until: cuts[i+1], linear: linear{multiply: mine.multiply, add: mine.add}, every: mine.every.Microseconds(),
 			logger: given(mine.logger, logger), channel: given(mine.channel, channel), unit: []byte(mine.unit),
 		}
 		if general != nil && mine.logger == "" {
@@ -200,7 +200,7 @@ func given(name string, asInFile []byte) []byte {
 
 func (t *tenure) same(o *tenure) bool {
 	return bytes.Equal(t.logger, o.logger) && bytes.Equal(t.channel, o.channel) && bytes.Equal(t.unit, o.unit) &&
-		t.multiply == o.multiply && t.add == o.add && t.every == o.every
+		t.linear == o.linear && t.every == o.every
 }
 
 // claim notes which series a channel's readings go to, and says when another
@@ -288,18 +288,15 @@ func (g *naming) read(k int, us int64, x float64, pl *plan, b *ingest.Batch) (se
 		}
 		return 0, 0, fmt.Sprintf("the loggers table has channel %q of logger %q only %s, not at %s", channel, logger, strings.Join(said, " and "), instant(us))
 	}
-	value = t.convert(x)
+	value = t.linear.of(x)
 	if math.IsInf(value, 0) {
-		return 0, 0, fmt.Sprintf("too large a number once converted as the loggers table says (multiply %v, add %v)", t.multiply, t.add)
+		return 0, 0, fmt.Sprintf("too large a number once converted as the loggers table says (multiply %v, add %v)", t.linear.multiply, t.linear.add)
 	}
 	if len(t.unit) > 0 {
 		unit = t.unit
 	}
 	return b.SeriesOf(t.logger, t.channel, unit, label), value, ""
 }
-
-// convert is the same on every machine: the product is rounded before the sum.
-func (t *tenure) convert(x float64) float64 { return float64(x*t.multiply) + t.add }
 
 // convert converts the readings of a row, given by the indices of their values,
 // as of the time that turn was called for. It reports false when one becomes no
@@ -310,7 +307,7 @@ func (a *assignment) convert(index []int32, values []float64) bool {
 	}
 	for i, k := range index {
 		if t := a.now[k]; t != nil {
-			values[i] = t.convert(values[i])
+			values[i] = t.linear.of(values[i])
 			if math.IsInf(values[i], 0) {
 				return false
 			}

@@ -239,11 +239,12 @@
 //	name          the logger as files and their profile name it, in full
 //	file_channel  the channel, likewise; empty: all that have no row of their own.
 //	              What a channel's row leaves empty of logger, zone and every is that of
-//	              the row for all
+//	              the row for all; where that counts for some of the time, so does the
+//	              channel's
 //	logger        what they are called from then on; empty: as in the file
 //	channel
 //	unit          that of the result; empty: as in the file
-//	multiply      value * multiply + add; 1 and 0 when empty. A missing value stays missing
+//	multiply      value*multiply + add, each rounded to a float64; 1 and 0 when empty
 //	add
 //	zone          of the logger's timestamps, one for all rows of a name. It wins over the
 //	              profile's zone and over that from outside, and loses to an offset or

@@ -43,6 +43,11 @@ func TestSamples(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "by-name")); err == nil {
 				settings.Profile = filepath.Base(dir)
 			}
+			if loggers := filepath.Join(dir, "loggers.csv"); fileExists(loggers) {
+				if settings.Loggers, err = LoadLoggers(loggers); err != nil {
+					t.Fatal(err)
+				}
+			}
 			d, err := NewDecoder(set, settings)
 			if err != nil {
 				t.Fatal(err)
@@ -80,6 +85,11 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 func samples(t *testing.T, dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,7 +97,7 @@ func samples(t *testing.T, dir string) []string {
 	}
 	var files []string
 	for _, e := range entries {
-		if !slices.Contains([]string{"profile.yaml", "zone", "by-name", "expected.csv", "rejects.csv"}, e.Name()) {
+		if !slices.Contains([]string{"profile.yaml", "zone", "by-name", "loggers.csv", "expected.csv", "rejects.csv"}, e.Name()) {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
