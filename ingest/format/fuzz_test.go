@@ -59,6 +59,10 @@ func seeds() [][]byte {
 	)
 }
 
+// withTable is added to the number of a profile for a file that is read with a
+// loggers table.
+const withTable = 128
+
 // FuzzDecode reads any bytes by every profile: never a panic, receipts that
 // balance, and the same outcome however the file is read: whole, as a stream of
 // small pieces, with and without the quick way through rows.
@@ -69,13 +73,18 @@ func FuzzDecode(f *testing.F) {
 		for i := range profiles {
 			f.Add(uint8(i), text)
 		}
+		f.Add(uint8(withTable+len(profiles)), text)
 	}
+	table := loggersFor(f, loggersHead+",L1,,Site A,,,,,,15m,,2024-01-01T00:10:00Z\n,L1,,Site B,,,10,1,,,2024-01-01T00:10:00Z,2030-01-01\n,L1,flow,,,l/s,1e300,,Asia/Tokyo,,,\n,S,N,,T,,,,,,,\n")
 	f.Fuzz(func(t *testing.T, which uint8, text []byte) {
 		name := "auto"
-		if int(which) < len(profiles) {
-			name = profiles[which].Name
+		if k := int(which % withTable); k < len(profiles) {
+			name = profiles[k].Name
 		}
 		settings := Settings{Profile: name, Zone: "Europe/Amsterdam", Limits: Limits{Line: 200, Inflated: 1 << 20}}
+		if which >= withTable {
+			settings.Loggers = table
+		}
 		var first *ingest.Batch
 		for way := range 4 {
 			d, err := NewDecoder(set, settings)
