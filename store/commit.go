@@ -145,7 +145,7 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 	return c.makeClaims(ctx, b, spans)
 }
 
-// transact is the transaction: claim, sort, store, account, commit. What
+// transact is the transaction: claim, decide on passes, sort, store, account, commit. What
 // became of the files is told once it is committed.
 func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	step("begin")
@@ -153,6 +153,9 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 		return err
 	}
 	step("claimed")
+	if err := c.decidePasses(ctx, b); err != nil {
+		return err
+	}
 	c.sort(b)
 	if err := c.contested(); err != nil {
 		return err

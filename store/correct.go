@@ -386,6 +386,9 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 	if err := k.decideAgain(ctx); err != nil {
 		return err
 	}
+	if err := k.decidePasses(ctx, b); err != nil {
+		return err
+	}
 	k.sort(b)
 	if err := k.contested(); err != nil {
 		return err

@@ -105,6 +105,9 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 	if err := k.exec(ctx, "delete from takeovers where from_file = any($1)", restored, nil); err != nil {
 		return err
 	}
+	if err := k.decidePasses(ctx, b); err != nil {
+		return err
+	}
 	k.sort(b)
 	if err := k.storeAll(ctx, b); err != nil {
 		return err

@@ -42,7 +42,19 @@ type testFile struct {
 	layout string // what was guessed, or approved; "" for a profile that a person named
 	trust  ingest.Trust
 	notes  []string
+
+	passes passesOf
 }
+
+// A passesOf is what a decoder says of the passes of a file in an hour that
+// clocks showed twice.
+type passesOf int
+
+const (
+	passesNone passesOf = iota
+	passesTold
+	passesOpen // all readings are of one pass, an hour apart, and nothing tells which
+)
 
 type testReading struct {
 	channel string
@@ -86,6 +98,14 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		}
 		n := int64(len(f.readings))
 		s = &b.Spans[len(b.Spans)-1]
+		s.Passes = f.passes != passesNone
+		if f.passes == passesOpen {
+			s.Identity = sha256.Sum256([]byte(f.path))
+			s.Later = 3600e6
+			for r := range f.readings {
+				s.Undecided = append(s.Undecided, int32(s.Begin+r))
+			}
+		}
 		s.Receipt.Lines = ingest.Lines{Total: n + 1, Header: 1, Data: n}
 		s.Receipt.Cells.Total = n
 		switch {

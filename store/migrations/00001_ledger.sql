@@ -175,6 +175,12 @@ create table rejects (
 create index rejects_file on rejects (file_id);
 comment on table rejects is 'Lines, and single cells (column > 0), that could not be read';
 
+create table passes (
+    file_id int8 primary key,
+    pass    int2 not null check (pass in (1, 2))
+);
+comment on table passes is 'In which pass of an hour that clocks showed twice a file''s readings were recorded, where only the order of arrival told it; an undone file keeps it, for others were put beside it';
+
 create table takeovers (
     from_file int8 not null,
     by_file   int8 not null,
@@ -201,6 +207,6 @@ create unique index actions_run on actions (run) where run <> 0;
 comment on table actions is 'Whatever a person did to the data';
 
 -- +goose Down
-drop table actions, takeovers, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
+drop table actions, takeovers, passes, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;
