@@ -22,10 +22,13 @@ type again struct {
 	anew    map[int32]ingest.Decoder // likewise, of files that are loaded anew
 	wanted  *reading                 // how files that are loaded anew are read; nil as they were
 	content ingest.Content
+
+	approved  []*format.Profile // those of the store
+	recognise bool              // what is loaded anew is not to stay with the profile of the name that it has
 }
 
-func newAgain(s *store.Store, wanted *reading) *again {
-	return &again{store: s, wanted: wanted, sources: make(map[string]*places),
+func newAgain(s *store.Store, wanted *reading, approved []*format.Profile) *again {
+	return &again{store: s, wanted: wanted, approved: approved, sources: make(map[string]*places),
 		readers: make(map[int32]ingest.Decoder), anew: make(map[int32]ingest.Decoder)}
 }
 
@@ -136,7 +139,8 @@ func (g *again) newDecoder(ctx context.Context, v *store.FileVersion) (ingest.De
 	if err != nil {
 		return nil, err
 	}
-	if settings.Profile == "auto" && set.ByName(v.Profile) != nil {
+	set = set.WithApproved(g.approved...)
+	if settings.Profile == "auto" && !g.recognise && set.ByName(v.Profile) != nil {
 		settings.Profile = v.Profile
 	}
 	if v.Recipe != 0 {

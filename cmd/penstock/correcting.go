@@ -263,12 +263,26 @@ type corrected struct {
 	DryRun   bool             `json:"dry_run,omitempty"`
 }
 
-// correct carries a correction out, group by group, and prints what it did, or
-// in a dry run each reading that would change.
+// correct carries a correction out and prints what it did, or in a dry run each
+// reading that would change.
 func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what store.Correction) error {
-	groups, err := s.groups(a.take, all)
+	done, err := a.carryOut(s, all, c, what)
 	if err != nil {
 		return err
+	}
+	if !c.dryRun && a.output.value == "json" {
+		return a.printObject(done)
+	}
+	a.tellCorrected(done)
+	return done.exit()
+}
+
+// carryOut carries a correction out, group by group. In a dry run it prints each
+// reading that would change.
+func (a *app) carryOut(s *opened, all []store.FileVersion, c *correcting, what store.Correction) (*corrected, error) {
+	groups, err := s.groups(a.take, all)
+	if err != nil {
+		return nil, err
 	}
 	done := &corrected{Reloaded: make(map[string]int64), Gone: []string{}, DryRun: c.dryRun}
 	what.Force, what.DryRun = c.force, c.dryRun
@@ -284,7 +298,7 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 		what.Files = files
 		r, err := s.Correct(a.take, what)
 		if err != nil {
-			return a.explainCorrection(err, r, gone, i, len(groups))
+			return nil, a.explainCorrection(err, r, gone, i, len(groups))
 		}
 		done.add(int64(len(files)), r)
 		for j := range r.Gone {
@@ -293,15 +307,15 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 		what.Action.Run = r.Run // one command is one run and one action
 	}
 	if c.dryRun {
-		if err := changes.end(); err != nil {
-			return err
-		}
-	} else if a.output.value == "json" {
-		return a.printObject(done)
+		err = changes.end()
 	}
-	a.tellCorrected(done)
+	return done, err
+}
+
+// exit is the code that what became of the files asks for, as an error.
+func (d *corrected) exit() error {
 	for _, state := range []ingest.State{ingest.Held, ingest.Quarantined} {
-		if done.Reloaded[string(state)] > 0 {
+		if d.Reloaded[string(state)] > 0 {
 			return exitError(exitTrouble)
 		}
 	}

@@ -16,8 +16,7 @@ import (
 // storing them. It makes no store, and writes to none: the ledger is asked
 // which files are known if there is one.
 func (a *app) dryRun(r *replay, paths []string) error {
-	decoders, err := r.decoders()
-	if err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	dir, _, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
@@ -31,6 +30,14 @@ func (a *app) dryRun(r *replay, paths []string) error {
 	}
 	if ledger != nil {
 		defer ledger.close(a.log)
+	}
+	approved, err := ledger.approved(a.take)
+	if err != nil {
+		return err
+	}
+	decoders, err := r.decoders(approved)
+	if err != nil {
+		return err
 	}
 	return a.runDry(&job{source: dir, decoders: decoders, how: r.given(), nothing: r.nothing(paths)}, ledger)
 }
@@ -167,7 +174,7 @@ func (c *dryCommitter) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Ou
 
 func (c *dryCommitter) show(ctx context.Context, b *ingest.Batch, span int) (ingest.Outcome, error) {
 	s := &b.Spans[span]
-	o := ingest.Outcome{File: s.File, State: s.State, Reason: s.Reason, Receipt: s.Receipt, Rejects: len(s.Rejects)}
+	o := ingest.Outcome{File: s.File, State: s.State, Reason: s.Reason, Shape: s.Shape, Receipt: s.Receipt, Rejects: len(s.Rejects)}
 	if c.sink.ledger != nil {
 		newest, err := c.sink.ledger.Newest(ctx, c.sink.source, s.File.Path)
 		if err != nil {

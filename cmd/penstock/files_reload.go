@@ -66,7 +66,11 @@ func (a *app) reload(selections []store.Selection, c *correcting, how *reading) 
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	g := newAgain(s.Store, how)
+	approved, err := s.approved(a.take)
+	if err != nil {
+		return err
+	}
+	g := newAgain(s.Store, how, approved)
 	defer g.close(a)
 	return a.correct(s, all, c, store.Correction{Reload: true, Action: c.action(a.args), Read: g.read})
 }

@@ -16,6 +16,7 @@ import (
 func newFilesRetry(a *app) *cobra.Command {
 	var c correcting
 	var how reading
+	on := newOnChange()
 	var workers, chunk amount
 	cmd := &cobra.Command{
 		Use:   "retry [PATTERN...]",
@@ -41,15 +42,15 @@ read them.
 					return usage("'penstock files reload' loads what is loaded again", "'penstock files retry' takes up files that are not loaded, not those in state %s", state)
 				}
 			}
-			decoders, err := how.decoders()
-			if err != nil {
+			if err := how.check(); err != nil {
 				return err
 			}
-			return a.retry(selections, &c, &retrying{decoders, workers, chunk})
+			return a.retry(selections, &c, &retrying{reading: &how, onChange: on.policy(), workers: workers, chunk: chunk})
 		},
 	}
 	c.flagsBesideReading(cmd)
 	how.flags(cmd)
+	on.flag(cmd)
 	f := cmd.Flags()
 	f.Var(&workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
 	f.Var(&chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
@@ -60,7 +61,9 @@ read them.
 
 // retrying is how files are taken up again.
 type retrying struct {
-	decoders       func() ingest.Decoder
+	reading        *reading
+	decoders       func() ingest.Decoder // made of reading once the store is open
+	onChange       store.OnChange
 	workers, chunk amount
 }
 
@@ -70,11 +73,18 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 		return err
 	}
 	defer s.close(a.log)
+	approved, err := s.approved(a.take)
+	if err != nil {
+		return err
+	}
+	if how.decoders, err = how.reading.decoders(approved); err != nil {
+		return err
+	}
 	all, err := a.gather(s, selections, c, "Take up")
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	g := newAgain(s.Store, nil)
+	g := newAgain(s.Store, nil, nil)
 	defer g.close(a)
 	var code error
 	for _, files := range bySource(all) {
@@ -109,7 +119,7 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	if err != nil {
 		return nil, err
 	}
-	options.Log = a.log
+	options.Log, options.OnChange = a.log, how.onChange
 	sink, err := s.Sink(a.take, *options)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -9,12 +11,17 @@ import (
 )
 
 func newProfiles(a *app) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "profiles [NAME|FILE]",
-		Short: "list the built-in profiles, or print one of them as YAML",
-		Long: `Profiles lists the layouts that are recognised without a word. With a name it
-prints that profile, complete, as a start for one of your own; with the path of
-a profile it checks it and prints it.`,
+		Short: "list the profiles, print one as YAML, or answer what is asked about files",
+		Long: `Profiles lists the layouts that are recognised without a word: those that come
+with Penstock, and those that were approved in the store. With a name it prints
+that profile, complete, as a start for one of your own; with the path of a profile
+it checks it and prints it.
+
+Files whose reading leaves a question open are held, grouped by their shape:
+'penstock profiles pending' lists the shapes, 'penstock profiles approve' answers
+for all files of one.`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -23,43 +30,67 @@ a profile it checks it and prints it.`,
 			return a.listProfiles()
 		},
 	}
+	cmd.AddCommand(newPending(a), newApprove(a))
+	return cmd
 }
 
 type profileRow struct {
 	Name        string `json:"name" csv:"name"`
 	Description string `json:"description" csv:"description"`
 	Source      string `json:"source" csv:"source"`
+	Shape       string `json:"shape,omitempty" csv:"shape"` // that it was approved for
 	YAML        string `json:"yaml,omitempty" csv:"-"`
 }
 
 func (a *app) listProfiles() error {
-	known, err := format.Builtin()
+	known, err := a.knownProfiles()
 	if err != nil {
 		return err
 	}
 	rows := make([]profileRow, len(known))
 	for i, p := range known {
-		rows[i] = profileRow{Name: p.Name, Description: p.Description, Source: p.Source}
+		rows[i] = profileRow{Name: p.Name, Description: p.Description, Source: p.Source, Shape: p.Shape()}
 	}
-	_, err = printRows(a, eachOf(rows),
-		column[profileRow]{head: "NAME", text: func(r profileRow) string { return r.Name }},
-		column[profileRow]{head: "DESCRIPTION", text: func(r profileRow) string { return r.Description }, cut: right})
+	columns := []column[profileRow]{{head: "NAME", text: func(r profileRow) string { return r.Name }}}
+	if slices.ContainsFunc(rows, func(r profileRow) bool { return r.Shape != "" }) {
+		columns = append(columns, column[profileRow]{head: "APPROVED FOR", text: func(r profileRow) string { return cmp.Or(r.Shape, "-") }})
+	}
+	columns = append(columns, column[profileRow]{head: "DESCRIPTION", text: func(r profileRow) string { return r.Description }, cut: right})
+	_, err = printRows(a, eachOf(rows), columns...)
 	return err
 }
 
+// knownProfiles are those that come with Penstock and those that were approved
+// in the store, if there is one.
+func (a *app) knownProfiles() ([]*format.Profile, error) {
+	known, err := format.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := a.ledgerIfAny()
+	if err != nil {
+		return nil, err
+	}
+	if ledger != nil {
+		defer ledger.close(a.log)
+	}
+	approved, err := ledger.approved(a.take)
+	return append(known, approved...), err
+}
+
 func (a *app) showProfile(name string) error {
-	p, err := findProfile(name)
+	p, err := a.findProfile(name)
 	if err != nil {
 		return err
 	}
 	if a.output.value == "json" {
-		return a.printObject(profileRow{p.Name, p.Description, p.Source, p.Text})
+		return a.printObject(profileRow{p.Name, p.Description, p.Source, p.Shape(), p.Text})
 	}
 	_, err = io.WriteString(a.raw(), p.Text)
 	return err
 }
 
-func findProfile(name string) (*format.Profile, error) {
+func (a *app) findProfile(name string) (*format.Profile, error) {
 	own, err := ownProfiles(name)
 	if err != nil {
 		return nil, &usageError{err: err}
@@ -71,10 +102,15 @@ func findProfile(name string) (*format.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range known {
-		if p.Name == name {
-			return p, nil
-		}
+	byName := func(p *format.Profile) bool { return p.Name == name }
+	if i := slices.IndexFunc(known, byName); i >= 0 {
+		return known[i], nil // without a look at the store
+	}
+	if known, err = a.knownProfiles(); err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(known, byName); i >= 0 {
+		return known[i], nil
 	}
 	return nil, noProfile(name, known)
 }

@@ -20,13 +20,14 @@ type replay struct {
 	workers  amount
 	chunk    amount
 	conflict choice
+	onChange onChange
 	rank     int16
 	append   bool
 	dryRun   bool
 }
 
 func newReplay(a *app) *cobra.Command {
-	r := &replay{conflict: choice{value: string(store.Latest), of: []string{string(store.Latest), string(store.Earliest), string(store.Error)}}}
+	r := &replay{onChange: newOnChange(), conflict: choice{value: string(store.Latest), of: []string{string(store.Latest), string(store.Earliest), string(store.Error)}}}
 	cmd := &cobra.Command{
 		Use:   "replay PATH...",
 		Short: "load files and folders to the end, then print receipts and a summary",
@@ -60,6 +61,7 @@ or could not be read, or some lines were rejected.`,
 	f.Var(&r.workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
 	f.Var(&r.chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
 	f.Var(&r.conflict, "on-conflict", "which value stands where two files hold the same instant: latest, earliest, or error, which quarantines the second file")
+	r.onChange.flag(cmd)
 	f.Int16Var(&r.rank, "rank", 0, "files of a greater rank `N` win over files of a lesser one, whatever their times; a backfill takes -1")
 	f.BoolVar(&r.append, "append", false, "make a new store without a unique key: a new version of a file replaces the one before")
 	f.BoolVar(&r.dryRun, "dry-run", false, "store nothing; print the readings that would be stored")
@@ -69,8 +71,7 @@ or could not be read, or some lines were rejected.`,
 
 func (a *app) replay(r *replay, paths []string) error {
 	// What is wrong with the command line is said before a server is started.
-	decoders, err := r.decoders()
-	if err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	dir, root, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
@@ -83,6 +84,14 @@ func (a *app) replay(r *replay, paths []string) error {
 		return err
 	}
 	defer s.close(a.log)
+	approved, err := s.approved(a.take)
+	if err != nil {
+		return err
+	}
+	decoders, err := r.decoders(approved)
+	if err != nil {
+		return err
+	}
 	before, err := s.SourceOptions(a.take, dir.Name())
 	if err != nil {
 		return err
@@ -91,7 +100,7 @@ func (a *app) replay(r *replay, paths []string) error {
 		root = withEarlier(root, before.Root)
 	}
 	sink, err := s.Sink(a.take, store.SinkOptions{
-		Source: dir.Name(), Root: root, Rank: r.rank, Policy: store.Policy(r.conflict.value), Log: a.log,
+		Source: dir.Name(), Root: root, Rank: r.rank, Policy: store.Policy(r.conflict.value), OnChange: r.onChange.policy(), Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -102,6 +111,29 @@ func (a *app) replay(r *replay, paths []string) error {
 		return err
 	}
 	return a.printResult(result)
+}
+
+// onChange is the flag of that name.
+type onChange struct{ choice }
+
+func newOnChange() onChange {
+	return onChange{choice{of: []string{"hold", "load"}}}
+}
+
+func (o *onChange) flag(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Var(&o.choice, "on-change", "what becomes of a file in which a known logger is not what it was (a channel more or another, another source, a layout that was guessed anew): hold or load; default load where a person wrote or approved the profile, and hold where it was guessed")
+	fromEnvironment(f, "on-change")
+}
+
+func (o *onChange) policy() store.OnChange {
+	switch o.value {
+	case "hold":
+		return store.HoldChanged
+	case "load":
+		return store.LoadChanged
+	}
+	return store.HoldGuessed
 }
 
 // nothing says that there is no file to load, and where and for what it was

@@ -75,7 +75,7 @@ func (r *result) summary() summary {
 		},
 		Readings: readingsOf(c), Lines: linesOf(&t.receipt.Lines), Bytes: t.bytes, Seconds: seconds,
 		StageSeconds: stageSeconds{t.fetch.Seconds(), t.decode.Seconds(), t.commit.Seconds()},
-		Workers:      r.workers, Chunk: r.chunk, Run: r.run, Held: t.asked(), Interrupted: r.interrupted,
+		Workers:      r.workers, Chunk: r.chunk, Run: r.run, Held: r.asked(), Interrupted: r.interrupted,
 	}
 	if seconds > 0 {
 		s.FilesPerSecond = float64(s.Files.Seen) / seconds
@@ -240,13 +240,23 @@ func (a *app) totals(b *strings.Builder, r *result) {
 // advice says what a person can do about what was not taken as it is.
 func (a *app) advice(b *strings.Builder, r *result) {
 	for _, q := range r.asked() {
-		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+" held"), q.Example, printable(q.Question))
+		what := " held"
+		if q.partly {
+			what = " loaded in part"
+		}
+		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+what), q.Example, printable(q.Question))
+		for _, answer := range q.Answers {
+			fmt.Fprintf(b, "  %s\n", printable(answer))
+		}
 		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
+			if len(q.Answers) > 0 {
+				b.WriteString("or, for the files of this source alone:\n")
+			}
 			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, r.asBefore(answer)...))
 		}
 	}
 	if r.moreQuestions > 0 {
-		fmt.Fprintf(b, "\n%s held with other questions: penstock files ls --state held\n", counted(r.moreQuestions, "file"))
+		fmt.Fprintf(b, "\n%s held with other questions: penstock profiles pending\n", counted(r.moreQuestions, "file"))
 	}
 	if n := r.files[ingest.Quarantined]; n > 0 && r.run != 0 {
 		fmt.Fprintf(b, "\n%s. When what was wrong is mended:\n  %s\n", a.style(bad, counted(n, "file")+" quarantined"),
@@ -259,6 +269,9 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		}
 		fmt.Fprintf(b, "\n%s known already that %s for you (penstock files ls --source %s --state held,quarantined).\nWhen what was wrong is mended:\n  %s\n",
 			counted(n, "file"), wait, shown([]string{r.source}), r.retry("", r.how...))
+		if r.waiting[ingest.Held] > 0 {
+			b.WriteString("What is asked: penstock profiles pending\n")
+		}
 	}
 	if r.rejected > 0 && r.run != 0 {
 		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects --run %d\n", r.run)
@@ -266,6 +279,31 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	if r.exit() == exitTrouble {
 		fmt.Fprintf(b, "Exit code %d: %s.\n", exitTrouble, r.why())
 	}
+}
+
+// asked lists the questions with the commands that answer them.
+func (r *result) asked() []question {
+	all := r.tally.asked()
+	for i := range all {
+		if q := &all[i]; q.asked != nil && r.run != 0 {
+			q.Answers = answersTo(q.asked, r.beside()...)
+		}
+	}
+	return all
+}
+
+// beside is the flags, of those that the files were read with, that go with the
+// answer to a shape's question.
+func (r *result) beside() (flags []string) {
+	for i, flag := range r.how {
+		switch flag {
+		case "--strict":
+			flags = append(flags, flag)
+		case "--loggers":
+			flags = append(flags, r.how[i:min(i+2, len(r.how))]...)
+		}
+	}
+	return flags
 }
 
 // retry is the command that takes files of this source up again: those in a
@@ -336,6 +374,9 @@ func (r *result) why() string {
 	}
 	if n := r.files[ingest.Changed]; n > 0 {
 		parts = append(parts, counted(n, "file")+" changed while they were read")
+	}
+	if n := r.receipt.Cells.Withheld; n > 0 {
+		parts = append(parts, counted(n, "reading")+" of new channels withheld")
 	}
 	if n := r.rejected; n > 0 {
 		what := " lines or cells rejected"

@@ -33,11 +33,17 @@ type tally struct {
 	others    []ingest.Outcome // the first of the rest, without those known
 }
 
-// A question is what some held files wait for.
+// A question is what some files wait for that are held, or loaded but for the
+// channels that are new.
 type question struct {
-	Question string `json:"question"`
-	Files    int64  `json:"files"`
-	Example  string `json:"example"` // the escaped path of the first
+	Question string   `json:"question"`
+	Files    int64    `json:"files"`
+	Example  string   `json:"example"`           // the escaped path of the first
+	Shape    string   `json:"shape,omitempty"`   // whose question it is
+	Answers  []string `json:"answers,omitempty"` // as commands
+
+	asked  *ingest.Shape
+	partly bool // they are loaded
 }
 
 const (
@@ -81,7 +87,7 @@ func (t *tally) add(o *ingest.Outcome) {
 		if len(t.trouble) < listedTrouble {
 			t.trouble = append(t.trouble, *o)
 		}
-		if o.State == ingest.Held {
+		if o.State == ingest.Held || o.Shape != nil {
 			t.ask(o)
 		}
 	case len(t.others) < listedAll:
@@ -89,11 +95,19 @@ func (t *tally) add(o *ingest.Outcome) {
 	}
 }
 
+// ask counts a file to those that wait for the same answer: those of a shape,
+// else those with the same question.
 func (t *tally) ask(o *ingest.Outcome) {
-	if known := t.questions[o.Reason]; known != nil {
+	key, q := o.Reason, question{Question: o.Reason, Files: 1, Example: ingest.EscapePath(o.File.Path)}
+	if o.Shape != nil {
+		key = o.Shape.ID
+		q.Question, q.Shape, q.asked, q.partly = o.Shape.Question, o.Shape.ID, o.Shape, o.State != ingest.Held
+	}
+	if known := t.questions[key]; known != nil {
 		known.Files++
+		known.partly = known.partly && q.partly
 	} else if len(t.questions) < maxQuestions {
-		t.questions[o.Reason] = &question{o.Reason, 1, ingest.EscapePath(o.File.Path)}
+		t.questions[key] = &q
 	} else {
 		t.moreQuestions++
 	}
@@ -106,7 +120,7 @@ func troubled(o *ingest.Outcome) bool {
 		return true
 	case ingest.Loaded, ingest.Duplicate, ingest.Undone, ingest.Skipped, ingest.Due, ingest.Known:
 	}
-	return rejectedOf(o) > 0
+	return rejectedOf(o) > 0 || o.Receipt.Cells.Withheld > 0 || o.Reason != ""
 }
 
 // rejectedOf is how many lines and cells of the file could not be read. The
@@ -121,7 +135,7 @@ func rejectedOf(o *ingest.Outcome) int64 {
 
 // exit is the code that what was tallied asks for.
 func (t *tally) exit() int {
-	if t.troubledFiles() > 0 || t.rejected > 0 {
+	if t.troubledFiles() > 0 || t.rejected > 0 || t.receipt.Cells.Withheld > 0 {
 		return exitTrouble
 	}
 	return exitWell
@@ -146,7 +160,7 @@ func (t *tally) asked() []question {
 		all = append(all, *q)
 	}
 	slices.SortFunc(all, func(a, b question) int {
-		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Question, b.Question))
+		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Question, b.Question), cmp.Compare(a.Shape, b.Shape))
 	})
 	return all
 }

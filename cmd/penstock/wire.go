@@ -4,7 +4,9 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,12 +38,19 @@ func (r *reading) flags(cmd *cobra.Command) {
 	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, a FILE.yaml, or auto to recognise each by its header")
 	f.BoolVar(&r.noBuiltins, "no-builtins", false, "leave the built-in profiles out")
 	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
+	fromEnvironment(f, "profile", "no-builtins", "zone")
+	r.flagsBesideProfile(cmd)
+}
+
+// flagsBesideProfile are those that say what becomes of what a profile reads.
+func (r *reading) flagsBesideProfile(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
 	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
 	f.Float64Var(&r.rejected, "max-rejected", rejectedShare, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
 	f.StringVar(&r.loggers, "loggers", "", "the loggers table, a CSV `FILE`: what becomes of the loggers and channels that files name, their factors and zones")
 	f.BoolVar(&r.strict, "strict", false, "hold files with loggers that are not in the loggers table")
-	fromEnvironment(f, "profile", "no-builtins", "zone", "window-past", "window-future", "max-rejected", "loggers", "strict")
+	fromEnvironment(f, "window-past", "window-future", "max-rejected", "loggers", "strict")
 }
 
 // rejectedShare is the default of --max-rejected.
@@ -65,13 +74,40 @@ func (d *duration) Set(s string) error {
 	return err
 }
 
-// decoders returns what makes decoders by these flags.
-func (r *reading) decoders() (func() ingest.Decoder, error) {
+// check says what is wrong with the flags.
+func (r *reading) check() error {
+	_, _, err := r.profiles()
+	return err
+}
+
+// decoders returns what makes decoders by these flags and by the profiles that
+// were approved. A profile that the flags name goes before those.
+func (r *reading) decoders(approved []*format.Profile) (func() ingest.Decoder, error) {
 	set, settings, err := r.profiles()
 	if err != nil {
 		return nil, err
 	}
-	return decodersOf(set, settings)
+	return decodersOf(set.WithApproved(approved...), settings)
+}
+
+// approved returns the profiles that were approved in the store, by name.
+func (o *opened) approved(ctx context.Context) ([]*format.Profile, error) {
+	if o == nil {
+		return nil, nil
+	}
+	texts, err := o.Approved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var profiles []*format.Profile
+	for _, shape := range slices.Sorted(maps.Keys(texts)) {
+		p, err := format.ParseApproved(shape, texts[shape])
+		if err != nil {
+			return nil, &hinted{err, "approve the shape anew: penstock profiles approve " + shape}
+		}
+		profiles = append(profiles, p)
+	}
+	return profiles, nil
 }
 
 func (r *reading) profiles() (*format.Set, format.Settings, error) {
@@ -204,6 +240,9 @@ func (a *app) run(j *job) (*result, error) {
 	p.end()
 	if s, ok := j.sink.(*store.Sink); ok {
 		r.run = s.Run()
+		if err == nil && a.take.Err() == nil {
+			err = s.End(a.work)
+		}
 	}
 	if err == nil && r.seen() == 0 && a.take.Err() == nil && j.nothing != "" {
 		a.note("%s", j.nothing)

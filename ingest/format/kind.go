@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"penstock/ingest"
 )
@@ -49,6 +51,15 @@ func shapeID(profile string, names []string) string {
 // given reports whether the signature says anything.
 func (s *signature) given() bool { return s.firstLine != nil || s.line != nil || len(s.header) > 0 }
 
+// Shape returns the id of the shape that the profile was approved or guessed
+// for; "" for a profile of another origin.
+func (p *Profile) Shape() string {
+	if p.kind == nil {
+		return ""
+	}
+	return p.kind.ID
+}
+
 // ParseApproved reads a profile that was approved for the shape of that id.
 func ParseApproved(shape, text string) (*Profile, error) {
 	p, err := Parse("approved for shape "+shape, []byte(text))
@@ -57,4 +68,40 @@ func ParseApproved(shape, text string) (*Profile, error) {
 	}
 	p.trust, p.kind = ingest.Approved, &ingest.Shape{ID: shape, Profile: text}
 	return p, nil
+}
+
+// Looks says in a few words what files of the shape look like: what divides
+// their columns, and their names.
+func Looks(shape *ingest.Shape) string {
+	p, err := Parse("the profile of shape "+shape.ID, []byte(strings.Split(shape.Profile, orElse)[0]))
+	if err != nil {
+		return strings.Join(shape.Header, ", ")
+	}
+	names := shape.Header
+	if names == nil {
+		names = p.framing.columns
+	}
+	looks := p.division()
+	if len(names) > 0 {
+		looks += ": " + strings.Join(names, ", ")
+	}
+	return looks
+}
+
+// division words what stands between columns.
+func (p *Profile) division() string {
+	switch c := p.dialect.delimiter; c {
+	case ',':
+		return "commas"
+	case ';':
+		return "semicolons"
+	case '\t':
+		return "tabs"
+	case '|':
+		return "bars"
+	case ' ':
+		return "blanks"
+	default:
+		return strconv.Quote(string(rune(c)))
+	}
 }

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"penstock/ingest"
+	"penstock/ingest/format"
+	"penstock/store"
+)
+
+// An approving is the flags of 'penstock profiles approve'.
+type approving struct {
+	correcting
+	reading        reading // but for the profile, which the shape tells
+	sets, maps     []string
+	workers, chunk amount
+}
+
+func newApprove(a *app) *cobra.Command {
+	p := &approving{reading: reading{profile: "auto"}}
+	cmd := &cobra.Command{
+		Use:   "approve SHAPE",
+		Short: "answer the question about a shape, and load all its files",
+		Long: `Approve answers what is asked about the files of a shape ('penstock profiles
+pending'), once for all of them, those to come as well: the profile that would
+read them, with the answers in it, is kept in the store. Files that are held are
+taken up, and files that are loaded but for a channel that is new are loaded again
+with it.
+
+SHAPE is the id of the shape, or the beginning of it.`,
+		Example: `  penstock profiles approve 3fa94c01d2e7 --set zone=Europe/London
+  penstock profiles approve 3fa --set order=dmy --dry-run
+  penstock profiles approve 3fa --map Flow1=flow --reason "new firmware"`,
+		Args: args(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.approve(args[0], p) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&p.sets, "set", nil, "an answer, `KEY=VALUE`: zone, order, decimal, logger, ..., or a path into the profile such as timestamp.zone; may be given several times")
+	f.StringArrayVar(&p.maps, "map", nil, "carry a channel on under another name, `NEW=OLD`; may be given several times")
+	p.correcting.flags(cmd)
+	p.reading.flagsBesideProfile(cmd)
+	f.Var(&p.workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
+	f.Var(&p.chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
+	fromEnvironment(f, "workers", "chunk")
+	return cmd
+}
+
+// renames reads the channels that --map carries on.
+func (p *approving) renames() (map[string]string, error) {
+	renames := make(map[string]string)
+	for _, m := range p.maps {
+		from, to, ok := strings.Cut(m, "=")
+		if !ok || from == "" || to == "" {
+			return nil, usage("write NEW=OLD, such as Flow1=flow", "--map %q names no two channels", m)
+		}
+		if _, twice := renames[from]; twice {
+			return nil, usage("", "--map names channel %q twice", from)
+		}
+		renames[from] = to
+	}
+	return renames, nil
+}
+
+// shape finds a shape by the beginning of its id.
+func (o *opened) shape(ctx context.Context, prefix string) (*store.Pending, error) {
+	shapes, err := o.Shapes(ctx, prefix)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(shapes) == 0:
+		return nil, usage("'penstock profiles pending' lists them", "there is no shape %q", prefix)
+	case len(shapes) > 1:
+		var ids []string
+		for i := range shapes {
+			ids = append(ids, shapes[i].ID)
+		}
+		return nil, usage("give more of its id", "%q is the beginning of %d shapes: %s", prefix, len(shapes), strings.Join(ids, ", "))
+	}
+	return &shapes[0], nil
+}
+
+// profile is what the answers make of the shape's. Without any, an approved one
+// stays: files may have been held by a process that did not know it yet.
+func (p *approving) profile(shape *store.Pending) (*format.Profile, error) {
+	renames, err := p.renames()
+	if err != nil {
+		return nil, err
+	}
+	if shape.Profile == "" {
+		return nil, usage("then: penstock files retry --state held", "no profile answers this: %s", shape.Question)
+	}
+	if shape.Answered && len(p.sets)+len(renames) == 0 {
+		return format.ParseApproved(shape.ID, shape.Approved)
+	}
+	approved, err := format.Approve(&shape.Shape, p.sets, renames)
+	if err != nil {
+		return nil, &usageError{err, "penstock profiles pending " + shape.ID}
+	}
+	return approved, nil
+}
+
+// approve stores the answer and loads the files that wait for it. It may be
+// called again after it was cut short: what is due goes on waiting.
+func (a *app) approve(prefix string, p *approving) error {
+	if err := p.reading.check(); err != nil {
+		return err
+	}
+	s, err := a.openStore(a.take, writes, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.close(a.log)
+	shape, err := s.shape(a.take, prefix)
+	if err != nil {
+		return err
+	}
+	profile, err := p.profile(shape)
+	if err != nil {
+		return err
+	}
+	approved, err := s.approved(a.take)
+	if err != nil {
+		return err
+	}
+	for i, other := range approved {
+		if other.Shape() == shape.ID {
+			approved = append(approved[:i:i], approved[i+1:]...)
+			break
+		}
+	}
+	approved = append(approved, profile)
+	how := &retrying{reading: &p.reading, workers: p.workers, chunk: p.chunk}
+	if how.decoders, err = p.reading.decoders(approved); err != nil {
+		return err
+	}
+	var files []store.FileVersion
+	if shape.Held+shape.Partly > 0 {
+		if files, err = a.gather(s, []store.Selection{{Shape: shape.ID, Newest: true}}, &p.correcting, "Take up"); err != nil {
+			return err
+		}
+	}
+	g := newAgain(s.Store, &p.reading, approved)
+	g.recognise = true
+	defer g.close(a)
+	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, shape: shape.ID, profile: profile}
+	return t.run(files)
+}
+
+// A takingUp is an approval under way.
+type takingUp struct {
+	*app
+	store   *opened
+	again   *again
+	how     *retrying
+	flags   *correcting
+	shape   string
+	profile *format.Profile
+	action  store.Action
+
+	results  []*result
+	reloaded *corrected // nil when no file was loaded in part
+}
+
+// An approval is what an approval did, in JSON.
+type approval struct {
+	Shape    string     `json:"shape"`
+	Profile  string     `json:"profile"`
+	TakenUp  []summary  `json:"taken_up"` // by source
+	Reloaded *corrected `json:"reloaded,omitempty"`
+}
+
+func (t *takingUp) run(files []store.FileVersion) error {
+	var whole, partly []store.FileVersion
+	for i := range files {
+		if files[i].State == ingest.Loaded || files[i].State == ingest.Duplicate {
+			partly = append(partly, files[i])
+		} else {
+			whole = append(whole, files[i])
+		}
+	}
+	if t.flags.dryRun {
+		return t.dry(files)
+	}
+	var from []*chosen
+	var there []store.FileVersion
+	for _, some := range bySource(whole) {
+		c, err := t.takeUp(t.again, some)
+		if err != nil {
+			return err
+		}
+		from, there = append(from, c), append(there, c.there...)
+	}
+	run, err := t.store.StartRun(t.take)
+	if err != nil {
+		return err
+	}
+	t.action = t.flags.action(t.args)
+	t.action.Run = run
+	marked, err := t.store.Approve(t.take, t.shape, t.profile.Text, there, t.action)
+	if err != nil {
+		return err
+	}
+	if err := t.load(from, int64(len(there))-marked); err != nil {
+		return err
+	}
+	if len(partly) > 0 && t.take.Err() == nil {
+		what := store.Correction{Reload: true, Action: t.action, Read: t.again.read}
+		if t.reloaded, err = t.carryOut(t.store, partly, t.flags, what); err != nil {
+			return err
+		}
+	}
+	return t.tell()
+}
+
+// load takes up the files that are due, source by source. The action that the
+// approval recorded has those that it marked; added are those that were due
+// before, and the readings.
+func (t *takingUp) load(from []*chosen, due int64) error {
+	for _, c := range from {
+		options, err := t.store.SourceOptions(t.take, c.Name())
+		if err != nil {
+			return err
+		}
+		options.Log, options.Run = t.log, t.action.Run
+		sink, err := t.store.Sink(t.take, *options)
+		if err != nil {
+			return err
+		}
+		r, err := t.app.run(&job{source: c, sink: sink, decoders: t.how.decoders, workers: t.how.workers, chunk: t.how.chunk, verb: "loaded"})
+		if err != nil {
+			return err
+		}
+		t.results = append(t.results, r)
+		action := t.action
+		action.Files, action.Readings, due = due, r.receipt.Cells.Stored+r.receipt.Cells.Replaced, 0
+		if action.Files+action.Readings > 0 {
+			if err := t.store.Record(t.work, action); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dry prints the readings of the files as they would be stored.
+func (t *takingUp) dry(files []store.FileVersion) error {
+	var code error
+	for _, some := range bySource(files) {
+		from, err := t.takeUp(t.again, some)
+		if err != nil {
+			return err
+		}
+		if err := t.runDry(&job{source: from, decoders: t.how.decoders}, nil); err != nil {
+			if exit := exitError(0); !errors.As(err, &exit) {
+				return err
+			}
+			code = err
+		}
+	}
+	return code
+}
+
+func (t *takingUp) tell() error {
+	var code error
+	done := approval{Shape: t.shape, Profile: t.profile.Name, TakenUp: []summary{}, Reloaded: t.reloaded}
+	t.note("Shape %s is approved: its files are read by profile %s.", t.shape, t.profile.Name)
+	for _, r := range t.results {
+		if t.output.value == "json" {
+			done.TakenUp = append(done.TakenUp, r.summary())
+			if r.exit() != exitWell {
+				code = exitError(r.exit())
+			}
+			continue
+		}
+		if err := t.printResult(r); err != nil {
+			if exit := exitError(0); !errors.As(err, &exit) {
+				return err
+			}
+			code = err
+		}
+	}
+	if t.output.value == "json" {
+		if err := t.printObject(done); err != nil {
+			return err
+		}
+	} else if t.reloaded != nil {
+		t.tellCorrected(t.reloaded)
+	}
+	if t.reloaded != nil && code == nil {
+		code = t.reloaded.exit()
+	}
+	for _, r := range t.results {
+		if r.interrupted {
+			return &hinted{errInterrupted, fmt.Sprintf("the answer is kept; 'penstock profiles approve %s' goes on with the rest", t.shape)}
+		}
+	}
+	return code
+}

@@ -1,0 +1,110 @@
+package format
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"penstock/ingest"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Approve returns the profile that a person's answers make of a shape's: one
+// that matches files of the shape and no others. sets are key=value as With
+// takes them, and of a shape that two profiles match profile=NAME; renames are
+// the channels that are carried on under other names. The error says what is
+// wrong with the answers, or what is still open.
+func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Profile, error) {
+	if shape.Asks != "" && !slices.ContainsFunc(sets, func(s string) bool { return isAnswer(s, shape.Asks) }) {
+		return nil, fmt.Errorf("it is still open: %s", shape.Question)
+	}
+	text, sets, err := chosen(shape, sets)
+	if err != nil {
+		return nil, err
+	}
+	p, err := Parse("the profile of shape "+shape.ID, []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if len(sets)+len(renames) > 0 {
+		if p, err = p.With(sets, renames); err != nil {
+			return nil, err
+		}
+	}
+	if text, err = p.confined(shape); err != nil {
+		return nil, err
+	}
+	return ParseApproved(shape.ID, text)
+}
+
+// isAnswer reports whether key=value answers what is asked under a key: by its
+// short name, or by the path that ends in it.
+func isAnswer(set, asked string) bool {
+	key, _, _ := strings.Cut(set, "=")
+	last := key[strings.LastIndexByte(key, '.')+1:]
+	return last == asked || asked == "order" && (last == "layout" || last == "layouts")
+}
+
+// chosen returns the shape's profile, of several the one that profile=NAME
+// chooses, and the other answers.
+func chosen(shape *ingest.Shape, sets []string) (text string, others []string, err error) {
+	texts := strings.Split(shape.Profile, orElse)
+	if len(texts) == 1 {
+		return texts[0], sets, nil
+	}
+	var name string
+	for _, s := range sets {
+		if value, ok := strings.CutPrefix(s, "profile="); ok {
+			name = value
+		} else {
+			others = append(others, s)
+		}
+	}
+	var names []string
+	for _, text := range texts {
+		p, err := Parse("the profile of shape "+shape.ID, []byte(text))
+		if err != nil {
+			return "", nil, err
+		}
+		if p.Name == name {
+			return text, others, nil
+		}
+		names = append(names, p.Name)
+	}
+	return "", nil, fmt.Errorf("profile=%s is none of those that match: %s", name, strings.Join(names, ", "))
+}
+
+// confined returns the profile's YAML, comments and all, made to match files of
+// the shape only, under a name of its own.
+func (p *Profile) confined(shape *ingest.Shape) (string, error) {
+	var doc yaml.Node
+	if err := unmarshal([]byte(p.Text), &doc); err != nil {
+		return "", yamlFaults(p.File, err)
+	}
+	root := resolve(doc.Content[0])
+	if !strings.Contains(p.Name, shape.ID) {
+		setNode(root, "name", textNode(p.Name+"-"+shape.ID))
+	}
+	if shape.Loose {
+		header := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
+		for _, name := range shape.Header {
+			header.Content = append(header.Content, quotedNode(name))
+		}
+		signature := mappingIn(root, "signature")
+		setNode(signature, "header", header)
+		dropNode(signature, "optional")
+		dropNode(signature, "others")
+	}
+	var text bytes.Buffer
+	e := yaml.NewEncoder(&text)
+	e.SetIndent(2)
+	if err := e.Encode(&doc); err != nil {
+		return "", fmt.Errorf("writing the approved profile: %w", err)
+	}
+	if err := e.Close(); err != nil {
+		return "", fmt.Errorf("writing the approved profile: %w", err)
+	}
+	return text.String(), nil
+}
