@@ -115,7 +115,7 @@ func TestDemo(t *testing.T) {
 		if n := strings.Count(out, "files     18 seen, 18 known\n"); first && n != 1 || !first && n != 2 {
 			t.Errorf("all files were known %d times:\n%s", n, out)
 		}
-		if !strings.Contains(out, " Reservoir_Met | RH          | %     |      282 |") {
+		if !strings.Contains(out, " Reservoir_Met/Met15 | RH          | %     |      282 |") {
 			t.Errorf("the query's result is not as expected:\n%s", out)
 		}
 	}
