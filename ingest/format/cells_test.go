@@ -138,6 +138,24 @@ timestamp: {column: Day, layout: "2006-01-02", zone: Europe/London}
 			}
 		}
 	})
+	t.Run("one column for two passes", func(t *testing.T) {
+		text := "Meter,Day" + hours(once) + row("2024-10-27", count, 24) + "\n"
+		_, s := decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", text)
+		if s.State != ingest.Held || s.Shape.Asks != "repeated_hour" {
+			t.Errorf("%s %s, asks %+v", s.State, s.Reason, s.Shape)
+		}
+		b, s := decodeOne(t, decoderFor(t, strings.Replace(profile, "zone:", "repeated_hour: standard, zone:", 1), Settings{}), "a.csv", text)
+		if len(b.Time) != 24 || b.Time[1]-b.Time[0] != 2*3600e6 || b.Time[2]-b.Time[1] != 3600e6 {
+			t.Errorf("%s %s: %d readings", s.State, s.Reason, len(b.Time))
+		}
+	})
+	t.Run("a zone per row", func(t *testing.T) {
+		b, s := decodeOne(t, decoderFor(t, strings.Replace(profile, "zone: Europe/London", "zone: {column: Zone}", 1), Settings{}), "a.csv",
+			"Meter,Day,Zone,06:00\nM1,2024-07-01,+02:00,1\nM2,2024-07-01,UTC,2\nM3,2024-07-01,nowhere,3\n")
+		if got, rejects := readingsOf(b), rejectsOf(s); got != "M1/energy [kWh] 2024-07-01T04:00Z 1\nM2/energy [kWh] 2024-07-01T06:00Z 2\n" || !strings.HasPrefix(rejects, "4:3 not a zone") {
+			t.Errorf("%s%s", got, rejects)
+		}
+	})
 	t.Run("a second column on an ordinary day", func(t *testing.T) {
 		b, s := decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", "Meter,Day"+hours(twice)+row("2024-10-28", count, 25)+"\n")
 		if got := rejectsOf(s); len(b.Time) != 24 || got != "2:5 the second column of a time, and clocks showed \"2024-10-28T01:00\" once\n" {

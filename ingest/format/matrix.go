@@ -143,13 +143,13 @@ func (pl *plan) bindMatrix(h *header) string {
 // matrixRow reads the cells of the splitter as the readings of one day.
 func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
 	pl := d.plan
+	clock, _, ok := d.clockOf(at, lines, raw, d.split.cells)
+	if !ok {
+		return
+	}
 	g := d.naming(d.split.cells)
 	if !d.fit(g, at, lines, raw) {
 		return
-	}
-	clock := pl.clock
-	if d.clocks && g.table != nil && g.table.clock != nil {
-		clock = g.table.clock
 	}
 	text := d.stamp(d.split.cells)
 	day, ok := pl.date(text)

@@ -94,6 +94,9 @@ func (p *Profile) checkShape(r *reader, n *yaml.Node, shape string, given map[st
 	if p.pairs == pairUnit && p.numbers.unit {
 		r.fault(given["pairs"], "pairs: unit and numbers.unit are two places of a reading's unit: give one of them")
 	}
+	if s := &p.stamp; p.matrix && (s.pace != nil || s.date != nil || s.cut != "") {
+		r.fault(given["timestamp"], "a row of a matrix has its date in a cell, so start, every, date and interval do not belong there")
+	}
 	switch times := p.stamp.times; {
 	case p.matrix && times == nil:
 		p.stamp.times = clockTimes()

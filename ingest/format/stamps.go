@@ -270,22 +270,9 @@ func (d *Decoder) when(at, lines int64, raw []byte, cells []cell) (us int64, g *
 		d.rejectField(at, lines, column, raw, fmt.Sprintf("no interval: %s (expected two timestamps with %q between them)", quoted(stamp), s.cut))
 		return 0, nil, false
 	}
-	clock := pl.clock
-	switch {
-	case pl.zoneAt >= 0 && len(trim(cells[pl.zoneAt].b)) > 0:
-		text := trim(cells[pl.zoneAt].b)
-		if clock = pl.clockIn(text); clock == nil {
-			d.rejectField(at, lines, pl.zoneAt+1, raw, fmt.Sprintf("not a zone: %s (an offset, UTC, an area and city, or an abbreviation that timestamp.zones explains)", quoted(text)))
-			return 0, nil, false
-		}
-	case d.clocks:
-		if g = d.naming(cells); g.table != nil && g.table.clock != nil {
-			clock = g.table.clock
-		}
-	}
-	if clock != pl.clock {
-		clock.use(pl.clock.layouts)
-		clock.base = pl.clock.base
+	clock, g, ok := d.clockOf(at, lines, raw, cells)
+	if !ok {
+		return 0, nil, false
 	}
 	us, state := clock.micros(stamp)
 	if state == readTwice {
@@ -304,6 +291,30 @@ func (d *Decoder) when(at, lines int64, raw []byte, cells []cell) (us int64, g *
 		return us, g, true
 	}
 	return 0, nil, false
+}
+
+// clockOf returns the clock that reads the timestamp of a record, and its naming
+// where the clock depends on that. A record whose zone is none is rejected.
+func (d *Decoder) clockOf(at, lines int64, raw []byte, cells []cell) (c *clock, g *naming, ok bool) {
+	pl := d.plan
+	c = pl.clock
+	switch {
+	case pl.zoneAt >= 0 && len(trim(cells[pl.zoneAt].b)) > 0:
+		text := trim(cells[pl.zoneAt].b)
+		if c = pl.clockIn(text); c == nil {
+			d.rejectField(at, lines, pl.zoneAt+1, raw, fmt.Sprintf("not a zone: %s (an offset, UTC, an area and city, or an abbreviation that timestamp.zones explains)", quoted(text)))
+			return nil, nil, false
+		}
+	case d.clocks:
+		if g = d.naming(cells); g.table != nil && g.table.clock != nil {
+			c = g.table.clock
+		}
+	}
+	if c != pl.clock {
+		c.use(pl.clock.layouts)
+		c.base = pl.clock.base
+	}
+	return c, g, true
 }
 
 // timed notes what the times of a file are judged by, of the record in that line
