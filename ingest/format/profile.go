@@ -28,6 +28,7 @@ type Profile struct {
 	trust     ingest.Trust
 	kind      *ingest.Shape // of a guessed or approved profile: that of the files it is for; else nil
 	signature signature
+	telling   []byte // what stands in the first line of all its files, see tellingOf
 	dialect   dialect
 	framing   framing
 	wide      bool // a column per channel or logger
@@ -180,6 +181,7 @@ func Parse(file string, text []byte) (*Profile, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	p.telling = p.tellingOf()
 	return p, nil
 }
 

@@ -117,9 +117,13 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
+	var first, name []byte
+	if !d.forced {
+		first, name = s.firstLine(w, final, d.limit), []byte(baseName(s.path))
+	}
 	for _, tier := range d.tiers {
 		for _, p := range tier {
-			if !d.forced && p.signature.fileName != nil && !p.signature.fileName.in([]byte(baseName(s.path))) {
+			if !d.forced && p.unlike(first, name) {
 				continue
 			}
 			script := s.scriptOf(p, &d.feed)
@@ -158,6 +162,48 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 	}
 	end, _, _ := lineEnd(w, true)
 	return found, as, quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
+}
+
+// firstLine returns the first line of the file, when that is the line that
+// signatures are about and its ASCII stands in it as such; else nil.
+func (s *search) firstLine(w []byte, final bool, limit int) []byte {
+	if s.charset != "" || len(w) < 2 || w[0] <= ' ' || w[0]|0x20 == 's' || w[0] == '"' && w[1]|0x20 == 's' {
+		return nil // blank, or it may be one that declares the delimiter
+	}
+	if end, _, found := nextLine(w, final, limit); found == foundHead {
+		return w[:end]
+	}
+	return nil
+}
+
+// unlike reports whether it can be told at a glance that p's signature does not
+// match a file of that first line, nil when it is not known, and that name. Most
+// files are of one profile, and are asked about all of them.
+func (p *Profile) unlike(first, name []byte) bool {
+	sig := &p.signature
+	if first != nil && !p.dialect.noNUL && (!bytes.Contains(first, p.telling) || sig.firstLine != nil && !sig.firstLine.in(first)) {
+		return true
+	}
+	return sig.fileName != nil && !sig.fileName.in(name)
+}
+
+// tellingOf returns the longest text of ASCII that the first line of every file
+// of p holds; nil when there is none.
+func (p *Profile) tellingOf() (telling []byte) {
+	if p.framing.preamble != 0 || len(p.framing.rows) == 0 || p.framing.rows[0] != rowNames {
+		return nil
+	}
+	for _, l := range p.signature.header {
+		text := []byte(l.text)
+		if l.match != nil {
+			text = l.match.prefix
+		}
+		plain := !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\'' })
+		if plain && len(text) > len(telling) {
+			telling = text
+		}
+	}
+	return telling
 }
 
 // either holds a file that two profiles of a tier match.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,15 +220,17 @@ type pattern struct {
 }
 
 func newPattern(re *regexp.Regexp) *pattern {
-	p := &pattern{re: re, groups: make(map[string]int), spans: spanning.MatchString(re.String())}
-	if rest, ok := strings.CutPrefix(re.String(), "^"); ok && !strings.Contains(rest, "|") {
-		// Without its anchor the expression begins with the same literal.
-		if free, err := regexp.Compile(rest); err == nil {
-			prefix, _ := free.LiteralPrefix()
-			p.prefix = []byte(prefix)
-		}
+	return &pattern{re: re, groups: make(map[string]int), spans: spanning.MatchString(re.String()), prefix: prefixOf(re)}
+}
+
+// prefixOf returns the text that all that an anchored expression matches begins
+// with.
+func prefixOf(re *regexp.Regexp) []byte {
+	s, err := syntax.Parse(re.String(), syntax.Perl)
+	if err != nil || s.Op != syntax.OpConcat || s.Sub[0].Op != syntax.OpBeginText || s.Sub[1].Op != syntax.OpLiteral || s.Sub[1].Flags&syntax.FoldCase != 0 {
+		return nil
 	}
-	return p
+	return []byte(string(s.Sub[1].Rune))
 }
 
 // in reports whether p matches somewhere in b. An anchored pattern that begins
