@@ -97,7 +97,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		newDemo(a), newReplay(a), newMigrate(a),
 		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a),
-		newProfiles(a), newPsql(a), newVersion(a),
+		newGuess(a), newProfiles(a), newPsql(a), newVersion(a),
 	)
 	return root
 }

@@ -64,6 +64,8 @@ type Decoder struct {
 	held     *refusal // the question that the file's data raised
 	declared declared
 	timing
+
+	saw func(kind LineKind, first, last int64, text []byte) // nil unless somebody watches
 }
 
 // A kind is what the cells of a column have turned out to be.
@@ -143,6 +145,7 @@ func (d *Decoder) begin(h *head) *refusal {
 		return fault
 	}
 	d.feed.window = w[h.size:]
+	d.sawHead(0, w[:h.preamble], w[h.preamble:h.size])
 	d.declare(d.preamble)
 	return nil
 }
@@ -258,7 +261,7 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 			return nil, err
 		}
 		whole := bytes.LastIndexByte(f.window, '\n') + 1
-		general := d.general || f.strange(f.window)
+		general := d.general || d.saw != nil || f.strange(f.window)
 		pos := 0
 		for pos < len(f.window) {
 			if d.plan.plain && !general && !d.footer && !d.skipping && pos < whole {
@@ -267,7 +270,9 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 					break
 				}
 			}
+			before := d.lines
 			next, fault := d.anyRow(f.window[pos:], f.final)
+			d.sawRecord(before, f.window[pos:pos+next])
 			if fault != nil {
 				return fault, nil
 			}
