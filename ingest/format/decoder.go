@@ -313,6 +313,9 @@ func (d *Decoder) firstReject() string {
 		return ""
 	}
 	r := &d.span.Rejects[0]
+	if raw := []byte(r.Raw); mostlyOdd(raw) {
+		return fmt.Sprintf("; the first is line %d: its bytes are no text: % x", r.Line, raw[:min(len(raw), 8)])
+	}
 	if r.Column == 0 {
 		return fmt.Sprintf("; the first is line %d: %s", r.Line, r.Reason)
 	}

@@ -21,19 +21,29 @@
 //
 //	signature                what a file must have for the profile to be chosen by itself
 //	  first_line: PATTERN    on the first line
+//	  line: PATTERN          on a line before the header's last, or on one of the first hundred
+//	                         where the file has no header
 //	  row: PATTERN           on one of the first hundred lines behind the header
-//	  header: [NAME...]      the cells of the row of names, in this order
+//	  file_name: PATTERN     on the last part of the path; beside one of the others
+//	  header: [NAME...]      the cells of the row of names, in this order; {match: PATTERN} stands
+//	                         for a cell whose text varies from file to file
 //	  optional: [NAME...]    cells that may stand among them
 //	  others: true           and so may any other cell
 //
 //	dialect
-//	  delimiter: ","         one character, tab, or space for runs of blanks
-//	  quote: '"'             or none
-//	  comment: "#"           lines that begin so are comments; none by default
+//	  delimiter: ","         one character, tab, or space for runs of blanks; or a list, of which the
+//	                         one counts with which the signature's header fits
+//	  fixed: [8, 2, 6]       instead: the widths of the columns in characters; what is left of a
+//	                         line is the last column
+//	  quote: '"'             or none; blanks around a quoted cell are no part of it
+//	  comment: "#"           lines that begin so are comments, or with one of a list; none by default
 //	  decimal: "."           or ",", or [".", ","]: what the file's cells show, see below
 //	  thousands: ","         what stands between groups of three digits: , . ' space (no-break
 //	                         spaces, too) or none, which is the default
-//	  encoding: utf-8        the only one yet; a byte order mark is skipped
+//	  encoding: utf-8        a label of the WHATWG Encoding Standard; or a list, of which the first
+//	                         counts that the file's first 64 KiB are valid in. A byte order mark
+//	                         wins, and UTF-16 is known without one, too
+//	  nul: refuse            or drop: NUL bytes are left out of the text
 //	  trim: true             blanks around names are no part of them
 //
 //	framing
@@ -48,6 +58,8 @@
 //	    first, last: [NAME...]  columns before and behind those
 //	  footer: PATTERN        from the first line that matches on, nothing is data
 //	  message: PATTERN       lines between the rows that are no data
+//	  short_rows: reject     or missing: cells that a row lacks at its end are missing
+//	  long_rows: reject      or ignore: cells beyond the header are passed over; empty ones always are
 //	  records: PATTERN       (?P<records>...) how many records there are, in a line that is none: a
 //	                         file that has another number is loaded, and it is noted
 //
@@ -55,8 +67,9 @@
 //	  constant: NAME
 //	  column: COLUMN         and with match: PATTERN only (?P<logger>...) of its cell
 //	  columns: [COLUMN...]   whose cells are joined by join ("-") first
-//	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without .gz
-//	  path: PATTERN          (?P<logger>...) of the whole path, without .gz; / is between folders
+//	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without
+//	                         .gz, .zst and .zstd
+//	  path: PATTERN          (?P<logger>...) of the whole path, without these too; / is between folders
 //	  preamble: PATTERN      (?P<logger>...) of the first line before the header that matches
 //	  header: PATTERN        (?P<logger>...) of the first name of a column that matches
 //	  parts: [ORIGIN...]     each one of these, joined by join ("-"); only the last may be of columns
@@ -185,6 +198,28 @@
 // a spreadsheet's formula ="5414" stands for is read, in cells and headers. All
 // else is rejected, unless numbers or missing says what it is: no NAN, no INF, no
 // 0x10, no 1.2D+03.
+//
+// # What every profile reads
+//
+// Files may be compressed by gzip or zstd, and lines end in LF, CRLF or CR, mixed
+// as they like. A line sep=; before all others is of the preamble, and blank lines
+// before a header that comes first are, too. A file whose lines are each quoted as
+// one field is read as what is inside. A row without anything in its cells is a
+// blank line, and so is the end-of-file character of DOS.
+//
+// A header that comes again among the rows, as when a logger was started anew, is
+// counted as header lines, with the lines before it where they begin as the
+// file's first did, or as signature.first_line says. One with other names that
+// fits the signature holds from there on. One that does not is a reason to
+// quarantine the file: what the rows below it mean is not known.
+//
+// A last line without line ending is data if it is whole. If it has too few
+// cells, or its last cannot be read, it is rejected, and the reason says that the
+// file may have been cut.
+//
+// Bytes that are no text in the file's encoding are rejected with their line; in
+// UTF-8 only where they stand in a cell that counts, since they cannot have
+// hidden any other there.
 //
 // # What is decided by the file
 //
