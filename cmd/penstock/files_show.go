@@ -125,8 +125,19 @@ func (a *app) showFile(s *opened, v *store.FileVersion) error {
 		return err
 	}
 	reader := v.Profile
+	switch v.Trust {
+	case ingest.Guessed:
+		reader += ", a guess"
+	case ingest.Approved:
+		reader += ", approved"
+	case ingest.Named:
+	}
 	if v.Zone != "" {
 		reader += ", zone " + v.Zone
+	}
+	waits := ""
+	if v.Shape != "" {
+		waits = "for an answer: penstock profiles pending " + v.Shape
 	}
 	spans := ""
 	if !v.First.IsZero() {
@@ -137,6 +148,7 @@ func (a *app) showFile(s *opened, v *store.FileVersion) error {
 		"version", fmt.Sprintf("%d, #%d in the ledger", v.Generation, v.ID),
 		"state", a.style(stateStyle(string(v.State)), string(v.State)) + ", since " + moment(v.Changed) + " UTC",
 		"reason", printable(v.Reason),
+		"waits", waits,
 		"source", printable(v.Source) + rooted(v.Root),
 		"content", fmt.Sprintf("%s, SHA-256 %x", byteSize(v.Size), v.Sum),
 		"modified", exactly(v.Modified),

@@ -55,52 +55,55 @@ type answer struct {
 func pendingRowOf(p *store.Pending) pendingRow {
 	r := pendingRow{Shape: p.ID, Files: p.Held + p.Partly, Partly: p.Partly, Example: p.Example, Looks: format.Looks(&p.Shape),
 		Question: p.Question, Answered: p.Answered, Seen: stamp{p.Seen}}
-	commands := answersTo(&p.Shape)
-	if p.Answered {
-		commands = []string{"penstock profiles approve " + p.ID}
+	if r.Answers = answersTo(&p.Shape); p.Answered {
+		r.Answers = []answer{{Command: "penstock profiles approve " + p.ID}}
 	}
-	r.Answers = make([]answer, len(commands))
-	for i, c := range commands {
-		r.Answers[i].Command = c
-		if !p.Answered && i < len(p.Answers) {
-			r.Answers[i].Means = p.Answers[i].Means
-		}
+	for i := range r.Answers {
+		r.Commands += r.Answers[i].Command + "\n"
 	}
-	r.Commands = strings.Join(commands, "\n")
+	r.Commands = strings.TrimSuffix(r.Commands, "\n")
 	return r
 }
 
 // answersTo are the commands that answer a shape's question, none where no
-// profile does.
-func answersTo(s *ingest.Shape, beside ...string) (commands []string) {
+// profile does. beside is flags that go with them.
+func answersTo(s *ingest.Shape, beside ...string) (all []answer) {
 	if s.Profile == "" {
 		return nil
 	}
-	command := func(flags ...string) {
-		commands = append(commands, "penstock profiles approve "+pasted(slices.Concat([]string{s.ID}, flags, beside)))
+	add := func(means string, flags ...string) {
+		all = append(all, answer{"penstock profiles approve " + pasted(slices.Concat([]string{s.ID}, flags, beside)), means})
 	}
 	for _, x := range s.Answers {
 		switch {
 		case x.Set != "":
-			command("--set", x.Set)
+			add(x.Means, "--set", x.Set)
 		case x.Map != "":
-			command("--map", x.Map)
+			add(x.Means, "--map", x.Map)
 		default:
-			command()
+			add(x.Means)
 		}
 	}
 	if len(s.Answers) > 0 {
-		return commands
+		return all
 	}
 	switch s.Asks {
 	case "":
-		command()
+		add("")
 	case "zone":
-		command("--set", "zone=Area/City")
+		add("", "--set", "zone=Area/City")
 	default:
-		command("--set", s.Asks+"=VALUE")
+		add("", "--set", s.Asks+"=VALUE")
 	}
-	return commands
+	return all
+}
+
+// answerText is an answer for a person: the command, then what it means.
+func (a *app) answerText(x answer) string {
+	if x.Means == "" {
+		return printable(x.Command)
+	}
+	return printable(x.Command) + a.style(faint, "  # "+printable(x.Means))
 }
 
 // pasted joins arguments, which may hold any text of a file, so that a shell
@@ -167,11 +170,7 @@ func (a *app) tellPending(r *pendingRow) error {
 		if i > 0 {
 			name = "or"
 		}
-		text := printable(x.Command)
-		if x.Means != "" {
-			text += a.style(faint, "  # "+printable(x.Means))
-		}
-		pairs = append(pairs, name, text)
+		pairs = append(pairs, name, a.answerText(x))
 	}
 	return a.facts(pairs...)
 }

@@ -246,7 +246,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		}
 		fmt.Fprintf(b, "\n%s, for example %s:\n  %s\n", a.style(warn, counted(q.Files, "file")+what), q.Example, printable(q.Question))
 		for _, answer := range q.Answers {
-			fmt.Fprintf(b, "  %s\n", printable(answer))
+			fmt.Fprintf(b, "  %s\n", a.answerText(answer))
 		}
 		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
 			if len(q.Answers) > 0 {

@@ -40,7 +40,7 @@ type question struct {
 	Files    int64    `json:"files"`
 	Example  string   `json:"example"`           // the escaped path of the first
 	Shape    string   `json:"shape,omitempty"`   // whose question it is
-	Answers  []string `json:"answers,omitempty"` // as commands
+	Answers  []answer `json:"answers,omitempty"`
 
 	asked  *ingest.Shape
 	partly bool // they are loaded
