@@ -97,6 +97,7 @@ func (s *Store) Approve(ctx context.Context, shape, profile string, files []File
 	if err != nil {
 		return 0, fmt.Errorf("approving shape %s: %w", shape, err)
 	}
+	step("approved")
 	return marked, nil
 }
 

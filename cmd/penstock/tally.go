@@ -38,8 +38,8 @@ type tally struct {
 type question struct {
 	Question string   `json:"question"`
 	Files    int64    `json:"files"`
-	Example  string   `json:"example"`           // the escaped path of the first
-	Shape    string   `json:"shape,omitempty"`   // whose question it is
+	Example  string   `json:"example"`         // the escaped path of the first
+	Shape    string   `json:"shape,omitempty"` // whose question it is
 	Answers  []answer `json:"answers,omitempty"`
 
 	asked  *ingest.Shape
