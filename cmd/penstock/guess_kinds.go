@@ -53,10 +53,10 @@ func (k *lookedKind) question() *ingest.Shape {
 func (l *looker) sort(ctx context.Context, g *guess, known []*format.Profile, files []*lookedFile) ([]*lookedKind, error) {
 	var kinds []*lookedKind
 	byID := make(map[string]*lookedKind)
-	put := func(id string, f *lookedFile, make func() *lookedKind) {
+	put := func(id string, f *lookedFile, begin func() *lookedKind) {
 		k := byID[id]
 		if k == nil {
-			k = make()
+			k = begin()
 			kinds, byID[id] = append(kinds, k), k
 		}
 		k.files = append(k.files, f)

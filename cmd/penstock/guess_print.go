@@ -51,9 +51,9 @@ func (a *app) printGuess(g *guess, kinds []*lookedKind) error {
 	return a.aside(report)
 }
 
-// aside runs print with stderr in the place of stdout, unless nothing is wanted
+// aside runs write with stderr in the place of stdout, unless nothing is wanted
 // there.
-func (a *app) aside(print func() error) error {
+func (a *app) aside(write func() error) error {
 	if a.quiet {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (a *app) aside(print func() error) error {
 		a.width = 0
 	}
 	defer func() { a.out, a.outProfile, a.width = out, profile, width }()
-	return print()
+	return write()
 }
 
 // reportKind says what the files are, why, and what is read of them.

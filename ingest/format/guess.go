@@ -20,6 +20,7 @@ type Sample struct {
 // A Certainty is how sure a finding is.
 type Certainty uint8
 
+// How sure a finding can be.
 const (
 	Open    Certainty = iota // one of several, and nothing tells which: it has to be asked
 	Likely                   // nothing speaks against it, and readings do not depend on it: no question

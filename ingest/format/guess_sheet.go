@@ -33,9 +33,7 @@ type sheet struct {
 	quote     byte   // '"', '\'', or 0 when quotes are text
 	quotes    bool   // some cell of head or rows was quoted
 	comment   string // prefix of comment lines between or after the rows; "" for none
-	// trim says that cells of the names have blanks around them.
-	trim bool
-	sep  bool // the first line is sep=X
+	sep       bool   // the first line is sep=X
 
 	// preamble is how many lines stand before the first row of head, and before
 	// the first row where there is no head.

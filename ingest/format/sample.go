@@ -16,11 +16,11 @@ func SampleOf(c *ingest.Content, limits Limits) (s Sample, refusal string, err e
 	for fault == nil && err == nil && !f.final && len(f.window) < sampleSize {
 		fault, err = f.more()
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return Sample{}, "", err
-	}
-	if fault != nil {
-		return Sample{}, fault.reason, nil
+	case fault != nil:
+		return Sample{}, fault.reason, err
 	}
 	text := f.window
 	whole := f.final && len(text) <= sampleSize
