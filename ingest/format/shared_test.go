@@ -40,30 +40,9 @@ type truth struct {
 	Lines            int64
 }
 
-// coverage says which profile reads which of the real files. What is absent
-// waits for profiles that this package cannot express yet.
-var coverage = map[string]string{
-	"campbell_toa5/*":         "auto",
-	"ea_hydrology/*":          "auto",
-	"dsmr_reader/*":           "auto",
-	"ltown_scada/*":           "auto",
-	"minidot_daily/*":         "auto",
-	"vanessen_mon/*":          "vanessen-mon",
-	"hobo/ECO66G20*":          "hobo-ymd-comma",
-	"hobo/20024354_comma.csv": "hobo-ymd-dots",
-	"hobo/20024354_tab.txt":   "hobo-ymd-tab",
-	"hobo/QU5*":               "hobo-mdy-ampm",
-	"hobo/20024370.txt":       "hobo-semicolon",
-	"hobo/20847126_empty.txt": "hobo-semicolon",
-}
-
 func TestSharedDataAgreesWithTruth(t *testing.T) {
 	dir := sharedData(t)
-	own, err := Load("testdata/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := NewSet(true, own...)
+	set, err := NewSet(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,23 +55,13 @@ func TestSharedDataAgreesWithTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range truths {
-		profile := ""
-		for pattern, name := range coverage {
-			if ok, _ := filepath.Match(pattern, want.Kind+"/"+want.File); ok {
-				profile = name
-			}
-		}
-		if profile == "" {
-			t.Logf("not covered: %s/%s", want.Kind, want.File)
-			continue
-		}
 		t.Run(want.Kind+"/"+want.File, func(t *testing.T) {
 			files := []string{filepath.Join(dir, want.Kind, want.File)}
 			if strings.HasPrefix(want.File, "[ALL") {
 				files, _ = filepath.Glob(filepath.Join(dir, want.Kind, "*"))
 			}
 			// Local clocks are compared as they show, so UTC serves for them.
-			d, err := NewDecoder(set, Settings{Profile: profile, Zone: "UTC"})
+			d, err := NewDecoder(set, Settings{Zone: "UTC"})
 			if err != nil {
 				t.Fatal(err)
 			}

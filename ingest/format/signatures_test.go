@@ -42,6 +42,48 @@ func TestFilesAreOfOneBuiltinProfile(t *testing.T) {
 	}
 }
 
+func TestRealFilesAreOfOneBuiltinProfile(t *testing.T) {
+	dir := sharedData(t)
+	known, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := decodersOfOne(t, known)
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily := 0
+	for _, file := range files {
+		kind := filepath.Base(filepath.Dir(file))
+		if kind == "minidot_daily" {
+			if daily++; daily > 3 {
+				continue // hundreds of one kind
+			}
+		}
+		want, ok := realProfiles[kind+"/"+filepath.Base(file)]
+		if !ok {
+			want = realProfiles[kind]
+		}
+		checkMatches(t, alone, file, []string{want})
+	}
+}
+
+// realProfiles says by which profile the real files of a kind are read, where
+// one kind has several dialects by file.
+var realProfiles = map[string]string{
+	"campbell_toa5":           "campbell-toa5",
+	"dsmr_reader":             "dsmr-reader",
+	"ea_hydrology":            "ea-hydrology",
+	"hobo":                    "hobo-title",
+	"hobo/20024370.txt":       "hobo-serial",
+	"hobo/20847126_empty.txt": "hobo-serial",
+	"insitu_winsitu":          "insitu-winsitu",
+	"ltown_scada":             "scada-semicolon",
+	"minidot_daily":           "minidot",
+	"vanessen_mon":            "vanessen-mon",
+}
+
 // TestNearMisses holds that files that look much like those of a built-in
 // profile, and are something else, are matched by none.
 func TestNearMisses(t *testing.T) {
