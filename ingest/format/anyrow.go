@@ -93,7 +93,7 @@ func (d *Decoder) anyRecord(w []byte, end, next int, final bool) (int, *refusal)
 	default:
 		d.record(at, lines, raw)
 	}
-	if d.lines.Rejected == counted.Rejected || d.held != nil {
+	if d.lines.Rejected == counted.Rejected {
 		return after, nil
 	}
 	kept, keptLine, keptRejects := d.lines, d.line, d.rejects

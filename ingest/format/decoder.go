@@ -26,6 +26,7 @@ type Decoder struct {
 	// Kept from file to file.
 	feed     feed
 	split    splitter
+	search   search
 	plans    map[*Profile]*bound
 	variants map[variant]*Profile
 	names    dictionary

@@ -10,7 +10,7 @@ import (
 
 // A search is for the profile of one file, and for how its text is written.
 type search struct {
-	path    string
+	name    []byte  // the last part of the file's path
 	sure    bool    // the file itself tells its charset
 	charset charset // then
 	size    int     // how much of the window is looked at in another script
@@ -33,12 +33,13 @@ func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 	if fault, err := f.atLeast(firstLook); fault != nil || err != nil {
 		return h, fault, err
 	}
-	s := search{path: path, size: firstWindow}
+	s := &d.search
+	*s = search{name: append(s.name[:0], baseName(path)...), size: firstWindow, texts: s.texts[:0]}
 	var mark int
 	s.charset, mark, s.sure = marked(f.window)
 	f.window = f.window[mark:]
 	for {
-		h, as, fault := d.match(&s)
+		h, as, fault := d.match(s)
 		switch {
 		case fault != nil:
 			return h, fault, nil
@@ -119,7 +120,7 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 	long := int64(0) // the first line that is too long for any profile
 	var first, name []byte
 	if !d.forced {
-		first, name = s.firstLine(w, final, d.limit), []byte(baseName(s.path))
+		first, name = s.firstLine(w, final, d.limit), s.name
 	}
 	for _, tier := range d.tiers {
 		for _, p := range tier {

@@ -111,7 +111,7 @@ func (s *splitter) unwrap() bool {
 	s.inside = append(s.inside[:0], s.cells[0].b...)
 	s.cells, s.scratch, s.unwrapped = s.cells[:0], s.scratch[:0], true
 	n := len(s.inside)
-	fault := quotesFine
+	var fault quoting
 	if s.delimiter == ' ' {
 		_, _, fault = s.blanks(s.inside, n, n, true)
 	} else {

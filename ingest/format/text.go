@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -200,14 +201,14 @@ func (r *recoding) Read(p []byte) (int, error) {
 			var n int
 			n, r.err = r.from.Read(r.buf[kept:])
 			r.unread = r.buf[:kept+n]
-			if r.err != nil && r.err != io.EOF {
+			if r.err != nil && !errors.Is(r.err, io.EOF) {
 				return 0, r.err
 			}
 			if n == 0 && r.err == nil {
 				return 0, nil
 			}
 		}
-		if r.err == io.EOF && len(r.unread) == 0 {
+		if errors.Is(r.err, io.EOF) && len(r.unread) == 0 {
 			return 0, io.EOF
 		}
 		n, err := r.some(p)
@@ -224,12 +225,12 @@ func (r *recoding) some(p []byte) (int, error) {
 		r.unread = r.unread[n:]
 		return r.script.clean(p[:n]), nil
 	}
-	n, read, err := r.to.Transform(p, r.unread, r.err == io.EOF)
+	n, read, err := r.to.Transform(p, r.unread, r.err != nil)
 	r.unread = r.unread[read:]
 	switch {
-	case err == transform.ErrShortDst && n == 0 && read == 0:
+	case errors.Is(err, transform.ErrShortDst) && n == 0 && read == 0:
 		return 0, io.ErrShortBuffer
-	case err != nil && err != transform.ErrShortDst && err != transform.ErrShortSrc:
+	case err != nil && !errors.Is(err, transform.ErrShortDst) && !errors.Is(err, transform.ErrShortSrc):
 		return 0, err
 	}
 	return r.script.clean(p[:n]), nil
@@ -264,7 +265,7 @@ func (s script) recoded(w []byte, final bool) ([]byte, bool) {
 	for {
 		n, read, err := to.Transform(out[len(out):cap(out)], w, final)
 		out, w = out[:len(out)+n], w[read:]
-		if err != transform.ErrShortDst {
+		if !errors.Is(err, transform.ErrShortDst) {
 			return out[:s.clean(out)], final
 		}
 		out = slices.Grow(out, len(w)+64)
