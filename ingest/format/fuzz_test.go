@@ -56,6 +56,8 @@ func seeds() [][]byte {
 		[]byte("time            a   b\n2024-01-01 00:00 1.5 2\n2024-01-01 00:15  \xb0  3\n"),
 		[]byte("Logger A\n--\ntime a b\n2024-01-01T00:00 1 \"2\"\nLogger B\n--\ntime a c\n2024-01-01T00:15 3 4\nLogger A\ntime b a\n2024-01-01T00:30 5 6"),
 		[]byte("Timestamp;p227;p235\r2019-01-01 00:00:00;88,14;90,89\r2019-01-01 00:05:00;;\r"),
+		[]byte("logger,channel,timestamp,value\nL1,flow,2024-10-27 01:30:00,1\nL1,flow,2024-10-27 02:00:00,2\nL2,flow,2024-10-27 02:30:00,3\nL1,flow,2024-10-27 02:30:00,3\nL1,flow,2024-10-27 02:00:00,4\nL1,flow,2024-10-27 02:30:00,5\nL2,flow,2024-10-27 03:00:00,6\nL1,flow,2016-10-27 03:00:00,7\n"),
+		[]byte("logger,channel,timestamp,value\nL1,flow,2024-10-27 02:30:00,1\nL1,flow,2024-03-31 02:30:00,1\n"),
 	)
 }
 

@@ -119,6 +119,9 @@ func answer(root *yaml.Node, key, value string) error {
 // setPath sets what a dotted path leads to.
 func setPath(root *yaml.Node, key, value string) error {
 	parts := strings.Split(key, ".")
+	if strings.HasPrefix(key, "timestamp.zones.") {
+		parts = strings.SplitN(key, ".", 3) // a zone's name may have points in it
+	}
 	if len(parts) == 1 && !slices.Contains([]string{"name", "description", "source", "shape", "value", "quality", "others", "quoted_text", "repeated", "factor"}, key) {
 		return fmt.Errorf("there is no answer called %q; there are zone, order, layout, decimal, thousands, delimiter, encoding, logger, channel, unit, repeated_hour, gap, clock, take, missing, header, and paths such as timestamp.zone", key)
 	}

@@ -169,3 +169,25 @@ func TestTimestampFaults(t *testing.T) {
 		}
 	}
 }
+
+// A zone that nobody knows is asked about by its name, and the answer has the
+// files load.
+func TestZoneOfThePreambleIsAnswered(t *testing.T) {
+	const text = "Zone: W. Europe Standard Time\nt,v\n2024-07-01 12:00,1\n"
+	profile := "name: z\nshape: wide\nsignature: {header: [t, v]}\nframing: {preamble: 1}\nlogger: {constant: L1}\ntimestamp: {column: t, layout: \"2006-01-02 15:04\", zone: {preamble: '^Zone: *(?P<zone>.*)'}}\n"
+	_, s := decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", text)
+	if s.State != ingest.Held || s.Shape == nil || s.Shape.Asks != "timestamp.zones.W. Europe Standard Time" {
+		t.Fatalf("%s %s %+v", s.State, s.Reason, s.Shape)
+	}
+	p, err := Parse("z.yaml", []byte(profile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = p.With([]string{s.Shape.Asks + "=Europe/Berlin"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b, s := decodeOne(t, decoderFor(t, p.Text, Settings{}), "a.csv", text)
+	if s.State != ingest.Loaded || shownTimes(b)[0] != "10:00" {
+		t.Errorf("%s %s %v", s.State, s.Reason, shownTimes(b))
+	}
+}
