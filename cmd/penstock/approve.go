@@ -148,7 +148,8 @@ func (a *app) approve(prefix string, p *approving) error {
 	g := newAgain(s.Store, &p.reading, approved)
 	g.recognise = true
 	defer g.close(a)
-	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, shape: shape.ID, profile: profile}
+	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape.ID, profile: profile}
+	t.first = shape.Approved == ""
 	return t.run(files)
 }
 
@@ -159,6 +160,8 @@ type takingUp struct {
 	again   *again
 	how     *retrying
 	flags   *correcting
+	sets    []string
+	first   bool // nothing was answered of the shape before
 	shape   string
 	profile *format.Profile
 	action  store.Action
@@ -184,9 +187,6 @@ func (t *takingUp) run(files []store.FileVersion) error {
 			whole = append(whole, files[i])
 		}
 	}
-	if t.flags.dryRun {
-		return t.dry(files)
-	}
 	var from []*chosen
 	var there []store.FileVersion
 	for _, some := range bySource(whole) {
@@ -195,6 +195,12 @@ func (t *takingUp) run(files []store.FileVersion) error {
 			return err
 		}
 		from, there = append(from, c), append(there, c.there...)
+	}
+	if err := t.settled(from); err != nil {
+		return err
+	}
+	if t.flags.dryRun {
+		return t.dry(files)
 	}
 	run, err := t.store.StartRun(t.take)
 	if err != nil {
@@ -216,6 +222,46 @@ func (t *takingUp) run(files []store.FileVersion) error {
 		}
 	}
 	return t.tell()
+}
+
+// settledBy is how many files are asked whether an answer leaves a guess open.
+const settledBy = 8
+
+// settled makes sure that a guess is certain with the answers: it asks one
+// question at a time, and there may be more of them.
+func (t *takingUp) settled(from []*chosen) error {
+	if !t.first {
+		return nil
+	}
+	var c ingest.Content
+	n := 0
+	for _, source := range from {
+		for _, f := range source.files {
+			if n++; n > settledBy {
+				return nil
+			}
+			if err := source.Fetch(t.take, f, &c); err != nil {
+				continue // taking it up tells why
+			}
+			sample, refusal, err := format.SampleOf(&c, format.Limits{})
+			if closed := c.Close(); err != nil || closed != nil || refusal != "" {
+				continue // likewise
+			}
+			g := format.Guess([]format.Sample{sample}, format.GuessOptions{Sets: t.sets})
+			if g.Profile == nil || g.Shape.ID != t.shape || g.Certain() {
+				continue
+			}
+			flags := []string{"--set KEY=VALUE"}
+			if answers := answersTo(g.Shape); len(answers) > 0 {
+				flags = flags[:0]
+				for _, x := range answers {
+					flags = append(flags, strings.TrimPrefix(x.Command, "penstock profiles approve "+t.shape+" "))
+				}
+			}
+			return usage("add "+strings.Join(flags, ", or ")+" to the answers", "it is still open, as %s shows: %s", ingest.EscapePath(f.Path), g.Shape.Question)
+		}
+	}
+	return nil
 }
 
 // load takes up the files that are due, source by source. The action that the
