@@ -20,22 +20,24 @@ import (
 // is a logger that had series when the sink was made.
 type OnChange string
 
-// What a sink can do on a change. What was approved is never held for it.
+// What a sink can do on a change. What was approved is never held for it, but
+// by HoldApproved: whoever answered another question may not know of the change.
 const (
-	LoadChanged OnChange = "load"    // load it
-	HoldChanged OnChange = "hold"    // hold it; of a file with channels more, only these
-	HoldGuessed OnChange = "guessed" // hold it where the profile was guessed, else load it
+	LoadChanged  OnChange = "load"     // load it
+	HoldChanged  OnChange = "hold"     // hold it; of a file with channels more, only these
+	HoldGuessed  OnChange = "guessed"  // hold it where the profile was guessed, else load it
+	HoldApproved OnChange = "approved" // hold it, also where the profile was approved
 )
 
 // judges reports whether the change of a file with that recipe is looked at.
 func (o OnChange) judges(r *ingest.Recipe) bool {
 	switch {
-	case r == nil || r.Trust == ingest.Approved:
+	case r == nil || o == LoadChanged:
 		return false
 	case o == HoldGuessed:
 		return r.Trust == ingest.Guessed
 	}
-	return o == HoldChanged
+	return o == HoldApproved || r.Trust != ingest.Approved
 }
 
 // A knownLogger is what the store had of a logger before the sink's run. It is

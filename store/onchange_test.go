@@ -80,6 +80,8 @@ func TestOnChange(t *testing.T) {
 		{"named of another layout, to be held", HoldChanged, "", named(relaid), ingest.Loaded, 2, ""},
 		{"named, a channel added", HoldChanged, "", named(added), ingest.Loaded, 2, `"temp"`},
 		{"approved", HoldChanged, "depot", approved(swapped), ingest.Loaded, 2, ""},
+		{"approved for another reason", HoldApproved, "", approved(swapped), ingest.Held, 0, `no longer "flow"`},
+		{"approved as it was", HoldApproved, "", approved(relaid), ingest.Loaded, 2, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := open(t, Options{})

@@ -30,7 +30,8 @@ func newApprove(a *app) *cobra.Command {
 pending'), once for all of them, those to come as well: the profile that would
 read them, with the answers in it, is kept in the store. Files that are held are
 taken up, and files that are loaded but for a channel that is new are loaded again
-with it.
+with it. Where the layout was guessed, and one of its loggers is known and is not
+what it was, that is asked next.
 
 SHAPE is the id of the shape, or the beginning of it.`,
 		Example: `  penstock profiles approve 3fa94c01d2e7 --set zone=Europe/London
@@ -149,7 +150,9 @@ func (a *app) approve(prefix string, p *approving) error {
 	g.recognise = true
 	defer g.close(a)
 	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape.ID, profile: profile}
-	t.first = shape.Approved == ""
+	if t.first = shape.Approved == ""; t.first && shape.Asks != "" && !shape.Loose {
+		t.how.onChange = store.HoldApproved // it was guessed, and nobody has asked yet whether a known logger changed
+	}
 	return t.run(files)
 }
 
@@ -273,7 +276,7 @@ func (t *takingUp) load(from []*chosen, due int64) error {
 		if err != nil {
 			return err
 		}
-		options.Log, options.Run = t.log, t.action.Run
+		options.Log, options.Run, options.OnChange = t.log, t.action.Run, t.how.onChange
 		sink, err := t.store.Sink(t.take, *options)
 		if err != nil {
 			return err
