@@ -99,7 +99,11 @@ func (p *approving) profile(shape *store.Pending) (*format.Profile, error) {
 	if shape.Answered && len(p.sets)+len(renames) == 0 {
 		return format.ParseApproved(shape.ID, shape.Approved)
 	}
-	approved, err := format.Approve(&shape.Shape, p.sets, renames)
+	asked := shape.Shape
+	if shape.Answered { // what is said now goes on from there
+		asked.Profile, asked.Asks, asked.Loose = shape.Approved, "", false
+	}
+	approved, err := format.Approve(&asked, p.sets, renames)
 	if err != nil {
 		return nil, &usageError{err, "penstock profiles pending " + shape.ID}
 	}

@@ -91,6 +91,8 @@ func Looks(shape *ingest.Shape) string {
 // division words what stands between columns.
 func (p *Profile) division() string {
 	switch c := p.dialect.delimiter; c {
+	case 0:
+		return "columns of fixed width"
 	case ',':
 		return "commas"
 	case ';':
