@@ -81,6 +81,11 @@ func Looks(shape *ingest.Shape) string {
 	if names == nil {
 		names = p.framing.columns
 	}
+	if names == nil {
+		for _, l := range p.signature.header {
+			names = append(names, l.told())
+		}
+	}
 	looks := p.division()
 	if len(names) > 0 {
 		looks += ": " + strings.Join(names, ", ")
@@ -106,4 +111,12 @@ func (p *Profile) division() string {
 	default:
 		return strconv.Quote(string(rune(c)))
 	}
+}
+
+// told is the label as a person reads it.
+func (l *label) told() string {
+	if l.match != nil {
+		return "/" + l.match.re.String() + "/"
+	}
+	return l.text
 }
