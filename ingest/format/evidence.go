@@ -101,7 +101,7 @@ func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 		after, lines, fault := d.split.split(text, end, next, true)
 		if fault != quotesFine {
 			after, lines = next, 1
-		} else if n := len(d.split.cells); (n == len(pl.fields) || n < len(pl.fields) && p.framing.short || n > len(pl.fields)) && !p.marks(text) {
+		} else if n := len(d.split.cells); pl.tells(n) && !p.marks(text) {
 			for k := range pl.values {
 				if pl.values[k].field >= n {
 					continue // a cell that a short row lacks
@@ -116,6 +116,12 @@ func (d *Decoder) signsIn(pl *plan, text []byte) (s signs) {
 		line += lines
 	}
 	return s
+}
+
+// tells reports whether a row of n cells tells how its file is written: one that
+// the profile reads, or one with delimiters, or more, behind its last column.
+func (pl *plan) tells(n int) bool {
+	return n >= len(pl.fields) || pl.profile.framing.short && (len(pl.stamps) == 0 || n > slices.Max(pl.stamps))
 }
 
 // withoutGroups returns b without the signs between thousands, where those are

@@ -196,7 +196,7 @@ func (d *Decoder) sampleStamps(w []byte, final bool) (texts [][]byte, lines []in
 		at := line
 		if len(trim(row)) > 0 && !p.marks(w[pos:]) {
 			after, n, fault := d.split.split(w[pos:], end, next, final)
-			if fault == quotesFine && len(d.split.cells) == len(d.plan.fields) {
+			if fault == quotesFine && d.plan.tells(len(d.split.cells)) {
 				if text, ok := d.stampText(d.split.cells); ok {
 					texts, lines = append(texts, bytes.Clone(text)), append(lines, at)
 				}

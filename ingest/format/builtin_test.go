@@ -176,3 +176,92 @@ func checkMatches(t *testing.T, alone map[string]*decoderOfOne, file string, wan
 		t.Errorf("%s matches %q, want %q", file, got, want)
 	}
 }
+
+// TestBuiltinsAskForTheZone holds that no built-in profile takes a zone for
+// granted: where its samples need one said, they are held without it.
+func TestBuiltinsAskForTheZone(t *testing.T) {
+	zones, err := filepath.Glob("../../testdata/*/zone")
+	if err != nil || len(zones) == 0 {
+		t.Fatalf("no samples that need a zone: %v", err)
+	}
+	set, err := NewSet(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, zone := range zones {
+		name := filepath.Base(filepath.Dir(zone))
+		if set.ByName(name) == nil {
+			continue
+		}
+		d, err := NewDecoder(set, Settings{Profile: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := 0
+		for _, file := range samples(t, filepath.Dir(zone)) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &ingest.Batch{}
+			if err := d.Decode(context.Background(), contentOf(filepath.Base(file), text, false), b); err != nil {
+				t.Fatal(err)
+			}
+			if s := &b.Spans[0]; s.State == ingest.Held && strings.Contains(s.Reason, "--zone") {
+				held++
+			}
+		}
+		if held == 0 {
+			t.Errorf("%s: none of the samples is held when no zone is said", name)
+		}
+	}
+}
+
+// TestBuiltinsAskForTheOrder holds that dates that may be read in two ways are a
+// question.
+func TestBuiltinsAskForTheOrder(t *testing.T) {
+	set, err := NewSet(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"hobo-title":         "\"Plot Title: a\"\n\"#\",\"Date Time, GMT-07:00\",\"Temp, °C (LGR S/N: 1, SEN S/N: 1)\"\n1,06/07/08 10:00:00,5\n2,06/07/08 11:00:00,6\n",
+		"hobo-serial":        "Date Time;Temp (°C) LGR S/N: 1,  #1\n03.04.2024 05:00:00;7,87\n",
+		"solinst-levelogger": "Serial_number:\n1\nLEVEL\nUNIT: m\nDate,Time,ms,LEVEL\n03/04/2024,10:00:00,0,1.5\n",
+		"insitu-winsitu":     "Report Date:,03/04/2024\nApplication:,WinSitu.exe\nSite,a\nSerial Number,1\nDate and Time,Seconds,Depth (m)\n03/04/2024 10:00:00,0,1.5\n",
+	} {
+		d, err := NewDecoder(set, Settings{Zone: "UTC"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, s := decodeOne(t, d, "a.csv", text)
+		if s.State != ingest.Held || s.Recipe == nil || s.Recipe.Profile != name || !strings.Contains(s.Reason, "2024") && !strings.Contains(s.Reason, "2008") {
+			t.Errorf("%s: %s %s", name, s.State, s.Reason)
+		}
+	}
+}
+
+// TestReadmeListsBuiltins holds that the README names each built-in profile, and
+// that each has samples.
+func TestReadmeListsBuiltins(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range known {
+		name, split := strings.CutSuffix(p.Name, "-split")
+		if !strings.Contains(string(readme), "`"+name+"`") || split && !strings.Contains(string(readme), "`-split`") {
+			t.Errorf("README.md does not list the profile %s", p.Name)
+		}
+		if p.Description == "" || p.Source == "" {
+			t.Errorf("%s does not say what it is of, or where that is described", p.Name)
+		}
+		if _, err := os.Stat(filepath.Join("../../testdata", p.Name, "expected.csv")); err != nil {
+			t.Errorf("%s has no samples: %v", p.Name, err)
+		}
+	}
+}
