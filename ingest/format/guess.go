@@ -119,6 +119,7 @@ func Guess(samples []Sample, o GuessOptions) *Guessed {
 		}
 	}
 	g.gather()
+	g.askOfSheets()
 	if refusal := g.understand(); refusal != "" {
 		return &Guessed{Refusal: refusal, Findings: g.findings}
 	}

@@ -151,7 +151,10 @@ func unquote(line string, p int, quote byte) (content string, after int, ok bool
 }
 
 func (c *cutter) byWidths(line string) {
-	for _, w := range c.fixed {
+	for i, w := range c.fixed {
+		if i > 0 && strings.TrimSpace(line) == "" {
+			return // the line ends before the column
+		}
 		end := 0
 		for n := 0; n < w && end < len(line); n++ {
 			_, size := utf8.DecodeRuneInString(line[end:])
@@ -160,7 +163,9 @@ func (c *cutter) byWidths(line string) {
 		c.add(c.trim(line[:end]), false)
 		line = line[end:]
 	}
-	c.add(c.trim(line), false)
+	if strings.TrimSpace(line) != "" {
+		c.add(c.trim(line), false)
+	}
 }
 
 // trim is strings.Trim for the blanks around a cell, of which a no-break space

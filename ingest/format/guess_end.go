@@ -177,7 +177,11 @@ func opening(line string) string {
 	if i := strings.IndexAny(text, ",;\t|"); i > 0 && strings.Trim(text[:i], " \"'") != "" {
 		text = text[:i] // the first cell is enough
 	}
-	return regexp.QuoteMeta(text)
+	pattern := regexp.QuoteMeta(text)
+	if isLetter(text[len(text)-1]) {
+		pattern += `\b` // the word, not what begins like it
+	}
+	return pattern
 }
 
 // matchesRow reports whether a pattern matches a row or, if asked, the row of
@@ -258,7 +262,7 @@ func commonWords(openings []string) string {
 		common = common[:n]
 	}
 	if i := strings.LastIndexByte(common, ' '); i > 0 {
-		return common[:i]
+		return common[:i] + `\b`
 	}
 	return ""
 }

@@ -112,7 +112,7 @@ func (sh *sheet) sayHead(names *headLine) {
 		for i := range sh.rows {
 			for _, cell := range sh.rows[i].cells[min(over, len(sh.rows[i].cells)):] {
 				if cell != "" {
-					sh.find("columns", plural(over, "name"), Open, sh.rows[i].line, "the rows have %d cells and the header names %d: nothing tells which cells they belong to", sh.width, over)
+					sh.find("columns", plural(over, "name"), Open, sh.rows[i].line, "the rows have %d cells and the header names %d", sh.width, over)
 					return
 				}
 			}

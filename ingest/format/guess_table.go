@@ -245,7 +245,7 @@ func (sh *sheet) otherTables(d *dialectTry, s *stretch) {
 			continue // rows among those of the table
 		}
 		if names := sh.namesAbove(&d.cutter, o); names != nil {
-			sh.find("table", fmt.Sprintf("lines %d to %d", s.first+1, s.last+1), Open, int64(o.first+1), "from line %d on stands another table with times and numbers (%s); a profile reads one of them", o.first+1, strings.Join(names, ", "))
+			sh.find("table", fmt.Sprintf("from line %d", s.first+1), Open, int64(o.first+1), "from line %d on stands another table with times and numbers (%s), and a profile reads one of them", o.first+1, cut([]byte(strings.Join(names, ", "))))
 			return
 		}
 	}

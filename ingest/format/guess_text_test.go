@@ -145,13 +145,13 @@ func TestSheetOfLongFiles(t *testing.T) {
 	})
 	t.Run("footer", func(t *testing.T) {
 		sh := readSheet(Sample{Text: []byte(whole + "Mean,3\nMax,5\n"), Whole: true})
-		if sh.footer != "^Mean" || sh.footerLine != 9002 || sh.rows[len(sh.rows)-1].line != 9001 {
+		if sh.footer != `^Mean\b` || sh.footerLine != 9002 || sh.rows[len(sh.rows)-1].line != 9001 {
 			t.Errorf("footer %q in line %d, last row in %d", sh.footer, sh.footerLine, sh.rows[len(sh.rows)-1].line)
 		}
 	})
 	t.Run("much behind", func(t *testing.T) {
 		sh := readSheet(Sample{Text: []byte(whole + "\nEvents\n" + strings.Repeat("door;opened\n", 900)), Whole: true})
-		if sh.footer != "^Events" || sh.rows[len(sh.rows)-1].line != 9001 {
+		if sh.footer != `^Events\b` || sh.rows[len(sh.rows)-1].line != 9001 {
 			t.Errorf("footer %q, last row in line %d", sh.footer, sh.rows[len(sh.rows)-1].line)
 		}
 	})

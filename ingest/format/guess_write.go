@@ -199,6 +199,9 @@ func (g *guesser) writeSignature(w *profileWriter) {
 // a pattern; the line is counted from 1.
 func (g *guesser) landmark() (line int, pattern string) {
 	sh := g.sheets[0]
+	if sh.namesGiven { // the line that names the columns, though in cells of its own
+		return sh.preamble + 1, "^" + general(strings.TrimRight(sh.line(sh.preamble), " \t"))
+	}
 	if sh.preamble == 0 {
 		return 0, ""
 	}
@@ -305,7 +308,7 @@ func (g *guesser) writeFraming(w *profileWriter) {
 		w.line("  preamble: find", "the header is found by the signature")
 	case sh.preamble > 0 && sh.columnsFrom == "":
 		w.line("  preamble: {before: "+scalar(g.firstRowPattern())+"}", "up to the first row")
-	case sh.preamble > 0:
+	case sh.preamble > 0 || len(sh.head) > 0:
 		w.line("  preamble: {before: "+scalar(g.firstRowPattern())+"}", "up to the first row")
 	}
 	var rows []string
@@ -339,6 +342,9 @@ func (g *guesser) writeFraming(w *profileWriter) {
 	default:
 		w.line("  rows: "+scalars(rows), "")
 	}
+	if slices.ContainsFunc(g.sheets, func(sh *sheet) bool { return sh.short > 0 && !sh.torn }) {
+		w.line("  short_rows: missing", "rows may end before the last column")
+	}
 	if sh.footer != "" {
 		w.line("  footer: "+scalar(sh.footer), "nothing from there on is data")
 	}
@@ -352,7 +358,7 @@ func (g *guesser) writeFraming(w *profileWriter) {
 
 // beforeRow reports whether the preamble of a table without names reaches up to
 // its first row.
-func (g *guesser) beforeRow() bool { return g.sheets[0].preamble > 0 }
+func (g *guesser) beforeRow() bool { return g.sheets[0].preamble > 0 || len(g.sheets[0].head) > 0 }
 
 // firstRowPattern is a pattern for rows that tells them from the lines before.
 func (g *guesser) firstRowPattern() string {
