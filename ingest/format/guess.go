@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -70,6 +71,7 @@ type guesser struct {
 	columns []guessColumn
 	when    *guessWhen
 	shape   guessShape
+	matrix  *guessMatrix // nil for other shapes
 	style   numberStyle
 	missing []string // spellings that only this kind of file has
 	suffix  struct {
@@ -144,6 +146,7 @@ func (g *guesser) gather() {
 			}
 		}
 	}
+	g.namesFromPreamble()
 	g.id = g.shapeID()
 	for i, sh := range g.sheets {
 		if i > 0 && g.kindOf(sh) != g.kindOf(first) {
@@ -154,6 +157,44 @@ func (g *guesser) gather() {
 		for _, r := range sh.rows {
 			g.rows = append(g.rows, guessRow{sample: i, line: r.line, cells: r.cells, quoted: r.quoted})
 		}
+	}
+}
+
+// namesFromPreamble takes the names of the columns out of the preamble, where no
+// row has them.
+func (g *guesser) namesFromPreamble() {
+	sh := g.sheets[0]
+	if sh.columnsFrom == "" {
+		return
+	}
+	re, err := regexp.Compile(sh.columnsFrom)
+	if err != nil || sh.preamble > len(sh.lines) {
+		return
+	}
+	at := 0
+	for i, c := range sh.when {
+		if c == i && c < len(g.columns) {
+			g.columns[c].name = [...]string{"time", "clock", "part 3", "part 4", "part 5", "part 6", "part 7"}[min(i, 6)]
+			at++
+		}
+	}
+	take := func(text string) {
+		for _, m := range re.FindAllStringSubmatch(text, -1) {
+			if at < len(g.columns) {
+				g.columns[at].name = m[re.SubexpIndex("channel")]
+				if unit := re.SubexpIndex("unit"); unit > 0 {
+					g.columns[at].unit = m[unit]
+				}
+				at++
+			}
+		}
+	}
+	if strings.HasPrefix(sh.columnsFrom, "(?m)") {
+		take(sh.text[:sh.lines[sh.preamble-1].end])
+		return
+	}
+	for i := range sh.preamble {
+		take(sh.line(i))
 	}
 }
 
@@ -186,7 +227,7 @@ func (g *guesser) shapeID() string {
 // understand finds out what the columns mean. refusal says in a sentence why the
 // table is none of readings.
 func (g *guesser) understand() (refusal string) {
-	if g.sheets[0].headerless {
+	if g.sheets[0].headerless && g.sheets[0].columnsFrom == "" {
 		g.find(Finding{What: "header", Value: "none", Sure: Open, Evidence: "no row names the columns", Line: g.rows0Line()})
 		q := question{key: "header", text: "No row names the columns: are they what the findings say?"}
 		q.add("header=yes", "the table is what it seems")
@@ -208,9 +249,12 @@ func (g *guesser) understand() (refusal string) {
 	}
 	g.style = g.numbersOf(numeric)
 	g.findRoles()
-	if !g.findShape() {
+	if g.findMatrix() {
+		g.shapeOfMatrix()
+	} else if !g.findShape() {
 		return fmt.Sprintf("no column of the table holds numbers: line %d is %q", g.rows[0].line, cut([]byte(strings.Join(g.rows[0].cells, string(g.sheets[0].delimiter)))))
 	}
+	g.unlike()
 	g.findChannel()
 	g.findNumbers()
 	g.findLogger()
@@ -223,8 +267,23 @@ func (g *guesser) understand() (refusal string) {
 	return ""
 }
 
+// unlike asks about rows that nothing tells apart: of two readings at one time
+// only one would stand.
+func (g *guesser) unlike() {
+	twice := g.twice()
+	if twice*10 <= len(g.rows) {
+		return
+	}
+	f := Finding{What: "rows of one time", Value: fmt.Sprint(twice), Sure: Open, Evidence: "they have the time and the names of earlier rows"}
+	g.find(f)
+	g.ask(question{text: fmt.Sprintf("%d of %d rows have the time of an earlier row of the same series: which column tells them apart?", twice, len(g.rows))})
+}
+
 // findChannel says where the names of the channels come from.
 func (g *guesser) findChannel() {
+	if g.matrix != nil {
+		return // said with its shape
+	}
 	if g.shape.long {
 		g.channel.columns = g.shape.channel
 		g.channel.match = g.commonStart(g.shape.channel[0])

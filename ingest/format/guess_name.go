@@ -16,6 +16,7 @@ type guessOrigin struct {
 	fileName string // patterns
 	path     string
 	preamble string
+	header   string
 	shown    string // what it is in the first sample
 }
 
@@ -31,7 +32,7 @@ func (g *guesser) findLogger() {
 	case len(g.shape.logger) > 0:
 		g.logger.columns = g.shape.logger
 		f.Value, f.Evidence, f.Line = g.columnNames(g.shape.logger), g.columns[g.shape.logger[0]].why, g.rows0Line()
-	case g.loggerTold(placeKey, &f), g.loggerTold(serialKey, &f), g.loggerListed(&f), g.loggerAlone(&f):
+	case g.loggerTold(placeKey, &f), g.loggerTold(serialKey, &f), g.loggerListed(&f), g.loggerAlone(&f), g.loggerOfHeader(&f):
 	default:
 		g.loggerOfName(&f)
 	}
@@ -44,7 +45,11 @@ func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 	sh := g.sheets[0]
 	for _, t := range sh.told {
 		key := strings.Trim(t.key, " :;=\"'#*")
-		value := strings.Trim(t.value, " :;=\"'")
+		value := t.value
+		if sh.delimiter > ' ' {
+			value, _, _ = strings.Cut(strings.TrimLeft(value, string(sh.delimiter)+" "), string(sh.delimiter))
+		}
+		value = strings.Trim(value, " :;=\"'")
 		if !keys.MatchString(key) || value == "" || len(value) > 100 || strings.EqualFold(value, "none") || strings.HasPrefix(value, "<") {
 			continue
 		}
@@ -114,11 +119,16 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	d := string(sh.delimiter)
 	line := sh.text[sh.lines[0].start:sh.lines[0].end]
 	cells := strings.Split(line, d)
-	if len(cells) < 4 || strings.Contains(strings.Trim(cells[0], `" `), ":") || strings.HasPrefix(line, "#") {
+	key := strings.Trim(cells[0], `" `)
+	keyed := len(cells) > 1 && (placeKey.MatchString(key) || serialKey.MatchString(key))
+	if !keyed && (len(cells) < 4 || strings.Contains(key, ":") || strings.HasPrefix(line, "#")) {
 		return false
 	}
 	base := baseName(sh.path)
 	at := -1
+	if keyed {
+		cells = cells[:2]
+	}
 	for i, c := range cells {
 		c = strings.Trim(c, `" `)
 		if i > 0 && listCell.MatchString(c) && len(c) > 1 && (at < 0 || strings.Contains(base, c) && !strings.Contains(base, strings.Trim(cells[at], `" `))) {
@@ -169,6 +179,31 @@ func (g *guesser) loggerAlone(f *Finding) bool {
 	}
 	g.logger.preamble, g.logger.shown = pattern, m[1]
 	f.Value, f.Evidence, f.Line = m[1], "the first line is a serial and nothing else", 1
+	return true
+}
+
+// headerSerial takes a logger's serial out of the header's text.
+const headerSerial = `(?i)(?:lgr|logger) s/?n:? *#?(?P<logger>[\w-]+)`
+
+// loggerOfHeader takes the serial that all columns say is the logger's.
+func (g *guesser) loggerOfHeader(f *Finding) bool {
+	re := regexp.MustCompile(headerSerial)
+	serial := ""
+	for c := range g.columns {
+		m := re.FindStringSubmatch(g.columns[c].name)
+		if m == nil {
+			continue
+		}
+		if serial != "" && m[1] != serial {
+			return false
+		}
+		serial = m[1]
+	}
+	if serial == "" {
+		return false
+	}
+	g.logger.header, g.logger.shown = headerSerial, serial
+	f.Value, f.Evidence, f.Line = serial, "the names of the columns have it as the logger's serial", g.sheets[0].namesLine()
 	return true
 }
 
@@ -229,11 +264,15 @@ var headerForms = func() (forms []headerForm) {
 		`^(?P<channel>[^,]+?), *(?P<unit>%s)$`,
 		`^(?P<channel>.+?) +/ +(?P<unit>%s)$`,
 		`^(?P<channel>.+?) +in +(?P<unit>%s)$`,
+		`^(?P<channel>.+?) +(?P<unit>%s)$`,
 	} {
 		forms = append(forms, headerForm{p, regexp.MustCompile(fmt.Sprintf(p, `[^()\[\],]*?`))})
 	}
 	return forms
 }()
+
+// plainUnit is what stands for a unit behind a name even without brackets.
+var plainUnit = regexp.MustCompile(`^(.*[/°%³²^µ].*|mm|cm|mV|kW|kWh|MW|MWh|hPa|kPa|mbar|bar|psi|ppm|NTU|PSU|mAOD)$`)
 
 // unitOfName is the unit that a header's text tells; "" for none.
 func (g *guesser) unitOfName(name string) string {
@@ -250,6 +289,9 @@ func headerParts(name string) (form int, channel, unit string) {
 			continue
 		}
 		channel, unit = strings.TrimSpace(m[1]), strings.TrimSpace(m[2])
+		if i == len(headerForms)-1 && !plainUnit.MatchString(unit) {
+			continue
+		}
 		if channel != "" && (unitLike(unit) || unit == "" && i >= 1 && i <= 2) {
 			return i, channel, unit
 		}
@@ -340,7 +382,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 			continue
 		}
 		for c := range g.columns {
-			if g.columns[c].role == isValue && form[c] != i && headerForms[i].re.MatchString(g.columns[c].name) {
+			if i == len(headerForms)-1 || g.columns[c].role == isValue && form[c] != i && headerForms[i].re.MatchString(g.columns[c].name) {
 				loose = false
 			}
 		}

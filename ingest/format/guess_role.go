@@ -40,6 +40,8 @@ func (g *guesser) roleOfNumbers(c int) {
 		g.ignore(c, "it numbers the rows")
 	case g.elapsed(c):
 		g.ignore(c, "it grows with the clock: the time since the start")
+	case whole && nameTime.MatchString(col.name) && (g.fourDigits(c) || nameLocal.MatchString(col.name) || nameUTC.MatchString(col.name)):
+		g.ignore(c, "another date or time than the row's own")
 	case whole && g.repeatsDate(c, integers):
 		g.ignore(c, "it repeats a part of the timestamp")
 	case namePlace.MatchString(col.name) && g.place(c):
@@ -95,9 +97,13 @@ func (g *guesser) elapsed(c int) bool {
 	for _, unit := range []float64{1, 60, 3600, 86400, 0.001, 0.000001} {
 		same, n := 0, 0
 		last := -1
+		zero := true // the count begins with the file, and not somewhere
 		for i, w := range g.when.walls {
 			if w == noWall || math.IsNaN(v[i]) {
 				continue
+			}
+			if last < 0 {
+				zero = v[i] == 0 || v[i]*unit > 315_532_800
 			}
 			if last >= 0 && g.rows[last].sample == g.rows[i].sample && w != g.when.walls[last] {
 				n++
@@ -111,7 +117,7 @@ func (g *guesser) elapsed(c int) bool {
 		if n == 0 && named && nameElapsed.MatchString(g.columns[c].name) {
 			return true
 		}
-		if n > 0 && same*20 >= n*19 && (named || n >= 10) {
+		if n > 0 && same*20 >= n*19 && (named || n >= 10 && zero) {
 			return true
 		}
 	}

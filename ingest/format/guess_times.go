@@ -269,7 +269,10 @@ func (g *guesser) dateAndHour(date int) bool {
 		if c == date || col.stamps != nil || !g.full(c) {
 			continue
 		}
-		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name)
+		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name) || nameTime.MatchString(col.name) && g.fourDigits(c)
+		if hhmm && clockOfOther(g.columns[date].name, col.name) {
+			continue
+		}
 		values, ok := g.integersOf(c)
 		if !ok || !hour && !hhmm {
 			continue
@@ -309,6 +312,22 @@ func (g *guesser) dateAndHour(date int) bool {
 		return true
 	}
 	return false
+}
+
+// clockOfOther reports whether the names say that a date and a time of day are
+// of two zones.
+func clockOfOther(date, clock string) bool {
+	return nameUTC.MatchString(date) && nameLocal.MatchString(clock) || nameLocal.MatchString(date) && nameUTC.MatchString(clock)
+}
+
+// fourDigits reports whether every cell of the column is of four digits.
+func (g *guesser) fourDigits(c int) bool {
+	for s := range g.columns[c].distinct {
+		if _, ok := integerOf(s); !ok || len(s) != 4 {
+			return false
+		}
+	}
+	return true
 }
 
 // boundsOf are the least and the greatest of the values; minutes reports

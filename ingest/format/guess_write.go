@@ -102,6 +102,14 @@ func (g *guesser) ref(c int) string {
 	return scalar(name)
 }
 
+// refAlone is ref for a rule that is of one column alone, which no pattern can be.
+func (g *guesser) refAlone(c int) string {
+	if r := g.ref(c); !strings.HasPrefix(r, "{") {
+		return r
+	}
+	return strconv.Itoa(c + 1)
+}
+
 // columnName names a column for a person.
 func (g *guesser) columnName(c int) string {
 	if g.columns[c].name == "" {
@@ -135,9 +143,12 @@ func (sh *sheet) namesLine() int64 {
 // write makes the YAML of what was found.
 func (g *guesser) write() string {
 	w := &profileWriter{}
-	shape := "wide"
-	if g.shape.long {
-		shape = "long"
+	shape, comment := "wide", "a column for each channel"
+	switch {
+	case g.matrix != nil:
+		shape, comment = "matrix", "a row for each day, a column for each time of day"
+	case g.shape.long:
+		shape, comment = "long", "one column of values, and one that says of what"
 	}
 	w.line("name: guess-"+g.id, "of the shape; give it a name of your own")
 	w.line("description: "+scalar(g.describe()), "")
@@ -146,7 +157,7 @@ func (g *guesser) write() string {
 	g.writeDialect(w)
 	g.writeFraming(w)
 	w.line("", "")
-	w.line("shape: "+shape, map[bool]string{true: "one column of values, and one that says of what", false: "a column for each channel"}[g.shape.long])
+	w.line("shape: "+shape, comment)
 	g.writeOrigins(w)
 	g.writeColumns(w)
 	g.writeNumbers(w)
@@ -391,6 +402,8 @@ func (g *guesser) writeOrigins(w *profileWriter) {
 			w.line(key+": {columns: ["+strings.Join(refs, ", ")+"], join: '-'}", comment)
 		case o.preamble != "":
 			w.line(key+": {preamble: "+scalar(o.preamble)+"}", comment)
+		case o.header != "":
+			w.line(key+": {header: "+scalar(o.header)+"}", comment)
 		case o.fileName != "":
 			w.line(key+": {file_name: "+scalar(o.fileName)+"}", comment)
 		case o.path != "":
@@ -405,16 +418,24 @@ func (g *guesser) writeOrigins(w *profileWriter) {
 		comment = "its texts repeat"
 	case g.logger.preamble != "":
 		comment = "a line before the rows tells it"
+	case g.logger.header != "":
+		comment = "the names of the columns tell it"
 	case g.logger.fileName != "":
 		comment = "the file's name, without dates and ending"
 	case g.logger.path != "":
 		comment = "the folder's name"
 	}
 	write("logger", &g.logger, comment)
-	if !g.shape.long {
+	if !g.shape.long && g.matrix == nil {
 		return
 	}
-	write("channel", &g.channel, "what a row's value is of")
+	write("channel", &g.channel, "what a row's numbers are of")
+	if g.matrix != nil {
+		if g.shape.unit >= 0 {
+			w.line("unit: {column: "+g.ref(g.shape.unit)+"}", "its cells are units")
+		}
+		return
+	}
 	w.line("value: "+g.ref(g.shape.value), "the only column of numbers")
 	if g.shape.unit >= 0 {
 		w.line("unit: {column: "+g.ref(g.shape.unit)+"}", "its cells are units")
@@ -430,14 +451,14 @@ func (g *guesser) writeColumns(w *profileWriter) {
 	if g.shape.long {
 		return
 	}
-	if rules := g.channelRules(); len(rules) > 0 {
+	if rules := g.channelRules(); len(rules) > 0 && g.matrix == nil {
 		w.line("channels:", "")
 		for _, r := range rules {
 			if r.column < 0 {
 				w.line("  - column: {match: "+scalar(r.pattern)+"}", "the header's text has the unit in it")
 				continue
 			}
-			w.line("  - column: "+g.ref(r.column), "")
+			w.line("  - column: "+g.refAlone(r.column), "")
 			if r.channel != "" {
 				w.line("    channel: "+scalar(r.channel), "")
 			}
@@ -449,10 +470,12 @@ func (g *guesser) writeColumns(w *profileWriter) {
 			}
 		}
 	}
-	w.line("others: channel", "every other column of numbers is a channel")
+	if g.matrix == nil {
+		w.line("others: channel", "every other column of numbers is a channel")
+	}
 	none := func(c int) bool {
 		col := &g.columns[c]
-		return col.role == isIgnored || col.role == isZone && c != g.zone.column || col.role == isUnit ||
+		return col.role == isIgnored || col.role == isZone && c != g.zone.column || col.role == isUnit && (g.matrix == nil || c != g.shape.unit) ||
 			col.role == isQuality && (col.of < 0 || col.filled == 0 || g.columns[col.of].role != isValue)
 	}
 	if !slices.ContainsFunc(slices.Collect(indices(len(g.columns))), none) {
@@ -531,6 +554,9 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 		w.line("  layout: "+scalar(t.layouts[0]), "it reads every timestamp")
 	default:
 		w.line("  layouts: "+scalars(t.layouts), "together they read every timestamp")
+	}
+	if g.matrix != nil {
+		w.line("  header_layout: "+scalar(g.matrix.layout), "of the columns' names")
 	}
 	if t.worded {
 		w.line("  language: "+scalars(guessLanguages), "")
