@@ -28,6 +28,7 @@ type Decoder struct {
 	split    splitter
 	search   search
 	plans    map[*Profile]*bound
+	guesses  map[string]*Profile // by their text
 	variants map[variant]*Profile
 	names    dictionary
 	stamped  []byte // a timestamp joined of several cells

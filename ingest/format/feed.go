@@ -180,6 +180,8 @@ type refusal struct {
 	reason  string
 	asks    string // of a held file, as in a Shape
 	answers []ingest.Answer
+
+	unmatched bool // nothing is wrong but that no profile matches
 }
 
 // hold keeps a file back until a person answers the question: asks and answers

@@ -154,7 +154,11 @@ func (g *guesser) gather() {
 			g.ask(question{key: "samples", text: fmt.Sprintf("The samples %s and %s are of different kinds: which is meant?", first.path, sh.path)})
 			continue
 		}
-		for _, r := range sh.rows {
+		rows := sh.rows
+		if sh.torn && len(rows) > 1 {
+			rows = rows[:len(rows)-1]
+		}
+		for _, r := range rows {
 			g.rows = append(g.rows, guessRow{sample: i, line: r.line, cells: r.cells, quoted: r.quoted})
 		}
 	}
@@ -227,8 +231,8 @@ func (g *guesser) shapeID() string {
 // understand finds out what the columns mean. refusal says in a sentence why the
 // table is none of readings.
 func (g *guesser) understand() (refusal string) {
+	g.askWhatIsOpen()
 	if g.sheets[0].headerless && g.sheets[0].columnsFrom == "" {
-		g.find(Finding{What: "header", Value: "none", Sure: Open, Evidence: "no row names the columns", Line: g.rows0Line()})
 		q := question{key: "header", text: "No row names the columns: are they what the findings say?"}
 		q.add("header=yes", "the table is what it seems")
 		g.ask(q)
@@ -277,6 +281,20 @@ func (g *guesser) unlike() {
 	f := Finding{What: "rows of one time", Value: fmt.Sprint(twice), Sure: Open, Evidence: "they have the time and the names of earlier rows"}
 	g.find(f)
 	g.ask(question{text: fmt.Sprintf("%d of %d rows have the time of an earlier row of the same series: which column tells them apart?", twice, len(g.rows))})
+}
+
+// askWhatIsOpen asks what text, dialect and framing leave open.
+func (g *guesser) askWhatIsOpen() {
+	for _, f := range g.findings {
+		if f.Sure != Open || f.What == "header" {
+			continue
+		}
+		q := question{text: fmt.Sprintf("About the %s: %s. Which is it?", f.What, strings.TrimRight(f.Evidence, ".?"))}
+		if f.What == "delimiter" || f.What == "encoding" {
+			q.key = f.What
+		}
+		g.ask(q)
+	}
 }
 
 // findChannel says where the names of the channels come from.

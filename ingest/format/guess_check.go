@@ -16,7 +16,7 @@ const someRejects = 3
 // check reads the samples by the profile. What it cannot read, or reads
 // otherwise than it was understood, is asked about.
 func (g *guesser) check(p *Profile) {
-	d, err := NewDecoder(&Set{tiers: [][]*Profile{{p}}}, Settings{Profile: p.Name, Zone: g.o.Zone, Window: Window{Future: 100 * 365 * 24 * time.Hour}})
+	d, err := NewDecoder(&Set{tiers: [][]*Profile{{p}}}, Settings{NoGuess: true, Zone: g.o.Zone, Window: Window{Future: 100 * 365 * 24 * time.Hour}})
 	if err != nil {
 		g.ask(question{key: "zone", text: fmt.Sprintf("Which time zone are the timestamps of? %v", err)})
 		return
@@ -66,6 +66,3 @@ func (g *guesser) judge(i int, span *ingest.Span) {
 	}
 	g.find(f)
 }
-
-// guessBytes is how much of a file a guess looks at.
-const guessBytes = 1 << 20

@@ -52,7 +52,10 @@ func (g *guesser) readStamps() {
 }
 
 // full reports whether nearly all rows have a cell in the column.
-func (g *guesser) full(c int) bool { return g.columns[c].filled*20 >= len(g.rows)*19 }
+func (g *guesser) full(c int) bool {
+	n := len(g.rows)
+	return g.columns[c].filled*20 >= n*19 || n > 2 && g.columns[c].filled >= n-1
+}
 
 // instantColumns takes the one column of date and time that is the row's own.
 func (g *guesser) instantColumns() bool {

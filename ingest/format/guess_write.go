@@ -15,6 +15,15 @@ type profileWriter struct {
 	strings.Builder
 }
 
+// spokenOneOf says that profiles can leave the order of a date to the rows.
+var spokenOneOf = !strings.Contains(fmt.Sprint(func() error {
+	_, err := Parse("", []byte("timestamp: {one_of: [iso8601]}"))
+	return err
+}()), `unknown key "one_of"`)
+
+// guessName is what the names of guessed profiles begin with, before the shape.
+const guessName = "guess-"
+
 // line writes one line, and the comment behind it.
 func (w *profileWriter) line(text, comment string) {
 	w.WriteString(text)
@@ -150,7 +159,7 @@ func (g *guesser) write() string {
 	case g.shape.long:
 		shape, comment = "long", "one column of values, and one that says of what"
 	}
-	w.line("name: guess-"+g.id, "of the shape; give it a name of your own")
+	w.line("name: "+guessName+g.id, "of the shape; give it a name of your own")
 	w.line("description: "+scalar(g.describe()), "")
 	w.line("", "")
 	g.writeSignature(w)
@@ -543,7 +552,7 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 		w.line("  interval: {separator: "+scalar(t.interval)+", take: start}", "the readings stand at the start")
 	}
 	switch {
-	case len(t.other) > 0:
+	case len(t.other) > 0 && spokenOneOf:
 		var all []string
 		all = append(all, t.layouts...)
 		for _, r := range t.other {

@@ -13,6 +13,7 @@ type search struct {
 	name    []byte  // the last part of the file's path
 	sure    bool    // the file itself tells its charset
 	charset charset // then
+	mark    []byte  // the byte order mark that it began with
 	size    int     // how much of the window is looked at in another script
 	short   bool    // that was less than there is
 	texts   []scripted
@@ -37,10 +38,13 @@ func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 	*s = search{name: append(s.name[:0], baseName(path)...), size: firstWindow, texts: s.texts[:0]}
 	var mark int
 	s.charset, mark, s.sure = marked(f.window)
+	s.mark = bytes.Clone(f.window[:mark])
 	f.window = f.window[mark:]
 	for {
 		h, as, fault := d.match(s)
 		switch {
+		case fault != nil && fault.unmatched && !d.settings.NoGuess:
+			return d.guess(&s)
 		case fault != nil:
 			return h, fault, nil
 		case h.profile != nil && as == script{}:
@@ -162,7 +166,9 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, quarantine("profile %s finds no header in the file: line 1 is %q", p.Name, cut(w[:end]))
 	}
 	end, _, _ := lineEnd(w, true)
-	return found, as, quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
+	fault = quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
+	fault.unmatched = true
+	return found, as, fault
 }
 
 // firstLine returns the first line of the file, when that is the line that

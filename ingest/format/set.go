@@ -137,6 +137,9 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the profile of a stored recipe: %w", err)
 	}
+	if p.trust = r.Trust; p.trust == ingest.Guessed {
+		p.kind = &ingest.Shape{ID: strings.TrimPrefix(p.Name, guessName), Profile: p.Text}
+	}
 	s := Settings{Profile: p.Name, Zone: r.Zone}
 	if err := s.parseJudgement(r.Settings); err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)

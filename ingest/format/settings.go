@@ -26,6 +26,7 @@ type Settings struct {
 	Limits      Limits
 	Loggers     *Loggers // what becomes of the loggers and channels that files name; nil for no table
 	Strict      bool     // files with loggers that Loggers does not have are held
+	NoGuess     bool     // files that no profile matches are quarantined, and none is guessed for them
 }
 
 // A Window bounds the plausible timestamps by how far they lie from the
