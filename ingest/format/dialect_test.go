@@ -108,7 +108,7 @@ func TestSignatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := NewDecoder(set, Settings{Zone: "UTC"})
+			d, err := NewDecoder(set, Settings{Zone: "UTC", NoGuess: true})
 			if err != nil {
 				t.Fatal(err)
 			}

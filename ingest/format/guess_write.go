@@ -15,12 +15,6 @@ type profileWriter struct {
 	strings.Builder
 }
 
-// spokenOneOf says that profiles can leave the order of a date to the rows.
-var spokenOneOf = !strings.Contains(fmt.Sprint(func() error {
-	_, err := Parse("", []byte("timestamp: {one_of: [iso8601]}"))
-	return err
-}()), `unknown key "one_of"`)
-
 // guessName is what the names of guessed profiles begin with, before the shape.
 const guessName = "guess-"
 
@@ -552,7 +546,7 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 		w.line("  interval: {separator: "+scalar(t.interval)+", take: start}", "the readings stand at the start")
 	}
 	switch {
-	case len(t.other) > 0 && spokenOneOf:
+	case len(t.other) > 0:
 		var all []string
 		all = append(all, t.layouts...)
 		for _, r := range t.other {
