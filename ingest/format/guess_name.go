@@ -43,6 +43,9 @@ func (g *guesser) findLogger() {
 // so.
 func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 	sh := g.sheets[0]
+	if keys == placeKey && g.loggerWithin(f) {
+		return true
+	}
 	for _, t := range sh.told {
 		key := strings.Trim(t.key, " :;=\"'#*")
 		value := t.value
@@ -63,6 +66,29 @@ func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 		}
 		g.logger.preamble, g.logger.shown = pattern, value
 		f.Value, f.Evidence, f.Line = value, fmt.Sprintf("the preamble has it as %q", key), t.line
+		return true
+	}
+	return false
+}
+
+var keyWithin = regexp.MustCompile(`^"?(\pL[\pL ]{2,20}): *([^":][^":]*?)"?$`)
+
+// loggerWithin takes the logger from a value that has key and value in it:
+// "text","Site: North Road".
+func (g *guesser) loggerWithin(f *Finding) bool {
+	sh := g.sheets[0]
+	for _, t := range sh.told {
+		m := keyWithin.FindStringSubmatch(strings.TrimSpace(t.value))
+		if t.key == "" || m == nil || !placeKey.MatchString(m[1]) {
+			continue
+		}
+		pattern := `(?:^|[\s",;])` + regexp.QuoteMeta(m[1]) + `: *(?P<logger>[^"]*[^\s"])`
+		found, ok := preamblePattern(sh, pattern, "logger")
+		if !ok || found != m[2] {
+			continue
+		}
+		g.logger.preamble, g.logger.shown = pattern, found
+		f.Value, f.Evidence, f.Line = found, fmt.Sprintf("the preamble has it as %q", m[1]), t.line
 		return true
 	}
 	return false
@@ -259,8 +285,8 @@ const serials = `(?:[ ,(].*(?:S/N|SN|LBL|#).*)?`
 var headerForms = func() (forms []headerForm) {
 	for _, p := range []string{
 		`^(?P<channel>.+?), *(?P<unit>%s) *\(.*(?:S/N|LBL).*\)$`,
-		`^(?P<channel>.+?) *\((?P<unit>%s)\)` + serials + `$`,
-		`^(?P<channel>.+?) *\[(?P<unit>%s)\]` + serials + `$`,
+		`^(?P<channel>.+?) *\( *(?P<unit>%s) *\)` + serials + `$`,
+		`^(?P<channel>.+?) *\[ *(?P<unit>%s) *\]` + serials + `$`,
 		`^(?P<channel>[^,]+?), *(?P<unit>%s)$`,
 		`^(?P<channel>.+?) +/ +(?P<unit>%s)$`,
 		`^(?P<channel>.+?) +in +(?P<unit>%s)$`,
@@ -386,7 +412,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 				loose = false
 			}
 		}
-		unit := `[^()\[\],]*`
+		unit := `[^()\[\],]*?`
 		if !loose {
 			var quoted []string
 			for _, u := range units {

@@ -15,8 +15,9 @@ type guessWhen struct {
 	utc      bool     // every timestamp says UTC by a word
 	worded   bool     // the layouts need words of other languages, or abbreviations of zones
 	dateOnly bool
-	interval string  // the separator of two instants in one cell; "" for none
-	walls    []int64 // by row; noWall where there is none
+	pace     *intervalOnly // of rows that do not tell their times; else nil
+	interval string        // the separator of two instants in one cell; "" for none
+	walls    []int64       // by row; noWall where there is none
 	order    order
 	other    []stampReading // other orders, while the question is open
 }
@@ -25,7 +26,7 @@ type guessWhen struct {
 // none.
 func (g *guesser) findWhen() bool {
 	g.readStamps()
-	for _, find := range []func() bool{g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.epochs, g.dateAlone, g.serialDays} {
+	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.epochs, g.dateAlone, g.serialDays} {
 		if find() {
 			for _, c := range g.when.columns {
 				g.columns[c].role = isStamp

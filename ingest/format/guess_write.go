@@ -173,7 +173,10 @@ func (g *guesser) describe() string {
 	var names []string
 	for c := range g.columns {
 		if g.columns[c].role == isValue || g.columns[c].role == isStamp {
-			_, channel, _ := headerParts(serialPart.ReplaceAllString(g.columns[c].name, ""))
+			form, channel, _ := headerParts(g.columns[c].name)
+			if at := serialPart.FindStringIndex(channel); form < 0 && at != nil {
+				channel = strings.Trim(channel[:at[0]], " ,(")
+			}
 			names = append(names, channel)
 		}
 	}
@@ -378,6 +381,9 @@ func (g *guesser) beforeRow() bool { return g.sheets[0].preamble > 0 || len(g.sh
 func (g *guesser) firstRowPattern() string {
 	sh := g.sheets[0]
 	line := sh.text[sh.lines[g.rows[0].line-1].start:sh.lines[g.rows[0].line-1].end]
+	if g.when != nil && g.when.pace != nil {
+		return `^[\s"]*[-+]?[.,]?\d`
+	}
 	end := len(line)
 	if g.when != nil && len(g.when.columns) > 0 && g.when.columns[0] == 0 {
 		cell := g.rows[0].cells[0]
@@ -530,6 +536,11 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 	t := g.when
 	w.line("", "")
 	w.line("timestamp:", "")
+	if t.pace != nil {
+		g.writePace(w)
+		g.writeZone(w)
+		return
+	}
 	refs := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		refs[i] = g.ref(c)
@@ -567,7 +578,11 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 	if t.dateOnly {
 		w.line("  date_only: true", "a date without its time is midnight")
 	}
-	z := &g.zone
+	g.writeZone(w)
+}
+
+func (g *guesser) writeZone(w *profileWriter) {
+	t, z := g.when, &g.zone
 	zones := z.zones
 	if t.worded && t.zoned {
 		zones = make(map[string]string)

@@ -107,6 +107,9 @@ func (g *guesser) findZone() {
 		g.ask(question{key: "zone", text: "Which time zone are the timestamps of?"})
 	}
 	g.find(f)
+	if f.Sure == Certain {
+		g.checkClock(f.Value)
+	}
 }
 
 func (g *guesser) rows0Line() int64 {
@@ -170,6 +173,9 @@ func (g *guesser) zoneOfHeader(f *Finding) bool {
 
 // zoneOfPreamble takes the zone out of a line before the header.
 func (g *guesser) zoneOfPreamble(f *Finding) bool {
+	if g.zoneInWords(f) {
+		return true
+	}
 	for s, sh := range g.sheets {
 		for _, t := range sh.told {
 			value := strings.Trim(t.value, `"; `)
@@ -202,4 +208,34 @@ func (g *guesser) zoneOfPreamble(f *Finding) bool {
 
 func tells(sh *sheet, value string) bool {
 	return slices.ContainsFunc(sh.told, func(t toldLine) bool { return strings.Trim(t.value, `"; `) == value })
+}
+
+// wordedZone is how lines of text tell a zone.
+var wordedZone = regexp.MustCompile(`(?i)\b(?:time|times|timestamps?|zeit|zeiten|heures?|clock|dates?|zone)\b.*\b(?P<zone>(?:UTC|GMT) ?(?:[+-]\d{1,2}(?::?\d{2})?)?)(?:$|[^\w:+-])`)
+
+// zoneInWords takes the zone out of a line before the rows that says it in a
+// sentence: all times are UTC+1.
+func (g *guesser) zoneInWords(f *Finding) bool {
+	sh := g.sheets[0]
+	if len(sh.rows) == 0 {
+		return false
+	}
+	for i := range min(int(sh.rows[0].line)-1, len(sh.lines)) {
+		line := sh.line(i)
+		if int64(i+1) == sh.namesLine() || len(line) > 300 {
+			continue
+		}
+		m := wordedZone.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		zone, ok := zoneWord(strings.TrimSpace(m[1]))
+		if !ok {
+			continue
+		}
+		g.zone.constant = zone
+		f.Value, f.Evidence, f.Line = zone, fmt.Sprintf("line %d says %q", i+1, cut([]byte(strings.TrimSpace(line)))), int64(i+1)
+		return true
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 		h, as, fault := d.match(s)
 		switch {
 		case fault != nil && fault.unmatched && !d.settings.NoGuess:
-			return d.guess(&s)
+			return d.guess(s)
 		case fault != nil:
 			return h, fault, nil
 		case h.profile != nil && as == script{}:
