@@ -54,7 +54,7 @@ func (g *guesser) judge(i int, span *ingest.Span) {
 	case span.State != ingest.Loaded:
 		f.Sure, f.Evidence = Open, span.Reason
 		g.ask(question{text: fmt.Sprintf("Read by the guess, %s: what is to be changed in the profile?", span.Reason)})
-	case lines.Rejected+cells.Rejected > someRejects && (lines.Rejected*50 > lines.Data || cells.Rejected*50 > cells.Total):
+	case tooMany(lines.Rejected, lines.Data+lines.Rejected), tooMany(cells.Rejected, cells.Total):
 		r := span.Rejects[0]
 		f.Sure, f.Line, f.Evidence = Open, r.Line, fmt.Sprintf("%d lines and %d cells cannot be read, the first for this: %s", lines.Rejected, cells.Rejected, r.Reason)
 		g.ask(question{text: fmt.Sprintf("%s. What is it?", f.Evidence)})
@@ -65,4 +65,11 @@ func (g *guesser) judge(i int, span *ingest.Span) {
 		f.Evidence = fmt.Sprintf("the guess reads the sample with %d lines and %d cells rejected", lines.Rejected, cells.Rejected)
 	}
 	g.find(f)
+}
+
+// tooMany reports whether so many of all are rejected that the guess is to be
+// doubted: more than a few, and more than one in fifty, or one in four of those
+// of a small file.
+func tooMany(rejected, all int64) bool {
+	return rejected > someRejects && rejected*50 > all || rejected > 1 && rejected*4 > all
 }

@@ -294,15 +294,18 @@ func (m *mutable) table(change func(cells []string, head bool) []string, delimit
 }
 
 func dropRows(m *mutable, r *rand.Rand) ([]byte, map[int64]bool) {
-	if m.rows < 4 {
+	if len(m.sheet.rows) < 4 {
 		return nil, nil // two rows at least are needed to see what columns are
 	}
 	share := r.Float64() * 0.9
 	lines := slices.Clone(m.lines[:m.first])
 	gone := make(map[int64]bool)
+	left := len(m.sheet.rows)
 	for i := m.first; i < len(m.lines); i++ {
-		if left := len(m.lines) - i + len(lines) - m.first; r.Float64() < share && left > 3 {
+		isRow := slices.ContainsFunc(m.sheet.rows, func(row sheetRow) bool { return row.line == int64(i+1) })
+		if r.Float64() < share && isRow && left > 3 {
 			gone[int64(i+1)] = true
+			left--
 			continue
 		}
 		lines = append(lines, m.lines[i])

@@ -138,8 +138,13 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 		case proof[sign] > 0 || several[o] > 0 && unclear[sign] > 0:
 			st.decimal, st.row = sign, proofRow[sign]
 			st.evidence = "digits behind it that are no group of three prove it"
-			if unclear[o]+several[o] > 0 {
+			if st.thousands = ""; several[o] > 0 {
 				st.thousands = string(o)
+			} else if unclear[o] > 0 {
+				g.askThousands(o, columns)
+			}
+			if st.thousands == "" {
+				st.thousands = blank
 			}
 			return st
 		case several[o] > 0 && unclear[o] >= 0 && several[sign] == 0 && unclear[sign] == 0:
@@ -160,6 +165,24 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 		st.evidence = "no number has a sign in it"
 	}
 	return st
+}
+
+// askThousands asks what a sign is that is not the decimal one and stands before
+// three digits, but never between two groups of them.
+func (g *guesser) askThousands(sign byte, columns []int) {
+	for _, row := range g.rows {
+		for _, c := range columns {
+			if c >= len(row.cells) || !groupedBy[sign].MatchString(row.cells[c]) {
+				continue
+			}
+			cell := row.cells[c]
+			g.find(Finding{What: "thousands", Value: string(sign), Sure: Open, Sample: row.sample, Line: row.line, Evidence: cell + " could be a slip as well"})
+			q := question{key: "thousands", text: fmt.Sprintf("Is %s in line %d a number of thousands?", cell, row.line)}
+			q.add("thousands="+string(sign), fmt.Sprintf("%s is %s", cell, strings.ReplaceAll(cell, string(sign), "")))
+			g.ask(q)
+			return
+		}
+	}
 }
 
 // boundedUnits are units in which no instrument reads thousands.

@@ -55,7 +55,12 @@ func (g *guesser) readStamps() {
 // full reports whether nearly all rows have a cell in the column.
 func (g *guesser) full(c int) bool {
 	n := len(g.rows)
-	return g.columns[c].filled*20 >= n*19 || n > 2 && g.columns[c].filled >= n-1
+	if g.columns[c].filled*20 >= n*19 {
+		return true
+	}
+	// The last row may be none, as a footer is.
+	last := g.rows[n-1].cells
+	return n > 2 && g.columns[c].filled == n-1 && (c >= len(last) || last[c] == "")
 }
 
 // instantColumns takes the one column of date and time that is the row's own.
