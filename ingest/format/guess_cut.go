@@ -17,10 +17,17 @@ type cutter struct {
 	fault  bool // quotes do not match; they were taken as text
 }
 
+// longestCut is the longest line that is cut, in bytes: a longer one is no row
+// of a table that can be guessed.
+const longestCut = 1 << 17
+
 // cut cuts a line. Cells are without quotes and blanks around them.
 func (c *cutter) cut(line string) []string {
 	c.cells, c.quoted, c.any, c.fault = c.cells[:0], c.quoted[:0], false, false
 	switch {
+	case len(line) > longestCut:
+		c.add(line, false)
+		return c.cells
 	case c.fixed != nil:
 		c.byWidths(line)
 		return c.cells

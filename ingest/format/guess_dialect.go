@@ -13,6 +13,9 @@ const (
 	farSight   = 2500
 )
 
+// mostLooked is how many stretches of numbers are looked through for a time.
+const mostLooked = 40
+
 // A dialectTry is what the first lines look like under one dialect.
 type dialectTry struct {
 	cutter cutter
@@ -34,6 +37,7 @@ func (sh *sheet) try(c cutter, n int) *dialectTry {
 		}
 	}
 	d.all = stretches(d.forms)
+	looked := 0
 	timed := 0 // rows that tell their time plainly
 	for i := range d.all {
 		if d.all[i].place < numbersOnly {
@@ -44,9 +48,10 @@ func (sh *sheet) try(c cutter, n int) *dialectTry {
 		s := &d.all[i]
 		score := float64(s.valued) * float64(s.typed) / float64(max(s.told, 1))
 		if s.place >= numbersOnly {
-			if s.width < 2 && s.rows < 8 {
+			if s.width < 2 && s.rows < 8 || float64(s.valued) <= d.score || looked == mostLooked {
 				continue
 			}
+			looked++
 			// Rows of numbers are a table only where they tell their time after
 			// all; one that says its time plainly is preferred.
 			rows := sh.someRows(&d.cutter, s, 40)
