@@ -40,20 +40,26 @@ func chooseLayout(layouts []*layout, texts [][]byte) choice {
 	var read [][]byte
 	var at []int // of read, the index in texts
 	left := len(layouts)
+	reads := make([]bool, len(layouts))
 	for t, text := range texts {
-		var reads []int
+		// Nearly all of the layouts are out after the first rows, and one that is
+		// out matters only when none that is left reads a text.
+		some := 0
 		for i, l := range layouts {
-			if _, ok := l.read(text); ok {
-				reads = append(reads, i)
+			if reads[i] = false; alive[i] {
+				_, reads[i] = l.read(text)
+			}
+			if reads[i] {
+				some++
 			}
 		}
-		if len(reads) == 0 {
+		if some == 0 && !slices.ContainsFunc(layouts, func(l *layout) bool { _, ok := l.read(text); return ok }) {
 			c.unread++
 			continue
 		}
 		read, at = append(read, text), append(at, t)
 		for i := range alive {
-			if alive[i] && !slices.Contains(reads, i) {
+			if alive[i] && !reads[i] {
 				alive[i] = false
 				left--
 				c.proof, c.how = t, proofValue
