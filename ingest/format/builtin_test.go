@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -171,6 +172,11 @@ func checkMatches(t *testing.T, alone map[string]*decoderOfOne, file string, wan
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Signatures are about the beginning; what follows would only cost time.
+	const beginning = 32 << 10
+	if len(text) > beginning {
+		text = text[:beginning+bytes.IndexByte(text[beginning:], '\n')+1]
 	}
 	if got := matches(t, alone, filepath.Base(file), text); !slices.Equal(got, want) {
 		t.Errorf("%s matches %q, want %q", file, got, want)

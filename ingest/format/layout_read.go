@@ -138,11 +138,11 @@ func (l *layout) walk(b []byte) (w wall, ok bool) {
 				return w, false
 			}
 		case stepMillis:
-			if millis, digits := readMillis(b); digits == 0 || nanos != 0 {
+			millis, digits := readMillis(b)
+			if digits == 0 || nanos != 0 {
 				return w, false
-			} else {
-				nanos, n = millis*1_000_000, digits
 			}
+			nanos, n = millis*1_000_000, digits
 		case stepMonthWord:
 			if month, n = l.words.month(b); n == 0 {
 				return w, false
