@@ -166,7 +166,8 @@ func (d *Decoder) identify(c *ingest.Content, h *head, w []byte) (fault *refusal
 // tell returns the name that the file as a whole tells, or says why it tells
 // none.
 func (d *Decoder) tell(o *origin, what string, c *ingest.Content, h *head, w []byte) (name []byte, fault string) {
-	p, ok := h.profile, true
+	p := h.profile
+	var ok bool
 	switch {
 	case len(o.parts) > 0:
 		for i, part := range o.parts {
