@@ -185,9 +185,9 @@ func (g *guesser) namesFromPreamble() {
 	take := func(text string) {
 		for _, m := range re.FindAllStringSubmatch(text, -1) {
 			if at < len(g.columns) {
-				g.columns[at].name = m[re.SubexpIndex("channel")]
+				g.columns[at].name = strings.TrimSpace(m[re.SubexpIndex("channel")])
 				if unit := re.SubexpIndex("unit"); unit > 0 {
-					g.columns[at].unit = m[unit]
+					g.columns[at].unit = strings.TrimSpace(m[unit])
 				}
 				at++
 			}
@@ -275,8 +275,8 @@ func (g *guesser) understand() (refusal string) {
 // only one would stand.
 func (g *guesser) unlike() {
 	twice := g.twice()
-	if twice*10 <= len(g.rows) {
-		return
+	if twice < 3 || twice*10 <= len(g.rows) {
+		return // a repeated hour, or a line that came twice
 	}
 	f := Finding{What: "rows of one time", Value: fmt.Sprint(twice), Sure: Open, Evidence: "they have the time and the names of earlier rows"}
 	g.find(f)
@@ -361,7 +361,6 @@ func (g *guesser) findNumbers() {
 		g.find(Finding{What: "thousands", Value: st.thousands, Sure: Certain, Evidence: "it stands between groups of three digits"})
 	}
 	values := g.columnsOf(isValue)
-	seen := make(map[string]bool)
 	for _, c := range values {
 		col := &g.columns[c]
 		if col.compared > 0 {
@@ -372,11 +371,6 @@ func (g *guesser) findNumbers() {
 				g.suffix.unit = true
 			} else {
 				g.suffix.flag = `[A-Za-z*#!?]{1,2}`
-			}
-		}
-		for s := range col.distinct {
-			if slices.Contains(commonMissing, s) {
-				seen[s] = true
 			}
 		}
 	}

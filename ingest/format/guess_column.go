@@ -35,6 +35,7 @@ type guessColumn struct {
 	suffixed int // numbers with something behind them
 	compared int // numbers with < or > before them
 	texts    int // others
+	begun    int // cells that begin with a number, whatever is behind it
 	missing  int // common spellings of a missing value
 	suffixes map[string]int
 	distinct map[string]int // its cells, up to maxDistinct of them
@@ -80,6 +81,9 @@ func (g *guesser) readColumns() {
 				col.distinct[cell]++
 			}
 			n, ok := numberOf(cell)
+			if ok {
+				col.begun++
+			}
 			switch {
 			case !ok:
 				col.texts++
@@ -119,17 +123,6 @@ func (col *guessColumn) suffixesMean() bool {
 func (col *guessColumn) numeric() bool {
 	n := col.numbers + col.suffixed + col.compared
 	return n > 0 && n >= col.texts
-}
-
-// constant returns the one text of all filled cells.
-func (col *guessColumn) constant() (string, bool) {
-	if len(col.distinct) != 1 {
-		return "", false
-	}
-	for s := range col.distinct {
-		return s, true
-	}
-	return "", false
 }
 
 // cellsOf returns the cells of a column by row.
@@ -200,13 +193,13 @@ var (
 	namePlace    = regexp.MustCompile(`(?i)^(lat(itude)?|lon(g(itude)?)?|lng|x|y|easting|northing|breite|länge|geogr.*|(x|y)[_ ]?coord.*|coord.*|elev(ation)?|altitude|height asl|gps.*)([ _(\[].*)?$`)
 	nameQuality  = regexp.MustCompile(`(?i)(^|[ _.:-])(flags?|qc|qf|qa|quality|qual(ifier)?|qcode|cd|status|state|valid(ity)?|grade|approval|completeness|qn(_?\d*)?|error|err|remark|comment|note|bemerkung|qualité|calidad|kwaliteit|qualität|güte)([ _.:-]?(code|flag|level|id))?$`)
 	nameSerial   = regexp.MustCompile(`(?i)serial|(^|[ _])(s/?n|sno)$|seriennummer|firmware|version|mac(_?addr.*)?$|imei|imsi`)
-	nameLogger   = regexp.MustCompile(`(?i)(^|[ _.-])(station|site|logger|device|dev|location|locatie|lieu|standort|messstelle|mst|meter|node|well|borehole|bohrloch|gauge|gage|asset|probe|mac|lclid|unit ?id|plot|sensor_?id|deployment|stationen|estacion|estación|sitio|punto|meetpunt|pegel|stanice|point|feature|facility|pod|nmi|mpan|buoy|platform|ship|usaf|wban)(s?[ _.-]?(id|ids|no|nr|num|name|number|code|key|uid|ref|label|nummer|kennung|cd))?$`)
+	nameLogger   = regexp.MustCompile(`(?i)(^|[ _.-])(station|site|logger|device|dev|location|locatie|lieu|standort|messstelle|mst|meter|node|well|borehole|bohrloch|gauge|gage|asset|probe|mac|lclid|unit ?id|plot|sensor_?id|deployment|stationen|estacion|estación|sitio|punto|meetpunt|pegel|stanice|point|feature|facility|pod|nmi|mpan|buoy|platform|ship|usaf|wban)(s?[ _.-]?(id|ids|no|nr|num|name|number|code|key|uid|ref(erence)?|label|nummer|kennung|cd))?$`)
 	nameChannel  = regexp.MustCompile(`(?i)(^|[ _.-])(channel|parameter|param|variable|var|measure(ment|d ?property)?|quantity|sensor|signal|tag(name)?|type|metric|element|kanal|messgröße|messgroesse|größe|grandeur|paramètre|magnitud|datastream|register|object|field|series|characteristic|analyte|determinand|observed ?property|item|point ?name|name|reading ?type|data ?type)([ _.-]?(id|no|nr|name|code|key|type|label|nummer|uri))?$`)
 	nameValue    = regexp.MustCompile(`(?i)^(value|val|reading|result|wert|messwert|valeur|valor|data|amount|measurement ?value|numeric ?value|observation|obs ?value|data ?value|waarde|hodnota|measurement|reading ?value|result ?value)([ _.-]?\d*)?([ _(\[].*)?$`)
 	nameUnit     = regexp.MustCompile(`(?i)^(unit|units|uom|einheit|unité|unidad|eenheid|jednotka|unit ?(name|code|of ?measure)|.*[ _]units?)$`)
 	nameZone     = regexp.MustCompile(`(?i)^(tz|tz_cd|time ?zone|timezone|zone|zeitzone|utc ?offset|offset|fuseau.*)([ _.-]?(cd|code|id|name))?$`)
 	nameTime     = regexp.MustCompile(`(?i)time|date|datum|zeit|uhr|heure|fecha|hora|tijd|čas|stamp|epoch|unix|\bts\b|^ts$|_dt$|^dt$|instant|when|jour`)
-	nameReceived = regexp.MustCompile(`(?i)receiv|creat|insert|updat|upload|download|modif|transmi|report|import|process|server|sync|install|calib|expir`)
+	nameReceived = regexp.MustCompile(`(?i)receiv|receipt|stmp|entry|creat|insert|updat|upload|download|modif|transmi|report|import|process|server|sync|install|calib|expir`)
 	nameUTC      = regexp.MustCompile(`(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)|_utc$`)
 	nameLocal    = regexp.MustCompile(`(?i)(^|[^a-z])(local|lst|loc|lokal|ortszeit)([^a-z]|$)`)
 	nameStart    = regexp.MustCompile(`(?i)start|begin|from|von|\bab\b|début|desde|inicio|van`)
@@ -218,6 +211,8 @@ var (
 	nameHour   = regexp.MustCompile(`(?i)^(hh|hour|hr|hrs|h|stunde|std|heure|hora|uur|hour ?ending|he|hod.*)$`)
 	nameMinute = regexp.MustCompile(`(?i)^(mm|mn|min|mins|minute|mi|m|minuut|minuto)$`)
 	nameSecond = regexp.MustCompile(`(?i)^(ss|sec|second|seconds|s|sekunde|seconde|segundo)$`)
+	nameMillis = regexp.MustCompile(`(?i)^(ms|msec|millis(ec(onds?)?)?|milliseconds?)$`)
+	nameEvery  = regexp.MustCompile(`(?i)^(period|interval|step|duration|resolution)([ _(\[].*)?$`)
 	nameDoy    = regexp.MustCompile(`(?i)^(doy|jday|jd|julian( ?day)?|day ?of ?(the ?)?year|yday|dayofyear|day)$`)
 	nameHHMM   = regexp.MustCompile(`(?i)^(hhmm|hhmmss|time|hrmn|hrmin|hour[_/ ]?min(ute)?|tod|uhrzeit|zeit|heure|hora|tijd)$`)
 )

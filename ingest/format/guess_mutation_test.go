@@ -460,7 +460,7 @@ func addFooter(m *mutable, r *rand.Rand) ([]byte, map[int64]bool) {
 
 func tearLast(m *mutable, r *rand.Rand) ([]byte, map[int64]bool) {
 	last := len(m.lines) - 1
-	if len(m.lines[last]) < 4 || m.rows < 2 {
+	if len(m.lines[last]) < 4 || len(m.sheet.rows) < 3 {
 		return nil, nil
 	}
 	text := m.text(m.lines)

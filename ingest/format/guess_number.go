@@ -16,7 +16,6 @@ type numberStyle struct {
 	sure      Certainty
 	evidence  string
 	row       int // that proves it, or -1
-	others    []byte
 }
 
 // numberCell takes a cell apart: an inequality, the number, and what is behind
@@ -42,7 +41,7 @@ func numberOf(cell string) (n numberParts, ok bool) {
 	if plain && strings.ContainsAny(cell, "0123456789") {
 		return numberParts{number: cell}, true
 	}
-	if len(cell) == 0 || len(cell) > 40 || !strings.ContainsAny(cell[:1], "0123456789+-.,<>\xe2") {
+	if len(cell) == 0 || len(cell) > 40 || strings.IndexByte("0123456789+-.,<>\xe2", cell[0]) < 0 {
 		return n, false
 	}
 	m := numberCell.FindStringSubmatch(cell)
@@ -66,7 +65,6 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 	var proof, unclear, several, bare [128]int
 	var proofRow [128]int
 	blank := ""
-	quoted := false
 	for i, row := range g.rows {
 		for _, c := range columns {
 			if c >= len(row.cells) {
@@ -93,9 +91,6 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 				s = strings.NewReplacer("'", "", "’", "", "\u00a0", "", "\u202f", "", " ", "").Replace(s)
 			}
 			dots, commas := strings.Count(s, "."), strings.Count(s, ",")
-			if commas > 0 && c < len(row.quoted) && row.quoted[c] {
-				quoted = true
-			}
 			switch {
 			case dots == 0 && commas == 0:
 				bare[0]++
@@ -157,10 +152,9 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 	case unclear['.'] > 0 && unclear[','] > 0:
 		st.sure, st.evidence = Open, "both point and comma stand before three digits only"
 	case unclear['.'] > 0:
-		g.threeDigits(&st, '.', g.sheets[0].delimiter == ',' && bare[0] == 0, columns, bare[0])
+		g.threeDigits(&st, '.', g.sheets[0].delimiter == ',' && bare[0] == 0, columns)
 	case unclear[','] > 0:
-		g.threeDigits(&st, ',', false, columns, bare[0])
-		_ = quoted
+		g.threeDigits(&st, ',', false, columns)
 	default:
 		st.evidence = "no number has a sign in it"
 	}
@@ -191,7 +185,7 @@ var boundedNames = regexp.MustCompile(`(?i)\b(air|water|soil)? ?temp|humid|\bbat
 
 // threeDigits decides what a sign is that only ever stands before three digits:
 // a decimal sign, or one between groups.
-func (g *guesser) threeDigits(st *numberStyle, sign byte, convention bool, columns []int, bare int) {
+func (g *guesser) threeDigits(st *numberStyle, sign byte, convention bool, columns []int) {
 	st.decimal = sign
 	for _, c := range columns {
 		col := &g.columns[c]
@@ -221,14 +215,8 @@ func (g *guesser) threeDigits(st *numberStyle, sign byte, convention bool, colum
 			digits := strings.ReplaceAll(cell, string(sign), "")
 			st.evidence = fmt.Sprintf("%s could be %s as well", cell, digits)
 			q := question{key: "decimal", text: fmt.Sprintf("Is %s in line %d a number with three decimals or one of thousands?", cell, row.line)}
-			o := ","
-			if sign == ',' {
-				o = "."
-			}
 			q.add("decimal="+string(sign), fmt.Sprintf("%s is %s", cell, strings.Replace(cell, ",", ".", 1)))
 			q.add("thousands="+string(sign), fmt.Sprintf("%s is %s", cell, digits))
-			_ = o
-			_ = bare
 			g.ask(q)
 			return
 		}
@@ -260,6 +248,8 @@ var commonMissing = []string{"NAN", "NaN", "nan", "NA", "N/A", "n/a", "na", "#N/
 	"-", "--", "---", "----", "-----", "?", "M", "MM", "*", "***", "1.#QNAN", "-1.#IND", "#VALUE!", "#DIV/0!", "INF", "-INF", "missing", "unavailable", "unknown", "No Data", "no data", "NoData"}
 
 var nines = regexp.MustCompile(`^[+-]?(9{3,}|[67]9{3,}|9{2,}[.,]9+|32767|32768)([.,]0+)?$`)
+
+var degrees = regexp.MustCompile(`(?i)^(deg|degt|degtrue|degrees?|°)$`)
 
 // sentinels finds numbers that stand for a missing value: all of nines, far
 // outside the rest of their column.
@@ -305,6 +295,8 @@ func (g *guesser) sentinels(columns []int) {
 			far := s.value > hi && s.value > 5*max(hi, -lo, 1) || s.value < lo && -s.value > 5*max(-lo, hi, 1)
 			digits := strings.Count(s.spelling, "9")
 			switch {
+			case s.value > 360 && degrees.MatchString(g.unitOf(c)):
+				s.sure = true // no direction
 			case rest == 0:
 				s.sure = s.value < 0 && digits >= 3
 				s.inside = !s.sure

@@ -48,6 +48,8 @@ func (g *guesser) roleOfNumbers(c int) {
 		g.ignore(c, "coordinates")
 	case nameSerial.MatchString(col.name) && len(col.distinct) <= 3:
 		g.ignore(c, "a serial number or version")
+	case nameEvery.MatchString(col.name) && len(col.distinct) == 1:
+		g.ignore(c, "how far apart the rows are, the same in every row")
 	case whole && nameLogger.MatchString(col.name) && !unitLike(col.unit) && g.full(c) && g.few(c):
 		col.role, col.why = isLogger, "its name says so, and its numbers repeat"
 	case whole && nameQuality.MatchString(col.name) && len(col.distinct) <= 24 && flagNamed(col.name):
@@ -179,6 +181,8 @@ func (g *guesser) roleOfTexts(c int) {
 		col.role, col.why = isUnit, "its cells are units"
 	case nameQuality.MatchString(col.name):
 		g.quality(c)
+	case col.begun*3 >= col.filled && col.begun > 1 && len(col.distinct) > 2 && !nameLogger.MatchString(col.name) && !nameSerial.MatchString(col.name):
+		col.role = isValue // numbers with much beside them: what cannot be read of it is asked about
 	case !g.full(c):
 		g.ignore(c, "texts now and then, and no numbers")
 	case nameSerial.MatchString(col.name) && !nameLogger.MatchString(col.name):

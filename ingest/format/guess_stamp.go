@@ -372,7 +372,7 @@ func stampsOf(cells []string) *stampColumn {
 			s.forms = append(s.forms, f)
 		}
 	}
-	if len(s.forms) == 0 || s.unread*10 > s.cells {
+	if len(s.forms) == 0 || s.unread*10 > s.cells && (s.unread > 1 || s.cells < 3) {
 		return nil
 	}
 	s.padded = s.padded && leading || s.cells == 1 && s.padded

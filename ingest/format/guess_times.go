@@ -26,7 +26,7 @@ type guessWhen struct {
 // none.
 func (g *guesser) findWhen() bool {
 	g.readStamps()
-	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.epochs, g.dateAlone, g.serialDays} {
+	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.namelessParts, g.epochs, g.dateAlone, g.serialDays} {
 		if find() {
 			for _, c := range g.when.columns {
 				g.columns[c].role = isStamp
@@ -266,6 +266,7 @@ func (g *guesser) dateAndClock() bool {
 	g.find(Finding{What: "timestamp", Value: g.columnName(date) + " and " + g.columnName(clock), Sure: Certain, Evidence: "a date and a time of day in every row", Line: g.rows[0].line})
 	g.takeForms(joined, func(row int) string { return g.rows[row].cells[date] })
 	g.when.zoned, g.when.utc, g.when.worded, g.when.dateOnly = t.zoned(), t.saysUTC(), d.worded() || t.worded(), false
+	g.milliseconds()
 	g.redundantStamps()
 	return true
 }
@@ -287,7 +288,7 @@ func (g *guesser) dateAndHour(date int) bool {
 			continue
 		}
 		lo, hi, minutes := boundsOf(values)
-		layout := ""
+		var layout string
 		switch {
 		case hour && lo >= 0 && hi <= 24:
 			layout = "15"
@@ -351,78 +352,6 @@ func boundsOf(values []int64) (lo, hi int64, minutes bool) {
 		minutes = minutes && v%100 < 60
 	}
 	return lo, hi, minutes
-}
-
-// dateParts takes numbers of the year, the month and so on.
-func (g *guesser) dateParts() bool {
-	type part struct {
-		is     func(string) bool
-		lo, hi int64
-		layout string
-	}
-	take := func(from int, parts []part) (columns []int, layouts []string) {
-		at := from
-		for _, p := range parts {
-			c := slices.IndexFunc(g.columns[at:], func(col guessColumn) bool { return p.is(col.name) })
-			if c < 0 || c > 2 && len(columns) > 0 {
-				break
-			}
-			c += at
-			values, ok := g.integersOf(c)
-			if !ok || !g.full(c) {
-				break
-			}
-			if lo, hi, _ := boundsOf(values); lo < p.lo || hi > p.hi {
-				break
-			}
-			layout := p.layout
-			if layout == "2006" {
-				if _, hi, _ := boundsOf(values); hi < 100 {
-					layout = "06"
-				}
-			}
-			columns, layouts, at = append(columns, c), append(layouts, layout), c+1
-		}
-		return columns, layouts
-	}
-	year := part{nameYear.MatchString, 0, 2199, "2006"}
-	clock := []part{{nameHour.MatchString, 0, 24, "15"}, {nameMinute.MatchString, 0, 59, "4"}, {nameSecond.MatchString, 0, 59, "5"}}
-	columns, layouts := take(0, append([]part{year, {nameMonth.MatchString, 1, 12, "1"}, {nameDay.MatchString, 1, 31, "2"}}, clock...))
-	if len(columns) < 3 {
-		doy := part{nameDoy.MatchString, 1, 366, "{doy}"}
-		columns, layouts = take(0, append([]part{year, doy}, part{nameHHMM.MatchString, 0, 2400, "{hhmm}"}))
-		if len(columns) == 2 {
-			columns, layouts = take(0, append([]part{year, doy}, clock...))
-		}
-		if len(columns) < 2 {
-			return false
-		}
-	}
-	text := strings.Join(layouts, " ")
-	w := &guessWhen{columns: columns, layouts: []string{text}, walls: make([]int64, len(g.rows)), order: orderYMD}
-	l, err := compileGuessed(text, &stampForm{})
-	if err != nil {
-		return false
-	}
-	for i, row := range g.rows {
-		var cells []string
-		for _, c := range columns {
-			if c < len(row.cells) {
-				cells = append(cells, row.cells[c])
-			}
-		}
-		w.walls[i] = noWall
-		if t, ok := l.read([]byte(strings.Join(cells, " "))); ok {
-			w.walls[i] = t.seconds
-		}
-	}
-	g.when = w
-	var names []string
-	for _, c := range columns {
-		names = append(names, g.columnName(c))
-	}
-	g.find(Finding{What: "timestamp", Value: strings.Join(names, ", "), Sure: Certain, Evidence: "their names and ranges are those of a date's parts", Line: g.rows[0].line})
-	return true
 }
 
 // epochs takes a column that counts from 1970.

@@ -81,10 +81,6 @@ type guessZone struct {
 	told     string // what the file says, for a person
 }
 
-func (z *guessZone) known() bool {
-	return z.constant != "" || z.preamble != "" || z.header >= 0 || z.column >= 0
-}
-
 // findZone finds out of which zone the timestamps are.
 func (g *guesser) findZone() {
 	z := &g.zone
