@@ -1,9 +1,11 @@
 package format
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -387,7 +389,11 @@ func (g *guesser) strangers(values []int) {
 		if col.texts == 0 {
 			continue
 		}
-		for s, n := range col.distinct {
+		texts := slices.SortedFunc(maps.Keys(col.distinct), func(a, b string) int {
+			return cmp.Or(cmp.Compare(col.distinct[b], col.distinct[a]), cmp.Compare(a, b))
+		})
+		for _, s := range texts {
+			n := col.distinct[s]
 			if _, ok := numberOf(s); ok || n*20 < col.filled && n < 5 {
 				continue
 			}

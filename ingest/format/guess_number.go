@@ -310,7 +310,7 @@ func (g *guesser) sentinels(columns []int) {
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b *seen) int { return a.row - b.row })
+	slices.SortStableFunc(found, func(a, b *seen) int { return a.row - b.row })
 	for _, s := range found {
 		if slices.Contains(g.missing, s.spelling) {
 			continue
