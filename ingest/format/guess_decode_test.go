@@ -115,6 +115,17 @@ func TestUnknownFilesWithoutZoneAreAskedAbout(t *testing.T) {
 	}
 }
 
+func TestTimesOfDayTakeTheDayOfTheName(t *testing.T) {
+	const text = "Time,Flow [l/s]\n00:15:00,1.5\n00:30:00,1.75\n00:45:00,2\n"
+	b, s := decodeAuto(t, Settings{Zone: "UTC"}, "2024_02/2024_02_29.csv", []byte(text), false)
+	if s.State != ingest.Loaded || s.End != 3 || ingest.FromMicros(b.Time[0]).String() != "2024-02-29 00:15:00 +0000 UTC" || b.Keys[0].Logger != "2024_02" {
+		t.Errorf("%s %s: %v %+v", s.State, s.Reason, b.Time, b.Keys)
+	}
+	if _, s := decodeAuto(t, Settings{Zone: "UTC"}, "2024_02/2024_02_29.csv", []byte(text+"00:00:00,2\n00:15:00,3\n"), false); s.State == ingest.Loaded {
+		t.Error("a file of two days was loaded as one of one")
+	}
+}
+
 // A guess must not depend on how a file came in pieces.
 func TestGuessesOfStreamsAreThoseOfWholeFiles(t *testing.T) {
 	dir := sharedData(t)

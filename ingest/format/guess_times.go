@@ -9,24 +9,26 @@ import (
 
 // A guessWhen is how rows tell their time.
 type guessWhen struct {
-	columns  []int    // in the order they are joined
-	layouts  []string // the first that reads a timestamp counts
-	zoned    bool     // every timestamp tells its offset, or counts from 1970 in UTC
-	utc      bool     // every timestamp says UTC by a word
-	worded   bool     // the layouts need words of other languages, or abbreviations of zones
-	dateOnly bool
-	pace     *intervalOnly // of rows that do not tell their times; else nil
-	interval string        // the separator of two instants in one cell; "" for none
-	walls    []int64       // by row; noWall where there is none
-	order    order
-	other    []stampReading // other orders, while the question is open
+	columns     []int    // in the order they are joined
+	layouts     []string // the first that reads a timestamp counts
+	zoned       bool     // every timestamp tells its offset, or counts from 1970 in UTC
+	utc         bool     // every timestamp says UTC by a word
+	worded      bool     // the layouts need words of other languages, or abbreviations of zones
+	dateOnly    bool
+	pace        *intervalOnly // of rows that do not tell their times; else nil
+	named       string        // a pattern for the date in the file's name, where rows have none
+	namedLayout string
+	interval    string  // the separator of two instants in one cell; "" for none
+	walls       []int64 // by row; noWall where there is none
+	order       order
+	other       []stampReading // other orders, while the question is open
 }
 
 // findWhen finds the columns of the timestamp. It reports false when there is
 // none.
 func (g *guesser) findWhen() bool {
 	g.readStamps()
-	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.namelessParts, g.epochs, g.dateAlone, g.serialDays} {
+	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.namelessParts, g.epochs, g.dateAlone, g.clockAlone, g.serialDays} {
 		if find() {
 			for _, c := range g.when.columns {
 				g.columns[c].role = isStamp

@@ -46,6 +46,9 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 	if g.matrix != nil {
 		w.line("  header_layout: "+scalar(g.matrix.layout), "of the columns' names")
 	}
+	if t.named != "" {
+		w.line("  date: {file_name: "+scalar(t.named)+", layout: "+scalar(t.namedLayout)+"}", "the day is in the file's name")
+	}
 	if t.worded {
 		w.line("  language: "+scalars(guessLanguages), "")
 	}
