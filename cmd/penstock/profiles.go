@@ -14,10 +14,10 @@ func newProfiles(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME|FILE]",
 		Short: "list the profiles, print one as YAML, or answer what is asked about files",
-		Long: `Profiles lists the layouts that are recognised without a word: those that come
-with Penstock, and those that were approved in the store. With a name it prints
-that profile, complete, as a start for one of your own; with the path of a profile
-it checks it and prints it.
+		Long: `Profiles lists the profiles of layouts that are known: those that come with
+Penstock, and those that were approved in the store. With a name it prints that
+profile, complete, as a start for one of your own; with the path of a profile it
+checks it and prints it. 'penstock guess' makes one from files.
 
 Files whose reading leaves a question open are held, grouped by their shape:
 'penstock profiles pending' lists the shapes, 'penstock profiles approve' answers

@@ -35,11 +35,16 @@ func newReplay(a *app) *cobra.Command {
 member by member, each version of a file exactly once: run it again, or several
 at a time, and what is known stays as it is. Files stay where they are.
 
+Where no profile matches a file, its layout is made out from the file itself. If
+that leaves nothing open it is loaded; else it is held, and 'penstock profiles
+pending' asks once for all files of the kind.
+
 Ctrl-C finishes what is under way and stops; a second one drops it. Either way
 nothing is half-committed, and the same command goes on with the rest.
 
 Exit code 3 says that it finished, but that some files were held or quarantined
-or could not be read, or some lines were rejected.`,
+or could not be read, some lines were rejected, or readings of new channels
+withheld.`,
 		Example: `  penstock replay /data/loggers
   penstock replay --zone Europe/London --profile station.yaml 2019/ 2020.zip
   penstock replay --rank -1 --source archive /mnt/archive   # displaces nothing that is there

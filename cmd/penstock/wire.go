@@ -35,7 +35,7 @@ type reading struct {
 
 func (r *reading) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, a FILE.yaml, or auto to recognise each by its header")
+	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, a FILE.yaml, or auto to recognise each by its beginning, and to guess where none matches")
 	f.BoolVar(&r.noBuiltins, "no-builtins", false, "leave the built-in profiles out")
 	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
 	fromEnvironment(f, "profile", "no-builtins", "zone")
