@@ -17,8 +17,8 @@ import (
 // ingest.Decoder: one goroutine uses it at a time.
 type Decoder struct {
 	settings Settings
-	tiers    [][]*Profile // the first with a profile that matches decides
-	forced   bool         // there is one profile, whatever its signature says
+	tiers    [][]candidate // the first with a profile that matches decides
+	forced   bool          // there is one profile, whatever its signature says
 	zone     *time.Location
 	limit    int  // bytes in a line
 	general  bool // no row is left to plainRows: tests compare the two
@@ -27,6 +27,7 @@ type Decoder struct {
 	feed     feed
 	split    splitter
 	search   search
+	first    firstLines
 	plans    map[*Profile]*bound
 	guesses  map[string]*Profile // by their text
 	variants map[variant]*Profile
@@ -205,7 +206,11 @@ func (d *Decoder) attach(w []byte, h *head) *refusal {
 // baseName returns the last part of a path: of a member of an archive that of
 // the member, and without the ending that says it is compressed.
 func baseName(p string) string {
-	p = path.Base(p)
+	if slash := strings.LastIndexByte(p, '/'); slash < len(p)-1 {
+		p = p[slash+1:] // as nearly always
+	} else {
+		p = path.Base(p)
+	}
 	for i := range len(p) {
 		if p[i] == '!' && hasEnding(p[:i], ".zip") { // other names may hold one too
 			p = p[i+1:]

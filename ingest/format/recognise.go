@@ -35,11 +35,11 @@ func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 		return h, fault, err
 	}
 	s := &d.search
-	*s = search{name: append(s.name[:0], baseName(path)...), size: firstWindow, texts: s.texts[:0]}
+	s.name, s.size, s.mark = append(s.name[:0], baseName(path)...), firstWindow, nil
 	var mark int
-	s.charset, mark, s.sure = marked(f.window)
-	s.mark = bytes.Clone(f.window[:mark])
-	f.window = f.window[mark:]
+	if s.charset, mark, s.sure = marked(f.window); mark > 0 {
+		s.mark, f.window = bytes.Clone(f.window[:mark]), f.window[mark:]
+	}
 	for {
 		h, as, fault := d.match(s)
 		switch {
@@ -118,22 +118,33 @@ func (s *search) text(as script, f *feed) ([]byte, bool) {
 func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 	s.texts, s.short = s.texts[:0], false
 	w, final := s.text(script{charset: s.charset}, &d.feed)
-	if final && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
+	if final && (len(w) == 0 || w[0] <= ' ') && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
 		return found, as, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
-	var first, name []byte
+	tiers := d.tiers
 	if !d.forced {
-		first, name = s.firstLine(w, final, d.limit), s.name
+		tiers = d.candidates(s, w, final)
 	}
-	for _, tier := range d.tiers {
-		for _, p := range tier {
-			if !d.forced && p.unlike(first, name) {
+	for _, tier := range tiers {
+		for i := range tier {
+			p := tier[i].profile
+			named := p.signature.fileName
+			if d.forced {
+				named = nil
+			}
+			if named != nil && !named.glance.may(s.name) {
 				continue
 			}
 			script := s.scriptOf(p, &d.feed)
-			text, final := s.text(script, &d.feed)
-			h, finding := p.find(text, final, !d.forced, d.limit, &d.split)
+			h, finding := tier[i].head, foundHead
+			if !tier[i].whole {
+				text, final := s.text(script, &d.feed)
+				h, finding = p.find(text, final, !d.forced, d.limit, &d.split)
+			}
+			if finding == foundNot || named != nil && !named.in(s.name) {
+				continue // the name comes last: a pattern costs more than a look at a head
+			}
 			switch {
 			case finding == foundMore:
 				return head{}, as, nil
@@ -160,7 +171,7 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, quarantine("line %d is longer than %d bytes", long, d.limit)
 	}
 	if d.forced {
-		p := d.tiers[0][0]
+		p := d.tiers[0][0].profile
 		w, _ = s.text(s.scriptOf(p, &d.feed), &d.feed)
 		end, _, _ := lineEnd(w, true)
 		return found, as, quarantine("profile %s finds no header in the file: line 1 is %q", p.Name, cut(w[:end]))
@@ -169,48 +180,6 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 	fault = quarantine("no profile matches the file: line 1 is %q; describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", cut(w[:end]))
 	fault.unmatched = true
 	return found, as, fault
-}
-
-// firstLine returns the first line of the file, when that is the line that
-// signatures are about and its ASCII stands in it as such; else nil.
-func (s *search) firstLine(w []byte, final bool, limit int) []byte {
-	if s.charset != "" || len(w) < 2 || w[0] <= ' ' || w[0]|0x20 == 's' || w[0] == '"' && w[1]|0x20 == 's' {
-		return nil // blank, or it may be one that declares the delimiter
-	}
-	if end, _, found := nextLine(w, final, limit); found == foundHead {
-		return w[:end]
-	}
-	return nil
-}
-
-// unlike reports whether it can be told at a glance that p's signature does not
-// match a file of that first line, nil when it is not known, and that name. Most
-// files are of one profile, and are asked about all of them.
-func (p *Profile) unlike(first, name []byte) bool {
-	sig := &p.signature
-	if first != nil && !p.dialect.noNUL && (!bytes.Contains(first, p.telling) || sig.firstLine != nil && !sig.firstLine.in(first)) {
-		return true
-	}
-	return sig.fileName != nil && !sig.fileName.in(name)
-}
-
-// tellingOf returns the longest text of ASCII that the first line of every file
-// of p holds; nil when there is none.
-func (p *Profile) tellingOf() (telling []byte) {
-	if p.framing.preamble != 0 || len(p.framing.rows) == 0 || p.framing.rows[0] != rowNames {
-		return nil
-	}
-	for _, l := range p.signature.header {
-		text := []byte(l.text)
-		if l.match != nil {
-			text = l.match.prefix
-		}
-		plain := !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\'' })
-		if plain && len(text) > len(telling) {
-			telling = text
-		}
-	}
-	return telling
 }
 
 // either holds a file that two profiles of a tier match.

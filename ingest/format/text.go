@@ -92,6 +92,8 @@ var bom = []byte("\xef\xbb\xbf")
 // when the file does not tell.
 func marked(w []byte) (c charset, mark int, ok bool) {
 	switch {
+	case len(w) > 0 && w[0] > 0 && w[0] < 0x80 && bytes.IndexByte(w[:min(len(w), 4096)], 0) < 0:
+		return "", 0, false // as nearly always
 	case bytes.HasPrefix(w, bom):
 		return "", len(bom), true
 	case bytes.HasPrefix(w, []byte("\xff\xfe\x00\x00")):

@@ -1,10 +1,8 @@
 package format
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,48 +207,6 @@ func (r *reader) column(into **columnRef, groups ...string) func(*yaml.Node) {
 		}
 		*into = c
 	}
-}
-
-// A pattern is a regular expression with named groups.
-type pattern struct {
-	re     *regexp.Regexp
-	groups map[string]int
-	prefix []byte // what all that it matches begins with, where it is anchored
-	spans  bool   // in a preamble it may match across lines
-}
-
-func newPattern(re *regexp.Regexp) *pattern {
-	return &pattern{re: re, groups: make(map[string]int), spans: spanning.MatchString(re.String()), prefix: prefixOf(re)}
-}
-
-// prefixOf returns the text that all that an anchored expression matches begins
-// with.
-func prefixOf(re *regexp.Regexp) []byte {
-	s, err := syntax.Parse(re.String(), syntax.Perl)
-	if err != nil || s.Op != syntax.OpConcat || s.Sub[0].Op != syntax.OpBeginText || s.Sub[1].Op != syntax.OpLiteral || s.Sub[1].Flags&syntax.FoldCase != 0 {
-		return nil
-	}
-	return []byte(string(s.Sub[1].Rune))
-}
-
-// in reports whether p matches somewhere in b. An anchored pattern that begins
-// with plain text costs next to nothing where b begins otherwise.
-func (p *pattern) in(b []byte) bool {
-	return bytes.HasPrefix(b, p.prefix) && p.re.Match(b)
-}
-
-// find returns the part of b that the group took, and whether p matched b. A
-// pattern without that group matches with no part.
-func (p *pattern) find(b []byte, group string) ([]byte, bool) {
-	m := p.re.FindSubmatchIndex(b)
-	if m == nil {
-		return nil, false
-	}
-	i, ok := p.groups[group]
-	if !ok || m[2*i] < 0 {
-		return nil, true
-	}
-	return b[m[2*i]:m[2*i+1]], true
 }
 
 // A columnRef says which column of a file is meant.

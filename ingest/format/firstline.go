@@ -1,0 +1,137 @@
+package format
+
+import (
+	"bytes"
+	"slices"
+)
+
+// firstLines knows, for the first lines that files lately began with, which
+// profiles such files may be of. Most files have their first line in common with
+// many others, and most profiles do not survive it, so that what it costs to
+// recognise a file does not grow with the profiles that there are.
+type firstLines struct {
+	known map[string][][]candidate
+	last  []byte // the line of the file before
+	left  [][]candidate
+}
+
+// A candidate is a profile that a file may be of.
+type candidate struct {
+	profile *Profile
+	whole   bool // what makes a file one of the profile's stands in its first line, and there it does
+	head    head // then
+}
+
+// The lines that are remembered.
+const (
+	maxFirstLines = 256
+	maxFirstLine  = 4096 // bytes
+)
+
+// candidates returns the profiles, by tiers, but those that do not match any
+// file of the first line that w, in which the file's own encoding is UTF-8,
+// begins with. File names are not looked at.
+func (d *Decoder) candidates(s *search, w []byte, final bool) [][]candidate {
+	if s.charset != "" {
+		return d.tiers
+	}
+	_, next, found := nextLine(w[:min(len(w), maxFirstLine)], final && len(w) <= maxFirstLine, d.limit)
+	if found != foundHead {
+		return d.tiers
+	}
+	f := &d.first
+	line := w[:next]
+	if f.left != nil && bytes.Equal(line, f.last) {
+		return f.left
+	}
+	left, ok := f.known[string(line)]
+	if !ok {
+		left = make([][]candidate, len(d.tiers))
+		for i, tier := range d.tiers {
+			for _, c := range tier {
+				if c, may := c.profile.begins(line, d.limit, &d.split); may {
+					left[i] = append(left[i], c)
+				}
+			}
+		}
+		if f.known == nil || len(f.known) >= maxFirstLines {
+			f.known = make(map[string][][]candidate)
+		}
+		f.known[string(line)] = left
+	}
+	f.last, f.left = append(f.last[:0], line...), left
+	return left
+}
+
+// begins reports whether a file of that first line, which stands there with its
+// line ending, may be one of p, whatever comes after it and in whichever of p's
+// encodings it is.
+func (p *Profile) begins(line []byte, limit int, s *splitter) (c candidate, may bool) {
+	c.profile = p
+	if p.lacks(line) {
+		return c, false
+	}
+	same := true // in all encodings
+	charsets := p.dialect.charsets
+	if !slices.Contains(charsets, "") {
+		charsets = append([]charset{""}, charsets...) // a byte order mark may say so
+	}
+	for _, as := range charsets {
+		// Nothing is final, so that what is found or not is so in any case.
+		text, _ := script{charset: as, noNUL: p.dialect.noNUL}.recoded(line, false)
+		h, found := p.find(text, false, true, limit, s)
+		may = may || found != foundNot
+		same = same && script{charset: as}.plain(line)
+		if as == "" {
+			c.head, c.whole = h, found == foundHead && len(text) == len(line)
+		}
+	}
+	c.whole = c.whole && same && len(p.dialect.delimiters) == 0
+	return c, may
+}
+
+// lacks reports whether it can be told at a glance that the line is not the
+// first one of any file of p.
+func (p *Profile) lacks(line []byte) bool {
+	if line[0] <= ' ' || len(line) > 1 && (line[0]|0x20 == 's' || line[0] == '"' && line[1]|0x20 == 's') {
+		return false // blank, or it may be one that declares the delimiter
+	}
+	if p.dialect.noNUL || slices.ContainsFunc(p.dialect.charsets, func(c charset) bool { return !c.ascii() }) {
+		return false
+	}
+	if len(p.telling) > 0 && !bytes.Contains(line, p.telling) {
+		return true
+	}
+	first := p.signature.firstLine
+	return first != nil && !first.glance.may(line)
+}
+
+// tellingOf returns the longest text of ASCII that the first line of every file
+// of p holds; nil when there is none.
+func (p *Profile) tellingOf() (telling []byte) {
+	if p.framing.preamble != 0 || len(p.framing.rows) == 0 || p.framing.rows[0] != rowNames {
+		return nil
+	}
+	for _, l := range p.signature.header {
+		text := []byte(l.text)
+		if l.match != nil {
+			text = l.match.prefix
+		}
+		plain := !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\'' })
+		if plain && len(text) > len(telling) {
+			telling = text
+		}
+	}
+	return telling
+}
+
+// candidatesOf returns all the profiles as candidates.
+func candidatesOf(tiers [][]*Profile) [][]candidate {
+	all := make([][]candidate, len(tiers))
+	for i, tier := range tiers {
+		for _, p := range tier {
+			all[i] = append(all[i], candidate{profile: p})
+		}
+	}
+	return all
+}
