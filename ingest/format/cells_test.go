@@ -183,6 +183,7 @@ func TestMatrixHeaders(t *testing.T) {
 			"A/e [] 2024-01-05T00:00Z 1\n", "3:2 the row of a day begins at midnight, and this is another time: \"20240106 00:15\"\n", ""},
 		{"a day that is none", head + "timestamp: {column: 2, layout: '20060102'}", "", "m,d,00:00\nA,20240105,1\nA,20240132,1\nA,30240101,1\n",
 			"A/e [] 2024-01-05T00:00Z 1\n", "3:2 not a timestamp: \"20240132\" (expected \"20060102\")\n4:2 timestamp outside the plausible window: \"30240101\" (expected 1800-01-01T00:00Z to 2026-06-02T12:00Z)\n", ""},
+		{"no cell with the date", head + "timestamp: {column: 2, layout: 20060102}", "", "m,d\nA,20240105\n", "", "", "no column of the header is a time of day"},
 		{"a time three times", head + "timestamp: {column: 2, layout: 20060102}", "", "m,d,01:00,01:00,01:00\nA,20240105,1,2,3\n", "", "", "is the third of"},
 	} {
 		t.Run(c.name, c.run)

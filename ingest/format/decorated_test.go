@@ -93,7 +93,7 @@ func TestNumbers(t *testing.T) {
 // quality of its column.
 func TestQualitiesAreJoined(t *testing.T) {
 	(&cellCase{profile: "shape: long\nlogger: {constant: L}\nchannel: {constant: q}\nvalue: v\nquality: f\nnumbers: {inequality: true, flag: '[a-z]'}" + stampFirst,
-		text: "t,v,f\n" + t0 + ",<5e,A:[91]\n" + t1 + ",5,A\n" + t2 + ",>5,\n",
+		text: "t,v,f\n" + t0 + ",<5e,\u00a0A:[91] \n" + t1 + ",5,A\n" + t2 + ",>5,\n",
 		want: "L/q [] 2024-01-05T00:00Z 5 A:[91] < e\nL/q [] 2024-01-05T00:15Z 5 A\nL/q [] 2024-01-05T00:30Z 5 >\n"}).run(t)
 }
 

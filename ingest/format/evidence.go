@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -33,13 +34,7 @@ func (d *Decoder) evidence(h *head) []byte {
 	if len(w) <= evidenceSize {
 		return w
 	}
-	w = w[:evidenceSize]
-	for i := len(w) - 1; i >= 0; i-- {
-		if w[i] == '\n' || w[i] == '\r' {
-			return w[:i+1]
-		}
-	}
-	return nil
+	return w[:1+bytes.LastIndexAny(w[:evidenceSize], "\r\n")]
 }
 
 // A sign is what the cells of a file tell of a decimal sign: where one proves

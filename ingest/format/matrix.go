@@ -2,6 +2,7 @@ package format
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,18 +11,13 @@ import (
 
 // headerTimes reads the times of day that the header of a matrix holds.
 type headerTimes struct {
-	layout *layout  // of a date and the time of day; nil when hours are counted
+	layout *layout  // of the time of day; nil when hours are counted
 	text   string   // as the profile says it
 	match  *pattern // the group time is the part of the cell that counts; nil for all of it
 }
 
-// The date that a time of day is read with, which a layout must have.
-const (
-	anyDate       = "1970-01-01 "
-	anyDateLayout = "2006-01-02 "
-	anyDatePosix  = "%Y-%m-%d "
-	hourNumbers   = "hours"
-)
+// hourNumbers is the layout of headers that count hours.
+const hourNumbers = "hours"
 
 func clockTimes() *headerTimes {
 	t, err := newHeaderTimes("15:04")
@@ -36,13 +32,12 @@ func newHeaderTimes(text string) (*headerTimes, error) {
 	if text == hourNumbers {
 		return t, nil
 	}
-	before := anyDateLayout
-	if strings.Contains(text, "%") {
-		before = anyDatePosix
-	}
 	var err error
-	if t.layout, err = compileLayout(before + text); err != nil {
+	if t.layout, err = compileIn(text, english, true); err != nil {
 		return nil, fmt.Errorf("header_layout %q is no layout of a time of day: %w", text, err)
+	}
+	if !slices.ContainsFunc([]stepKind{stepHour, stepHour12, stepHour12Fixed, stepClock}, func(k stepKind) bool { return t.layout.has(k) }) {
+		return nil, fmt.Errorf("header_layout %q has no hour; write it as of 15:04 (Go) or %%H:%%M (strftime), or hours", text)
 	}
 	return t, nil
 }
@@ -58,11 +53,7 @@ func (t *headerTimes) read(cell string) (seconds int64, ok bool) {
 		hour, err := strconv.ParseUint(cell, 10, 8)
 		return int64(hour) * 3600, err == nil && hour <= 24
 	}
-	if tail, found := strings.CutPrefix(cell, "24"); found && strings.Trim(tail, ":.0") == "" {
-		midnight, ok := t.read("00" + tail)
-		return midnight + 86400, ok && midnight == 0
-	}
-	w, ok := t.layout.read([]byte(anyDate + cell))
+	w, ok := t.layout.read([]byte(cell))
 	return w.seconds, ok && w.micros == 0 && !w.zoned && w.seconds >= 0 && w.seconds <= 86400
 }
 

@@ -285,7 +285,7 @@ func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality 
 		}
 	}
 	if len(quality) > 0 && got > 0 {
-		b.SetQuality(unformula(trim(quality)))
+		b.SetQuality(bare(quality))
 	}
 }
 

@@ -116,6 +116,11 @@ logger: {preamble: '(?s)Location += *(?P<logger>\w+)\n'}` + stampFirst
 			"Parkstone/flow [l/s] 2024-01-05T00:00Z 46.17\nParkstone/pressure [m] 2024-01-05T00:00Z 16.51\nParkstone/flow [l/s] 2024-01-05T00:15Z 43.59\nParkstone/pressure [m] 2024-01-05T00:15Z 16.7\n", "", ""},
 		{"sections of several lines", mon, "", "[Logger settings]\r\n  Location = born\r\n[Channel 1]\r\n  Identification  =PRESSURE\r\n  Range           =2000 cmH2O\r\n[Channel 2]\r\n  Identification  =AIR TEMP\r\n  Range           =120 °C\r\n[Data]\r\n" + t0 + "   1029.767   19.053\r\nEND OF DATA FILE\r\n",
 			"born/PRESSURE [cmH2O] 2024-01-05T00:00Z 1029.767\nborn/AIR TEMP [°C] 2024-01-05T00:00Z 19.053\n", "", ""},
+		{"rows without times", strings.Replace(strings.Replace(sli, ", first: [t]", "", 1), "timestamp: {column: 1, layout: rfc3339}",
+			"timestamp: {start: {preamble: '^\"time\",(?P<time>[^,]*,[^,]*)', layout: '02/01/06,15:04'}, every: {preamble: '^\"time\",[^,]*,[^,]*,(?P<every>[^,]*),\"(?P<unit>\\w+)\"'}, zone: UTC}", 1),
+			"", "\"text\",\"Site: Parkstone\"\n\"ch\",1,\"flow\",\"l/s\"\n\"ch\",2,\"pressure\",\"m\"\n\"time\",17/03/93,11:45,15.0,\"min\",3\n46.17,16.51\n,x\n43.59,16.70\n",
+			"Parkstone/flow [l/s] 1993-03-17T11:45Z 46.17\nParkstone/pressure [m] 1993-03-17T11:45Z 16.51\nParkstone/flow [l/s] 1993-03-17T12:15Z 43.59\nParkstone/pressure [m] 1993-03-17T12:15Z 16.7\n",
+			"6:2 not a number: \"x\" (expected digits with a decimal point)\n", ""},
 		{"none", sli, "", "\"text\",\"Site: Parkstone\"\n\"time\",2\n" + t0 + ",46.17,16.51\n", "", "", "no line before the data names a column"},
 		{"one twice", sli, "", "\"text\",\"Site: P\"\n\"ch\",1,\"flow\",\"l/s\"\n\"ch\",2,\"flow\",\"l/s\"\n\"time\",2\n" + t0 + ",46.17,16.51\n", "", "", `both channel "flow"`},
 	} {
