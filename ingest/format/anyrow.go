@@ -3,6 +3,7 @@ package format
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"penstock/ingest"
@@ -198,14 +199,20 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 		return
 	}
 	d.cells.Total++
-	if isMissing(b, v.missing) {
+	missing := isMissing(b, v.missing)
+	var m measure
+	var ok bool
+	if !missing {
+		m, ok = pl.measure(b, c.quoted)
+		missing = ok && slices.Contains(v.sentinels, m.number)
+	}
+	if missing {
 		d.cells.Missing++
 		if !pl.textless {
 			d.empty[k]++
 		}
 		return
 	}
-	m, ok := pl.measure(b, c.quoted)
 	if !ok {
 		if !pl.textless && d.kinds[k] == kindOpen && c.quoted && !likeNumber(b) {
 			// The column turns out to be text: none of its cells count.

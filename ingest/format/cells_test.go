@@ -189,3 +189,27 @@ func TestMatrixHeaders(t *testing.T) {
 		t.Run(c.name, c.run)
 	}
 }
+
+func TestSpellingsOfMissingThatAreNumbers(t *testing.T) {
+	for _, c := range []cellCase{
+		{name: "wide", profile: `
+shape: wide
+logger: {constant: L}
+channels:
+  - {column: A, missing: ["-9999"]}
+  - {column: B, missing: ["99.0"]}
+timestamp: {column: T, layout: "2006-01-02 15:04"}
+`, text: "T,A,B\n2024-01-01 00:00,-9999.0,99\n2024-01-01 01:00,-9999,99.00\n2024-01-01 02:00,99,-9999\n2024-01-01 03:00,-99990E-1,98.9\n",
+			want: "\nL/A [] 2024-01-01T02:00Z 99\nL/B [] 2024-01-01T02:00Z -9999\nL/B [] 2024-01-01T03:00Z 98.9\n"},
+		{name: "matrix", profile: `
+shape: matrix
+logger: {constant: L}
+channel: {constant: flow}
+missing: ["-9"]
+timestamp: {column: D, layout: "2006-01-02", header_layout: "15:04"}
+`, text: "D,00:00,12:00\n2024-01-01,-9.00,1\n2024-01-02,-9,2\n",
+			want: "\nL/flow [] 2024-01-01T12:00Z 1\nL/flow [] 2024-01-02T12:00Z 2\n"},
+	} {
+		t.Run(c.name, c.run)
+	}
+}

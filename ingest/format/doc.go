@@ -115,7 +115,8 @@
 //	  units: [TEXT...]       columns with this cell in the row of units
 //	  process: [TEXT...]     or in the row process
 //	quoted_text: ignore      wide only: see below
-//	missing: [TEXT...]       spellings of a missing value; an empty cell always is one
+//	missing: [TEXT...]       spellings of a missing value; an empty cell always is one. One that is a
+//	                         number stands for it however it is written: -9999 is -9999.0, too
 //
 //	timestamp
 //	  column: COLUMN         or columns: [COLUMN...], joined by join (a blank). The group

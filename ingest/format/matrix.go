@@ -167,7 +167,7 @@ func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
 	for k := range pl.values {
 		v := &pl.values[k]
 		c := &d.split.cells[v.field]
-		if isMissing(bare(c.b), v.missing) {
+		if pl.isMissing(c, v) {
 			d.cells.Total++
 			d.cells.Missing++
 			continue
@@ -187,6 +187,19 @@ func (d *Decoder) matrixRow(at, lines int64, raw []byte) {
 		d.twice = twice
 		d.timed(at, us, first)
 	}
+}
+
+// isMissing reports whether the cell stands for a missing value.
+func (pl *plan) isMissing(c *cell, v *value) bool {
+	b := bare(c.b)
+	if isMissing(b, v.missing) {
+		return true
+	}
+	if len(v.sentinels) == 0 {
+		return false
+	}
+	m, ok := pl.measure(b, c.quoted)
+	return ok && slices.Contains(v.sentinels, m.number)
 }
 
 // date reads the date of a row in the first layout that takes it.

@@ -192,24 +192,25 @@ func (d *Decoder) plainCell(w []byte, q, k int, quoted bool) (x float64, after i
 	v := &pl.values[k]
 	x, after = scanNumber(w, q, decimal)
 	plain := after != q && endsField(w[after], quoted, delimiter, quote)
-	if plain && !v.sentinel {
+	if plain && len(v.sentinels) == 0 {
 		return x, after, cellNumber
 	}
 	if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
 		return 0, 0, cellLeft
 	}
 	text := trim(w[q:after])
-	if isMissing(text, v.missing) {
-		if !pl.textless {
-			d.missed = append(d.missed, k)
-		}
-		return 0, after, cellMissing
-	}
-	if !plain {
+	missing := isMissing(text, v.missing)
+	if !missing && !plain {
 		var ok bool
 		if x, ok = parseNumber(text, decimal); !ok {
 			return 0, 0, cellLeft
 		}
+	}
+	if missing || slices.Contains(v.sentinels, x) {
+		if !pl.textless {
+			d.missed = append(d.missed, k)
+		}
+		return 0, after, cellMissing
 	}
 	return x, after, cellNumber
 }

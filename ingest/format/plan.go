@@ -76,7 +76,7 @@ type value struct {
 	units   int // the field of its unit, or -1
 	linear  linear
 
-	sentinel bool // a spelling of missing reads as a number
+	sentinels []float64 // the spellings of missing that are numbers: however they are written
 }
 
 // keyed says how a name is taken from the key cells.
@@ -218,14 +218,15 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	})
 	for k := range pl.values {
 		v := &pl.values[k]
-		v.sentinel = slices.ContainsFunc(v.missing, func(s []byte) bool {
-			_, ok := parseNumber(s, pl.sign)
-			return ok
-		})
+		for _, s := range v.missing {
+			if x, ok := parseNumber(s, pl.sign); ok {
+				v.sentinels = append(v.sentinels, x)
+			}
+		}
 	}
 	for i := len(pl.fields) - 2; i >= 0; i-- {
 		f := &pl.fields[i]
-		if f.role == roleValue && pl.textless && !pl.values[f.index].sentinel {
+		if f.role == roleValue && pl.textless && len(pl.values[f.index].sentinels) == 0 {
 			f.run = pl.fields[i+1].run + 1
 		}
 	}
