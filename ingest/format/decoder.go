@@ -223,6 +223,9 @@ func baseName(p string) string {
 // wholePath returns a path without the ending that says that the file is
 // compressed.
 func wholePath(p string) string {
+	if n := len(p); n == 0 || strings.IndexByte("zZtTdD", p[n-1]) < 0 {
+		return p // as nearly always
+	}
 	for _, ending := range []string{".gz", ".zst", ".zstd"} {
 		if hasEnding(p, ending) {
 			return p[:len(p)-len(ending)]

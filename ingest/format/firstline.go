@@ -106,6 +106,34 @@ func (p *Profile) lacks(line []byte) bool {
 	return first != nil && !first.glance.may(line)
 }
 
+// noLine reports whether it can be told at a glance that none of the lines that
+// the file begins with, w in its own encoding, is the one that files of p have,
+// which no row of names tells apart.
+func (s *search) noLine(p *Profile, w []byte, final bool, limit int) bool {
+	line := p.signature.line
+	if line == nil || line.glance.depth == 0 || len(p.framing.rows) > 0 || p.framing.preamble < 0 || p.framing.preamble > someLines {
+		return false
+	}
+	if s.charset != "" || slices.ContainsFunc(p.dialect.charsets, func(c charset) bool { return !c.ascii() }) {
+		return false
+	}
+	pos := 0
+	for range someLines {
+		if line.glance.may(w[pos:]) {
+			return false
+		}
+		end, next, found := nextLine(w[pos:], final, limit)
+		if found == foundNot {
+			break
+		}
+		if found != foundHead || p.dialect.noNUL && bytes.IndexByte(w[pos:pos+end], 0) >= 0 {
+			return false
+		}
+		pos += next
+	}
+	return true
+}
+
 // tellingOf returns the longest text of ASCII that the first line of every file
 // of p holds; nil when there is none.
 func (p *Profile) tellingOf() (telling []byte) {

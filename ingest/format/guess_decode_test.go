@@ -3,9 +3,7 @@ package format
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -148,34 +146,6 @@ func TestGuessesOfStreamsAreThoseOfWholeFiles(t *testing.T) {
 		}
 		if a.State != ingest.Loaded || a.Recipe.Digest != b.Recipe.Digest {
 			t.Errorf("%s is %s: %s", path, a.State, a.Reason)
-		}
-	}
-}
-
-// BenchmarkGuess is to stay below what reading a mebibyte costs, plus 50 ms:
-// BenchmarkReadMebibyte is what encoding/csv needs for it.
-func BenchmarkGuess(b *testing.B) {
-	sample := wideMebibyte()
-	b.SetBytes(int64(len(sample.Text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if g := Guess([]Sample{sample}, GuessOptions{Zone: "UTC"}); !g.Certain() {
-			b.Fatalf("%s %+v", g.Refusal, g.Shape)
-		}
-	}
-}
-
-func BenchmarkReadMebibyte(b *testing.B) {
-	sample := wideMebibyte()
-	b.SetBytes(int64(len(sample.Text)))
-	for b.Loop() {
-		r := csv.NewReader(bytes.NewReader(sample.Text))
-		for {
-			if _, err := r.Read(); err == io.EOF {
-				break
-			} else if err != nil {
-				b.Fatal(err)
-			}
 		}
 	}
 }

@@ -133,7 +133,7 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 			if d.forced {
 				named = nil
 			}
-			if named != nil && !named.glance.may(s.name) {
+			if named != nil && !named.glance.may(s.name) || s.noLine(p, w, final, d.limit) {
 				continue
 			}
 			script := s.scriptOf(p, &d.feed)
