@@ -117,8 +117,13 @@ type clockChange struct {
 // changesBetween lists the changes of a zone's clocks between two wall times.
 func changesBetween(first, last int64, zone *time.Location) (list []clockChange) {
 	const day, most = 86400, 1000
-	for at := time.Unix(first-day, 0).In(zone); len(list) < most; {
+	at := time.Unix(first-day, 0).In(zone)
+	for range most {
 		_, end := at.ZoneBounds()
+		if !end.IsZero() && !end.After(at) { // at the turn of years far ahead, a stretch ends where it begins
+			at = at.Add(day * time.Second)
+			continue
+		}
 		if end.IsZero() || end.Unix() > last+day {
 			break
 		}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,23 +12,65 @@ import (
 var clockZones = []string{"America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Anchorage", "America/Halifax",
 	"Europe/London", "Europe/Berlin", "Europe/Athens", "Australia/Sydney", "Pacific/Auckland"}
 
-// seriesWalls are the wall times of the first series of the first sample, as far
-// as its rows follow on one another.
-func (g *guesser) seriesWalls() (walls []int64, rows []int) {
+// seriesWalls are the wall times of the first series of the first sample, in the
+// order of its lines, and the lines: of the first rows, and of those between them
+// and the last, which are read for their times alone.
+func (g *guesser) seriesWalls() (walls []int64, lines []int64) {
 	keys := append(append([]int{}, g.shape.logger...), g.shape.channel...)
-	for i := range g.rows {
-		if g.rows[i].sample != 0 || i >= g.sheets[0].gap {
-			break
-		}
-		same := g.when.walls[i] != noWall
-		for _, c := range keys {
-			same = same && c < len(g.rows[i].cells) && c < len(g.rows[0].cells) && g.rows[i].cells[c] == g.rows[0].cells[c]
-		}
-		if same {
-			walls, rows = append(walls, g.when.walls[i]), append(rows, i)
+	sh := g.sheets[0]
+	of := func(cells []string) bool {
+		return !slices.ContainsFunc(keys, func(c int) bool {
+			return c >= len(cells) || c >= len(g.rows[0].cells) || cells[c] != g.rows[0].cells[c]
+		})
+	}
+	for i := range min(len(g.rows), sh.gap) {
+		if g.when.walls[i] != noWall && of(g.rows[i].cells) {
+			walls, lines = append(walls, g.when.walls[i]), append(lines, g.rows[i].line)
 		}
 	}
-	return walls, rows
+	if sh.gap >= len(sh.rows) || g.when.interval != "" || g.when.pace != nil || g.when.named != "" {
+		return walls, lines
+	}
+	layouts := g.compiledLayouts()
+	c := cutter{delimiter: sh.delimiter, fixed: sh.fixed, quote: sh.quote}
+	for line := sh.rows[sh.gap-1].line + 1; line < sh.rows[sh.gap].line; line++ {
+		if cells := c.cut(sh.line(int(line - 1))); of(cells) {
+			if wall := g.wallOf(cells, layouts); wall != noWall {
+				walls, lines = append(walls, wall), append(lines, line)
+			}
+		}
+	}
+	return walls, lines
+}
+
+func (g *guesser) compiledLayouts() (layouts []*layout) {
+	for _, text := range g.when.layouts {
+		if l, err := compileIn(text, guessWords, false); err == nil {
+			layouts = append(layouts, l)
+		}
+	}
+	return layouts
+}
+
+// wallOf reads the time of a row that is none of the guesser's rows.
+func (g *guesser) wallOf(cells []string, layouts []*layout) int64 {
+	var room [64]byte
+	text := room[:0]
+	for i, c := range g.when.columns {
+		if c >= len(cells) {
+			return noWall
+		}
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = append(text, cells[c]...)
+	}
+	for _, l := range layouts {
+		if w, ok := l.read(text); ok {
+			return w.seconds - w.offset
+		}
+	}
+	return noWall
 }
 
 // checkClock holds the rows against the zone that was found: an offset that is
@@ -45,13 +88,13 @@ func (g *guesser) checkClock(told string) {
 	if err != nil {
 		return
 	}
-	walls, rows := g.seriesWalls()
+	walls, lines := g.seriesWalls()
 	if len(walls) < 2 {
 		return
 	}
 	offset, fixed := fixedOffset(zone)
 	if !fixed {
-		g.standsInGap(clockEvidence(walls, zone), name, rows)
+		g.standsInGap(clockEvidence(walls, zone), name, lines)
 		return
 	}
 	for _, other := range clockZones {
@@ -60,15 +103,17 @@ func (g *guesser) checkClock(told string) {
 			continue
 		}
 		winter, summer := offsetAt(time.Date(2024, 1, 1, 0, 0, 0, 0, moved)), offsetAt(time.Date(2024, 7, 1, 0, 0, 0, 0, moved))
-		if offset != winter && offset != summer {
-			continue
-		}
 		signs := clockEvidence(walls, moved)
 		if !signs.daylight() {
 			continue
 		}
+		// An hour that is missing may be a gap; where not even the offset fits, it
+		// takes more than one row to be a sign.
+		if step := usualStep(walls); offset != winter && offset != summer && signs.repeats < 0 && (step <= 0 || step > 1800) {
+			continue
+		}
 		at := max(signs.skips, signs.repeats)
-		f := Finding{What: "clock", Value: name, Sure: Open, Line: g.rows[rows[at]].line,
+		f := Finding{What: "clock", Value: name, Sure: Open, Line: lines[at],
 			Evidence: fmt.Sprintf("the zone is said to be %s, and yet the rows follow clocks that are moved, as those of %s are", name, other)}
 		g.find(f)
 		q := question{key: "zone", text: fmt.Sprintf("The zone is said to be %s, but at line %d the rows change with daylight saving time, as in %s: which zone is it?", name, f.Line, other)}
@@ -80,12 +125,12 @@ func (g *guesser) checkClock(told string) {
 }
 
 // standsInGap asks about rows at times that the zone's clocks never showed.
-func (g *guesser) standsInGap(signs clockSigns, name string, rows []int) {
+func (g *guesser) standsInGap(signs clockSigns, name string, lines []int64) {
 	if !signs.standard() {
 		return
 	}
 	at := max(signs.stands, signs.single)
-	f := Finding{What: "clock", Value: name, Sure: Open, Line: g.rows[rows[at]].line,
+	f := Finding{What: "clock", Value: name, Sure: Open, Line: lines[at],
 		Evidence: fmt.Sprintf("the rows go on through the hour at which the clocks of %s are moved, as a clock does that keeps standard time all year", name)}
 	g.find(f)
 	q := question{key: "clock", text: fmt.Sprintf("At line %d the rows go on through the hour at which the clocks of %s are moved: does the logger keep standard time all year?", f.Line, name)}

@@ -170,7 +170,8 @@ func (g *guesser) twice() (n int) {
 		}
 		key.Reset()
 		fmt.Fprint(&key, row.sample, " ", g.when.walls[i])
-		for _, c := range slices.Concat(g.shape.logger, g.shape.channel) {
+		// The cells of the time as well: walls are of whole seconds.
+		for _, c := range slices.Concat(g.when.columns, g.shape.logger, g.shape.channel) {
 			key.WriteByte(0)
 			if c < len(row.cells) {
 				key.WriteString(row.cells[c])
