@@ -369,7 +369,8 @@ func (g *guesser) findNumbers() {
 			g.suffix.inequality = true
 		}
 		for s := range col.suffixes {
-			if unitLike(s) && (len(s) > 1 || len(col.suffixes) == 1) {
+			rare := flagLetters.MatchString(s) && col.suffixed*2 < col.filled // a unit stands behind all
+			if unitLike(s) && !rare && (len(s) > 1 || len(col.suffixes) == 1) {
 				g.suffix.unit = true
 			} else {
 				g.suffix.flag = `[A-Za-z*#!?]{1,2}`

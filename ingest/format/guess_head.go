@@ -107,7 +107,9 @@ func (sh *sheet) sayHead(names *headLine) {
 	if sh.preamble > 0 {
 		sh.find("preamble", plural(sh.preamble, "line"), Certain, 1, "stand before the header")
 	}
-	if over := len(sh.names); over < sh.width {
+	if over := len(sh.names); over > sh.width && sh.width > 1 && sh.delimiter != ' ' && sh.fixed == nil && !sh.someRow(over) {
+		sh.find("columns", plural(over, "name"), Open, sh.rows[0].line, "the rows have %d cells and the header names %d", sh.width, over)
+	} else if over < sh.width {
 		// More cells than names: fine when nothing is in them.
 		for i := range sh.rows {
 			for _, cell := range sh.rows[i].cells[min(over, len(sh.rows[i].cells)):] {
@@ -118,6 +120,11 @@ func (sh *sheet) sayHead(names *headLine) {
 			}
 		}
 	}
+}
+
+// someRow reports whether a row has n cells or more: shorter ones end early.
+func (sh *sheet) someRow(n int) bool {
+	return slices.ContainsFunc(sh.rows, func(r sheetRow) bool { return len(r.cells) >= n })
 }
 
 // above returns the cell above the first of the columns that tell the time.
@@ -195,7 +202,7 @@ func (sh *sheet) judge(l *headLine) {
 		}
 	}
 	for _, at := range sh.when {
-		if at < len(l.cells) && timeWord(l.cells[at]) && !formatCell(l.cells[at]) {
+		if at < len(l.cells) && timeWord(l.cells[at]) && !formatCell(l.cells[at]) && !bracketed(l.cells[at]) {
 			l.timed = true
 		}
 	}
@@ -224,6 +231,11 @@ func (sh *sheet) judge(l *headLine) {
 	case words > 0 && (numbers <= words || l.timed || numbers >= 3 && topKind == looksText && !strings.HasSuffix(top, ":")):
 		l.role = wordsLine
 	}
+}
+
+// bracketed reports whether a cell is in brackets, as units are.
+func bracketed(s string) bool {
+	return len(s) > 2 && (s[0] == '(' && s[len(s)-1] == ')' || s[0] == '[' && s[len(s)-1] == ']')
 }
 
 // emptyFrom reports whether the rows have nothing in the cells from column n on.
@@ -322,7 +334,7 @@ func (sh *sheet) namesCutOtherwise(c *cutter, first int) bool {
 			if len(names) == sh.width-1 && sh.whenKind == whenTwo && sh.when[1] == sh.when[0]+1 {
 				names = slices.Insert(slices.Clone(names), sh.when[1], names[min(sh.when[0], len(names)-1)]+" (2)")
 			}
-			if len(names) != sh.width {
+			if len(names) != sh.width || strings.HasSuffix(names[0], ":") || strings.HasSuffix(names[0], "=") {
 				continue
 			}
 			l := headLine{at: at, cells: names, last: len(names)}

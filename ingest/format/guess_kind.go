@@ -195,7 +195,7 @@ func missingSpelling(s string) bool {
 		case "na", "n/a", "n.a.", "nan", "-nan", "#n/a", "#na", "null", "none", "nil", "mm", "nodata", "no data", "missing",
 			"k.a.", "n.v.", "nd", "n.d.", "s/d", "inf", "-inf", "+inf", "#value!", "#div/0!", "#ref!", "#num!", "#name?",
 			"unavailable", "unknown", "error", "err", "bad", "over", "under", "ovfl", "invalid", "<na>", "(null)", `\n`, "nan()",
-			"1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "1.#inf", "-1.#inf", "1.#qnb", "-1.#inf0":
+			"–", "—", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "1.#inf", "-1.#inf", "1.#qnb", "-1.#inf0":
 			return true
 		}
 		return false

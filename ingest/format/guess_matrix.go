@@ -2,7 +2,9 @@ package format
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +15,7 @@ const fewestTimes = 8
 // A guessMatrix is a table with a row a day and a column a time of day.
 type guessMatrix struct {
 	layout string // header_layout
+	match  string // what finds the time in a name; "" for all of it
 	times  []int  // the columns
 }
 
@@ -23,10 +26,18 @@ func (g *guesser) findMatrix() bool {
 		return false
 	}
 	values := g.columnsOf(isValue)
-	for _, layout := range []string{"15:04", "15:04:05", "1504", "hours", "3:04 PM", "3:04PM"} {
-		t, err := newHeaderTimes(layout)
+	for _, of := range headerClocks {
+		t, err := newHeaderTimes(of.layout)
 		if err != nil {
 			continue
+		}
+		fewest := fewestTimes
+		if of.match != "" {
+			t.match = newPattern(regexp.MustCompile(of.match))
+			t.match.groups["time"] = t.match.re.SubexpIndex("time")
+		}
+		if of.layout == hourNumbers {
+			fewest = 23 // fewer numbers may be anything
 		}
 		var times []int
 		last, rising := int64(-1), true
@@ -39,10 +50,10 @@ func (g *guesser) findMatrix() bool {
 			last = seconds
 			times = append(times, c)
 		}
-		if len(times) < fewestTimes || !rising {
+		if len(times) < fewest || !rising {
 			continue
 		}
-		g.matrix = &guessMatrix{layout: layout, times: times}
+		g.matrix = &guessMatrix{layout: of.layout, match: of.match, times: times}
 		for _, c := range values {
 			if !slices.Contains(times, c) {
 				g.ignore(c, "its name is no time of day: a total, or what else a day has one of")
@@ -57,7 +68,53 @@ func (g *guesser) findMatrix() bool {
 			Evidence: fmt.Sprintf("%d columns are called by times of day, from %s to %s, and each row by a date", len(times), g.columns[times[0]].name, g.columns[times[len(times)-1]].name)})
 		return true
 	}
+	g.askOfNumbered(values)
 	return false
+}
+
+// askOfNumbered asks about as many columns as a day has quarters or hours, called
+// by one word and numbers that count up.
+func (g *guesser) askOfNumbered(values []int) {
+	var run []int
+	word := ""
+	ask := func() {
+		if !slices.Contains([]int{24, 25, 48, 50, 96, 100, 144, 288}, len(run)) {
+			return
+		}
+		first, last := g.columns[run[0]].name, g.columns[run[len(run)-1]].name
+		g.find(Finding{What: "shape", Value: "wide", Sure: Open, Line: g.sheets[0].namesLine(),
+			Evidence: fmt.Sprintf("a row a day, and %d columns from %s to %s: they could be the times of the day as well", len(run), first, last)})
+		q := question{key: "shape", text: fmt.Sprintf("Are the %d columns %s to %s channels, or the times of a day?", len(run), first, last)}
+		q.add("shape=wide", "each is a channel with a reading a day")
+		g.ask(q)
+	}
+	next := 0
+	for _, c := range values {
+		name := g.columns[c].name
+		bare := strings.TrimRight(name, "0123456789")
+		n, err := strconv.Atoi(name[len(bare):])
+		if err != nil {
+			continue
+		}
+		if len(run) == 0 || bare != word || n != next {
+			ask()
+			run, word = nil, bare
+			if n > 1 {
+				continue
+			}
+		}
+		run, next = append(run, c), n+1
+	}
+	ask()
+}
+
+// headerClocks are how columns are called by times of day: layouts, and what
+// finds the time in the name.
+var headerClocks = []struct{ layout, match string }{
+	{layout: "15:04"}, {layout: "15:04:05"}, {layout: "1504"}, {layout: hourNumbers}, {layout: "3:04 PM"}, {layout: "3:04PM"},
+	{layout: hourNumbers, match: `(?i)^(?:h|hr|he|hours?|hour ending|std|stunde|heure|hora|uur|ora)[ ._-]*(?P<time>\d{1,2})$`},
+	{layout: hourNumbers, match: `(?i)^(?P<time>\d{1,2}) ?(?:h|uhr)$`},
+	{layout: "15:04", match: `^(?P<time>\d{1,2}:\d{2})(?::00)? ?(?:-|–|to|bis) ?\d{1,2}:\d{2}(?::00)?$`},
 }
 
 // shapeOfMatrix takes the columns that name loggers and channels of a matrix.

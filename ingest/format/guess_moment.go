@@ -1,6 +1,9 @@
 package format
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // A mark is one token of a cell that may tell a time.
 type mark struct {
@@ -417,10 +420,17 @@ func monthWord(s string) bool {
 		return false
 	}
 	s = strings.ToLower(s)
-	switch s[:3] {
+	begin := s
+	for i := range s {
+		if utf8.RuneCountInString(s[:i]) == 3 {
+			begin = s[:i]
+			break
+		}
+	}
+	switch begin {
 	case "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 		"mai", "okt", "dez", "mrz", "avr", "jui", "aou", "fev", "mei", "mrt", "maa", "ene", "abr", "ago", "dic", "set", "led", "úno", "bře", "dub", "kvě", "čer", "srp", "zář", "říj", "lis", "pro":
-		return len(s) <= 10
+		return utf8.RuneCountInString(s) <= 10
 	}
 	return strings.HasPrefix(s, "mär") || strings.HasPrefix(s, "fév") || strings.HasPrefix(s, "déc") || strings.HasPrefix(s, "aoû")
 }

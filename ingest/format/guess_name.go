@@ -21,7 +21,7 @@ type guessOrigin struct {
 }
 
 var (
-	placeKey  = regexp.MustCompile(`(?i)^(logger( ?name)?|station( ?name)?|site( ?(name|id|code))?|location( ?(name|id))?|device ?name|plot ?title|messstelle|standort|messstation|stationsname|station ?id|stationskennung|meetpunt|locatie|punto|estaci[oó]n|sitio|lieu|lieu-dit|stanice|lokalita|monitoring ?point|asset|well( ?name)?|borehole|gauge|tag|point ?name|name|nom|nombre|naam|název|meter( ?(id|no|number|point))?|deployment( ?name)?|test ?name|ort|logger ?id|unit ?id|station ?(no|number|code)|gauge ?id|buoy)$`)
+	placeKey  = regexp.MustCompile(`(?i)^(logger( ?name)?|station( ?name)?|site( ?(name|id|code))?|location( ?(name|id))?|device ?name|plot ?title|messstelle|standort|messstation|stationsnam[en]|station ?id|stationskennung|meetpunt|locatie|punto|estaci[oó]n|sitio|lieu|lieu-dit|stanice|lokalita|monitoring ?point|asset|well( ?name)?|borehole|gauge|tag|point ?name|name|nom|nombre|naam|název|meter( ?(id|no|number|point))?|deployment( ?name)?|test ?name|ort|logger ?id|unit ?id|station ?(no|number|code)|gauge ?id|buoy)$`)
 	serialKey = regexp.MustCompile(`(?i)^((logger|device|instrument|unit|sensor|sonde)? ?(s/?n|serial( ?(no|nr|num|number|#))?\.?)|serial_number|seriennummer|geräte-?nr.*|numéro de série|n° (de )?série|número de serie|serienummer|sériové číslo|device( ?id)?|instrument( ?id)?|mac( ?address)?|imei|device_id|serial)#?$`)
 )
 
@@ -133,6 +133,9 @@ func preamblePattern(sh *sheet, pattern, group string) (string, bool) {
 	return "", false
 }
 
+// measureLike is a number that no logger is called by.
+var measureLike = regexp.MustCompile(`^\d{0,3}[.,]?\d*$`)
+
 var listCell = regexp.MustCompile(`^[\pL\d][\pL\d ._/-]{0,60}$`)
 
 // loggerListed takes the logger from a first line that is a list of cells
@@ -141,6 +144,9 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	sh := g.sheets[0]
 	if sh.preamble == 0 || sh.delimiter == 0 || sh.delimiter == ' ' {
 		return false
+	}
+	if slices.ContainsFunc(sh.told, func(t toldLine) bool { return t.below && t.line == 2 }) {
+		return false // keys, and their values below
 	}
 	d := string(sh.delimiter)
 	line := sh.text[sh.lines[0].start:sh.lines[0].end]
@@ -157,7 +163,7 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	}
 	for i, c := range cells {
 		c = strings.Trim(c, `" `)
-		if i > 0 && listCell.MatchString(c) && len(c) > 1 && (at < 0 || strings.Contains(base, c) && !strings.Contains(base, strings.Trim(cells[at], `" `))) {
+		if i > 0 && listCell.MatchString(c) && len(c) > 1 && !measureLike.MatchString(c) && (at < 0 || strings.Contains(base, c) && !strings.Contains(base, strings.Trim(cells[at], `" `))) {
 			at = i
 		}
 	}

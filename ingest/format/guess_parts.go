@@ -50,6 +50,14 @@ func (g *guesser) dateParts() bool {
 			return false
 		}
 	}
+	if len(columns) == 3 && layouts[2] == "2" {
+		for c := range g.columns {
+			if s := g.columns[c].stamps; s != nil && !s.hasDate() && s.hasTime() && g.full(c) && len(s.readings[0].layouts) == 1 {
+				columns, layouts = append(columns, c), append(layouts, s.readings[0].layouts[0])
+				break
+			}
+		}
+	}
 	return g.takeParts(columns, strings.Join(layouts, " "))
 }
 

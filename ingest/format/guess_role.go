@@ -38,9 +38,11 @@ func (g *guesser) roleOfNumbers(c int) {
 	switch {
 	case whole && (nameIndex.MatchString(col.name) || strings.EqualFold(col.unit, "RN")) && g.counts(integers):
 		g.ignore(c, "it numbers the rows")
+	case whole && c == 0 && col.unit == "" && g.when != nil && !slices.Contains(g.when.columns, 0) && g.goesUpByOne(integers):
+		g.ignore(c, "it numbers the rows")
 	case g.elapsed(c):
 		g.ignore(c, "it grows with the clock: the time since the start")
-	case whole && nameTime.MatchString(col.name) && (g.fourDigits(c) || nameLocal.MatchString(col.name) || nameUTC.MatchString(col.name)):
+	case whole && nameTime.MatchString(col.name) && (g.digits(c, 4) || nameLocal.MatchString(col.name) || nameUTC.MatchString(col.name)):
 		g.ignore(c, "another date or time than the row's own")
 	case whole && g.repeatsDate(c, integers):
 		g.ignore(c, "it repeats a part of the timestamp")
@@ -50,10 +52,14 @@ func (g *guesser) roleOfNumbers(c int) {
 		g.ignore(c, "a serial number or version")
 	case nameEvery.MatchString(col.name) && len(col.distinct) == 1:
 		g.ignore(c, "how far apart the rows are, the same in every row")
-	case whole && nameLogger.MatchString(col.name) && !unitLike(col.unit) && g.full(c) && g.few(c):
+	case whole && nameLogger.MatchString(parted(col.name)) && !unitLike(col.unit) && g.full(c) && g.few(c):
 		col.role, col.why = isLogger, "its name says so, and its numbers repeat"
 	case whole && nameQuality.MatchString(col.name) && len(col.distinct) <= 24 && flagNamed(col.name):
 		g.quality(c)
+	case whole && nameCode.MatchString(col.name) && len(col.distinct) <= 3 && g.few(c) && g.unitOf(c) == "":
+		g.ignore(c, "a code, and one of few")
+	case whole && nameChannel.MatchString(parted(col.name)) && g.unitOf(c) == "" && g.full(c) && g.few(c) && g.tellsApart(c):
+		col.role, col.why = isChannel, "its name says so, and its numbers tell rows of one time apart"
 	default:
 		col.role = isValue
 	}
@@ -68,6 +74,34 @@ func flagNamed(name string) bool {
 	}
 	return false
 }
+
+// goesUpByOne reports whether the integers of a sample's rows are each one more
+// than the one before.
+func (g *guesser) goesUpByOne(v []int64) bool {
+	for i := 1; i < len(v); i++ {
+		next := g.rows[i].sample == g.rows[i-1].sample && i != g.sheets[g.rows[i].sample].gap
+		if v[i] == noWall || next && v[i] != v[i-1]+1 {
+			return false
+		}
+	}
+	return len(v) > 4
+}
+
+// tellsApart reports whether many rows have the time of another row, and hardly
+// any that and the column's cell.
+func (g *guesser) tellsApart(c int) bool {
+	before := g.twice()
+	if before*5 < len(g.rows) {
+		return false
+	}
+	g.shape.logger = []int{c}
+	after := g.twice()
+	g.shape.logger = nil
+	return after*20 <= len(g.rows)
+}
+
+// parted puts blanks between the words of a name such as CodEstacao.
+func parted(name string) string { return wordEnd.ReplaceAllString(name, "$1 $2") }
 
 // counts reports whether the integers number the rows: they never repeat, and
 // go up by one for the most part.
@@ -96,7 +130,7 @@ func (g *guesser) elapsed(c int) bool {
 	}
 	v := g.valuesOf(c)
 	named := nameElapsed.MatchString(g.columns[c].name) || nameTime.MatchString(g.columns[c].name)
-	for _, unit := range []float64{1, 60, 3600, 86400, 0.001, 0.000001} {
+	for _, unit := range []float64{1, 60, 3600, 86400, 0.0864, 0.001, 0.000001} {
 		same, n := 0, 0
 		last := -1
 		zero := true // the count begins with the file, and not somewhere
@@ -105,7 +139,7 @@ func (g *guesser) elapsed(c int) bool {
 				continue
 			}
 			if last < 0 {
-				zero = v[i] == 0 || v[i]*unit > 315_532_800
+				zero = v[i] == 0 || math.Abs(v[i]*unit-float64(w)) < 2*86400
 			}
 			if last >= 0 && g.rows[last].sample == g.rows[i].sample && w != g.when.walls[last] {
 				n++

@@ -29,6 +29,9 @@ func (g *guesser) findShape() bool {
 	if units := g.columnsOf(isUnit); len(units) > 0 {
 		s.unit = units[0]
 	}
+	if len(filled) > 1 {
+		filled = g.valueOfLong(filled, channels)
+	}
 	if len(filled) == 1 {
 		g.findLong(filled[0], channels)
 	}
@@ -109,6 +112,70 @@ func (g *guesser) findLong(value int, channels []int) {
 	}
 }
 
+// valueOfLong takes the column that is called the value out of several columns of
+// numbers, where others name the channel and the rest hold flags, numbers of the
+// channels, or times.
+func (g *guesser) valueOfLong(filled, channels []int) []int {
+	if len(channels) == 0 {
+		for c := range g.columns {
+			if col := &g.columns[c]; col.role == isUnknown && g.full(c) && g.few(c) && len(col.distinct) > 1 {
+				channels = append(channels, c)
+			}
+		}
+		if len(channels) == 0 {
+			return filled
+		}
+	}
+	called := slices.DeleteFunc(slices.Clone(filled), func(c int) bool { return !nameValue.MatchString(g.columns[c].name) })
+	if len(called) != 1 {
+		return filled
+	}
+	roles := make(map[int]func())
+	for _, c := range filled {
+		col := &g.columns[c]
+		_, whole := g.integersOf(c)
+		switch {
+		case c == called[0]:
+		case whole && nameQuality.MatchString(col.name) && g.few(c):
+			roles[c] = func() { g.quality(c) }
+		case whole && len(col.distinct) < maxDistinct && g.followsFrom(c, channels):
+			roles[c] = func() { g.ignore(c, "a number of the channel's") }
+		case nameTime.MatchString(col.name) && g.elapsed(c):
+			roles[c] = func() { g.ignore(c, "another time than the row's own") }
+		default:
+			return filled
+		}
+	}
+	for _, is := range roles {
+		is()
+	}
+	return called
+}
+
+// followsFrom reports whether column c has one and the same cell wherever the
+// names of a row are the same, and those are several or it is no measure by its
+// being whole and the same throughout.
+func (g *guesser) followsFrom(c int, names []int) bool {
+	of := make(map[string]string)
+	for _, row := range g.rows {
+		if c >= len(row.cells) {
+			continue
+		}
+		var key strings.Builder
+		for _, n := range slices.Concat(names, g.columnsOf(isLogger)) {
+			if n < len(row.cells) {
+				key.WriteString(row.cells[n])
+			}
+			key.WriteByte(0)
+		}
+		if was, ok := of[key.String()]; ok && was != row.cells[c] {
+			return false
+		}
+		of[key.String()] = row.cells[c]
+	}
+	return len(g.rows) > 2*len(of)
+}
+
 // findKeys takes the columns that name the logger: the first, and those that
 // tell rows apart that it does not.
 func (g *guesser) findKeys(keys []int) {
@@ -134,7 +201,7 @@ func (g *guesser) findKeys(keys []int) {
 			if slices.Contains(s.logger, c) || slices.Contains(s.channel, c) || !g.full(c) || !g.few(c) || len(col.distinct) < 2 {
 				continue
 			}
-			if col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
+			if col.stamps != nil || col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
 				continue
 			}
 			s.logger = append(s.logger, c)

@@ -24,6 +24,9 @@ type stampForm struct {
 	sep2     string
 	between  string // date and time of day
 	time     timeForm
+	clock    string // between hour and minute where it is no colon: . or h
+	weekday  string // before the date, as layouts write it
+	millis   bool   // behind a third colon
 	fraction bool
 	pm       string // "PM", "pm", or "{pm}" in another language; "" for 24 hours
 	blank    bool   // before pm
@@ -47,6 +50,7 @@ const (
 	datePacked    // 20060102
 	dateDay       // 2006-002, of the year
 	dateDayPacked // 2006002
+	dateUnix      // Mon Jan _2 15:04:05 2006, its time of day within
 )
 
 type timeForm uint8
@@ -69,8 +73,11 @@ var (
 	formNameYear = regexp.MustCompile(`^(\d{4})([-/ .])(\pL{3,10}\.?)([-/ .])(\d{1,2})`)
 	formDay      = regexp.MustCompile(`^(\d{4})([-/. ])(\d{3})`)
 	formPacked   = regexp.MustCompile(`^(\d{4})(\d{2})(\d{2})`)
-	formBetween  = regexp.MustCompile(`^(T| {1,3}|, ?| - |[:_;-])`)
-	formTime     = regexp.MustCompile(`^(\d{1,2}):(\d{2})(?::(\d{2})([.,]\d{1,9})?)?`)
+	formBetween  = regexp.MustCompile(`^(T| {1,3}|\x{a0}|\x{202f}|, ?| - |[:_;-])`)
+	formTime     = regexp.MustCompile(`^(\d{1,2}):(\d{2})(?::(\d{2})([.,]\d{1,9}|:\d{3}(?:$| ))?)?`)
+	formTimeDot  = regexp.MustCompile(`^(\d{1,2})([.h])(\d{2})(?:\.(\d{2}))?`)
+	formWeekday  = regexp.MustCompile(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(,? )`)
+	formUnix     = regexp.MustCompile(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \pL{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$`)
 	formTimePack = regexp.MustCompile(`^(\d{2})(\d{2})?(\d{2})?`)
 	formPM       = regexp.MustCompile(`^([ \x{a0}\x{202f}]{0,2})(AM|PM|am|pm|[aApP]\.? ?[mM]\.?|dop\.|odp\.|vorm\.|nachm\.)`)
 	formOffset   = regexp.MustCompile(`^( ?)(Z|UTC|GMT|(?:UTC|GMT)?([+-]\d{2}:\d{2}|[+-]\d{4}|[+-]\d{2})|[A-Z]{3,4})$`)
@@ -79,6 +86,12 @@ var (
 // stampFormOf sees how a cell writes a date, a time of day, or both.
 func stampFormOf(cell string) (f stampForm, ok bool) {
 	cell = strings.TrimSpace(cell)
+	if formUnix.MatchString(cell) {
+		return stampForm{date: dateUnix, time: timeSeconds}, true
+	}
+	if m := formWeekday.FindStringSubmatch(cell); m != nil {
+		f.weekday, cell = "Mon"+m[1], cell[len(m[0]):]
+	}
 	if len(cell) < 4 || len(cell) > 48 || !strings.ContainsAny(cell[:min(len(cell), 12)], "0123456789") {
 		return f, false
 	}
@@ -174,14 +187,15 @@ func (f *stampForm) readPackedTime(rest string) bool {
 func (f *stampForm) readTime(rest string) bool {
 	m := formTime.FindStringSubmatch(rest)
 	if m == nil {
-		return false
+		return f.readDotted(rest)
 	}
 	f.time = timeMinutes
 	if m[3] != "" {
 		f.time = timeSeconds
 	}
-	f.fraction = m[4] != ""
-	rest = rest[len(m[0]):]
+	f.millis = strings.HasPrefix(m[4], ":")
+	f.fraction = m[4] != "" && !f.millis
+	rest = rest[len(strings.TrimRight(m[0], " ")):]
 	if m := formPM.FindStringSubmatch(rest); m != nil {
 		f.blank = m[1] != ""
 		switch m[2] {
@@ -195,6 +209,19 @@ func (f *stampForm) readTime(rest string) bool {
 		rest = rest[len(m[0]):]
 	}
 	return f.readOffset(rest)
+}
+
+// readDotted reads 14.30 and 14h30 behind a date.
+func (f *stampForm) readDotted(rest string) bool {
+	m := formTimeDot.FindStringSubmatch(rest)
+	if m == nil || f.date == dateNone || m[2] == "h" && m[4] != "" {
+		return false
+	}
+	f.clock, f.time = m[2], timeMinutes
+	if m[4] != "" {
+		f.time = timeSeconds
+	}
+	return f.readOffset(rest[len(m[0]):])
 }
 
 func (f *stampForm) readOffset(rest string) bool {
@@ -284,7 +311,10 @@ func (f *stampForm) layout(o order, padded bool) string {
 	case dateDay:
 		date = "2006" + f.sep1 + "{doy}"
 	}
-	return date + f.between + f.timeLayout()
+	if f.date == dateUnix {
+		return "Mon Jan _2 15:04:05 2006"
+	}
+	return f.weekday + date + f.between + f.timeLayout()
 }
 
 func (f *stampForm) timeLayout() string {
@@ -304,6 +334,12 @@ func (f *stampForm) timeLayout() string {
 		tod = "1504"
 	case timePackedSeconds:
 		tod = "150405"
+	}
+	if f.clock != "" {
+		tod = strings.ReplaceAll(tod, ":", f.clock)
+	}
+	if f.millis {
+		tod += ":{ms}"
 	}
 	if f.pm != "" {
 		if f.blank {

@@ -244,6 +244,9 @@ func (g *guesser) dateAndClock() bool {
 	if date < 0 {
 		return false
 	}
+	if clock >= 0 && g.clocksOfOthers(date) {
+		return false
+	}
 	if clock < 0 {
 		return g.dateAndHour(date)
 	}
@@ -273,6 +276,30 @@ func (g *guesser) dateAndClock() bool {
 	return true
 }
 
+// clocksOfOthers reports whether a table with a row a date tells several times of
+// day in each, which are no interval: when the least and the greatest were, say.
+func (g *guesser) clocksOfOthers(date int) bool {
+	var clocks []int
+	for c := range g.columns {
+		if s := g.columns[c].stamps; s != nil && !s.hasDate() && s.hasTime() && g.full(c) {
+			clocks = append(clocks, c)
+		}
+	}
+	if len(clocks) < 2 || g.columns[date].filled != len(g.columns[date].distinct) || len(g.rows) < 3 {
+		return false
+	}
+	for _, c := range clocks {
+		name := g.columns[c].name
+		if nameStart.MatchString(name) || nameEnd.MatchString(name) || nameUTC.MatchString(name) || nameLocal.MatchString(name) {
+			return false
+		}
+		if steps := stepsOf(g.columns[c].stamps.readings[0].walls); steps.share > 0.8 {
+			return false
+		}
+	}
+	return true
+}
+
 // dateAndHour takes a column of dates and one of numbers for the hour, or for
 // hour and minute together.
 func (g *guesser) dateAndHour(date int) bool {
@@ -281,7 +308,8 @@ func (g *guesser) dateAndHour(date int) bool {
 		if c == date || col.stamps != nil || !g.full(c) {
 			continue
 		}
-		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name) || nameTime.MatchString(col.name) && g.fourDigits(c)
+		packed := g.digits(c, 6)
+		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name) || nameTime.MatchString(col.name) && (g.digits(c, 4) || packed)
 		if hhmm && clockOfOther(g.columns[date].name, col.name) {
 			continue
 		}
@@ -294,6 +322,8 @@ func (g *guesser) dateAndHour(date int) bool {
 		switch {
 		case hour && lo >= 0 && hi <= 24:
 			layout = "15"
+		case hhmm && packed && lo >= 0 && hi < 240000 && minutes:
+			layout = "150405"
 		case hhmm && lo >= 0 && hi <= 2400 && minutes && hi > 24:
 			layout = "{hhmm}"
 		default:
@@ -307,7 +337,10 @@ func (g *guesser) dateAndHour(date int) bool {
 				both.walls[i] = noWall
 				if r.walls[i] != noWall && values[i] != noWall {
 					seconds := values[i] * 3600
-					if layout != "15" {
+					switch layout {
+					case "150405":
+						seconds = values[i]/10000*3600 + values[i]/100%100*60 + values[i]%100
+					case "{hhmm}":
 						seconds = values[i]/100*3600 + values[i]%100*60
 					}
 					both.walls[i] = r.walls[i] + seconds
@@ -332,10 +365,10 @@ func clockOfOther(date, clock string) bool {
 	return nameUTC.MatchString(date) && nameLocal.MatchString(clock) || nameLocal.MatchString(date) && nameUTC.MatchString(clock)
 }
 
-// fourDigits reports whether every cell of the column is of four digits.
-func (g *guesser) fourDigits(c int) bool {
+// digits reports whether every cell of the column is of n digits.
+func (g *guesser) digits(c, n int) bool {
 	for s := range g.columns[c].distinct {
-		if _, ok := integerOf(s); !ok || len(s) != 4 {
+		if _, ok := integerOf(s); !ok || len(s) != n {
 			return false
 		}
 	}

@@ -44,7 +44,11 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 		w.line("  layouts: "+scalars(t.layouts), "together they read every timestamp")
 	}
 	if g.matrix != nil {
-		w.line("  header_layout: "+scalar(g.matrix.layout), "of the columns' names")
+		layout := scalar(g.matrix.layout)
+		if g.matrix.match != "" {
+			layout = "{match: " + scalar(g.matrix.match) + ", layout: " + layout + "}"
+		}
+		w.line("  header_layout: "+layout, "of the columns' names")
 	}
 	if t.named != "" {
 		w.line("  date: {file_name: "+scalar(t.named)+", layout: "+scalar(t.namedLayout)+"}", "the day is in the file's name")

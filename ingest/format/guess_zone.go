@@ -149,10 +149,12 @@ func (g *guesser) zoneOfHeader(f *Finding) bool {
 	}
 	for _, c := range g.when.columns {
 		name := g.columns[c].name
-		if nameUTC.MatchString(name) {
-			g.zone.constant = "UTC"
-			f.Value, f.Evidence = "UTC", fmt.Sprintf("the header says %q", name)
-			return true
+		for _, text := range []string{name, g.columns[c].unit} {
+			if nameUTC.MatchString(text) {
+				g.zone.constant = "UTC"
+				f.Value, f.Evidence = "UTC", fmt.Sprintf("the header says %q", text)
+				return true
+			}
 		}
 		for _, text := range []string{name, g.columns[c].unit} {
 			for _, m := range headerWord.FindAllStringSubmatch(text, -1) {
