@@ -30,6 +30,7 @@ type Decoder struct {
 	first    firstLines
 	plans    map[*Profile]*bound
 	guesses  map[string]*Profile // by their text
+	checker  *checker            // of guesses; nil until there is one
 	variants map[variant]*Profile
 	names    dictionary
 	stamped  []byte // a timestamp joined of several cells

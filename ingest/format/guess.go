@@ -66,6 +66,7 @@ type GuessOptions struct {
 type guesser struct {
 	o       GuessOptions
 	samples []Sample
+	checker *checker
 	sheets  []*sheet
 	id      string
 
@@ -108,7 +109,13 @@ func (g *guesser) ask(q question) { g.questions = append(g.questions, q) }
 // Profile and Shape are set. The guess is checked by reading the samples with
 // it.
 func Guess(samples []Sample, o GuessOptions) *Guessed {
-	g := &guesser{o: o, samples: samples}
+	return guess(samples, o, &checker{zone: o.Zone})
+}
+
+// guess is Guess with what may be kept from one to the next of that zone. The
+// profile of what it returns must not be changed.
+func guess(samples []Sample, o GuessOptions, k *checker) *Guessed {
+	g := &guesser{o: o, samples: samples, checker: k}
 	if len(samples) == 0 {
 		return &Guessed{Refusal: "there is no sample to guess from"}
 	}
@@ -411,7 +418,7 @@ func (g *guesser) strangers(values []int) {
 // samples by it.
 func (g *guesser) conclude() *Guessed {
 	text := g.write()
-	p, err := Parse("guess", []byte(text))
+	p, err := g.checker.parse(text)
 	if err != nil {
 		return &Guessed{Refusal: fmt.Sprintf("the layout is understood, and cannot be described: %v", err), Findings: g.findings}
 	}

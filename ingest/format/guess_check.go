@@ -13,15 +13,57 @@ import (
 // and still be believed: a torn line, or a hiccup of the logger.
 const someRejects = 3
 
+// A checker reads the profiles that guesses write, and samples by them. What it
+// keeps from guess to guess only saves time: files of a kind have the same
+// profile, and reading one costs more than guessing a small file.
+type checker struct {
+	zone    string
+	known   map[string]*Profile // by their text
+	decoder *Decoder
+	batch   ingest.Batch
+}
+
+// parse is Parse of the profile that a guess wrote.
+func (k *checker) parse(text string) (*Profile, error) {
+	if p := k.known[text]; p != nil {
+		return p, nil
+	}
+	p, err := Parse("guess", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if k.known == nil || len(k.known) >= maxGuesses {
+		k.known, k.decoder = make(map[string]*Profile), nil
+	}
+	k.known[text] = p
+	return p, nil
+}
+
+// by returns a decoder that recognises files by p alone. The error is about the
+// zone.
+func (k *checker) by(p *Profile) (*Decoder, error) {
+	if k.decoder == nil {
+		d, err := NewDecoder(&Set{}, Settings{NoGuess: true, Zone: k.zone, Window: Window{Future: 100 * 365 * 24 * time.Hour}})
+		if err != nil {
+			return nil, err
+		}
+		k.decoder = d
+	}
+	if d := k.decoder; len(d.tiers) == 0 || d.tiers[0][0].profile != p {
+		d.tiers, d.first = candidatesOf([][]*Profile{{p}}), firstLines{}
+	}
+	return k.decoder, nil
+}
+
 // check reads the samples by the profile. What it cannot read, or reads
 // otherwise than it was understood, is asked about.
 func (g *guesser) check(p *Profile) {
-	d, err := NewDecoder(&Set{tiers: [][]*Profile{{p}}}, Settings{NoGuess: true, Zone: g.o.Zone, Window: Window{Future: 100 * 365 * 24 * time.Hour}})
+	d, err := g.checker.by(p)
 	if err != nil {
 		g.ask(question{key: "zone", text: fmt.Sprintf("Which time zone are the timestamps of? %v", err)})
 		return
 	}
-	b := &ingest.Batch{}
+	b := &g.checker.batch
 	for i, s := range g.samples {
 		text := s.Text
 		if !s.Whole {
@@ -30,11 +72,12 @@ func (g *guesser) check(p *Profile) {
 			}
 		}
 		c := &ingest.Content{File: ingest.File{Path: s.Path, Size: int64(len(text))}, Data: text, Fetched: plausibleNow}
+		b.Reset()
 		if err := d.Decode(context.Background(), c, b); err != nil {
 			g.ask(question{text: fmt.Sprintf("The guess does not read %s (%v): what is it?", ingest.EscapePath(s.Path), err)})
 			return
 		}
-		g.judge(i, &b.Spans[len(b.Spans)-1])
+		g.judge(i, &b.Spans[0])
 	}
 }
 

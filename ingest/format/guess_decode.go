@@ -29,7 +29,10 @@ func (d *Decoder) guess(s *search) (h head, fault *refusal, err error) {
 	if len(s.mark) > 0 {
 		sample.Text = append(bytes.Clone(s.mark), sample.Text...)
 	}
-	g := Guess([]Sample{sample}, GuessOptions{Zone: d.settings.Zone})
+	if d.checker == nil {
+		d.checker = &checker{zone: d.settings.Zone}
+	}
+	g := guess([]Sample{sample}, GuessOptions{Zone: d.settings.Zone}, d.checker)
 	if g.Refusal != "" {
 		return h, quarantine("no profile matches the file, and none can be guessed: %s; if it holds readings, describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", g.Refusal), nil
 	}
@@ -62,7 +65,8 @@ func (d *Decoder) known(g *Guessed) *Profile {
 	if d.guesses == nil {
 		d.guesses = make(map[string]*Profile)
 	}
-	p := g.Profile
+	own := *g.Profile
+	p := &own
 	p.trust, p.kind = ingest.Guessed, &ingest.Shape{ID: g.Shape.ID, Profile: p.Text}
 	d.guesses[p.Text] = p
 	return p
