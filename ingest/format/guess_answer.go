@@ -262,7 +262,7 @@ func textNode(s string) *yaml.Node {
 	if s == "true" || s == "false" {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: s}
 	}
-	if plainScalar.MatchString(s) && scalar(s) == s {
+	if plainScalar(s) && scalar(s) == s {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	}
 	return quotedNode(s)

@@ -45,7 +45,7 @@ func (g *guesser) sentinels(columns []int) {
 			if !ok {
 				continue
 			}
-			if nines.MatchString(cell) {
+			if (strings.Contains(cell, "99") || strings.Contains(cell, "3276")) && nines.MatchString(cell) {
 				s := counts[cell]
 				if s == nil {
 					s = &seenNumber{spelling: cell, value: v, row: i, column: c}

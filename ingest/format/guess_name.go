@@ -217,12 +217,13 @@ func (g *guesser) loggerAlone(f *Finding) bool {
 // headerSerial takes a logger's serial out of the header's text.
 const headerSerial = `(?i)(?:lgr|logger) s/?n:? *#?(?P<logger>[\w-]+)`
 
+var serialOfLogger = regexp.MustCompile(headerSerial)
+
 // loggerOfHeader takes the serial that all columns say is the logger's.
 func (g *guesser) loggerOfHeader(f *Finding) bool {
-	re := regexp.MustCompile(headerSerial)
 	serial := ""
 	for c := range g.columns {
-		m := re.FindStringSubmatch(g.columns[c].name)
+		m := serialOfLogger.FindStringSubmatch(g.columns[c].name)
 		if m == nil {
 			continue
 		}
@@ -282,6 +283,7 @@ func (g *guesser) loggerOfName(f *Finding) {
 // A headerForm is a way to write a channel and its unit into a header.
 type headerForm struct {
 	pattern string // with %s for the unit
+	needs   string // what stands in all that it matches
 	re      *regexp.Regexp
 }
 
@@ -289,16 +291,17 @@ type headerForm struct {
 const serials = `(?:[ ,(].*(?:S/N|SN|LBL|#).*)?`
 
 var headerForms = func() (forms []headerForm) {
-	for _, p := range []string{
-		`^(?P<channel>.+?), *(?P<unit>%s) *\(.*(?:S/N|LBL).*\)$`,
-		`^(?P<channel>.+?) *\( *(?P<unit>%s) *\)` + serials + `$`,
-		`^(?P<channel>.+?) *\[ *(?P<unit>%s) *\]` + serials + `$`,
-		`^(?P<channel>[^,]+?), *(?P<unit>%s)$`,
-		`^(?P<channel>.+?) +/ +(?P<unit>%s)$`,
-		`^(?P<channel>.+?) +in +(?P<unit>%s)$`,
-		`^(?P<channel>.+?) +(?P<unit>%s)$`,
+	for _, f := range [][2]string{
+		{`^(?P<channel>.+?), *(?P<unit>%s) *\(.*(?:S/N|LBL).*\)$`, "("},
+		{`^(?P<channel>.+?) *\( *(?P<unit>%s) *\)` + serials + `$`, "("},
+		{`^(?P<channel>.+?) *\[ *(?P<unit>%s) *\]` + serials + `$`, "["},
+		{`^(?P<channel>[^,]+?), *(?P<unit>%s)$`, ","},
+		{`^(?P<channel>.+?) +/ +(?P<unit>%s)$`, " / "},
+		{`^(?P<channel>.+?) +in +(?P<unit>%s)$`, " in "},
+		{`^(?P<channel>.+?) +(?P<unit>%s)$`, " "},
 	} {
-		forms = append(forms, headerForm{p, regexp.MustCompile(fmt.Sprintf(p, `[^()\[\],]*?`))})
+		p := f[0]
+		forms = append(forms, headerForm{p, f[1], regexp.MustCompile(fmt.Sprintf(p, `[^()\[\],]*?`))})
 	}
 	return forms
 }()
@@ -316,6 +319,9 @@ func (g *guesser) unitOfName(name string) string {
 // -1.
 func headerParts(name string) (form int, channel, unit string) {
 	for i, f := range headerForms {
+		if !strings.Contains(name, f.needs) {
+			continue
+		}
 		m := f.re.FindStringSubmatch(name)
 		if m == nil {
 			continue

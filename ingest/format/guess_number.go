@@ -58,6 +58,22 @@ var (
 	groupedBoth  = regexp.MustCompile(`^[+-]?\d{1,3}(?:([.,])\d{3})+([.,])\d*$`)
 )
 
+// signsIn counts the points and commas of a number; others reports whether it
+// has other signs that may stand between thousands.
+func signsIn(s string) (dots, commas int, others bool) {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.':
+			dots++
+		case c == ',':
+			commas++
+		case c == ' ' || c == '\'' || c >= 0x80:
+			others = true
+		}
+	}
+	return dots, commas, others
+}
+
 // numbersOf sees how the cells of the given columns write numbers.
 func (g *guesser) numbersOf(columns []int) numberStyle {
 	var proof, unclear, several, bare [128]int
@@ -74,21 +90,25 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 				continue
 			}
 			s := n.number
-			if m := groupedBoth.FindStringSubmatch(s); m != nil && m[1] != m[2] {
-				sign := m[2][0]
-				proof[sign]++
-				several[m[1][0]]++
-				proofRow[sign] = i
-				continue
-			}
-			if m := groupedOther.FindStringSubmatch(s); m != nil {
-				blank = "space"
-				if m[1] == "'" || m[1] == "’" {
-					blank = "'"
+			dots, commas, others := signsIn(s)
+			if dots > 0 && commas > 0 {
+				if m := groupedBoth.FindStringSubmatch(s); m != nil && m[1] != m[2] {
+					sign := m[2][0]
+					proof[sign]++
+					several[m[1][0]]++
+					proofRow[sign] = i
+					continue
 				}
-				s = strings.NewReplacer("'", "", "’", "", "\u00a0", "", "\u202f", "", " ", "").Replace(s)
 			}
-			dots, commas := strings.Count(s, "."), strings.Count(s, ",")
+			if others {
+				if m := groupedOther.FindStringSubmatch(s); m != nil {
+					blank = "space"
+					if m[1] == "'" || m[1] == "’" {
+						blank = "'"
+					}
+					s = strings.NewReplacer("'", "", "’", "", "\u00a0", "", "\u202f", "", " ", "").Replace(s)
+				}
+			}
 			switch {
 			case dots == 0 && commas == 0:
 				bare[0]++
@@ -105,7 +125,7 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 				if commas == 1 {
 					sign = ','
 				}
-				if blank == "" && groupedBy[sign].MatchString(s) {
+				if blank == "" && s[max(0, len(s)-4)] == sign && groupedBy[sign].MatchString(s) {
 					unclear[sign]++
 				} else {
 					if proof[sign] == 0 {

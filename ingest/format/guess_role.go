@@ -129,7 +129,7 @@ func (g *guesser) elapsed(c int) bool {
 		return false
 	}
 	v := g.valuesOf(c)
-	named := nameElapsed.MatchString(g.columns[c].name) || nameTime.MatchString(g.columns[c].name)
+	name := g.columns[c].name
 	for _, unit := range []float64{1, 60, 3600, 86400, 0.0864, 0.001, 0.000001} {
 		same, n := 0, 0
 		last := -1
@@ -150,10 +150,10 @@ func (g *guesser) elapsed(c int) bool {
 			}
 			last = i
 		}
-		if n == 0 && named && nameElapsed.MatchString(g.columns[c].name) {
-			return true
+		if n == 0 {
+			return nameElapsed.MatchString(name)
 		}
-		if n > 0 && same*20 >= n*19 && (named || n >= 10 && zero) {
+		if same*20 >= n*19 && (n >= 10 && zero || nameElapsed.MatchString(name) || nameTime.MatchString(name)) {
 			return true
 		}
 	}

@@ -28,11 +28,20 @@ func (w *profileWriter) line(text, comment string) {
 	w.WriteByte('\n')
 }
 
-var plainScalar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]*$`)
+// plainScalar reports whether YAML takes the text as it is, unless it is a word
+// with a meaning: ASCII letters, and behind the first digits and a few signs.
+func plainScalar(s string) bool {
+	for i := range len(s) {
+		if !isLetter(s[i]) && (i == 0 || !isDigit(s[i]) && strings.IndexByte("_./-", s[i]) < 0) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // scalar writes a text as YAML.
 func scalar(s string) string {
-	if plainScalar.MatchString(s) {
+	if plainScalar(s) {
 		switch strings.ToLower(s) {
 		case "y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan":
 		default:
@@ -63,6 +72,9 @@ var (
 // an offset, which are other ones in the next file of the kind; "" when it holds
 // none.
 func namePatternOf(name string) string {
+	if !strings.ContainsAny(name, "0123456789/:") {
+		return ""
+	}
 	places := serialPart.FindAllStringSubmatchIndex(name, -1)
 	if len(places) == 0 {
 		return ""
