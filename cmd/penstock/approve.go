@@ -140,10 +140,7 @@ func (a *app) approve(prefix string, p *approving) error {
 		}
 	}
 	approved = append(approved, profile)
-	how := &retrying{reading: &p.reading, workers: p.workers, chunk: p.chunk}
-	if how.decoders, err = p.reading.decoders(approved); err != nil {
-		return err
-	}
+	how := &retrying{reading: &p.reading, approved: approved, workers: p.workers, chunk: p.chunk}
 	var files []store.FileVersion
 	if shape.Held+shape.Partly > 0 {
 		if files, err = a.gather(s, []store.Selection{{Shape: shape.ID, Newest: true}}, &p.correcting, "Take up"); err != nil {
@@ -196,7 +193,7 @@ func (t *takingUp) run(files []store.FileVersion) error {
 	}
 	var from []*chosen
 	var there []store.FileVersion
-	for _, some := range bySource(whole) {
+	for _, some := range alike(whole) {
 		c, err := t.takeUp(t.again, some)
 		if err != nil {
 			return err
@@ -254,7 +251,7 @@ func (t *takingUp) settled(from []*chosen) error {
 			if closed := c.Close(); err != nil || closed != nil || refusal != "" {
 				continue // likewise
 			}
-			g := format.Guess([]format.Sample{sample}, format.GuessOptions{Sets: t.sets})
+			g := format.Guess([]format.Sample{sample}, format.GuessOptions{Zone: source.zone, Sets: t.sets})
 			if g.Profile == nil || g.Shape.ID != t.shape || g.Certain() {
 				continue
 			}
@@ -276,6 +273,10 @@ func (t *takingUp) settled(from []*chosen) error {
 // before, and the readings.
 func (t *takingUp) load(from []*chosen, due int64) error {
 	for _, c := range from {
+		decoders, err := t.how.decoders(c.zone)
+		if err != nil {
+			return err
+		}
 		options, err := t.store.SourceOptions(t.take, c.Name())
 		if err != nil {
 			return err
@@ -285,7 +286,7 @@ func (t *takingUp) load(from []*chosen, due int64) error {
 		if err != nil {
 			return err
 		}
-		r, err := t.app.run(&job{source: c, sink: sink, decoders: t.how.decoders, workers: t.how.workers, chunk: t.how.chunk, verb: "loaded"})
+		r, err := t.app.run(&job{source: c, sink: sink, decoders: decoders, workers: t.how.workers, chunk: t.how.chunk, verb: "loaded"})
 		if err != nil {
 			return err
 		}
@@ -304,12 +305,16 @@ func (t *takingUp) load(from []*chosen, due int64) error {
 // dry prints the readings of the files as they would be stored.
 func (t *takingUp) dry(files []store.FileVersion) error {
 	var code error
-	for _, some := range bySource(files) {
+	for _, some := range alike(files) {
 		from, err := t.takeUp(t.again, some)
 		if err != nil {
 			return err
 		}
-		if err := t.runDry(&job{source: from, decoders: t.how.decoders}, nil); err != nil {
+		decoders, err := t.how.decoders(from.zone)
+		if err != nil {
+			return err
+		}
+		if err := t.runDry(&job{source: from, decoders: decoders}, nil); err != nil {
 			if exit := exitError(0); !errors.As(err, &exit) {
 				return err
 			}

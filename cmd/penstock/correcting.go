@@ -421,13 +421,16 @@ func (a *app) explainCorrection(err error, r *store.Corrected, gone whyGone, don
 	return &hinted{err, hint}
 }
 
-// bySource divides files by their sources.
-func bySource(all []store.FileVersion) [][]store.FileVersion {
-	sorted := slices.Clone(all)
-	slices.SortStableFunc(sorted, func(x, y store.FileVersion) int { return cmp.Compare(x.Source, y.Source) })
+// alike parts the file versions by source and by the zone that was given for
+// them from outside, so that what is not said anew stays as it was.
+func alike(all []store.FileVersion) [][]store.FileVersion {
+	order := func(x, y store.FileVersion) int {
+		return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.Zone, y.Zone))
+	}
+	sorted := slices.SortedStableFunc(slices.Values(all), order)
 	var parts [][]store.FileVersion
 	for len(sorted) > 0 {
-		n := slices.IndexFunc(sorted, func(v store.FileVersion) bool { return v.Source != sorted[0].Source })
+		n := slices.IndexFunc(sorted, func(v store.FileVersion) bool { return order(v, sorted[0]) != 0 })
 		if n < 0 {
 			n = len(sorted)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"penstock/ingest"
+	"penstock/ingest/format"
 	"penstock/store"
 )
 
@@ -62,7 +63,7 @@ read them.
 // retrying is how files are taken up again.
 type retrying struct {
 	reading        *reading
-	decoders       func() ingest.Decoder // made of reading once the store is open
+	approved       []*format.Profile // of the store, once it is open
 	onChange       store.OnChange
 	workers, chunk amount
 }
@@ -73,11 +74,7 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 		return err
 	}
 	defer s.close(a.log)
-	approved, err := s.approved(a.take)
-	if err != nil {
-		return err
-	}
-	if how.decoders, err = how.reading.decoders(approved); err != nil {
+	if how.approved, err = s.approved(a.take); err != nil {
 		return err
 	}
 	all, err := a.gather(s, selections, c, "Take up")
@@ -87,7 +84,7 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 	g := newAgain(s.Store, nil, nil)
 	defer g.close(a)
 	var code error
-	for _, files := range bySource(all) {
+	for _, files := range alike(all) {
 		r, err := a.retrySource(s, g, files, c, how)
 		if err != nil {
 			return err
@@ -105,15 +102,27 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 	return code
 }
 
-// retrySource marks the files of one source as due, where they are still to be
-// had, and runs the pipeline over them.
+// decoders returns what makes decoders of files that a zone was given for. It
+// stays, unless there is another now.
+func (how *retrying) decoders(zone string) (func() ingest.Decoder, error) {
+	r := *how.reading
+	r.zone = cmp.Or(r.zone, zone)
+	return r.decoders(how.approved)
+}
+
+// retrySource marks files of one source that are alike as due, where they are
+// still to be had, and runs the pipeline over them.
 func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *correcting, how *retrying) (*result, error) {
 	from, err := a.takeUp(g, files)
 	if err != nil {
 		return nil, err
 	}
+	decoders, err := how.decoders(from.zone)
+	if err != nil {
+		return nil, err
+	}
 	if c.dryRun {
-		return nil, a.runDry(&job{source: from, decoders: how.decoders}, nil)
+		return nil, a.runDry(&job{source: from, decoders: decoders}, nil)
 	}
 	options, err := s.SourceOptions(a.take, from.Name())
 	if err != nil {
@@ -130,7 +139,7 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.run(&job{source: from, sink: sink, decoders: how.decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
+	r, err := a.run(&job{source: from, sink: sink, decoders: decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +153,14 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	return r, err
 }
 
-// A chosen source lists some files of a source and no others.
+// A chosen source lists some files of a source, and no others, that are alike.
 type chosen struct {
 	ingest.Source
 	elsewhere map[ingest.File]ingest.Source // that are not where the last replay looked
 	files     []ingest.File
 	there     []store.FileVersion // of files
 	gone      []error             // why the others are not among them
+	zone      string              // that was given for all of them
 	lost      []ingest.File
 }
 
@@ -160,7 +170,7 @@ func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chosen{Source: at.now, elsewhere: make(map[ingest.File]ingest.Source)}
+	c := &chosen{Source: at.now, zone: files[0].Zone, elsewhere: make(map[ingest.File]ingest.Source)}
 	for i := range files {
 		v := &files[i]
 		dir, f, err := at.locate(a.take, v)

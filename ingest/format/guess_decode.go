@@ -37,8 +37,10 @@ func (d *Decoder) guess(s *search) (h head, fault *refusal, err error) {
 		return h, quarantine("no profile matches the file, and none can be guessed: %s; if it holds readings, describe its layout in a profile, then: penstock files retry --profile NAME|FILE.yaml", g.Refusal), nil
 	}
 	if zoned := d.settings.Loggers != nil && g.Shape.Asks == "zone"; !g.Certain() && !zoned {
-		kind := g.Shape.Asking("", "")
-		d.span.Kind = kind
+		d.span.Kind = g.Shape.Asking("", "")
+		if g.Profile != nil { // so that the zone that was given is known when the answer comes
+			d.span.Recipe = newRecipe(d.known(g), d.settings, false)
+		}
 		return h, hold(g.Shape.Question, g.Shape.Asks, g.Shape.Answers...), nil
 	}
 	p := d.known(g)
