@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,14 +96,9 @@ func (p *Profile) confined(shape *ingest.Shape) (string, error) {
 		dropNode(signature, "optional")
 		dropNode(signature, "others")
 	}
-	var text bytes.Buffer
-	e := yaml.NewEncoder(&text)
-	e.SetIndent(2)
-	if err := e.Encode(&doc); err != nil {
+	text, err := p.rewritten(&doc)
+	if err != nil {
 		return "", fmt.Errorf("writing the approved profile: %w", err)
 	}
-	if err := e.Close(); err != nil {
-		return "", fmt.Errorf("writing the approved profile: %w", err)
-	}
-	return text.String(), nil
+	return text, nil
 }

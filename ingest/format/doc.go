@@ -68,8 +68,9 @@
 //	  column: COLUMN         and with match: PATTERN only (?P<logger>...) of its cell
 //	  columns: [COLUMN...]   whose cells are joined by join ("-") first
 //	  file_name: PATTERN     (?P<logger>...) of the last part of the path, without
-//	                         .gz, .zst and .zstd
-//	  path: PATTERN          (?P<logger>...) of the whole path, without these too; / is between folders
+//	                         .gz, .zst and .zstd; or stem, see below
+//	  path: PATTERN          (?P<logger>...) of the whole path, without these too; / is between
+//	                         folders; or folder, the name of the one that the file lies in
 //	  preamble: PATTERN      (?P<logger>...) of the first line before the header that matches
 //	  header: PATTERN        (?P<logger>...) of the first name of a column that matches
 //	  parts: [ORIGIN...]     each one of these, joined by join ("-"); only the last may be of columns
@@ -116,7 +117,8 @@
 //	  process: [TEXT...]     or in the row process
 //	quoted_text: ignore      wide only: see below
 //	missing: [TEXT...]       spellings of a missing value; an empty cell always is one. One that is a
-//	                         number stands for it however it is written: -9999 is -9999.0, too
+//	                         number stands for it however it is written: -9999 is -9999.0, too. The
+//	                         word usual stands for those that are met everywhere, see below
 //
 //	timestamp
 //	  column: COLUMN         or columns: [COLUMN...], joined by join (a blank). The group
@@ -191,6 +193,12 @@
 // with the flag m or s, as (?m) or (?s), is matched against all of it at once, with
 // line feeds between the lines.
 //
+// The stem of a file's name is what it says of whose the file is: the name
+// without its ending, the dates and times at its beginning and its end, and the
+// counter in brackets of a copy. P227_2024-03-01_2024-03-31.csv, 20240301_P227.csv
+// and P227 (2).csv all have the stem P227; that of 2024-03-01.csv, which is nothing
+// else, is 2024-03-01.
+//
 // # Numbers
 //
 // A number is digits with an optional sign, decimal sign and power of ten: .427,
@@ -199,6 +207,12 @@
 // a spreadsheet's formula ="5414" stands for is read, in cells and headers. All
 // else is rejected, unless numbers or missing says what it is: no NAN, no INF, no
 // 0x10, no 1.2D+03.
+//
+// The usual spellings of a missing value are NAN, NaN, nan, NA, N/A, n/a, na, #N/A,
+// #NA, null, NULL, Null, None, none, -, --, ---, –, —, ----, -----, ?, M, MM, *, ***,
+// 1.#QNAN, -1.#IND, #VALUE!, #DIV/0!, INF, -INF, missing, unavailable, unknown,
+// No Data, no data, NoData. No number is among them: -9999 is one where the profile
+// says so.
 //
 // # What every profile reads
 //

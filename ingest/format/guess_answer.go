@@ -42,11 +42,11 @@ func (p *Profile) With(sets []string, renames map[string]string) (*Profile, erro
 	for _, from := range slices.Sorted(maps.Keys(renames)) {
 		setNode(mappingIn(root, "rename"), from, textNode(renames[from]))
 	}
-	text, err := yaml.Marshal(&doc)
+	text, err := p.rewritten(&doc)
 	if err != nil {
 		return nil, fmt.Errorf("writing the answered profile: %w", err)
 	}
-	answered, err := Parse(p.File, text)
+	answered, err := Parse(p.File, []byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("the profile with %s: %w", strings.Join(sets, ", "), err)
 	}

@@ -3,6 +3,8 @@ package format
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const answered = `name: mine
@@ -30,7 +32,7 @@ func TestWithTakesAnswers(t *testing.T) {
 		{"layout=2/1/06 15:04", "2/1/06 15:04", "02/01/2006"},
 		{"decimal=,", `decimal: ","`, ""},
 		{"delimiter=;", `delimiter: ";"`, ""},
-		{"logger=pump 7", `logger: {constant: "pump 7"} # the file's name`, "file_name"},
+		{"logger=pump 7", `logger: {constant: "pump 7"}              # the file's name`, "file_name"},
 		{"unit=l/s", `unit: {constant: "l/s"}`, ""},
 		{"missing=-9999", `missing: ["-9999"]`, ""},
 		{"missing=", "# a column for each channel", "missing"},
@@ -90,5 +92,44 @@ func TestReorder(t *testing.T) {
 		if text != c.want || string(had) != c.had {
 			t.Errorf("reorder(%q, %s) = %q, %q; want %q, %q", c.layout, c.order, text, had, c.want, c.had)
 		}
+	}
+}
+
+// TestWithKeepsTheLooks holds that an answer changes its own line and no other.
+func TestWithKeepsTheLooks(t *testing.T) {
+	text := `name: mine                   # of my own
+# what they are
+
+signature:
+  header:                    # these three
+    - time                   # "it" # is
+    - flow
+    - 'a # b'
+
+shape: wide
+logger: {file_name: stem}    # the file's name
+timestamp:
+  column: time
+  layout: 02/01/2006 15:04   # all of them
+description: |-
+  more # of my own
+`
+	p, err := Parse("mine.yaml", []byte(strings.Replace(text, "|-\n  more # of my own", "more", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := p.With([]string{"order=mdy"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Replace(p.Text, "02/01", "01/02", 1), q.Text); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	p, err = Parse("mine.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err = p.With([]string{"order=mdy"}, nil); err != nil || q.Description != "more # of my own" {
+		t.Errorf("the description became %q, %v", q.Description, err)
 	}
 }

@@ -67,7 +67,7 @@ func (g *guesser) readColumns() {
 			if cell == "" {
 				continue
 			}
-			if slices.Contains(commonMissing, cell) {
+			if slices.Contains(usuallyMissing, cell) {
 				col.missing++
 				continue
 			}
@@ -156,7 +156,7 @@ func (g *guesser) integersOf(c int) (values []int64, ok bool) {
 	some := false
 	for i, row := range g.rows {
 		values[i] = noWall
-		if c >= len(row.cells) || row.cells[c] == "" || slices.Contains(commonMissing, row.cells[c]) {
+		if c >= len(row.cells) || row.cells[c] == "" || slices.Contains(usuallyMissing, row.cells[c]) {
 			continue
 		}
 		v, ok := integerOf(row.cells[c])

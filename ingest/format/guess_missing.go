@@ -9,11 +9,6 @@ import (
 	"strings"
 )
 
-// commonMissing are spellings that nobody means a reading by; every guess has
-// them all, so that files of a kind need not all show each.
-var commonMissing = []string{"NAN", "NaN", "nan", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "null", "NULL", "Null", "None", "none",
-	"-", "--", "---", "–", "—", "----", "-----", "?", "M", "MM", "*", "***", "1.#QNAN", "-1.#IND", "#VALUE!", "#DIV/0!", "INF", "-INF", "missing", "unavailable", "unknown", "No Data", "no data", "NoData"}
-
 var nines = regexp.MustCompile(`^[+-]?(9{3,}|[67]9{3,}|9{2,}[.,]9+|32767|32768)([.,]0+)?$`)
 
 var degrees = regexp.MustCompile(`(?i)^(deg|degt|degtrue|degrees?|°)$`)

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,11 +12,10 @@ type guessOrigin struct {
 	constant string
 	columns  []int
 	match    string // pattern on the column's cell
-	fileName string // patterns
-	path     string
-	preamble string
+	stem     bool   // of the file's name
+	folder   bool   // the one that the file lies in
+	preamble string // patterns
 	header   string
-	shown    string // what it is in the first sample
 }
 
 var (
@@ -64,7 +62,7 @@ func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 		if slices.ContainsFunc(g.sheets, func(o *sheet) bool { _, ok := preamblePattern(o, pattern, "logger"); return !ok }) {
 			continue
 		}
-		g.logger.preamble, g.logger.shown = pattern, value
+		g.logger.preamble = pattern
 		f.Value, f.Evidence, f.Line = value, fmt.Sprintf("the preamble has it as %q", key), t.line
 		return true
 	}
@@ -87,7 +85,7 @@ func (g *guesser) loggerWithin(f *Finding) bool {
 		if !ok || found != m[2] {
 			continue
 		}
-		g.logger.preamble, g.logger.shown = pattern, found
+		g.logger.preamble = pattern
 		f.Value, f.Evidence, f.Line = found, fmt.Sprintf("the preamble has it as %q", m[1]), t.line
 		return true
 	}
@@ -180,7 +178,7 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	if !ok || found != strings.Trim(cells[at], `" `) || slices.ContainsFunc(g.sheets, func(o *sheet) bool { _, ok := preamblePattern(o, pattern, "logger"); return !ok }) {
 		return false
 	}
-	g.logger.preamble, g.logger.shown = pattern, found
+	g.logger.preamble = pattern
 	f.Value, f.Sure, f.Line = found, Likely, 1
 	f.Evidence = "the first line lists it without saying what it is"
 	if strings.Contains(base, found) {
@@ -209,7 +207,7 @@ func (g *guesser) loggerAlone(f *Finding) bool {
 	if found, ok := preamblePattern(sh, pattern, "logger"); !ok || found != m[1] {
 		return false
 	}
-	g.logger.preamble, g.logger.shown = pattern, m[1]
+	g.logger.preamble = pattern
 	f.Value, f.Evidence, f.Line = m[1], "the first line is a serial and nothing else", 1
 	return true
 }
@@ -235,49 +233,27 @@ func (g *guesser) loggerOfHeader(f *Finding) bool {
 	if serial == "" {
 		return false
 	}
-	g.logger.header, g.logger.shown = headerSerial, serial
+	g.logger.header = headerSerial
 	f.Value, f.Evidence, f.Line = serial, "the names of the columns have it as the logger's serial", g.sheets[0].namesLine()
 	return true
 }
 
-const (
-	nameDate    = `(?:(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_ .T]*(?:[01]\d|2[0-4])(?:[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d(?:[._-]?\d{3})?)?)?Z?)?)?)`
-	nameEnding  = `(?:\.[A-Za-z][A-Za-z0-9]{0,4})?`
-	namePattern = `^(?:` + nameDate + `[-_ .]+)*(?P<logger>.+?)(?:[-_ .(]*` + nameDate + `\)?|[-_ .]+(?:to|bis)|[ ]?\(\d{1,3}\))*` + nameEnding + `$`
-	pathPattern = `(?:^|/)(?P<logger>[^/]+)/[^/]*$`
-)
-
-var (
-	nameOfLogger = regexp.MustCompile(namePattern)
-	genericName  = regexp.MustCompile(`(?i)^(data|daten|export(ed)?|log(s|ger|file)?|readings?|values?|messwerte|measurements?|download|file|output|report|results?|table|untitled|current|latest|history|archive|dump|csv|txt|datei|new|test|sample|records?|timeseries|series|unknown|all|full|hourly|daily|monthly|raw|historic(al)?|[-_. \d]*)([-_ .]*\d*)$`)
-	dateInName   = regexp.MustCompile(`^` + nameDate + `$`)
-)
+var genericName = regexp.MustCompile(`(?i)^(data|daten|export(ed)?|log(s|ger|file)?|readings?|values?|messwerte|measurements?|download|file|output|report|results?|table|untitled|current|latest|history|archive|dump|csv|txt|datei|new|test|sample|records?|timeseries|series|unknown|all|full|hourly|daily|monthly|raw|historic(al)?|[-_. \d]*)([-_ .]*\d*)$`)
 
 // loggerOfName takes the logger from the file's name, or from that of its
 // folder where the file's name says nothing.
 func (g *guesser) loggerOfName(f *Finding) {
-	sh := g.sheets[0]
-	base := baseName(sh.path)
+	whole := g.sheets[0].path
+	base := baseName(whole)
+	stem, folder := stemOf(base), folderOf(whole)
 	f.Sure = Likely
-	m := nameOfLogger.FindStringSubmatch(base)
-	name := ""
-	if m != nil {
-		name = m[nameOfLogger.SubexpIndex("logger")]
-	}
-	dated := dateInName.MatchString(strings.TrimSuffix(base, path.Ext(base))) || dateInName.MatchString(name)
-	folder := path.Base(path.Dir(strings.ReplaceAll(sh.path, `\`, "/")))
-	if (name == "" || dated || genericName.MatchString(name)) && folder != "." && folder != "/" && folder != "" {
-		g.logger.path, g.logger.shown = pathPattern, folder
-		f.Value, f.Evidence = folder, fmt.Sprintf("the folder's name, as the file's, %q, says nothing of a logger", base)
+	if folder != "" && (dateAlone(stem, base) || genericName.MatchString(stem)) {
+		g.logger.folder, f.Value = true, folder
+		f.Evidence = fmt.Sprintf("the folder's name, as the file's, %q, says nothing of a logger", base)
 		return
 	}
-	if name == "" || dated {
-		g.logger.fileName, g.logger.shown = `^(?P<logger>.+?)`+nameEnding+`$`, base
-		f.Value, f.Evidence = base, "the file's name: nothing else tells it"
-		return
-	}
-	g.logger.fileName, g.logger.shown = namePattern, name
-	f.Value, f.Evidence = name, "the file's name, without dates and ending"
+	g.logger.stem, f.Value = true, stem
+	f.Evidence = "the file's name without its ending, dates, times and counters, as nothing in the file tells it"
 }
 
 // A headerForm is a way to write a channel and its unit into a header.

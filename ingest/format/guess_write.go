@@ -425,10 +425,10 @@ func (g *guesser) writeOrigins(w *profileWriter) {
 			w.line(key+": {preamble: "+scalar(o.preamble)+"}", comment)
 		case o.header != "":
 			w.line(key+": {header: "+scalar(o.header)+"}", comment)
-		case o.fileName != "":
-			w.line(key+": {file_name: "+scalar(o.fileName)+"}", comment)
-		case o.path != "":
-			w.line(key+": {path: "+scalar(o.path)+"}", comment)
+		case o.stem:
+			w.line(key+": {file_name: "+nameStem+"}", comment)
+		case o.folder:
+			w.line(key+": {path: "+pathFolder+"}", comment)
 		case o.constant != "":
 			w.line(key+": {constant: "+scalar(o.constant)+"}", comment)
 		}
@@ -441,10 +441,10 @@ func (g *guesser) writeOrigins(w *profileWriter) {
 		comment = "a line before the rows tells it"
 	case g.logger.header != "":
 		comment = "the names of the columns tell it"
-	case g.logger.fileName != "":
-		comment = "the file's name, without dates and ending"
-	case g.logger.path != "":
-		comment = "the folder's name"
+	case g.logger.stem:
+		comment = "the file's name without its ending, dates, times and counters"
+	case g.logger.folder:
+		comment = "the name of the folder that the file lies in"
 	}
 	write("logger", &g.logger, comment)
 	if !g.shape.long && g.matrix == nil {
@@ -527,8 +527,7 @@ func indices(n int) func(func(int) bool) {
 }
 
 func (g *guesser) writeNumbers(w *profileWriter) {
-	missing := append(slices.Clone(commonMissing), g.missing...)
-	w.line("missing: "+scalars(missing), "no readings; an empty cell is none either")
+	w.line("missing: "+scalars(append([]string{usualMissing}, g.missing...)), "NAN, NA, ---, ? and the like are no readings")
 	var lines []string
 	if g.suffix.unit {
 		lines = append(lines, "unit: true")

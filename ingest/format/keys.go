@@ -258,7 +258,11 @@ func (r *reader) spellings(into *[][]byte) func(*yaml.Node) {
 		var list []string
 		r.texts(&list)(n)
 		for _, s := range list {
-			if s != strings.Trim(s, " \t") || strings.ContainsAny(s, "\r\n") {
+			if s == usualMissing {
+				for _, s := range usuallyMissing {
+					*into = append(*into, []byte(s))
+				}
+			} else if s != strings.Trim(s, " \t") || strings.ContainsAny(s, "\r\n") {
 				r.fault(n, "a missing value's spelling is given without the blanks around it: %q", s)
 			} else if s != "" {
 				*into = append(*into, []byte(s))

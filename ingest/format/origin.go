@@ -18,7 +18,9 @@ type origin struct {
 	join     string   // what stands between the cells of several columns
 	match    *pattern // what part of the cell, or of the joined cells, is the name
 	fileName *pattern
+	stem     bool // of the file's name, see stemOf
 	path     *pattern
+	folder   bool // of the path, the folder's name
 	preamble *pattern
 	header   *pattern  // on the names of the columns
 	parts    []*origin // of the file; with between them, and behind them what columns tell
@@ -31,13 +33,15 @@ func (o *origin) given() bool { return len(o.columns) > 0 || o.ofFile() }
 
 // ofFile reports whether the name, or a part of it, is that of the whole file.
 func (o *origin) ofFile() bool {
-	return o.constant != "" || o.fileName != nil || o.path != nil || o.preamble != nil || o.header != nil || len(o.parts) > 0 || len(o.any) > 0
+	return o.constant != "" || o.ofName() || o.preamble != nil || o.header != nil || len(o.parts) > 0 || len(o.any) > 0
 }
 
 // outside reports whether the name comes from outside the file's bytes.
 func (o *origin) outside() bool {
-	return o.fileName != nil || o.path != nil || slices.ContainsFunc(o.parts, (*origin).outside) || slices.ContainsFunc(o.any, (*origin).outside)
+	return o.ofName() || slices.ContainsFunc(o.parts, (*origin).outside) || slices.ContainsFunc(o.any, (*origin).outside)
 }
+
+func (o *origin) ofName() bool { return o.fileName != nil || o.stem || o.path != nil || o.folder }
 
 // withUnit returns the channel's own origin as that of the unit, as far as its
 // pattern on the file's name or preamble has a group for it.
@@ -92,8 +96,8 @@ func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
 		key{"columns", counted(func(n *yaml.Node) { r.list(n, column) })},
 		key{"join", func(n *yaml.Node) { joinNode = n; r.text(&join)(n) }},
 		key{"match", r.pattern(&o.match, groups...)},
-		key{"file_name", counted(r.pattern(&o.fileName, groups...))},
-		key{"path", counted(r.pattern(&o.path, groups...))},
+		key{"file_name", counted(r.named(nameStem, &o.stem, &o.fileName, groups...))},
+		key{"path", counted(r.named(pathFolder, &o.folder, &o.path, groups...))},
 		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
 		key{"header", counted(r.pattern(&o.header, what))},
 		key{"parts", several(&o.parts)},
@@ -192,6 +196,12 @@ func (d *Decoder) tell(o *origin, what string, c *ingest.Content, h *head, w []b
 		base := baseName(c.File.Path)
 		if name, ok = o.fileName.find([]byte(base), what); !ok {
 			return nil, fmt.Sprintf("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut([]byte(base)), what, p.Name, o.fileName.re)
+		}
+	case o.stem:
+		name = []byte(stemOf(baseName(c.File.Path)))
+	case o.folder:
+		if name = []byte(folderOf(c.File.Path)); len(name) == 0 {
+			return nil, fmt.Sprintf("the file %q lies in no folder that tells its %s, as the profile %s expects", cut([]byte(c.File.Path)), what, p.Name)
 		}
 	case o.path != nil:
 		if name, ok = o.path.find([]byte(wholePath(c.File.Path)), what); !ok {

@@ -175,7 +175,7 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 			key{"column", r.column(&c.column, "channel", "unit", "logger")},
 			key{"channel", r.text(&c.name)},
 			key{"unit", r.text(&c.unit)},
-			key{"missing", r.texts(&c.missing)},
+			key{"missing", r.spellings(&c.missing)},
 			key{"quality", func(n *yaml.Node) { c.readQuality(r, n) }},
 			key{"multiply", r.number(&c.linear.multiply, &c.linear.given)},
 			key{"add", r.number(&c.linear.add, &c.linear.given)},

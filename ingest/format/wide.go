@@ -125,9 +125,7 @@ func (v *value) follow(rule *channelRule, h *header) {
 	if rule.unit != "" {
 		v.unit = []byte(rule.unit)
 	}
-	for _, s := range rule.missing {
-		v.missing = append(v.missing[:len(v.missing):len(v.missing)], []byte(s))
-	}
+	v.missing = slices.Concat(v.missing, rule.missing)
 	if rule.quality != nil {
 		v.quality = rule.quality.in(h.names)
 	}
