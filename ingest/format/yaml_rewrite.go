@@ -14,12 +14,14 @@ import (
 // stood, and blank lines above the keys that they stood above.
 func (p *Profile) rewritten(doc *yaml.Node) (string, error) {
 	var b bytes.Buffer
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := e.Encode(doc); err != nil {
+	d, err := yaml.NewDumper(&b, yaml.WithV3Defaults(), yaml.WithIndent(2), yaml.WithLineWidth(-1))
+	if err != nil {
 		return "", err
 	}
-	if err := e.Close(); err != nil {
+	if err := d.Dump(doc); err != nil {
+		return "", err
+	}
+	if err := d.Close(); err != nil {
 		return "", err
 	}
 	plain := b.String()
