@@ -27,6 +27,9 @@ func readSheet(s Sample) *sheet {
 	if sh.whenKind == whenNone && sh.intervalOnly == nil {
 		sh.readNoTime()
 	}
+	if sh.refusal == "" {
+		sh.readKindsOfRecords()
+	}
 	return sh
 }
 
