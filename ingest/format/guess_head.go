@@ -59,6 +59,9 @@ func (sh *sheet) readHead(c *cutter, first int) {
 		}
 		top = i
 	}
+	if next := top + 1; next < len(lines) && lines[next].at == lines[top].at-1 && sh.namesLoggers(&lines[next], names) {
+		top = next
+	}
 	sh.preamble = lines[top].at
 	sh.names = slices.Clone(names.cells)
 	sh.dropEmptyNames()
@@ -77,6 +80,8 @@ func (sh *sheet) readHead(c *cutter, first int) {
 			switch {
 			case i == k:
 				row.kind = rowNames
+			case sh.namesLoggers(l, names) && !sh.hasRow(rowLoggers):
+				row.kind = rowLoggers
 			case l.role == unitsLine && !slices.ContainsFunc(sh.head, func(h headRow) bool { return h.kind == rowUnits }):
 				row.kind = rowUnits
 			case l.role == processLine && !slices.ContainsFunc(sh.head, func(h headRow) bool { return h.kind == rowProcess }):
@@ -98,6 +103,8 @@ func (sh *sheet) sayHead(names *headLine) {
 		switch h.kind {
 		case rowUnits:
 			sh.find("units", "line "+strconv.Itoa(int(h.line)), Certain, h.line, "units stand in it: %s", cut([]byte(strings.Join(h.cells, " | "))))
+		case rowLoggers:
+			sh.find("loggers", "line "+strconv.Itoa(int(h.line)), Certain, h.line, "it says of each column which logger it is of: %s", cut([]byte(strings.Join(h.cells, " | "))))
 		case rowSkip:
 			if h.cells != nil {
 				sh.find("header", "line "+strconv.Itoa(int(h.line)), Likely, h.line, "stands with the names and is neither names nor units: %s", cut([]byte(strings.Join(h.cells, " | "))))
@@ -120,6 +127,28 @@ func (sh *sheet) sayHead(names *headLine) {
 			}
 		}
 	}
+}
+
+// namesLoggers reports whether line l above the names tells of each column which
+// logger it is of: its first cell says so, or names that stand twice are told
+// apart by it.
+func (sh *sheet) namesLoggers(l, names *headLine) bool {
+	if l.at >= names.at || len(l.cells) != len(names.cells) || len(sh.when) == 0 {
+		return false
+	}
+	from := slices.Max(sh.when) + 1
+	if from+2 > len(l.cells) || slices.Contains(l.cells[from:], "") || !slices.ContainsFunc(l.cells[from:], func(s string) bool { return s != l.cells[from] }) ||
+		slices.ContainsFunc(l.cells[from:], func(s string) bool { return cellLooks(s) != looksText || looksUnit(s) || processCell(s) }) {
+		return false
+	}
+	if placeKey.MatchString(l.cells[0]) {
+		return true
+	}
+	pairs, alone := make(map[[2]string]bool), make(map[string]bool)
+	for c := from; c < len(l.cells); c++ {
+		pairs[[2]string{l.cells[c], names.cells[c]}], alone[names.cells[c]] = true, true
+	}
+	return l.cells[0] == "" && len(pairs) == len(l.cells)-from && len(alone) < len(pairs)
 }
 
 // someRow reports whether a row has n cells or more: shorter ones end early.

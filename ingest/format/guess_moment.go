@@ -107,6 +107,12 @@ func timeMarks(s string, marks []mark) ([]mark, bool) {
 // behind, at the beginning of the marks. n is how many belong to it.
 func someMoment(m []mark) (k cellKind, n int) {
 	n = someWeekday(m)
+	if n > 0 && n+8 < len(m) && m[n].kind == 'a' && monthWord(m[n].text) && m[n+2].kind == '9' && m[n+3].kind == ' ' {
+		// Tue Feb 20 00:00:00 2024
+		if c := someClock(m[n+4:], false); c > 0 && n+5+c < len(m) && m[n+4+c].kind == ' ' && m[n+5+c].width == 4 && isYear(m[n+5+c].value) {
+			return looksInstant, n + 6 + c
+		}
+	}
 	if d := someDate(m[n:]); d > 0 {
 		n += d
 		at := n

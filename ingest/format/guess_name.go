@@ -27,6 +27,8 @@ var (
 func (g *guesser) findLogger() {
 	f := Finding{What: "logger", Sure: Certain}
 	switch {
+	case g.sheets[0].hasRow(rowLoggers):
+		f.Value, f.Evidence = "of each column", "a row above the names has it"
 	case len(g.shape.logger) > 0:
 		g.logger.columns = g.shape.logger
 		f.Value, f.Evidence, f.Line = g.columnNames(g.shape.logger), g.columns[g.shape.logger[0]].why, g.rows0Line()
@@ -330,11 +332,23 @@ type channelGuess struct {
 	quality int    // or -1
 }
 
+// loggerAbove is the logger that a row above the names gives a column, and a sign
+// that no name has; "" where there is no such row.
+func (sh *sheet) loggerAbove(c int) string {
+	for _, r := range sh.head {
+		if r.kind == rowLoggers && c < len(r.cells) {
+			return r.cells[c] + "\x00"
+		}
+	}
+	return ""
+}
+
 // channelRules makes the rules for the columns of readings of a wide table: a
 // pattern for each form of header, and one for each column that needs it.
 func (g *guesser) channelRules() (rules []channelGuess) {
 	values := g.columnsOf(isValue)
 	unitRow := g.sheets[0].hasRow(rowUnits)
+	loggerAbove := g.sheets[0].loggerAbove
 	form := make(map[int]int)
 	names := make(map[string][]int)
 	label := make(map[int]string)
@@ -348,7 +362,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 		}
 	}
 	for _, c := range values {
-		names[label[c]] = append(names[label[c]], c)
+		names[loggerAbove(c)+label[c]] = append(names[loggerAbove(c)+label[c]], c)
 	}
 	for _, twins := range names {
 		if len(twins) > 1 { // told apart by the whole text
@@ -361,8 +375,8 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 	for _, c := range values {
 		name := g.columns[c].name
 		quality := slices.IndexFunc(g.columns, func(q guessColumn) bool { return q.role == isQuality && q.of == c && q.filled > 0 })
-		seen[label[c]]++
-		twin := seen[label[c]] > 1
+		seen[loggerAbove(c)+label[c]]++
+		twin := seen[loggerAbove(c)+label[c]] > 1
 		_, _, unit := headerParts(name)
 		if unitRow && g.columns[c].unit != "" {
 			unit = ""
@@ -371,7 +385,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 		case name == "":
 			rules = append(rules, channelGuess{column: c, channel: fmt.Sprintf("column %d", c+1), quality: quality})
 		case twin:
-			rules = append(rules, channelGuess{column: c, channel: fmt.Sprintf("%s (%d)", label[c], seen[label[c]]), unit: unit, quality: quality})
+			rules = append(rules, channelGuess{column: c, channel: fmt.Sprintf("%s (%d)", label[c], seen[loggerAbove(c)+label[c]]), unit: unit, quality: quality})
 		case quality >= 0 || form[c] < 0 && unit != "":
 			channel := label[c]
 			if channel == name {
