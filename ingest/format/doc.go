@@ -49,7 +49,8 @@
 //	framing
 //	  preamble: 0            lines before the header: a number, find (up to the signature's
 //	                         header), {before: PATTERN} or {through: PATTERN}
-//	  rows: [names]          the header's rows in order: names, units, process, skip; wide only:
+//	  rows: [names]          the header's rows in order: names, units (in brackets, too), process,
+//	                         skip; wide only:
 //	                         loggers (an empty cell is as that on its left) and channels, which
 //	                         name what the columns are of instead of names
 //	  columns: [NAME...]     the columns' names, for files without a row of names

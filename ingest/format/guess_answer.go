@@ -85,7 +85,12 @@ func answer(root *yaml.Node, key, value string) error {
 			setNode(dialect(), "decimal", quotedNode(string(other(value[0]))))
 		}
 		setNode(dialect(), "thousands", quotedNode(value))
-	case "delimiter", "encoding":
+	case "encoding":
+		if old := nodeOf(dialect(), key); old != nil {
+			readAgain(root, old.Value, value)
+		}
+		setNode(dialect(), key, quotedNode(value))
+	case "delimiter":
 		setNode(dialect(), key, quotedNode(value))
 	case "logger", "channel", "unit":
 		if value == "" {

@@ -137,18 +137,27 @@ func (sh *sheet) namesLoggers(l, names *headLine) bool {
 		return false
 	}
 	from := slices.Max(sh.when) + 1
-	if from+2 > len(l.cells) || slices.Contains(l.cells[from:], "") || !slices.ContainsFunc(l.cells[from:], func(s string) bool { return s != l.cells[from] }) ||
-		slices.ContainsFunc(l.cells[from:], func(s string) bool { return cellLooks(s) != looksText || looksUnit(s) || processCell(s) }) {
+	if from+2 > len(l.cells) || l.cells[from] == "" {
+		return false
+	}
+	above := slices.Clone(l.cells[from:])
+	for i := range above {
+		if above[i] == "" {
+			above[i] = above[i-1]
+		}
+	}
+	if !slices.ContainsFunc(above, func(s string) bool { return s != above[0] }) ||
+		slices.ContainsFunc(above, func(s string) bool { return cellLooks(s) != looksText || looksUnit(s) || processCell(s) }) {
 		return false
 	}
 	if placeKey.MatchString(l.cells[0]) {
 		return true
 	}
 	pairs, alone := make(map[[2]string]bool), make(map[string]bool)
-	for c := from; c < len(l.cells); c++ {
-		pairs[[2]string{l.cells[c], names.cells[c]}], alone[names.cells[c]] = true, true
+	for i, name := range names.cells[from:] {
+		pairs[[2]string{above[i], name}], alone[name] = true, true
 	}
-	return l.cells[0] == "" && len(pairs) == len(l.cells)-from && len(alone) < len(pairs)
+	return l.cells[0] == "" && len(pairs) == len(above) && len(alone) < len(pairs)
 }
 
 // someRow reports whether a row has n cells or more: shorter ones end early.

@@ -336,8 +336,10 @@ type channelGuess struct {
 // that no name has; "" where there is no such row.
 func (sh *sheet) loggerAbove(c int) string {
 	for _, r := range sh.head {
-		if r.kind == rowLoggers && c < len(r.cells) {
-			return r.cells[c] + "\x00"
+		for ; r.kind == rowLoggers && c < len(r.cells) && c >= 0; c-- {
+			if r.cells[c] != "" {
+				return r.cells[c] + "\x00"
+			}
 		}
 	}
 	return ""

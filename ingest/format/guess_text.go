@@ -200,6 +200,7 @@ func (sh *sheet) recode8(b []byte) []byte {
 			r := westEurope[c-0x80]
 			controls++
 			if r == utf8.RuneError {
+				r = rune(c) // as the Encoding Standard has it; nothing of the byte is lost
 				nowhere++
 			}
 			out = utf8.AppendRune(out, r)

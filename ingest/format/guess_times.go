@@ -293,9 +293,6 @@ func (g *guesser) clocksOfOthers(date int) bool {
 		if nameStart.MatchString(name) || nameEnd.MatchString(name) || nameUTC.MatchString(name) || nameLocal.MatchString(name) {
 			return false
 		}
-		if steps := stepsOf(g.columns[c].stamps.readings[0].walls); steps.share > 0.8 {
-			return false
-		}
 	}
 	return true
 }

@@ -49,7 +49,7 @@ func scalar(s string) string {
 		}
 	}
 	if strings.ContainsFunc(s, func(r rune) bool {
-		return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xfeff
+		return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff
 	}) {
 		return strconv.QuoteToASCII(s)
 	}

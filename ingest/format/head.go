@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A head is what stands before a file's data, as a profile sees it.
@@ -317,6 +318,9 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 		case rowNames:
 			hd.names, hd.line = texts, h.above+h.before+int64(k)+1
 		case rowUnits:
+			for i := range texts {
+				texts[i] = withoutBrackets(texts[i])
+			}
 			hd.units = texts
 		case rowProcess:
 			hd.process = texts
@@ -331,6 +335,15 @@ func (p *Profile) headerOf(w []byte, h *head, s *splitter) (hd header, fault str
 		hd.units = p.unitsOf(&hd, w[:h.preamble])
 	}
 	return hd, ""
+}
+
+// withoutBrackets is the unit in a cell such as (bar) or [bar], which stands in
+// nothing else.
+func withoutBrackets(unit string) string {
+	if n := len(unit) - 1; n > 1 && (unit[0] == '(' && unit[n] == ')' || unit[0] == '[' && unit[n] == ']') && !strings.ContainsAny(unit[1:n], "()[]") {
+		return strings.TrimSpace(unit[1:n])
+	}
+	return unit
 }
 
 // unitsOf returns the units of the columns with those that lines of the preamble
