@@ -212,6 +212,9 @@ func baseName(p string) string {
 	} else {
 		p = path.Base(p)
 	}
+	if strings.IndexByte(p, '!') < 0 {
+		return wholePath(p)
+	}
 	for i := range len(p) {
 		if p[i] == '!' && hasEnding(p[:i], ".zip") { // other names may hold one too
 			p = p[i+1:]
@@ -224,7 +227,7 @@ func baseName(p string) string {
 // wholePath returns a path without the ending that says that the file is
 // compressed.
 func wholePath(p string) string {
-	if n := len(p); n == 0 || strings.IndexByte("zZtTdD", p[n-1]) < 0 {
+	if n := len(p); n == 0 || p[n-1]|0x20 != 'z' && p[n-1]|0x20 != 't' && p[n-1]|0x20 != 'd' {
 		return p // as nearly always
 	}
 	for _, ending := range []string{".gz", ".zst", ".zstd"} {
