@@ -253,7 +253,11 @@ func (a *app) printQuestion(g *guess, k *lookedKind) error {
 	q := k.question()
 	if q == nil {
 		if k.guessed != nil && k.stopped == "" {
-			fmt.Fprintln(a.out, a.style(good, "Nothing is open: 'penstock replay' loads such files as they are."))
+			next := "'penstock replay' loads such files as they are."
+			if g.zone != "" || len(g.sets) > 0 || len(k.files) > 1 { // which replay does not know of each
+				next = "save the profile, and 'penstock replay --profile PROFILE.yaml' loads such files."
+			}
+			fmt.Fprintln(a.out, a.style(good, "Nothing is open: "+next))
 		}
 		return nil
 	}
