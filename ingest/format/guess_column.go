@@ -81,7 +81,7 @@ func (g *guesser) readColumns() {
 				col.distinct[cell]++
 			}
 			n, ok := numberOf(cell)
-			if ok {
+			if ok || beginsWithFraction(cell) {
 				col.begun++
 			}
 			switch {
@@ -102,6 +102,14 @@ func (g *guesser) readColumns() {
 			clear(col.suffixes)
 		}
 	}
+}
+
+// beginsWithFraction reports whether a cell begins with a number that has
+// decimals, and goes on in another way than numbers, dates and versions do.
+func beginsWithFraction(cell string) bool {
+	bare := strings.TrimLeft(cell, "+-")
+	n := numberLength(bare)
+	return n > 2 && n < len(bare) && strings.ContainsAny(bare[:n], ".,") && strings.IndexByte(".,:/-", bare[n]) < 0 && strings.Count(bare, ".") < 2
 }
 
 // suffixesMean reports whether what stands behind the numbers are units or

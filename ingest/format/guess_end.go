@@ -21,11 +21,12 @@ func (t *tableReader) sortOut() {
 		head[strings.TrimSpace(sh.line(int(h.line)-1))] = true
 	}
 	t.dropTold()
+	t.anotherBegins(names)
 	var among, after []int
 	for _, i := range t.others {
 		line := strings.TrimSpace(sh.line(i))
 		switch {
-		case names != "" && line == names:
+		case names != "" && (line == names || t.namesInOtherOrder(i)):
 			sh.repeats++
 		case head[line] && i < t.end:
 		case i >= t.end:

@@ -79,6 +79,11 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 	stamped := func(layout string) string {
 		return "Time;flow\n" + rowsEvery(60, "2024-02-20 00:00", 6*hour, func(i int, at time.Time) string { return at.Format(layout) + ";" + wave(i) })
 	}
+	level := func(from int) string {
+		return rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+			return at.Add(time.Duration(from)*hour).Format("2006-01-02 15:04,") + wave(i)
+		})
+	}
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +165,36 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 			"asks clock: At line 28806 the rows go on through the hour at which the clocks of Europe/Berlin are moved: does the logger keep standard time all year?"},
 		{"a header that says UTC above a clock that is moved", "", year("Zeit (UTC)", berlin),
 			"asks zone: The zone is said to be UTC, but at line 28806 the rows change with daylight saving time, as in Europe/Berlin: which zone is it?"},
+		{"rows of blanks that lack a cell", "UTC",
+			"Date Time a b c\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return at.Format("2006-01-02 15:04 ") + strings.TrimSuffix(wave(i)+" "+wave(i+1)+" "+wave(i+2), strings.Repeat(" "+wave(i+2), max(0, i%5-3)))
+			}),
+			"asks : 8 lines and 0 cells cannot be read, the first for this: wrong number of fields: 4 (expected 5, as in the header). What is it?"},
+		{"two files put together", "UTC",
+			"Logger: A1\n\nTime,Level\n" + level(0) + "Logger: A2\n\nTime,Level\n" + level(40),
+			"asks : Is the table from line 4 the one that is meant, as at line 44 something else begins: Logger: A2?"},
+		{"a heading above each table", "UTC",
+			"North\nTime,Level\n" + level(0) + "\nSouth\nTime,Level\n" + level(40),
+			"asks : Is the table from line 3 the one that is meant, as at line 44 something else begins: South?"},
+		{"a logger that begins anew", "UTC",
+			"Started 2024-02-25 00:00\nTime,Level\n" + level(0) + "Started 2024-02-26 16:00\nTime,Level\n" + level(40),
+			"80 from 2024-02-25T00:00:00 to 2024-02-28T07:00:00: a Level"},
+		{"other names below", "UTC",
+			"Time,Flow\n" + level(0) + "Time,Pressure\n" + level(40),
+			"asks : Is the table from line 2 the one that is meant, as line 42 names other columns (Time, Pressure), and what stands below is no less a table?"},
+		{"the same names below in another order", "UTC",
+			"Time,Q,W\n" + strings.ReplaceAll(level(0), "\n", ",1\n") + "Time,W,Q\n" + strings.ReplaceAll(level(40), ",", ",1,"),
+			`asks : Read by the guess, line 42 is another header, "Time,W,Q", which profile guess-30c07724ed71 does not describe, so what the rows below it mean is not known; describe both in the profile, or split the file there: what is to be changed in the profile?`},
+		{"flags of one name", "UTC",
+			"Time,Q,F,W,F\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return fmt.Sprintf("%s,%s,0,%s,%d", at.Format("2006-01-02 15:04"), wave(i), wave(i+2), i%2)
+			}),
+			"80 from 2024-02-25T00:00:00 to 2024-02-26T15:00:00: a Q, a W"},
+		{"a sum behind each number", "UTC",
+			"Time,a,b\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return fmt.Sprintf("%s,%s,%s*%02X", at.Format("2006-01-02 15:04"), wave(i), wave(i+2), 16+i*7%200)
+			}),
+			`asks : 0 lines and 40 cells cannot be read, the first for this: not a number: "7.84*10" (expected digits with a decimal point). What is it?`},
 		{"a clock that leaps far ahead", "UTC",
 			"time,p\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
 				if i == 20 {

@@ -30,6 +30,30 @@ func (g *guesser) findRoles() {
 		}
 	}
 	g.neverFilled()
+	g.repeatedFlags()
+}
+
+// repeatedFlags takes columns of one name, each right of a column of readings and
+// with a few whole numbers in it, for the flags of those.
+func (g *guesser) repeatedFlags() {
+	byName := make(map[string][]int)
+	for c := range g.columns {
+		if g.columns[c].role == isValue {
+			byName[g.columns[c].name] = append(byName[g.columns[c].name], c)
+		}
+	}
+	for name, columns := range byName {
+		odd := slices.ContainsFunc(columns, func(c int) bool {
+			_, whole := g.integersOf(c)
+			return !whole || c == 0 || g.columns[c-1].role != isValue || len(byName[g.columns[c-1].name]) > 1 || len(g.columns[c].distinct) > 6 || g.unitOf(c) != ""
+		})
+		if name == "" || len(columns) < 2 || odd {
+			continue
+		}
+		for _, c := range columns {
+			g.columns[c].role, g.columns[c].of, g.columns[c].why = isQuality, c-1, "columns of its name stand right of each column of readings"
+		}
+	}
 }
 
 func (g *guesser) roleOfNumbers(c int) {
@@ -46,7 +70,7 @@ func (g *guesser) roleOfNumbers(c int) {
 		g.ignore(c, "another date or time than the row's own")
 	case whole && g.repeatsDate(c, integers):
 		g.ignore(c, "it repeats a part of the timestamp")
-	case namePlace.MatchString(col.name) && g.place(c):
+	case namePlace.MatchString(col.name) && g.place(c) && !g.axis(c):
 		g.ignore(c, "coordinates")
 	case nameSerial.MatchString(col.name) && len(col.distinct) <= 3:
 		g.ignore(c, "a serial number or version")
@@ -200,6 +224,19 @@ func (g *guesser) place(c int) bool {
 	}
 	name := strings.ToLower(g.columns[c].name)
 	return (strings.HasPrefix(name, "lat") || strings.HasPrefix(name, "lon") || strings.HasPrefix(name, "lng") || strings.Contains(name, "coord")) && g.within(c, -360, 360)
+}
+
+// axis reports whether a column called x or y is one of a measure, as the other
+// of the two changes.
+func (g *guesser) axis(c int) bool {
+	name := strings.ToLower(g.columns[c].name)
+	if name != "x" && name != "y" {
+		return false
+	}
+	return slices.ContainsFunc(g.columns, func(o guessColumn) bool {
+		other := strings.ToLower(o.name)
+		return other != name && (other == "x" || other == "y") && len(o.distinct) > 2
+	})
 }
 
 // few reports whether the column's cells are few that come again and again.

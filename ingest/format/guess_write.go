@@ -371,7 +371,7 @@ func (g *guesser) writeFraming(w *profileWriter) {
 	default:
 		w.line("  rows: "+scalars(rows), "")
 	}
-	if slices.ContainsFunc(g.sheets, func(sh *sheet) bool { return sh.short > 0 && !sh.torn }) {
+	if slices.ContainsFunc(g.sheets, func(sh *sheet) bool { return sh.short > 0 && !sh.torn && sh.delimiter != ' ' }) {
 		w.line("  short_rows: missing", "rows may end before the last column")
 	}
 	if sh.footer != "" {
