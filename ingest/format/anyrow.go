@@ -95,6 +95,7 @@ func (d *Decoder) anyRecord(w []byte, end, next int, final bool) (int, *refusal)
 		d.record(at, lines, raw)
 	}
 	if d.lines.Rejected == counted.Rejected {
+		d.more += lines - 1
 		return after, nil
 	}
 	kept, keptLine, keptRejects := d.lines, d.line, d.rejects
@@ -105,6 +106,7 @@ func (d *Decoder) anyRecord(w []byte, end, next int, final bool) (int, *refusal)
 		return 0, refused
 	case n == 0 && !more:
 		d.lines, d.line, d.rejects = kept, keptLine, keptRejects
+		d.more += lines - 1
 		return after, nil
 	}
 	d.span.Rejects = d.span.Rejects[:listed]
@@ -140,6 +142,12 @@ func (d *Decoder) record(at, lines int64, raw []byte) {
 	}
 	if pl.profile.matrix {
 		d.matrixRow(at, lines, raw)
+		return
+	}
+	if len(pl.stamps) == 0 && pl.textless && !d.tellsValue() {
+		// Nothing else tells it from a header, or a message.
+		i := pl.values[0].field
+		d.rejectField(at, lines, i+1, raw, pl.numberReason(bare(cells[i].b))+d.tearAt(i))
 		return
 	}
 	us, g, ok := d.when(at, lines, raw, cells)

@@ -21,6 +21,7 @@ type clock struct {
 	from, to, offset int64
 
 	twice repeat // of the timestamp that was read last, when it is readTwice
+	read  wall   // likewise, when micros did not read it the quick way
 }
 
 // A repeat is what there is to know of a wall time that a zone showed twice.
@@ -88,7 +89,7 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 		if !ok {
 			continue
 		}
-		if n != 0 && len(b) >= n+8 && b[n] != ' ' {
+		if n != 0 && len(b) >= n+8 && b[n] != ' ' && string(b[n:n+2]) != "24" { // 24:00 is of the next day
 			copy(d.text[:], b[:n])
 			d.seconds = w.seconds - mod(w.seconds, 86400)
 			if l.colon && len(b) == n+8+len(d.tail) {
@@ -97,6 +98,7 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 			}
 		}
 		w.seconds += c.base
+		c.read = w
 		if w.zoned {
 			return (w.seconds-w.offset)*1e6 + w.micros, readGood
 		}
@@ -194,6 +196,26 @@ func (c *clock) instant(seconds, micros int64) (int64, stampState) {
 		c.from, c.to, c.offset = from, to, offset
 	}
 	return (seconds-offset)*1e6 + micros, readGood
+}
+
+// dayFrom returns how much later the next midnight is, in microseconds, when the
+// timestamp that micros read last, as us, is a midnight; else 0. The layouts must
+// be of times of day alone.
+func (c *clock) dayFrom(us int64) int64 {
+	const day = 86400
+	w := c.read
+	if mod(w.seconds, day) != 0 || w.micros != 0 {
+		return 0
+	}
+	if !w.zoned {
+		twice := c.twice
+		next, state := c.instant(w.seconds+day, 0)
+		c.twice = twice
+		if state == readGood || state == readTwice {
+			return next - us
+		}
+	}
+	return day * 1e6
 }
 
 // standardOffset is how many seconds ahead of UTC the clocks of t's zone are at

@@ -128,28 +128,66 @@ type passRow struct {
 
 func (r *passRow) twice() bool { return r.row >= 0 }
 
-// grouping tells series apart whose rows have times of their own: a row of a wide
-// file tells the time of all its series at once.
-func (d *Decoder) grouping() func(series int32) int32 {
-	if d.plan.profile.wide && len(d.plan.keys) == 0 {
-		return func(int32) int32 { return 0 }
+// grouping tells readings apart, by their index in the batch, whose rows have
+// times of their own: those of other series, but that a row of a wide file tells
+// the time of all series of its block at once.
+func (d *Decoder) grouping() func(reading int) int32 {
+	if !d.plan.profile.wide || len(d.plan.keys) > 0 {
+		series := d.batch.Series
+		return func(i int) int32 { return series[i] }
 	}
-	return func(series int32) int32 { return series }
+	blocks := d.blocks
+	return func(i int) int32 {
+		n, found := slices.BinarySearchFunc(blocks, i, func(b block, i int) int { return cmp.Compare(b.begin, i) })
+		if !found {
+			n-- // it is of the block that began before it
+		}
+		if n < 0 {
+			return 0
+		}
+		return blocks[n].group
+	}
+}
+
+// A block is the readings below one header of a file that has several.
+type block struct {
+	begin int   // the first of them in the batch
+	group int32 // the same for all blocks of a logger
+}
+
+// beginBlock notes that the readings from here on are of the logger that a head
+// among the rows named; before is the logger of those above.
+func (d *Decoder) beginBlock(before string) {
+	if d.groups == nil {
+		d.groups = map[string]int32{before: 0}
+		d.blocks = append(d.blocks, block{begin: d.span.Begin})
+	}
+	b := block{begin: len(d.batch.Time)}
+	var met bool
+	if b.group, met = d.groups[string(d.logger)]; !met {
+		b.group = int32(len(d.groups))
+		d.groups[string(d.logger)] = b.group
+	}
+	switch last := &d.blocks[len(d.blocks)-1]; {
+	case last.begin == b.begin:
+		*last = b // there were no readings
+	case last.group != b.group:
+		d.blocks = append(d.blocks, b)
+	}
 }
 
 // sequences returns the rows of each series that has a repeated one, in the
 // order of the file.
 func (d *Decoder) sequences() map[int32][]passRow {
-	b := d.batch
 	group := d.grouping()
 	rows := make(map[int32][]passRow)
 	for _, r := range d.repeated {
-		for _, series := range b.Series[r.begin:r.end] {
-			rows[group(series)] = nil
+		for i := r.begin; i < r.end; i++ {
+			rows[group(i)] = nil
 		}
 	}
 	d.eachRow(func(i int, r passRow) {
-		g := group(b.Series[i])
+		g := group(i)
 		list, wanted := rows[g]
 		if n := len(list); wanted && (n == 0 || list[n-1].row != r.row || !r.twice() && list[n-1].at != r.at) {
 			rows[g] = append(list, r)

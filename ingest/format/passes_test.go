@@ -180,6 +180,32 @@ func TestPassesOfWideFiles(t *testing.T) {
 	}
 }
 
+// The rows of two loggers in one file, one behind the other, tell each its own
+// passes.
+func TestPassesOfBlocks(t *testing.T) {
+	profile := "name: w\nshape: wide\nsignature: {first_line: '^Logger ', header: [time], others: true}\nframing: {preamble: 1}\n" +
+		"logger: {preamble: '^Logger (?P<logger>\\S+)'}\ntimestamp: {column: 1, layout: '2006-01-02 15:04', zone: Europe/London}\n"
+	var rows, want []string
+	for _, wall := range strings.Fields("00:30 01:00 01:30 01:00 01:30 02:00") {
+		rows = append(rows, "2024-10-27 "+wall+",1\n")
+	}
+	block := func(logger string, rows []string) string {
+		return "Logger " + logger + "\ntime,a\n" + strings.Join(rows, "")
+	}
+	for range 2 {
+		want = append(want, "23:30", "00:00", "00:30", "01:00", "01:30", "02:00")
+	}
+	b, s := decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", block("A", rows)+block("B", rows))
+	if diff := cmp.Diff(want, shownTimes(b)); diff != "" {
+		t.Errorf("one behind the other: %s %s\n%s", s.State, s.Reason, diff)
+	}
+	b, s = decodeOne(t, decoderFor(t, profile, Settings{}), "a.csv", block("A", rows[:3])+block("B", rows[:3])+block("A", rows[3:])+block("B", nil)+block("B", rows[3:]))
+	want = strings.Fields("23:30 00:00 00:30 23:30 00:00 00:30 01:00 01:30 02:00 01:00 01:30 02:00")
+	if diff := cmp.Diff(want, shownTimes(b)); diff != "" {
+		t.Errorf("in turns: %s %s\n%s", s.State, s.Reason, diff)
+	}
+}
+
 func TestStandardTimeAllYear(t *testing.T) {
 	for zone, want := range map[string]string{
 		"Europe/London": "01:15 01:15 12:00", "Europe/Berlin": "00:15 00:15 11:00", "Europe/Dublin": "01:15 01:15 12:00",

@@ -84,7 +84,7 @@ func (d *Decoder) declare(text []byte) {
 // noteRecords says on the span when the file has not as many records as it says.
 // Not all of them need be readable.
 func (d *Decoder) noteRecords() {
-	if n := d.lines.Data + d.lines.Rejected; d.declared.given && n != d.declared.records {
+	if n := d.lines.Data + d.lines.Rejected - d.more; d.declared.given && n != d.declared.records {
 		d.span.Notes = append(d.span.Notes, fmt.Sprintf("the file says that it has %d records, and it has %d", d.declared.records, n))
 	}
 }

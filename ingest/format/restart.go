@@ -11,7 +11,8 @@ import (
 // how many bytes it read, 0 when there is no head; more says that more of the
 // file has to be seen to tell.
 //
-// It is asked about lines that are no records only.
+// It is asked about lines that are no records only, and, where rows do not tell
+// their times, about those without a value.
 func (d *Decoder) restart(w []byte, final bool) (n int, more bool, fault *refusal) {
 	p := d.plan.profile
 	if len(p.framing.rows) == 0 {
@@ -52,10 +53,11 @@ func (d *Decoder) restart(w []byte, final bool) (n int, more bool, fault *refusa
 		w = append(bytes.Clone(d.preamble), w[:h.size]...)
 		h.preamble, h.size = len(d.preamble), len(w)
 	}
-	before := d.plan
+	before, logger := d.plan, string(d.logger)
 	if fault := d.attach(w, &h); fault != nil {
 		return 0, false, fault
 	}
+	d.beginBlock(logger)
 	d.span.Kind = before.kind
 	if d.plan.told {
 		d.span.Recipe = before.recipe // the zone from outside may have counted
@@ -180,11 +182,15 @@ func cellsOf(names []string) []cell {
 	return cells
 }
 
-// isRecord reports whether the line reads as a record, by its timestamp.
+// isRecord reports whether the line reads as a record, by its timestamp; where
+// rows do not tell their times, by one of its readings.
 func (d *Decoder) isRecord(line []byte) bool {
 	_, _, fault := d.split.split(line, len(line), len(line), true)
-	if fault != quotesFine || len(d.plan.stamps) == 0 || !d.level() && len(d.split.cells) < len(d.plan.fields) {
+	if fault != quotesFine || !d.level() && len(d.split.cells) < len(d.plan.fields) {
 		return false
+	}
+	if len(d.plan.stamps) == 0 {
+		return d.tellsValue()
 	}
 	text, ok := d.stampText(d.split.cells)
 	if !ok {
@@ -192,6 +198,20 @@ func (d *Decoder) isRecord(line []byte) bool {
 	}
 	_, read := d.plan.clock.micros(text)
 	return read != readNot
+}
+
+// tellsValue reports whether some value of the record in the splitter is a number
+// or missing.
+func (d *Decoder) tellsValue() bool {
+	pl := d.plan
+	return slices.ContainsFunc(pl.values, func(v value) bool {
+		c := &d.split.cells[v.field]
+		if pl.isMissing(c, &v) {
+			return true
+		}
+		_, ok := pl.measure(bare(c.b), c.quoted)
+		return ok
+	})
 }
 
 // otherHeader refuses a file in which the line that w begins with names the

@@ -14,7 +14,7 @@ import (
 
 // decoderVersion is part of every recipe. It is raised when the same bytes and
 // the same profile come to give other readings than before.
-const decoderVersion = 1
+const decoderVersion = 2
 
 // Settings are what a source or a command line says of files beside their
 // profile. The zero value is fit for use.

@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -17,19 +16,24 @@ import (
 
 // timing is what a file says of its timestamps.
 type timing struct {
-	repeated []repeatedRow // the rows whose wall time the clocks showed twice
-	twice    *repeat       // of the record that was read last; nil when the clocks showed it once
-	start    int64         // of rows that do not tell their times: the first one's, in microseconds
-	every    int64         // and how far they are apart
-	places   int64         // that were counted before the first one
-	chosen   []*layout     // of one_of; nil when it is not known yet
-	jumps    []jump
-	last     int64 // the instant of the row before
+	repeated  []repeatedRow    // the rows whose wall time the clocks showed twice
+	twice     *repeat          // of the record that was read last; nil when the clocks showed it once
+	blocks    []block          // nil while there is one header
+	groups    map[string]int32 // of the blocks, by logger
+	midnights []midnight
+	dayLong   int64     // of the record that was read last, where it is of midnight: how much later the next one is; else 0
+	more      int64     // lines of records beyond the first of each
+	start     int64     // of rows that do not tell their times: the first one's, in microseconds
+	every     int64     // and how far they are apart
+	places    int64     // that were counted before the first one
+	chosen    []*layout // of one_of; nil when it is not known yet
+	jumps     []jump
+	last      int64 // the instant of the row before
 }
 
 // forget readies the timing for another file.
 func (t *timing) forget() {
-	*t = timing{repeated: t.repeated[:0], jumps: t.jumps[:0], last: math.MinInt64}
+	*t = timing{repeated: t.repeated[:0], blocks: t.blocks[:0], midnights: t.midnights[:0], jumps: t.jumps[:0], last: math.MinInt64}
 }
 
 // beginTiming takes what the file's name and the preamble say of the timestamps
@@ -278,6 +282,9 @@ func (d *Decoder) when(at, lines int64, raw []byte, cells []cell) (us int64, g *
 	if state == readTwice {
 		d.twice = &clock.twice
 	}
+	if s.date != nil {
+		d.dayLong = clock.dayFrom(us)
+	}
 	switch {
 	case state == readNot:
 		d.rejectField(at, lines, column, raw, pl.stampReason(stamp)+d.tearAt(pl.stamps[len(pl.stamps)-1]))
@@ -326,6 +333,9 @@ func (d *Decoder) timed(line, us int64, first int) {
 	if d.twice != nil {
 		d.repeated = append(d.repeated, repeatedRow{repeat: *d.twice, begin: first, end: len(d.batch.Time), line: line})
 	}
+	if d.dayLong != 0 {
+		d.midnights = append(d.midnights, midnight{first, len(d.batch.Time), d.dayLong})
+	}
 	if delta := us - d.last; delta > jumpy || delta < -jumpy {
 		d.leap(line, first)
 	}
@@ -352,7 +362,7 @@ func (d *Decoder) stampText(cells []cell) (text []byte, ok bool) {
 }
 
 // rowsSoFar counts the rows that were read, those included that hold nothing.
-func (d *Decoder) rowsSoFar() int64 { return d.lines.Data + d.lines.Rejected + d.lines.Blank }
+func (d *Decoder) rowsSoFar() int64 { return d.lines.Data + d.lines.Rejected + d.lines.Blank - d.more }
 
 // maxClocks is how many zones are remembered that cells name.
 const maxClocks = 64
@@ -374,33 +384,43 @@ func (pl *plan) clockIn(text []byte) *clock {
 	return c
 }
 
+// A midnight is the readings of a row at the beginning of the day that the
+// file's name tells.
+type midnight struct {
+	begin, end int   // in the batch
+	later      int64 // by how much the midnight at the day's end is later
+}
+
 // endDays moves the midnight with which a day's rows end to that end, where the
 // date is that of the file's name: such a row is the last of its series, and the
 // rows before it are of the day.
 func (d *Decoder) endDays() {
-	if d.plan.profile.stamp.date == nil {
+	if len(d.midnights) == 0 {
 		return
 	}
 	const half = 43200e6
 	b := d.batch
 	group := d.grouping()
-	later := make(map[int32]int64) // by group, the instant that comes next in the file
-	ends := make(map[int32][]int)  // and the midnights with nothing but such behind them
+	next := len(d.midnights) - 1
+	done := make(map[int32]bool)  // the series, by group, that something else was seen of
+	ends := make(map[int32][]int) // their midnights with nothing but such behind them
 	for i := len(b.Time) - 1; i >= d.span.Begin; i-- {
-		s, at := group(b.Series[i]), b.Time[i]
-		if next, ok := later[s]; !ok || len(ends[s]) > 0 && next == at {
-			if t := ingest.FromMicros(at).In(cmp.Or(d.plan.clock.zone, time.UTC)); t.Hour() == 0 && t.Minute() == 0 && t.Second() == 0 && t.Nanosecond() == 0 {
-				ends[s] = append(ends[s], i)
-			}
-		} else if len(ends[s]) > 0 {
-			for _, k := range ends[s] {
-				if at-b.Time[k] > half {
-					b.Time[k] = ingest.FromMicros(b.Time[k]).In(cmp.Or(d.plan.clock.zone, time.UTC)).AddDate(0, 0, 1).UnixMicro()
+		g, at := group(i), b.Time[i]
+		for next >= 0 && d.midnights[next].begin > i {
+			next--
+		}
+		switch {
+		case done[g]:
+		case next >= 0 && i < d.midnights[next].end:
+			ends[g] = append(ends[g], i, next)
+		default:
+			done[g] = true
+			for k := 0; k < len(ends[g]); k += 2 {
+				if end := ends[g][k]; at-b.Time[end] > half {
+					b.Time[end] += d.midnights[ends[g][k+1]].later
 				}
 			}
-			delete(ends, s)
 		}
-		later[s] = at
 	}
 }
 

@@ -55,6 +55,14 @@ func TestStamps(t *testing.T) {
 		{"zone of each cell", "", "a.csv", "", "column: t\nlayout: \"2006-01-02 15:04 MST\"\nzones: {PST: \"-08:00\", PDT: \"-07:00\"}",
 			"t,v\n2024-01-01 12:00 PST,1\n2024-07-01 12:00 PDT,2\n2024-07-01 12:00 XST,2\n",
 			[]string{"2024-01-01T20:00:00Z", "2024-07-01T19:00:00Z", `not a timestamp: "2024-07-01 12:00 XST" (expected "2006-01-02 15:04 MST")`}},
+		{"the end of a day before the rest of it", "UTC", "a.csv", "", "column: t\nlayout: \"2006-01-02 15:04:05\"",
+			"t,v\n2024-01-01 24:00:00,1\n2024-01-01 23:45:00,2\n", []string{"2024-01-02T00:00:00Z", "2024-01-01T23:45:00Z"}},
+		{"likewise, with offsets", "", "a.csv", "", "column: t\nlayout: rfc3339",
+			"t,v\n2024-01-01T24:00:00+01:00,1\n2024-01-01T23:45:00+01:00,2\n", []string{"2024-01-01T23:00:00Z", "2024-01-01T22:45:00Z"}},
+		{"the midnight that ends the day of the file's name, on standard time", "Europe/London", "20240701.csv", "", "column: t\nlayout: \"15:04\"\nclock: standard\ndate: {file_name: '(?P<date>\\d+)', layout: '20060102'}",
+			"t,v\n00:00,0\n23:45,1\n00:00,2\n", []string{"2024-07-01T00:00:00Z", "2024-07-01T23:45:00Z", "2024-07-02T00:00:00Z"}},
+		{"likewise, in the zone of each row", "UTC", "20240701.csv", "", "column: t\nlayout: \"15:04\"\nzone: {column: tz}\ndate: {file_name: '(?P<date>\\d+)', layout: '20060102'}",
+			"t,tz,v\n23:45,+01:00,1\n00:00,+01:00,2\n", []string{"2024-07-01T22:45:00Z", "2024-07-01T23:00:00Z"}},
 		{"start of an interval", "UTC", "a.csv", "", plain + "\ninterval: {separator: \" - \", take: start}",
 			"t,v\n2024-01-01 12:00 - 2024-01-01 12:15,1\n2024-01-01 12:15,2\n", []string{"2024-01-01T12:00:00Z", `no interval: "2024-01-01 12:15" (expected two timestamps with " - " between them)`}},
 		{"end of an interval", "UTC", "a.csv", "", plain + "\ninterval: {separator: \"-\", take: end}\n",
@@ -111,6 +119,7 @@ func TestStartAndInterval(t *testing.T) {
 		want                    []string
 	}{
 		{"told in the file", told, head, "1\n\nx\n2\n", []string{"1993-03-17T11:45:00Z", "1993-03-17T12:30:00Z", `not a number: "x" (expected digits with a decimal point)`}},
+		{"a row of several lines", told, head, "\"1\n\"\n2\n", []string{"1993-03-17T12:00:00Z", `not a number: "1\n" (expected digits with a decimal point)`}},
 		{"told by the profile", start + "every: 1h", head, "1\n2\n", []string{"1993-03-17T11:45:00Z", "1993-03-17T12:45:00Z"}},
 		{"a number, and its unit from the profile", start + "every: {preamble: '^Every (?P<every>\\d+)', unit: s}", head + "Every 90\n", "1\n2\n", []string{"1993-03-17T11:45:00Z", "1993-03-17T11:46:30Z"}},
 		{"hours, minutes and seconds", start + "every: {preamble: '^Every (?P<every>\\S+)'}", head + "Every 00:05:30\n", "1\n2\n", []string{"1993-03-17T11:45:00Z", "1993-03-17T11:50:30Z"}},
@@ -128,6 +137,26 @@ func TestStartAndInterval(t *testing.T) {
 	}
 	if got := stampsIn(t, Settings{}, "a.prn", "framing: {preamble: 1, columns: [flow]}", told, head+"1\n"); !strings.HasPrefix(got[0], "held: its timestamps tell no time zone") {
 		t.Errorf("without a zone: %v", got)
+	}
+}
+
+// A header that comes again among rows that do not tell their times is no row:
+// those below it would be a step late.
+func TestHeaderAgainWithoutTimestamps(t *testing.T) {
+	profile := "name: pace\nshape: wide\nsignature: {header: [a]}\nframing: {preamble: 1, rows: [names, units]}\nlogger: {constant: L}\n" +
+		"timestamp: {start: {preamble: '(?P<time>.*)', layout: '2006-01-02 15:04'}, every: 15m}\n"
+	const head = "2024-01-01 00:00\na\nm\n1\n"
+	for _, c := range []struct {
+		name, rows string
+		header     int64
+	}{
+		{"all of it", "a\nm\n2\n", 4},
+		{"its names alone", "a\n2\n", 3},
+	} {
+		o := decodeEveryWay(t, profile, "a.csv", []byte(head+c.rows))
+		if len(o.Readings) != 2 || !strings.HasSuffix(o.Readings[1], "L/a m 01-01T00:15 2 ") || o.Lines.Header != c.header || len(o.Rejects) > 0 {
+			t.Errorf("%s: %+v", c.name, o)
+		}
 	}
 }
 

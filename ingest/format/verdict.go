@@ -116,24 +116,26 @@ func neighbours(rows []passRow, hour []int, step int64) int {
 		}
 		return 0
 	}
-	costs := make([]int, n+1) // how many steps are odd if the second pass is from there on
-	for k := range costs {
-		if from && k == 0 {
-			costs[k] += odd(before + first.later)
-		} else if from {
-			costs[k] += odd(before)
+	gaps := make([]int64, n+1) // before each of the rows, and behind the last; 0 where nothing is beside them
+	within := 0                // how many of them are odd if all the rows are of one pass
+	for j := 1; j < n; j++ {
+		gaps[j] = rows[hour[j]].at - rows[hour[j-1]].at
+	}
+	if from {
+		gaps[0] = before
+	}
+	if to {
+		gaps[n] = after
+	}
+	for _, gap := range gaps {
+		if gap > 0 {
+			within += odd(gap)
 		}
-		if to && k == n {
-			costs[k] += odd(after + last.later)
-		} else if to {
-			costs[k] += odd(after)
-		}
-		for j := 1; j < n; j++ {
-			gap := rows[hour[j]].at - rows[hour[j-1]].at
-			if j == k {
-				gap += first.later
-			}
-			costs[k] += odd(gap)
+	}
+	costs := make([]int, n+1) // how many are odd if the second pass is from there on
+	for k, gap := range gaps {
+		if costs[k] = within; gap > 0 {
+			costs[k] += odd(gap+first.later) - odd(gap)
 		}
 	}
 	best := slices.Min(costs)
