@@ -25,6 +25,10 @@ const migrationLock = 0x70656e73746f636b
 // newer than the program's is refused with ErrNewSchema. It may be called by
 // several processes at once.
 func (s *Store) Migrate(ctx context.Context) error {
+	// While a connection waited here it may have looked, for the name of a
+	// function, where names are to be found. PostgreSQL remembers that there is no
+	// such schema for good if the schema is made in the midst of that look.
+	defer s.pool.Reset()
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer db.Close()
 	conn, err := db.Conn(ctx)

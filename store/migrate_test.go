@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"penstock/store/pglocal/pgtest"
 )
@@ -59,6 +60,52 @@ func TestSeveralMigrateAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A schema that another process makes while a connection looks where names are to
+// be found is missed by that connection for good. None such stays in use.
+func TestSchemaMadeByAnotherMeanwhile(t *testing.T) {
+	url := pgtest.Database(t)
+	s, err := newStore(t.Context(), url, Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.readLayout(t.Context()); !errors.Is(err, ErrNoSchema) {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(t.Context())
+	// The server knows now that there is no schema of the name, and is stopped
+	// before it knows of public.
+	if _, err := other.Exec(t.Context(), "begin; create schema penstock; lock table pg_namespace in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	migrated := make(chan error)
+	go func() { migrated <- s.Migrate(t.Context()) }()
+	for waits := false; !waits; {
+		if err := other.QueryRow(t.Context(), "select exists (select from pg_locks where not granted and relation = 'pg_namespace'::regclass)").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.Exec(t.Context(), "commit"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Error(err)
+	}
+	if err := s.readLayout(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, conn := range s.pool.AcquireAllIdle(t.Context()) {
+		if _, err := conn.Exec(t.Context(), "select from sources"); err != nil {
+			t.Error(err)
+		}
+		conn.Release()
+	}
 }
 
 // Schemas of one database know nothing of one another, whatever their names,

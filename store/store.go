@@ -69,6 +69,19 @@ var (
 // string) and checks its schema. errors.Is tells ErrNoSchema, ErrOldSchema and
 // ErrNewSchema.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	s, err := newStore(ctx, url, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newStore returns a store that has not looked at its database yet.
+func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Schema == "" {
 		o.Schema = DefaultSchema
 	}
@@ -84,10 +97,6 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	config.MaxConns = max(4, config.MaxConns)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connecting to the store: %w", err)
-	}
-	if err := s.open(ctx); err != nil {
-		s.pool.Close()
-		return nil, err
 	}
 	return s, nil
 }
