@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,31 +85,43 @@ func (s *Store) StartRun(ctx context.Context) (int32, error) {
 	return run, err
 }
 
-// Approve keeps the profile that reads a shape's files from now on, marks
+// ErrAnswered says that another answered a shape's question meanwhile, and
+// otherwise.
+var ErrAnswered = errors.New("its question was answered in another way meanwhile")
+
+// Approve keeps the profile that reads the files of a shape from now on, marks
 // versions that were held as due, and records the action, all at once: whoever
 // takes the versions up next reads them by it. Said twice, it is done once. It
-// returns how many versions it marked.
-func (s *Store) Approve(ctx context.Context, shape, profile string, files []FileVersion, a Action) (marked int64, err error) {
+// returns how many versions it marked. The error wraps ErrAnswered when the
+// shape is not as it was read: nothing is changed then.
+func (s *Store) Approve(ctx context.Context, shape *Pending, profile string, files []FileVersion, a Action) (marked int64, err error) {
 	for range raceLimit {
 		if marked, err = s.approve(ctx, shape, profile, files, a); err == nil || judge(err) != tryAgain {
 			break
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("approving shape %s: %w", shape, err)
+		return 0, fmt.Errorf("approving shape %s: %w", shape.ID, err)
 	}
 	step("approved")
 	return marked, nil
 }
 
-func (s *Store) approve(ctx context.Context, shape, profile string, files []FileVersion, a Action) (marked int64, err error) {
+func (s *Store) approve(ctx context.Context, shape *Pending, profile string, files []FileVersion, a Action) (marked int64, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `update shapes set approved = $2, answered = true
-			where id = $1 and (not answered or approved is distinct from $2)`, shape, profile)
-		if err != nil {
+		var before string
+		var said bool
+		if err := tx.QueryRow(ctx, "select coalesce(approved, ''), answered and approved = $2 from shapes where id = $1 for update", shape.ID, profile).Scan(&before, &said); err != nil {
 			return err
 		}
-		if marked, err = setDue(ctx, tx, files); err != nil || marked+tag.RowsAffected() == 0 {
+		if before != shape.Approved && before != profile {
+			return ErrAnswered
+		}
+		// Only what a sink asks has no key that answers it.
+		if _, err := tx.Exec(ctx, "update shapes set approved = $2, answered = true, settled = settled or asks = '' where id = $1", shape.ID, profile); err != nil {
+			return err
+		}
+		if marked, err = setDue(ctx, tx, files); err != nil || said && marked == 0 {
 			return err
 		}
 		return recordAction(ctx, tx.Conn().PgConn(), a, int(marked), 0)

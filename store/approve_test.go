@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,7 +42,7 @@ func TestApprove(t *testing.T) {
 	}
 	files := selected(t, s, Selection{Shape: "one"})
 	for _, want := range []int64{2, 0} {
-		marked, err := s.Approve(t.Context(), "one", "name: answered", files, Action{OSUser: "me", Command: "approve"})
+		marked, err := s.Approve(t.Context(), &waiting[0], "name: answered", files, Action{OSUser: "me", Command: "approve"})
 		if err != nil || marked != want {
 			t.Fatal(marked, err)
 		}
@@ -73,6 +74,29 @@ func TestApprove(t *testing.T) {
 	verify(t, s)
 }
 
+// Of two who answer at once, the second is told: files are not read in two ways.
+func TestAnsweredMeanwhile(t *testing.T) {
+	s := open(t, Options{})
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), heldFile("L1_a", "one", 1))
+	seen, files := shapesPending(t, s)[0], selected(t, s, Selection{Shape: "one"})
+	for _, tc := range []struct {
+		profile string
+		marked  int64
+		err     error
+	}{{"name: london", 1, nil}, {"name: london", 0, nil}, {"name: paris", 0, ErrAnswered}} {
+		if marked, err := s.Approve(t.Context(), &seen, tc.profile, files, Action{}); marked != tc.marked || !errors.Is(err, tc.err) {
+			t.Errorf("%s: %d, %v", tc.profile, marked, err)
+		}
+	}
+	seen = shapesPending(t, s)[0]
+	if _, err := s.Approve(t.Context(), &seen, "name: paris", files, Action{}); err != nil {
+		t.Errorf("changed by who knew of the first answer: %v", err)
+	}
+	if got := shapesPending(t, s)[0]; got.Approved != "name: paris" {
+		t.Errorf("approved is %s", got.Approved)
+	}
+}
+
 // A question that was answered is not asked again by who does not know yet; one
 // that comes up later is.
 func TestQuestionsOfAShape(t *testing.T) {
@@ -85,7 +109,7 @@ func TestQuestionsOfAShape(t *testing.T) {
 	if got := shapesPending(t, s)[0]; got.Question != "which zone?" || got.Held != 2 {
 		t.Errorf("the first question waits no more: %+v", got)
 	}
-	if _, err := s.Approve(t.Context(), "one", "name: answered", nil, Action{}); err != nil {
+	if _, err := s.Approve(t.Context(), &shapesPending(t, s)[0], "name: answered", nil, Action{}); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), heldFile("L1_c", "one", 3))

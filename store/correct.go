@@ -333,10 +333,7 @@ func (k *correction) orphan(ctx context.Context) error {
 // loadAgain stores the files from their bytes under their old ids and ranks.
 func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 	versions := byID(k.Files)
-	if err := k.withholdAgain(ctx, b, versions, func(s *ingest.Span, v *FileVersion) bool {
-		// Not what a person approved meanwhile, or has read in another way.
-		return s.Recipe.Trust != ingest.Approved && s.Kind != nil && s.Kind.ID == v.Shape
-	}); err != nil {
+	if err := k.withholdUnanswered(ctx, b, versions); err != nil {
 		return err
 	}
 	take := spansOf(b)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
@@ -20,24 +21,45 @@ import (
 // is a logger that had series when the sink was made.
 type OnChange string
 
-// What a sink can do on a change. What was approved is never held for it, but
-// by HoldApproved: whoever answered another question may not know of the change.
+// What a sink can do on a change. Where the profile was approved, that counts as
+// an answer only if a person was asked about a change: whoever said which zone
+// the times are in may not know of one.
 const (
-	LoadChanged  OnChange = "load"     // load it
-	HoldChanged  OnChange = "hold"     // hold it; of a file with channels more, only these
-	HoldGuessed  OnChange = "guessed"  // hold it where the profile was guessed, else load it
-	HoldApproved OnChange = "approved" // hold it, also where the profile was approved
+	LoadChanged OnChange = "load"    // load it
+	HoldChanged OnChange = "hold"    // hold it; of a file with channels more, only these
+	HoldGuessed OnChange = "guessed" // hold it where the profile was guessed, else load it
 )
 
-// judges reports whether the change of a file with that recipe is looked at.
-func (o OnChange) judges(r *ingest.Recipe) bool {
+// judges reports whether the span is held against what was known of its loggers.
+func (s *Sink) judges(span *ingest.Span) bool {
+	on, r := s.options.OnChange, span.Recipe
 	switch {
-	case r == nil || o == LoadChanged:
+	case r == nil || on == LoadChanged:
 		return false
-	case o == HoldGuessed:
-		return r.Trust == ingest.Guessed
+	case r.Trust == ingest.Approved:
+		guessed, unsettled := false, false
+		if span.Kind != nil {
+			guessed, unsettled = s.unsettled[span.Kind.ID]
+		}
+		return unsettled && (guessed || on == HoldChanged)
 	}
-	return o == HoldApproved || r.Trust != ingest.Approved
+	return on == HoldChanged || r.Trust == ingest.Guessed
+}
+
+// unsettled lists the shapes that a profile was approved for, and of whose
+// changes nobody was asked; true for those that were guessed.
+func (s *Store) unsettled(ctx context.Context) (map[string]bool, error) {
+	rows, err := s.pool.Query(ctx, "select id, not loose from shapes where approved is not null and not settled")
+	if err != nil {
+		return nil, fmt.Errorf("reading the approved shapes: %w", err)
+	}
+	shapes := make(map[string]bool)
+	var id string
+	var guessed bool
+	if _, err := pgx.ForEachRow(rows, []any{&id, &guessed}, func() error { shapes[id] = guessed; return nil }); err != nil {
+		return nil, fmt.Errorf("reading the approved shapes: %w", err)
+	}
+	return shapes, nil
 }
 
 // A knownLogger is what the store had of a logger before the sink's run. It is
@@ -73,7 +95,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	var judged []int
 	for i := range b.Spans {
 		// What is withheld once is gone from the batch: there is nothing new in it.
-		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && c.sink.options.OnChange.judges(s.Recipe) {
+		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && c.sink.judges(s) {
 			judged = append(judged, i)
 		}
 	}

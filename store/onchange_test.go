@@ -80,8 +80,6 @@ func TestOnChange(t *testing.T) {
 		{"named of another layout, to be held", HoldChanged, "", named(relaid), ingest.Loaded, 2, ""},
 		{"named, a channel added", HoldChanged, "", named(added), ingest.Loaded, 2, `"temp"`},
 		{"approved", HoldChanged, "depot", approved(swapped), ingest.Loaded, 2, ""},
-		{"approved for another reason", HoldApproved, "", approved(swapped), ingest.Held, 0, `no longer "flow"`},
-		{"approved as it was", HoldApproved, "", approved(relaid), ingest.Loaded, 2, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := open(t, Options{})
@@ -104,6 +102,64 @@ func TestOnChange(t *testing.T) {
 			verify(t, s)
 		})
 	}
+}
+
+// Whoever says which zone the times of a guessed layout are in has not said that
+// a known logger may change: that is asked next, and once.
+func TestChangeIsAskedThoughApproved(t *testing.T) {
+	s := open(t, Options{})
+	known(t, s, SinkOptions{}, guessed("L1_a", "one", 1, "flow", "level"), guessed("L2_a", "one", 1, "flow", "level"))
+	approve := func() {
+		t.Helper()
+		if _, err := s.Approve(t.Context(), &shapesPending(t, s)[0], "name: two", selected(t, s, Selection{Shape: "two", States: []ingest.State{ingest.Held}}), Action{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func(on OnChange, f testFile) ingest.Outcome {
+		f.trust = ingest.Approved
+		return commit(t, committerOf(t, sinkOf(t, s, SinkOptions{OnChange: on})), f)[0]
+	}
+	held := guessed("L1_b", "two", 2, "Flow1", "level")
+	held.held = "which zone?"
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), held)
+	approve()
+	if o := load("", guessed("L3_a", "two", 2, "Flow1", "level")); o.State != ingest.Loaded || o.Reason != "" {
+		t.Errorf("another logger: %s %s", o.State, o.Reason)
+	}
+	if o := load("", guessed("L1_c", "two", 3, "flow", "level")); o.State != ingest.Loaded || o.Reason != "" {
+		t.Errorf("as it was, in the layout that was approved: %s %s", o.State, o.Reason)
+	}
+	if o := load(LoadChanged, guessed("L2_b", "two", 3, "Flow1", "level")); o.State != ingest.Loaded {
+		t.Errorf("to be loaded: %s %s", o.State, o.Reason)
+	}
+	for _, on := range []OnChange{HoldGuessed, HoldChanged} {
+		if o := load(on, guessed("L1_"+string(on), "two", 4, "Flow1", "level")); o.State != ingest.Held || !strings.Contains(o.Reason, `no longer "flow"`) {
+			t.Errorf("%s: with a channel for another: %s %q", on, o.State, o.Reason)
+		}
+	}
+	partly := load("", guessed("L1_d", "two", 5, "flow", "level", "temp"))
+	if partly.State != ingest.Loaded || partly.Receipt.Cells.Withheld != 1 {
+		t.Errorf("with a channel more: %s %+v", partly.State, partly.Receipt.Cells)
+	}
+	again := func(withheld int64) {
+		t.Helper()
+		f := guessed("L1_d", "two", 5, "flow", "level", "temp")
+		f.trust = ingest.Approved
+		done, err := s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{Pattern: "L1_d"}), Read: reader([]testFile{f}, nil, nil)})
+		if err != nil || done.Outcomes[0].Receipt.Cells.Withheld != withheld {
+			t.Errorf("loaded again, with %d withheld: %+v, %v", withheld, done.Outcomes, err)
+		}
+		verify(t, s)
+	}
+	again(1)
+	approve()
+	again(0)
+	for _, f := range []testFile{guessed("L1_e", "two", 6, "Flow1", "level"), guessed("L1_guessed", "two", 4, "Flow1", "level"), guessed("L2_c", "two", 7, "Flow2")} {
+		if o := load(HoldChanged, f); o.State != ingest.Loaded || o.Reason != "" || o.Receipt.Cells.Withheld != 0 {
+			t.Errorf("%s, answered: %s %s", f.path, o.State, o.Reason)
+		}
+	}
+	verify(t, s)
 }
 
 // A channel whose column is there and empty did not go.
@@ -200,6 +256,9 @@ func TestWithheldThroughCorrections(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting("loaded again as it was", "L1_b|loaded|1|1|two|true")
+	if _, err := s.Approve(t.Context(), &shapesPending(t, s)[0], "name: two", nil, Action{}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Correct(t.Context(), Correction{Reload: true, Files: selected(t, s, Selection{Pattern: "L1_b"}),
 		Read: reader(files, nil, func(f testFile) testFile { f.trust = ingest.Approved; return f })}); err != nil {
 		t.Fatal(err)

@@ -51,6 +51,8 @@ type Sink struct {
 	recipes recipeCache
 	shapes  shapeCache
 	loggers loggerCache
+
+	unsettled map[string]bool // when the sink was made; see Store.unsettled
 }
 
 var _ ingest.Sink = (*Sink)(nil)
@@ -78,6 +80,9 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 		sink.before, err = s.pastOf(ctx, o.Run)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if sink.unsettled, err = s.unsettled(ctx); err != nil {
 		return nil, err
 	}
 	return sink, nil

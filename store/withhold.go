@@ -25,6 +25,28 @@ func identityWithout(of ingest.Digest, b *ingest.Batch, withheld map[int32]bool)
 	return ingest.Digest(h.Sum(nil))
 }
 
+// withholdUnanswered withholds of versions that are loaded again what was withheld
+// before, unless a person approved it meanwhile, or has it read in another way.
+func (k *correction) withholdUnanswered(ctx context.Context, b *ingest.Batch, versions map[int64]FileVersion) error {
+	shapes := newColumns(oidText)
+	for _, v := range versions {
+		if v.Receipt.Cells.Withheld > 0 {
+			shapes[0].text(v.Shape)
+		}
+	}
+	if shapes[0].n == 0 {
+		return nil
+	}
+	answered := make(map[string]bool)
+	if err := k.exec(ctx, "select id from shapes where answered and id = any($1::text[])", shapes.params(), func(r *record) { answered[r.text()] = true }); err != nil {
+		return err
+	}
+	return k.withholdAgain(ctx, b, versions, func(s *ingest.Span, v *FileVersion) bool {
+		approved := s.Recipe.Trust == ingest.Approved && answered[v.Shape]
+		return !approved && s.Kind != nil && s.Kind.ID == v.Shape
+	})
+}
+
 // withholdAgain takes out of the batch what was withheld of the versions when
 // they were loaded, where also says so.
 func (k *correction) withholdAgain(ctx context.Context, b *ingest.Batch, versions map[int64]FileVersion, also func(*ingest.Span, *FileVersion) bool) error {

@@ -150,10 +150,7 @@ func (a *app) approve(prefix string, p *approving) error {
 	g := newAgain(s.Store, &p.reading, approved)
 	g.recognise = true
 	defer g.close(a)
-	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape.ID, profile: profile}
-	if t.first = shape.Approved == ""; t.first && shape.Asks != "" && !shape.Loose {
-		t.how.onChange = store.HoldApproved // it was guessed, and nobody has asked yet whether a known logger changed
-	}
+	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape, profile: profile}
 	return t.run(files)
 }
 
@@ -165,8 +162,7 @@ type takingUp struct {
 	how     *retrying
 	flags   *correcting
 	sets    []string
-	first   bool // nothing was answered of the shape before
-	shape   string
+	shape   *store.Pending
 	profile *format.Profile
 	action  store.Action
 
@@ -213,6 +209,9 @@ func (t *takingUp) run(files []store.FileVersion) error {
 	t.action = t.flags.action(t.args)
 	t.action.Run = run
 	marked, err := t.store.Approve(t.take, t.shape, t.profile.Text, there, t.action)
+	if errors.Is(err, store.ErrAnswered) {
+		return &hinted{err, "look at it again: penstock profiles pending " + t.shape.ID}
+	}
 	if err != nil {
 		return err
 	}
@@ -234,8 +233,8 @@ const settledBy = 8
 // settled makes sure that a guess is certain with the answers: it asks one
 // question at a time, and there may be more of them.
 func (t *takingUp) settled(from []*chosen) error {
-	if !t.first {
-		return nil
+	if t.shape.Approved != "" {
+		return nil // it was made sure when it was approved first
 	}
 	var c ingest.Content
 	n := 0
@@ -252,14 +251,14 @@ func (t *takingUp) settled(from []*chosen) error {
 				continue // likewise
 			}
 			g := format.Guess([]format.Sample{sample}, format.GuessOptions{Zone: source.zone, Sets: t.sets})
-			if g.Profile == nil || g.Shape.ID != t.shape || g.Certain() {
+			if g.Profile == nil || g.Shape.ID != t.shape.ID || g.Certain() {
 				continue
 			}
 			flags := []string{"--set KEY=VALUE"}
 			if answers := answersTo(g.Shape); len(answers) > 0 {
 				flags = flags[:0]
 				for _, x := range answers {
-					flags = append(flags, strings.TrimPrefix(x.Command, "penstock profiles approve "+t.shape+" "))
+					flags = append(flags, strings.TrimPrefix(x.Command, "penstock profiles approve "+t.shape.ID+" "))
 				}
 			}
 			return usage("add "+strings.Join(flags, ", or ")+" to the answers", "it is still open, as %s shows: %s", ingest.EscapePath(f.Path), g.Shape.Question)
@@ -326,8 +325,8 @@ func (t *takingUp) dry(files []store.FileVersion) error {
 
 func (t *takingUp) tell() error {
 	var code error
-	done := approval{Shape: t.shape, Profile: t.profile.Name, TakenUp: []summary{}, Reloaded: t.reloaded}
-	t.note("Shape %s is approved: its files are read by profile %s.", t.shape, t.profile.Name)
+	done := approval{Shape: t.shape.ID, Profile: t.profile.Name, TakenUp: []summary{}, Reloaded: t.reloaded}
+	t.note("Shape %s is approved: its files are read by profile %s.", t.shape.ID, t.profile.Name)
 	for _, r := range t.results {
 		if t.output.value == "json" {
 			done.TakenUp = append(done.TakenUp, r.summary())
@@ -355,7 +354,7 @@ func (t *takingUp) tell() error {
 	}
 	for _, r := range t.results {
 		if r.interrupted {
-			return &hinted{errInterrupted, fmt.Sprintf("the answer is kept; 'penstock profiles approve %s' goes on with the rest", t.shape)}
+			return &hinted{errInterrupted, fmt.Sprintf("the answer is kept; 'penstock profiles approve %s' goes on with the rest", t.shape.ID)}
 		}
 	}
 	return code

@@ -144,6 +144,7 @@ create table shapes (
     seen     timestamptz not null default now(),
     loose    bool  not null,
     answered bool  not null default false,
+    settled  bool  not null default false,
     profile  text  not null,
     header   text[],
     question text  not null,
@@ -156,6 +157,7 @@ comment on column shapes.profile is 'what would read them, as YAML';
 comment on column shapes.loose is 'the profile matches files of other columns, too';
 comment on column shapes.asks is 'the key of --set that answers the question; empty where the profile as it stands does';
 comment on column shapes.approved is 'what reads them since a person answered, as YAML';
+comment on column shapes.settled is 'a person has said yes to files of known loggers that are not what they were, and not only to how files are read';
 comment on column shapes.answered is 'the question is the one that approved answers; false when another came up since';
 
 create table held (
