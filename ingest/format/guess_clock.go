@@ -94,8 +94,10 @@ func (g *guesser) checkClock(told string) {
 	}
 	offset, fixed := fixedOffset(zone)
 	if !fixed {
-		g.standsInGap(clockEvidence(walls, zone), name, lines)
-		return
+		signs := clockEvidence(walls, zone)
+		if g.standsInGap(signs, name, lines); signs != (clockSigns{-1, -1, -1, -1}) {
+			return
+		}
 	}
 	for _, other := range clockZones {
 		moved, err := time.LoadLocation(other)
@@ -109,7 +111,7 @@ func (g *guesser) checkClock(told string) {
 		}
 		// An hour that is missing may be a gap; where not even the offset fits, it
 		// takes more than one row to be a sign.
-		if step := usualStep(walls); offset != winter && offset != summer && signs.repeats < 0 && (step <= 0 || step > 1800) {
+		if step := usualStep(walls); (!fixed || offset != winter && offset != summer) && signs.repeats < 0 && (!fixed || step <= 0 || step > 1800) {
 			continue
 		}
 		at := max(signs.skips, signs.repeats)

@@ -88,6 +88,10 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
 	year := func(head string, zone *time.Location) string {
 		return head + ";kWh\n" + rowsEvery(366*96, "2024-01-01 00:00", quarter, func(i int, at time.Time) string {
 			return at.In(zone).Format("02.01.2006 15:04;") + strings.Replace(wave(i), ".", ",", 1)
@@ -195,6 +199,35 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 				return fmt.Sprintf("%s,%s,%s*%02X", at.Format("2006-01-02 15:04"), wave(i), wave(i+2), 16+i*7%200)
 			}),
 			`asks : 0 lines and 40 cells cannot be read, the first for this: not a number: "7.84*10" (expected digits with a decimal point). What is it?`},
+		{"AM and PM in a column of their own", "UTC", strings.ReplaceAll(stamped("2006-01-02;03:04;PM"), "Time;", "Date;Time;AM/PM;"), "60 from 2024-02-20T00:00:00 to 2024-03-05T18:00:00: a flow"},
+		{"weekdays in a column of their own", "UTC", strings.ReplaceAll(stamped("Mon;2006-01-02 15:04"), "Time;", "Tag;Time;"), "60 from 2024-02-20T00:00:00 to 2024-03-05T18:00:00: a flow"},
+		{"a clock that cannot be read names no logger", "UTC",
+			"Date,Time,a\n" + rowsEvery(60, "2024-02-25 00:00", hour, func(i int, at time.Time) string { return at.Format("2006-01-02,15:04") + ".5," + wave(i) }),
+			"asks : 57 of 60 rows have the time of an earlier row of the same series: which column tells them apart?"},
+		{"dates that a spreadsheet exchanged", "UTC",
+			"Date,a\n" + rowsEvery(30, "2024-04-01 00:00", day, func(i int, at time.Time) string {
+				if at.Day() <= 12 {
+					return at.Format("01/02/2006,") + wave(i)
+				}
+				return at.Format("02/01/2006,") + wave(i)
+			}),
+			"asks : Day and month seem to be exchanged in some dates, as in line 2, and not in others: where does the file come from? Export it anew with dates of one form"},
+		{"seconds since 1970 beside a clock of no zone", "Europe/Berlin",
+			"epoch,iso,a\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return fmt.Sprint(at.Unix(), at.Format(",2006-01-02T15:04:05,"), wave(i))
+			}),
+			"40 from 2024-02-25T00:00:00 to 2024-02-26T15:00:00: a a"},
+		{"a number that never changes", "UTC",
+			"ID;Zeit;a\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string { return at.Format("77;2006-01-02 15:04;") + wave(i) }),
+			"40 from 2024-02-25T00:00:00 to 2024-02-26T15:00:00: a a"},
+		{"addresses are no numbers", "UTC",
+			"time,ip,a\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return at.Format("2006-01-02 15:04,192.168.1.") + fmt.Sprint(i%3, ",", wave(i))
+			}),
+			"40 from 2024-02-25T00:00:00 to 2024-02-26T15:00:00: a a"},
+		{"clocks moved as in another zone than the one given", "Europe/Berlin",
+			"Time,a\n" + rowsEvery(60, "2024-11-02 20:00", hour, func(i int, at time.Time) string { return at.In(newYork).Format("2006-01-02 15:04,") + wave(i) }),
+			"asks zone: The zone is said to be Europe/Berlin, but at line 12 the rows change with daylight saving time, as in America/New_York: which zone is it?"},
 		{"a clock that leaps far ahead", "UTC",
 			"time,p\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
 				if i == 20 {

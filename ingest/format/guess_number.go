@@ -31,7 +31,7 @@ type numberParts struct {
 // numberOf takes a cell apart that has a number in it; ok is false for other
 // texts.
 func numberOf(cell string) (n numberParts, ok bool) {
-	plain := len(cell) > 0
+	plain := len(cell) > 0 && strings.Count(cell, ".") < 2
 	for i := 0; i < len(cell) && plain; i++ {
 		c := cell[i]
 		plain = c >= '0' && c <= '9' || c == '.' || (c == '-' || c == '+') && i == 0
@@ -45,6 +45,11 @@ func numberOf(cell string) (n numberParts, ok bool) {
 	m := numberCell.FindStringSubmatch(cell)
 	if m == nil {
 		return n, false
+	}
+	for _, sign := range []string{".", ","} {
+		if strings.Count(m[2], sign) > 1 && !groupedBy[sign[0]].MatchString(m[2]) && !groupedBoth.MatchString(m[2]) {
+			return n, false // 192.168.1.10
+		}
 	}
 	return numberParts{inequality: m[1], number: m[2], blank: m[3] != "", suffix: strings.TrimSpace(m[4])}, true
 }

@@ -64,6 +64,8 @@ func (g *guesser) roleOfNumbers(c int) {
 		g.ignore(c, "it numbers the rows")
 	case whole && c == 0 && col.unit == "" && g.when != nil && !slices.Contains(g.when.columns, 0) && g.goesUpByOne(integers):
 		g.ignore(c, "it numbers the rows")
+	case whole && nameIndex.MatchString(col.name) && col.name != "" && len(col.distinct) == 1 && len(g.rows) > 2 && g.unitOf(c) == "":
+		g.ignore(c, "a number that is the same in every row")
 	case g.elapsed(c):
 		g.ignore(c, "it grows with the clock: the time since the start")
 	case whole && nameTime.MatchString(col.name) && (g.digits(c, 4) || nameLocal.MatchString(col.name) || nameUTC.MatchString(col.name)):
@@ -248,6 +250,8 @@ func (g *guesser) few(c int) bool {
 func (g *guesser) roleOfTexts(c int) {
 	col := &g.columns[c]
 	switch {
+	case g.weekdays(c):
+		g.ignore(c, "the day of the week")
 	case nameUnit.MatchString(col.name) && g.unitsIn(c):
 		col.role, col.why = isUnit, "its cells are units"
 	case nameQuality.MatchString(col.name):
@@ -267,6 +271,29 @@ func (g *guesser) roleOfTexts(c int) {
 	case len(col.distinct) > 1 && g.unitsIn(c):
 		col.role, col.why = isUnit, "its cells are units"
 	}
+}
+
+// weekdays reports whether the column's text goes by the day of the week alone,
+// and is another one each day.
+func (g *guesser) weekdays(c int) bool {
+	if n := len(g.columns[c].distinct); n < 2 || n > 7 || g.when == nil {
+		return false
+	}
+	of, day := make(map[int64]string), make(map[string]int64)
+	for i, w := range g.when.walls {
+		if w == noWall || c >= len(g.rows[i].cells) {
+			continue
+		}
+		text, on := g.rows[i].cells[c], mod((w-mod(w, 86400))/86400, 7)
+		if was, ok := of[on]; ok && was != text {
+			return false
+		}
+		if was, ok := day[text]; ok && was != on {
+			return false
+		}
+		of[on], day[text] = text, on
+	}
+	return len(g.rows) > 3
 }
 
 // channelRather reports whether a name that could be of either is that of a

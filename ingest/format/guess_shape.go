@@ -201,7 +201,7 @@ func (g *guesser) findKeys(keys []int) {
 			if slices.Contains(s.logger, c) || slices.Contains(s.channel, c) || !g.full(c) || !g.few(c) || len(col.distinct) < 2 {
 				continue
 			}
-			if col.stamps != nil || col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
+			if col.stamps != nil || nameTime.MatchString(col.name) && !nameLogger.MatchString(col.name) || col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
 				continue
 			}
 			s.logger = append(s.logger, c)

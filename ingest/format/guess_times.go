@@ -28,8 +28,10 @@ type guessWhen struct {
 // none.
 func (g *guesser) findWhen() bool {
 	g.readStamps()
-	for _, find := range []func() bool{g.paced, g.intervalCells, g.instantColumns, g.dateAndClock, g.dateParts, g.namelessParts, g.epochs, g.dateAlone, g.clockAlone, g.serialDays} {
+	for _, find := range []func() bool{g.paced, g.intervalCells, g.epochNamed, g.instantColumns, g.dateAndClock, g.dateParts, g.namelessParts, g.epochs, g.dateAlone, g.clockAlone, g.serialDays} {
 		if find() {
+			g.byHalves()
+			g.exchanged()
 			for _, c := range g.when.columns {
 				g.columns[c].role = isStamp
 			}
@@ -384,6 +386,15 @@ func boundsOf(values []int64) (lo, hi int64, minutes bool) {
 		minutes = minutes && v%100 < 60
 	}
 	return lo, hi, minutes
+}
+
+// epochNamed takes a column that counts from 1970 and says so, where no other
+// tells its offset.
+func (g *guesser) epochNamed() bool {
+	if slices.ContainsFunc(g.columns, func(col guessColumn) bool { return col.stamps != nil && col.stamps.hasDate() && col.stamps.zoned() }) {
+		return false
+	}
+	return slices.ContainsFunc(g.columns, func(col guessColumn) bool { return nameEpoch.MatchString(col.name) }) && g.epochs()
 }
 
 // epochs takes a column that counts from 1970.
