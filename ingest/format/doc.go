@@ -50,9 +50,9 @@
 //	  preamble: 0            lines before the header: a number, find (up to the signature's
 //	                         header), {before: PATTERN} or {through: PATTERN}
 //	  rows: [names]          the header's rows in order: names, units (in brackets, too), process,
-//	                         skip; wide only:
-//	                         loggers (an empty cell is as that on its left) and channels, which
-//	                         name what the columns are of instead of names
+//	                         skip; wide only: loggers and channels, which name what the columns
+//	                         are of instead of names. An empty cell of loggers is as that on its
+//	                         left; so is one of channels with columns_are: logger
 //	  columns: [NAME...]     the columns' names, for files without a row of names
 //	  columns_from           or they are told by the lines before the data
 //	    preamble: PATTERN    (?P<channel>...) and (?P<unit>...): a column for every match, in order
@@ -96,7 +96,7 @@
 //	channels                 wide only: the columns that hold readings; a list of
 //	  - column: COLUMN       a pattern's groups channel, unit and logger name them
 //	    channel: NAME        instead of the header's text
-//	    unit: NAME
+//	    unit: NAME           or {column: COLUMN}, a cell of each row; a series has one unit
 //	    missing: [TEXT...]   beside those of the profile
 //	    quality: COLUMN      or {suffix: TEXT}, what its name has behind that of the channel's column
 //	    multiply, add: NUMBER  the value is cell*multiply + add, each rounded to a float64; unit is
@@ -133,8 +133,9 @@
 //	                         rows tell which; see below
 //	  date_only: true        a date without its time is that day's midnight
 //	  language: [en]         of {month} and {pm}: cs, de, en, es, fr, nl
-//	  interval               of cells that hold two instants
-//	    separator: " - "     what stands between them
+//	  interval               of rows that tell two instants
+//	    separator: " - "     what stands between them in their cell
+//	    until: COLUMN        or the column of the second; column is then of the first
 //	    take: start          or end: which of them is the reading's
 //	  zone: ZONE             of timestamps that tell no offset of their own; or one of
 //	    preamble: PATTERN    (?P<zone>...) of the first line before the header that matches

@@ -84,6 +84,7 @@ type guesser struct {
 	}
 	zone    guessZone
 	logger  guessOrigin
+	several tableOfLoggers
 	channel guessOrigin
 
 	findings  []Finding
@@ -268,9 +269,10 @@ func (g *guesser) understand() (refusal string) {
 		return fmt.Sprintf("no column of the table holds numbers: line %d is %q", g.rows[0].line, cut([]byte(strings.Join(g.rows[0].cells, string(g.sheets[0].delimiter)))))
 	}
 	g.unlike()
+	g.findUnits()
+	g.findLogger()
 	g.findChannel()
 	g.findNumbers()
-	g.findLogger()
 	g.findZone()
 	for c := range g.columns {
 		if col := &g.columns[c]; col.role == isIgnored {
@@ -316,6 +318,9 @@ func (g *guesser) findChannel() {
 		g.channel.match = g.commonStart(g.shape.channel[0])
 		g.find(Finding{What: "channel", Value: g.columnNames(g.shape.channel), Sure: Certain, Evidence: "its texts say what the row's number is", Line: g.rows[0].line})
 		return
+	}
+	if g.several.named {
+		return // what all columns measure is said with the loggers
 	}
 	values := g.columnsOf(isValue)
 	names := make([]string, 0, len(values))
@@ -441,6 +446,11 @@ func (g *guesser) conclude() *Guessed {
 		shape.Question, shape.Asks, shape.Answers = q.text, q.key, q.answers
 	}
 	return &Guessed{Profile: p, Findings: g.findings, Shape: shape}
+}
+
+// answered reports whether a person has answered the question of that key.
+func (g *guesser) answered(key string) bool {
+	return slices.ContainsFunc(g.o.Sets, func(set string) bool { return strings.HasPrefix(set, key+"=") })
 }
 
 // takeAnswers closes the questions that a person has answered.

@@ -14,7 +14,8 @@ import (
 // With returns the profile with the answers to questions taken up, and channels
 // carried on under other names. Each of sets is key=value: the key is that of a
 // question (zone, order, layout, decimal, thousands, delimiter, encoding,
-// logger, channel, unit, repeated_hour, gap, clock, take, missing, header) or a
+// logger, channel, unit, repeated_hour, gap, clock, take, missing, other_unit,
+// columns_are, header) or a
 // path into the profile such as timestamp.zone. renames are from a channel's
 // name in the files to the one it is to have. Comments stay. The profile itself
 // is not changed; the error says which answer cannot be taken, and why.
@@ -66,6 +67,8 @@ func answer(root *yaml.Node, key, value string) error {
 		setNode(stamp(), "zone", textNode(value))
 	case "timestamp.zone":
 		return answer(root, "zone", value)
+	case "timestamp.column":
+		answerColumn(root, value)
 	case "order":
 		return answerOrder(stamp(), order(value))
 	case "layout", "timestamp.layout":
@@ -111,6 +114,12 @@ func answer(root *yaml.Node, key, value string) error {
 		if value != "" {
 			addMissing(root, value)
 		}
+	case "columns_are":
+		return answerColumnsAre(root, value)
+	case "other_unit":
+		if value != "reject" {
+			return errors.New("the answer is reject; to convert readings, give their series a factor in the loggers table")
+		}
 	case "header":
 		if value != "yes" {
 			return errors.New("the answer is yes, or a profile that names the columns: framing.columns=[NAME, ...]")
@@ -128,7 +137,7 @@ func setPath(root *yaml.Node, key, value string) error {
 		parts = strings.SplitN(key, ".", 3) // a zone's name may have points in it
 	}
 	if len(parts) == 1 && !slices.Contains([]string{"name", "description", "source", "shape", "value", "quality", "others", "quoted_text", "repeated", "factor"}, key) {
-		return fmt.Errorf("there is no answer called %q; there are zone, order, layout, decimal, thousands, delimiter, encoding, logger, channel, unit, repeated_hour, gap, clock, take, missing, header, and paths such as timestamp.zone", key)
+		return fmt.Errorf("there is no answer called %q; there are zone, order, layout, decimal, thousands, delimiter, encoding, logger, channel, unit, repeated_hour, gap, clock, take, missing, other_unit, columns_are, header, and paths such as timestamp.zone", key)
 	}
 	n := root
 	for _, part := range parts[:len(parts)-1] {
@@ -146,6 +155,68 @@ func setPath(root *yaml.Node, key, value string) error {
 	}
 	setNode(n, parts[len(parts)-1], node)
 	return nil
+}
+
+// answerColumnsAre makes what the names of columns name loggers, or channels.
+func answerColumnsAre(root *yaml.Node, value string) error {
+	from, to := "(?P<logger>", "(?P<channel>"
+	switch value {
+	case "logger":
+		from, to = to, from
+		dropNode(root, "logger")
+		setNode(root, "columns_are", textNode(value))
+		if nodeOf(root, "channel") == nil {
+			return errors.Join(answer(root, "channel", "value"), renameGroups(root, from, to))
+		}
+	case "channel":
+		if nodeOf(root, "logger") == nil {
+			return errors.New("the profile has no logger of the file to be theirs; give it one first: logger=NAME")
+		}
+		dropNode(root, "columns_are")
+		dropNode(root, "channel")
+	default:
+		return fmt.Errorf("the columns are logger or channel, not %q", value)
+	}
+	return renameGroups(root, from, to)
+}
+
+// renameGroups renames a group in the patterns of the profile's channels.
+func renameGroups(root *yaml.Node, from, to string) error {
+	list := nodeOf(root, "channels")
+	if list == nil {
+		return nil
+	}
+	for _, rule := range list.Content {
+		if column := nodeOf(resolve(rule), "column"); column != nil && column.Kind == yaml.MappingNode {
+			if match := nodeOf(column, "match"); match != nil {
+				match.Value = strings.ReplaceAll(match.Value, from, to)
+			}
+		}
+	}
+	return nil
+}
+
+// answerColumn makes another column the timestamp. The one that was it until now
+// holds no readings either.
+func answerColumn(root *yaml.Node, value string) {
+	stamp := mappingIn(root, "timestamp")
+	old := nodeOf(stamp, "column")
+	shape := nodeOf(root, "shape")
+	if old != nil && old.Value != value && shape != nil && shape.Value != shapeLong {
+		ignore := mappingIn(root, "ignore")
+		list := nodeOf(ignore, "columns")
+		if list == nil {
+			list = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
+			setNode(ignore, "columns", list)
+		}
+		if list.Kind == yaml.SequenceNode {
+			was := *old
+			was.LineComment = ""
+			list.Content = append(list.Content, &was)
+		}
+	}
+	dropNode(stamp, "columns")
+	setNode(stamp, "column", textNode(value))
 }
 
 // answerOrder makes the layouts of the date that order.

@@ -97,7 +97,7 @@ func (g *guesser) judge(i int, span *ingest.Span) {
 	case span.State != ingest.Loaded:
 		f.Sure, f.Evidence = Open, span.Reason
 		g.ask(question{text: fmt.Sprintf("Read by the guess, %s: what is to be changed in the profile?", span.Reason)})
-	case tooMany(lines.Rejected, lines.Data+lines.Rejected), tooMany(cells.Rejected, cells.Total):
+	case tooMany(lines.Rejected, lines.Data+lines.Rejected), tooMany(cells.Rejected, cells.Total) && !g.answered("other_unit"):
 		r := span.Rejects[0]
 		f.Sure, f.Line, f.Evidence = Open, r.Line, fmt.Sprintf("%d lines and %d cells cannot be read, the first for this: %s", lines.Rejected, cells.Rejected, r.Reason)
 		g.ask(question{text: fmt.Sprintf("%s. What is it?", f.Evidence)})

@@ -150,7 +150,7 @@ func (sh *sheet) namesLoggers(l, names *headLine) bool {
 		slices.ContainsFunc(above, func(s string) bool { return cellLooks(s) != looksText || looksUnit(s) || processCell(s) }) {
 		return false
 	}
-	if placeKey.MatchString(l.cells[0]) {
+	if placeKey.MatchString(l.cells[0]) || tellsTwinsApart(l.cells, names.cells, sh.when) {
 		return true
 	}
 	pairs, alone := make(map[[2]string]bool), make(map[string]bool)
@@ -347,7 +347,7 @@ func distinct(l *headLine) int {
 // as nothing is in the rows' cells there.
 func (sh *sheet) dropEmptyNames() {
 	n := len(sh.names)
-	for n > 0 && sh.names[n-1] == "" {
+	for n > 0 && sh.names[n-1] == "" && sh.emptyFrom(n-1) {
 		n--
 	}
 	sh.names = sh.names[:n]

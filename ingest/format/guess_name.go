@@ -27,12 +27,12 @@ var (
 func (g *guesser) findLogger() {
 	f := Finding{What: "logger", Sure: Certain}
 	switch {
-	case g.sheets[0].hasRow(rowLoggers):
-		f.Value, f.Evidence = "of each column", "a row above the names has it"
+	case g.loggersOfGroups(&f):
 	case len(g.shape.logger) > 0:
 		g.logger.columns = g.shape.logger
 		f.Value, f.Evidence, f.Line = g.columnNames(g.shape.logger), g.columns[g.shape.logger[0]].why, g.rows0Line()
-	case g.loggerTold(placeKey, &f), g.loggerTold(serialKey, &f), g.loggerListed(&f), g.loggerAlone(&f), g.loggerOfHeader(&f):
+	case g.loggerTold(placeKey, &f), g.loggerTold(serialKey, &f), g.loggerListed(&f), g.loggerAlone(&f), g.loggerOfHeader(&f), g.loggersOfHeader(&f):
+	case g.loggersOfColumns(&f):
 	default:
 		g.loggerOfName(&f)
 	}
@@ -240,6 +240,34 @@ func (g *guesser) loggerOfHeader(f *Finding) bool {
 	return true
 }
 
+// loggersOfHeader takes the serials of several loggers, each from the names of its
+// own columns.
+func (g *guesser) loggersOfHeader(f *Finding) bool {
+	if g.shape.long || g.matrix != nil {
+		return false
+	}
+	var serials []string
+	bare := 0 // columns of readings without a serial
+	for _, c := range g.columnsOf(isValue) {
+		m := serialOfLogger.FindStringSubmatch(g.columns[c].name)
+		if m == nil {
+			bare++
+		} else if !slices.Contains(serials, m[1]) {
+			serials = append(serials, m[1])
+		}
+	}
+	if len(serials) < 2 {
+		return false
+	}
+	g.several.serials = true
+	if bare > 0 {
+		g.loggerOfName(f)
+		g.find(*f)
+	}
+	*f = Finding{What: "logger", Value: inShort(serials), Sure: Certain, Evidence: "the name of each column has the serial of its logger", Line: g.sheets[0].namesLine()}
+	return true
+}
+
 var genericName = regexp.MustCompile(`(?i)^(data|daten|export(ed)?|log(s|ger|file)?|readings?|values?|messwerte|measurements?|download|file|output|report|results?|table|untitled|current|latest|history|archive|dump|csv|txt|datei|new|test|sample|records?|timeseries|series|unknown|all|full|hourly|daily|monthly|raw|historic(al)?|[-_. \d]*)([-_ .]*\d*)$`)
 
 // loggerOfName takes the logger from the file's name, or from that of its
@@ -256,175 +284,4 @@ func (g *guesser) loggerOfName(f *Finding) {
 	}
 	g.logger.stem, f.Value = true, stem
 	f.Evidence = "the file's name without its ending, dates, times and counters, as nothing in the file tells it"
-}
-
-// A headerForm is a way to write a channel and its unit into a header.
-type headerForm struct {
-	pattern string // with %s for the unit
-	needs   string // what stands in all that it matches
-	re      *regexp.Regexp
-}
-
-// serials is what headers write behind label and unit.
-const serials = `(?:[ ,(].*(?:S/N|SN|LBL|#).*)?`
-
-var headerForms = func() (forms []headerForm) {
-	for _, f := range [][2]string{
-		{`^(?P<channel>.+?), *(?P<unit>%s) *\(.*(?:S/N|LBL).*\)$`, "("},
-		{`^(?P<channel>.+?) *\( *(?P<unit>%s) *\)` + serials + `$`, "("},
-		{`^(?P<channel>.+?) *\[ *(?P<unit>%s) *\]` + serials + `$`, "["},
-		{`^(?P<channel>[^,]+?), *(?P<unit>%s)$`, ","},
-		{`^(?P<channel>.+?) +/ +(?P<unit>%s)$`, " / "},
-		{`^(?P<channel>.+?) +in +(?P<unit>%s)$`, " in "},
-		{`^(?P<channel>.+?) +(?P<unit>%s)$`, " "},
-	} {
-		p := f[0]
-		forms = append(forms, headerForm{p, f[1], regexp.MustCompile(fmt.Sprintf(p, `[^()\[\],]*?`))})
-	}
-	return forms
-}()
-
-// plainUnit is what stands for a unit behind a name even without brackets.
-var plainUnit = regexp.MustCompile(`^(.*[/°%³²^µ].*|mm|cm|mV|kW|kWh|MW|MWh|hPa|kPa|mbar|bar|psi|ppm|NTU|PSU|mAOD)$`)
-
-// unitOfName is the unit that a header's text tells; "" for none.
-func (g *guesser) unitOfName(name string) string {
-	_, _, unit := headerParts(name)
-	return unit
-}
-
-// headerParts takes a header's text apart: form is the index in headerForms, or
-// -1.
-func headerParts(name string) (form int, channel, unit string) {
-	for i, f := range headerForms {
-		if !strings.Contains(name, f.needs) {
-			continue
-		}
-		m := f.re.FindStringSubmatch(name)
-		if m == nil {
-			continue
-		}
-		channel, unit = strings.TrimSpace(m[1]), strings.TrimSpace(m[2])
-		if i == len(headerForms)-1 && !plainUnit.MatchString(unit) {
-			continue
-		}
-		if channel != "" && (unitLike(unit) || unit == "" && i >= 1 && i <= 2) {
-			return i, channel, unit
-		}
-	}
-	return -1, name, ""
-}
-
-// unitOf is the unit of a column, of the row of units or of its header.
-func (g *guesser) unitOf(c int) string {
-	if g.columns[c].unit != "" {
-		return g.columns[c].unit
-	}
-	return g.unitOfName(g.columns[c].name)
-}
-
-// A channelGuess says how the names of some columns are to be read.
-type channelGuess struct {
-	column  int    // of one column; -1 for pattern
-	pattern string // of all columns of a form
-	channel string // of one column
-	unit    string // of one column
-	quality int    // or -1
-}
-
-// loggerAbove is the logger that a row above the names gives a column, and a sign
-// that no name has; "" where there is no such row.
-func (sh *sheet) loggerAbove(c int) string {
-	for _, r := range sh.head {
-		for ; r.kind == rowLoggers && c < len(r.cells) && c >= 0; c-- {
-			if r.cells[c] != "" {
-				return r.cells[c] + "\x00"
-			}
-		}
-	}
-	return ""
-}
-
-// channelRules makes the rules for the columns of readings of a wide table: a
-// pattern for each form of header, and one for each column that needs it.
-func (g *guesser) channelRules() (rules []channelGuess) {
-	values := g.columnsOf(isValue)
-	unitRow := g.sheets[0].hasRow(rowUnits)
-	loggerAbove := g.sheets[0].loggerAbove
-	form := make(map[int]int)
-	names := make(map[string][]int)
-	label := make(map[int]string)
-	for _, c := range values {
-		form[c] = -1
-		label[c] = g.columns[c].name
-		if !unitRow || g.columns[c].unit == "" {
-			if i, channel, _ := headerParts(g.columns[c].name); i >= 0 {
-				form[c], label[c] = i, channel
-			}
-		}
-	}
-	for _, c := range values {
-		names[loggerAbove(c)+label[c]] = append(names[loggerAbove(c)+label[c]], c)
-	}
-	for _, twins := range names {
-		if len(twins) > 1 { // told apart by the whole text
-			for _, c := range twins {
-				form[c], label[c] = -1, g.columns[c].name
-			}
-		}
-	}
-	seen := make(map[string]int)
-	for _, c := range values {
-		name := g.columns[c].name
-		quality := slices.IndexFunc(g.columns, func(q guessColumn) bool { return q.role == isQuality && q.of == c && q.filled > 0 })
-		seen[loggerAbove(c)+label[c]]++
-		twin := seen[loggerAbove(c)+label[c]] > 1
-		_, _, unit := headerParts(name)
-		if unitRow && g.columns[c].unit != "" {
-			unit = ""
-		}
-		switch {
-		case name == "":
-			rules = append(rules, channelGuess{column: c, channel: fmt.Sprintf("column %d", c+1), quality: quality})
-		case twin:
-			rules = append(rules, channelGuess{column: c, channel: fmt.Sprintf("%s (%d)", label[c], seen[loggerAbove(c)+label[c]]), unit: unit, quality: quality})
-		case quality >= 0 || form[c] < 0 && unit != "":
-			channel := label[c]
-			if channel == name {
-				channel = ""
-			}
-			rules = append(rules, channelGuess{column: c, channel: channel, unit: unit, quality: quality})
-		}
-	}
-	for i := range headerForms {
-		var units []string
-		loose := true
-		for _, c := range values {
-			if form[c] != i {
-				continue
-			}
-			_, _, unit := headerParts(g.columns[c].name)
-			if !slices.Contains(units, unit) {
-				units = append(units, unit)
-			}
-		}
-		if len(units) == 0 {
-			continue
-		}
-		for c := range g.columns {
-			if i == len(headerForms)-1 || g.columns[c].role == isValue && form[c] != i && headerForms[i].re.MatchString(g.columns[c].name) {
-				loose = false
-			}
-		}
-		unit := `[^()\[\],]*?`
-		if !loose {
-			var quoted []string
-			for _, u := range units {
-				quoted = append(quoted, regexp.QuoteMeta(u))
-			}
-			unit = strings.Join(quoted, "|")
-		}
-		rules = append(rules, channelGuess{column: -1, pattern: fmt.Sprintf(headerForms[i].pattern, unit), quality: -1})
-	}
-	return rules
 }

@@ -47,6 +47,9 @@ func (g *guesser) findShape() bool {
 	if s.long {
 		g.find(Finding{What: "shape", Value: "long", Sure: Certain, Line: g.rows[0].line,
 			Evidence: fmt.Sprintf("%s names what each row's one number is", g.columnNames(s.channel))})
+		if s.unit >= 0 {
+			g.askTwoUnits(s.unit, s.value, slices.Concat(s.logger, s.channel))
+		}
 		return true
 	}
 	g.find(Finding{What: "shape", Value: "wide", Sure: Certain, Line: g.rows[0].line,

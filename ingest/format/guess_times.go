@@ -19,6 +19,7 @@ type guessWhen struct {
 	named       string        // a pattern for the date in the file's name, where rows have none
 	namedLayout string
 	interval    string  // the separator of two instants in one cell; "" for none
+	until       int     // the column of the second of two instants; 0 for none
 	walls       []int64 // by row; noWall where there is none
 	order       order
 	other       []stampReading // other orders, while the question is open
@@ -103,8 +104,7 @@ func (g *guesser) plausibleDates(c int) bool {
 // amongInstants chooses among several columns of instants.
 func (g *guesser) amongInstants(found []int) {
 	if start, end, ok := g.startAndEnd(found); ok {
-		g.takeStamp(start, fmt.Sprintf("with %q it tells an interval; its readings stand at the start of it", g.columns[end].name), Likely)
-		g.columns[end].role, g.columns[end].why = isIgnored, "the end of the row's interval"
+		g.takeOneEnd(start, end)
 		return
 	}
 	best, second := -1, -1
@@ -145,11 +145,7 @@ func (g *guesser) amongInstants(found []int) {
 	sure := Certain
 	if score[best]-score[second] < 2 && !g.sameInstants(best, second) {
 		sure = Open
-		q := question{key: "timestamp.column", text: fmt.Sprintf("Which column is the time of the readings, %q or %q?", g.columns[best].name, g.columns[second].name)}
-		for _, c := range []int{best, second} {
-			q.add("timestamp.column="+g.columns[c].name, "the readings stand at "+g.columns[c].name)
-		}
-		g.ask(q)
+		g.askColumn(best, second)
 	}
 	why := "of several columns with a date and time it is the one that goes on regularly, or whose name says so"
 	if nameUTC.MatchString(g.columns[best].name) || g.columns[best].stamps.zoned() {
@@ -163,40 +159,18 @@ func (g *guesser) amongInstants(found []int) {
 	}
 }
 
+// askColumn asks which of two columns is the time of the readings.
+func (g *guesser) askColumn(a, b int) {
+	q := question{key: "timestamp.column", text: fmt.Sprintf("Which column is the time of the readings, %q or %q?", g.columns[a].name, g.columns[b].name)}
+	for _, c := range []int{a, b} {
+		q.add("timestamp.column="+g.columns[c].name, "the readings stand at "+g.columns[c].name)
+	}
+	g.ask(q)
+}
+
 // sameInstants reports whether two columns tell the same wall time in every row.
 func (g *guesser) sameInstants(a, b int) bool {
 	return slices.Equal(g.columns[a].stamps.readings[0].walls, g.columns[b].stamps.readings[0].walls)
-}
-
-// startAndEnd finds two columns of which one is the end of the interval that
-// the other begins.
-func (g *guesser) startAndEnd(found []int) (start, end int, ok bool) {
-	for _, a := range found {
-		for _, b := range found {
-			if a == b || nameUTC.MatchString(g.columns[a].name) != nameUTC.MatchString(g.columns[b].name) || nameLocal.MatchString(g.columns[a].name) != nameLocal.MatchString(g.columns[b].name) {
-				continue
-			}
-			named := nameStart.MatchString(g.columns[a].name) && nameEnd.MatchString(g.columns[b].name)
-			wa, wb := g.columns[a].stamps.readings[0].walls, g.columns[b].stamps.readings[0].walls
-			same, next, n := 0, 0, 0
-			for i := range wa {
-				if wa[i] == noWall || wb[i] == noWall {
-					continue
-				}
-				n++
-				if d := wb[i] - wa[i]; d > 0 && d == wb[0]-wa[0] {
-					same++
-				}
-				if i+1 < len(wa) && wa[i+1] == wb[i] {
-					next++
-				}
-			}
-			if n > 0 && (same*10 >= n*9 && (named || next*10 >= n*8) || named && next*10 >= n*8) {
-				return a, b, true
-			}
-		}
-	}
-	return 0, 0, false
 }
 
 // takeStamp makes one column the timestamp.
@@ -489,44 +463,6 @@ func (g *guesser) serialDays() bool {
 		g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: Certain, Line: g.rows[0].line,
 			Evidence: fmt.Sprintf("its numbers, as spreadsheets count days, are dates: the first is %s", spell(w.walls[0]))})
 		return true
-	}
-	return false
-}
-
-// intervalCells takes a column whose cells hold two instants.
-func (g *guesser) intervalCells() bool {
-	for c := range g.columns {
-		col := &g.columns[c]
-		if col.stamps != nil || !g.full(c) || col.texts == 0 {
-			continue
-		}
-		cell := g.rows[col.firstRow].cells[c]
-		for _, sep := range []string{" - ", " – ", "/", " to ", " bis ", " -> ", ".."} {
-			a, b, ok := strings.Cut(cell, sep)
-			if !ok {
-				continue
-			}
-			fa, ok1 := stampFormOf(a)
-			_, ok2 := stampFormOf(b)
-			if !ok1 || !ok2 || fa.date == dateNone {
-				continue
-			}
-			starts := g.cellsOf(c)
-			for i, s := range starts {
-				starts[i], _, _ = strings.Cut(s, sep)
-			}
-			s := stampsOf(starts)
-			if s == nil {
-				continue
-			}
-			g.when = &guessWhen{columns: []int{c}, interval: sep}
-			g.find(Finding{What: "timestamp", Value: g.columnName(c), Sure: Likely, Evidence: "two instants in each cell; the readings stand at the start", Line: g.rows[0].line})
-			for i := range s.readings {
-				s.readings[i].column = c
-			}
-			g.takeForms(s, func(row int) string { return starts[row] })
-			return true
-		}
 	}
 	return false
 }

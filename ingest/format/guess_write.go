@@ -187,7 +187,9 @@ func (g *guesser) describe() string {
 		if g.columns[c].role == isValue || g.columns[c].role == isStamp {
 			form, channel, _ := headerParts(g.columns[c].name)
 			if at := serialPart.FindStringIndex(channel); form < 0 && at != nil {
-				channel = strings.Trim(channel[:at[0]], " ,(")
+				if channel = strings.Trim(channel[:at[0]], " ,("); channel == "" {
+					channel = "a serial"
+				}
 			}
 			names = append(names, channel)
 		}
@@ -447,6 +449,13 @@ func (g *guesser) writeOrigins(w *profileWriter) {
 		comment = "the name of the folder that the file lies in"
 	}
 	write("logger", &g.logger, comment)
+	if g.several.named {
+		w.line("columns_are: logger", "each column is a place or device")
+		write("channel", &g.several.channel, "what all columns measure")
+		if g.several.unit != "" {
+			w.line("unit: {preamble: "+scalar(g.several.unit)+"}", "a line before the rows tells it")
+		}
+	}
 	if !g.shape.long && g.matrix == nil {
 		return
 	}
@@ -476,7 +485,7 @@ func (g *guesser) writeColumns(w *profileWriter) {
 		w.line("channels:", "")
 		for _, r := range rules {
 			if r.column < 0 {
-				w.line("  - column: {match: "+scalar(r.pattern)+"}", "the header's text has the unit in it")
+				w.line("  - column: {match: "+scalar(r.pattern)+"}", g.whatHeaderHas())
 				continue
 			}
 			w.line("  - column: "+g.refAlone(r.column), "")
@@ -486,17 +495,27 @@ func (g *guesser) writeColumns(w *profileWriter) {
 			if r.unit != "" {
 				w.line("    unit: "+scalar(r.unit), "")
 			}
+			if r.units >= 0 {
+				w.line("    unit: {column: "+g.ref(r.units)+"}", "its cells are units")
+			}
 			if r.quality >= 0 {
 				w.line("    quality: "+g.ref(r.quality), "")
 			}
 		}
 	}
 	if g.matrix == nil {
+		if g.several.serials {
+			w.line("repeated: number", "a logger may have two channels of one name")
+		}
 		w.line("others: channel", "every other column of numbers is a channel")
+		if g.unitsInPairs() {
+			w.line("pairs: unit", "the unit of each stands in the column behind it")
+		}
 	}
 	none := func(c int) bool {
 		col := &g.columns[c]
-		return col.role == isIgnored || col.role == isZone && c != g.zone.column || col.role == isUnit && (g.matrix == nil || c != g.shape.unit) ||
+		return col.role == isIgnored || col.role == isZone && c != g.zone.column ||
+			col.role == isUnit && (g.matrix != nil && c != g.shape.unit || g.matrix == nil && (col.of < 0 || g.columns[col.of].role != isValue)) ||
 			col.role == isQuality && (col.of < 0 || col.filled == 0 || g.columns[col.of].role != isValue)
 	}
 	if !slices.ContainsFunc(slices.Collect(indices(len(g.columns))), none) {
@@ -514,6 +533,14 @@ func (g *guesser) writeColumns(w *profileWriter) {
 		}
 		w.line("    - "+g.ref(c), why)
 	}
+}
+
+// whatHeaderHas says what patterns take out of the names of columns.
+func (g *guesser) whatHeaderHas() string {
+	if g.several.serials {
+		return "the header's text has the logger's serial in it"
+	}
+	return "the header's text has the unit in it"
 }
 
 func indices(n int) func(func(int) bool) {

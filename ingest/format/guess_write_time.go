@@ -28,7 +28,10 @@ func (g *guesser) writeTimestamp(w *profileWriter) {
 		w.line("  columns: ["+strings.Join(refs, ", ")+"]", "joined by a blank, a time in every row")
 	}
 	if t.interval != "" {
-		w.line("  interval: {separator: "+scalar(t.interval)+", take: start}", "the readings stand at the start")
+		w.line("  interval: {separator: "+scalar(t.interval)+", take: start}", "open: at which end of it the readings stand")
+	}
+	if t.until > 0 {
+		w.line("  interval: {until: "+g.ref(t.until)+", take: start}", "open: at which end of it the readings stand")
 	}
 	switch {
 	case len(t.other) > 0:

@@ -68,6 +68,9 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		return
 	}
 	p.checkShape(r, n, shape, given)
+	if other := p.stamp.beside(r, given["timestamp"]); other != nil {
+		p.ignore.columns = append(p.ignore.columns, other)
+	}
 	if !p.unit.given() {
 		p.unit = p.channel.withUnit()
 	}

@@ -208,7 +208,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 		pl.thousands = p.dialect.thousands
 	}
 	pl.decorated = pl.decorations()
-	pl.measured = p.numbers.unit || p.pairs == pairUnit
+	pl.measured = p.numbers.unit || slices.ContainsFunc(pl.values, func(v value) bool { return v.units >= 0 })
 	linear := slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
 	pl.plain = p.stamp.simple() && !pl.flagged && p.dialect.inOnePass() && !p.matrix && !pl.measured && !linear && pl.factor < 0
 	pl.marked = len(p.dialect.comments) > 0 || p.framing.footer != nil || p.framing.message != nil
@@ -239,7 +239,7 @@ func (pl *plan) ambiguous(h *header) string {
 	p := pl.profile
 	refs := slices.Concat(p.stamp.columns, p.logger.columns, p.channel.columns, p.unit.columns, []*columnRef{p.value, p.quality, p.factor, p.stamp.zoneColumn})
 	for _, rule := range p.channels {
-		refs = append(refs, rule.quality) // two columns of one channel are told of as such
+		refs = append(refs, rule.quality, rule.units) // two columns of one channel are told of as such
 	}
 	for _, c := range refs {
 		if c == nil || c.match != nil {

@@ -111,7 +111,8 @@ type channelRule struct {
 	column  *columnRef
 	name    string
 	unit    string
-	missing [][]byte // beside those of the profile
+	units   *columnRef // or the column that holds it
+	missing [][]byte   // beside those of the profile
 	quality *columnRef
 	suffix  string // or what the quality's name has behind that of the column
 	linear  linear

@@ -91,10 +91,13 @@ func (p *Profile) checkShape(r *reader, n *yaml.Node, shape string, given map[st
 	if p.pairs == pairQuality && slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.quality != nil || c.suffix != "" }) {
 		r.fault(given["pairs"], "pairs: quality gives every reading the quality beside it, and so does the quality of a channel: give one of them")
 	}
-	if p.pairs == pairUnit && p.numbers.unit {
-		r.fault(given["pairs"], "pairs: unit and numbers.unit are two places of a reading's unit: give one of them")
+	told := slices.ContainsFunc(p.channels, func(c channelRule) bool { return c.units != nil })
+	if p.pairs == pairUnit && (p.numbers.unit || told) {
+		r.fault(given["pairs"], "pairs: unit gives every reading the unit beside it, and so do numbers.unit and the unit's column of a channel: give one of them")
+	} else if p.numbers.unit && told {
+		r.fault(given["channels"], "numbers.unit and the unit's column of a channel are two places of a reading's unit: give one of them")
 	}
-	if s := &p.stamp; p.matrix && (s.pace != nil || s.date != nil || s.cut != "") {
+	if s := &p.stamp; p.matrix && (s.pace != nil || s.date != nil || s.cut != "" || s.until != nil) {
 		r.fault(given["timestamp"], "a row of a matrix has its date in a cell, so start, every, date and interval do not belong there")
 	}
 	switch times := p.stamp.times; {
@@ -174,7 +177,7 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 		r.mapping(n, "a channel",
 			key{"column", r.column(&c.column, "channel", "unit", "logger")},
 			key{"channel", r.text(&c.name)},
-			key{"unit", r.text(&c.unit)},
+			key{"unit", func(n *yaml.Node) { c.readUnit(r, n) }},
 			key{"missing", r.spellings(&c.missing)},
 			key{"quality", func(n *yaml.Node) { c.readQuality(r, n) }},
 			key{"multiply", r.number(&c.linear.multiply, &c.linear.given)},
@@ -185,8 +188,8 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 			return
 		}
 		ofLoggers := c.column.match != nil && c.column.match.groups["logger"] > 0 // each its own
-		if c.column.match != nil && (c.name != "" && !ofLoggers || c.quality != nil) {
-			r.fault(n, "a pattern may match several columns, so their channel and quality cannot be one; name the column")
+		if c.column.match != nil && (c.name != "" && !ofLoggers || c.quality != nil || c.units != nil) {
+			r.fault(n, "a pattern may match several columns, so their channel, quality and column of units cannot be one; name the column")
 		}
 		for _, name := range []string{c.name, c.unit} {
 			if fault := nameFault([]byte(name)); name != "" && fault != "" {
@@ -195,6 +198,15 @@ func (p *Profile) readChannels(r *reader, n *yaml.Node) {
 		}
 		p.channels = append(p.channels, c)
 	})
+}
+
+// readUnit reads the unit of a channel, or which column holds it.
+func (c *channelRule) readUnit(r *reader, n *yaml.Node) {
+	if resolve(n).Kind == yaml.MappingNode {
+		r.mapping(n, "unit", key{"column", r.column(&c.units)})
+		return
+	}
+	r.text(&c.unit)(n)
 }
 
 // readQuality reads which column holds the quality of a channel: one, or that

@@ -28,7 +28,7 @@ func TestFaultsOfCells(t *testing.T) {
 		{matrix + "others: channel", "p.yaml:6:9: the columns of a matrix are times of day"},
 		{matrix + "pairs: quality\nquality: q", "p.yaml:7:10: pairs: quality gives every reading a quality of its own"},
 		{wide + "pairs: quality\nchannels: [{column: a, quality: b}]", "p.yaml:5:8: pairs: quality gives every reading the quality beside it"},
-		{wide + "pairs: unit\nnumbers: {unit: true}", "p.yaml:5:8: pairs: unit and numbers.unit"},
+		{wide + "pairs: unit\nnumbers: {unit: true}", "p.yaml:5:8: pairs: unit gives every reading the unit beside it"},
 		{wide + "rename: [a]", "p.yaml:5:9: rename must be a mapping"},
 		{wide + "rename: {a: ''}", "p.yaml:5:13: a channel's name is empty"},
 		{wide + "channels: [{column: a, multiply: x}]", "p.yaml:5:34: expected a number, not \"x\""},

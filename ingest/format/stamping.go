@@ -19,10 +19,13 @@ type stamping struct {
 	oneOf   [][]*layout  // the layouts one by one, when all timestamps of a file are in one of them
 	words   *words
 
-	cut  string // what stands between the two instants of a cell; "" when it holds one
-	end  bool   // of the two the second counts
-	date *fileDate
-	pace *pacing // nil unless the rows do not tell their times
+	cut string // what stands between the two instants of a cell; "" when it holds one
+	end bool   // of the two the second counts
+	// until is the column of the second, where they stand in two; columns are
+	// then of the one that counts, and the other holds no readings.
+	until *columnRef
+	date  *fileDate
+	pace  *pacing // nil unless the rows do not tell their times
 
 	zone       *time.Location // nil when the profile does not know it
 	header     bool           // the header's text may tell it
@@ -216,11 +219,29 @@ func (s *stamping) readInterval(r *reader, n *yaml.Node) {
 	given := false
 	r.mapping(n, "interval",
 		key{"separator", r.text(&s.cut)},
+		key{"until", r.column(&s.until, "zone")},
 		key{"take", func(n *yaml.Node) { given = true; r.second(&s.end, "start", "end")(n) }},
 	)
-	if s.cut == "" || !given {
-		r.fault(n, "an interval needs separator, which stands between its two instants, and take: start or end")
+	if (s.cut == "") == (s.until == nil) || !given {
+		r.fault(n, "an interval needs take: start or end, and either separator, which stands between the two instants of a cell, or until, the column of the second")
 	}
+}
+
+// beside settles which of two columns of an interval the timestamp is, and returns
+// the other; nil when it is in one.
+func (s *stamping) beside(r *reader, n *yaml.Node) *columnRef {
+	if s.until == nil {
+		return nil
+	}
+	if len(s.columns) != 1 {
+		r.fault(n, "an interval until another column begins in one column: give timestamp.column")
+		return nil
+	}
+	other := s.until
+	if s.end {
+		other, s.columns = s.columns[0], []*columnRef{s.until}
+	}
+	return other
 }
 
 func (s *stamping) readDate(r *reader, n *yaml.Node) {

@@ -178,7 +178,7 @@ func TestTimestampFaults(t *testing.T) {
 		"{column: t, layout: iso8601, one_of: [excel]}":                                                           "one_of lists all layouts",
 		"{column: t, layout: iso8601, zone: {column: a, header: '(?P<zone>x)'}}":                                  "a zone comes from one of preamble, column and header",
 		"{column: {match: '(?P<zone>x)'}, layout: iso8601, zone: {column: a}}":                                    "the zone comes from the header and from zone",
-		"{column: t, layout: iso8601, interval: {separator: '/'}}":                                                "an interval needs separator",
+		"{column: t, layout: iso8601, interval: {separator: '/'}}":                                                "an interval needs take: start or end, and either separator",
 		"{column: t, layout: iso8601, date: {file_name: '(?P<date>x)', layout: '2006'}}":                          "has a date, and the date comes from elsewhere",
 		"{column: t, layout: '15:04', date: {file_name: '(?P<date>x)'}}":                                          "date needs file_name",
 		"{start: {preamble: '(?P<time>x)', layout: iso8601}}":                                                     "start and every belong together",

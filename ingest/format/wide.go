@@ -11,11 +11,14 @@ import (
 // bindWide decides of every column of a wide header what it is.
 func (pl *plan) bindWide(h *header) string {
 	p := pl.profile
-	flags := make(map[int]bool)      // columns that are the quality of others
+	flags := make(map[int]bool)      // columns that are the quality or unit of others
 	taken := make(map[[2]string]int) // the columns of the channels, by logger and channel
 	for _, rule := range p.channels {
-		if rule.quality != nil {
-			if i := rule.quality.in(h.names); i >= 0 {
+		for _, c := range []*columnRef{rule.quality, rule.units} {
+			if c == nil {
+				continue
+			}
+			if i := c.in(h.names); i >= 0 {
 				flags[i] = true
 			}
 		}
@@ -85,7 +88,11 @@ func (pl *plan) headed(h *header, loggers []string, i int) value {
 		v.logger = []byte(logger)
 	}
 	if h.channels != nil {
-		v.channel = []byte(unitCell(h.channels, i))
+		channels := h.channels
+		if p.columnsAre == "logger" {
+			channels = filled(channels) // one cell may lie over the columns of several loggers
+		}
+		v.channel = []byte(unitCell(channels, i))
 		v.label = v.channel
 	}
 	if h.units != nil {
@@ -128,6 +135,9 @@ func (v *value) follow(rule *channelRule, h *header) {
 	v.missing = slices.Concat(v.missing, rule.missing)
 	if rule.quality != nil {
 		v.quality = rule.quality.in(h.names)
+	}
+	if rule.units != nil {
+		v.units = rule.units.in(h.names)
 	}
 	if rule.suffix != "" {
 		v.quality = slices.Index(h.names, h.names[v.field]+rule.suffix)
