@@ -31,6 +31,11 @@ func (d *Decoder) anyRow(w []byte, final bool) (int, *refusal) {
 	case p.dialect.commented(line):
 		d.lines.Comment++
 	case p.framing.message != nil && p.framing.message.in(line):
+		if p.trust != ingest.Named { // its writer saw the beginning of one file
+			if fault := d.otherHeader(line); fault != nil {
+				return next, fault
+			}
+		}
 		d.lines.Message++
 	default:
 		n, fault := d.anyRecord(w, end, next, final)

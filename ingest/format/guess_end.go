@@ -23,12 +23,22 @@ func (t *tableReader) sortOut() {
 	t.dropTold()
 	t.anotherBegins(names)
 	var among, after []int
+	again, renamed := -1, false // the line that is the header again; whether one is so in other words
 	for _, i := range t.others {
 		line := strings.TrimSpace(sh.line(i))
 		switch {
 		case names != "" && (line == names || t.namesInOtherOrder(i)):
 			sh.repeats++
+			again = i
 		case head[line] && i < t.end:
+			again = i
+		case again == i-1 && len(sh.head) > 1 && i < t.end, t.headerAgain(i):
+			// What it means for the rows below is the decoder's to tell: it takes
+			// another header for one, or refuses the file.
+			if !renamed {
+				sh.find("header", "again, in other words", Likely, int64(i+1), "it tells anew what the columns or whose the rows below are: %s", cut([]byte(sh.line(i))))
+			}
+			renamed = true
 		case i >= t.end:
 			after = append(after, i)
 		default:
@@ -56,6 +66,34 @@ func (t *tableReader) sortOut() {
 		sh.torn = true
 		sh.find("last line", "torn", Certain, sh.rows[n].line, "it has no line ending and %d of %d cells", len(sh.rows[n].cells), sh.width)
 	}
+}
+
+// headerAgain reports whether line i names columns that the table has, or tells
+// what a line before the header tells: a header in other words, or the block of
+// another logger, and no message.
+func (t *tableReader) headerAgain(i int) bool {
+	sh := t.sheet
+	line := sh.line(i)
+	for _, told := range sh.told {
+		if told.key != "" && !told.below && strings.HasPrefix(strings.TrimLeft(line, "\" #;,\t"), told.key+strings.TrimRight(told.between, " \t")) && i >= int(sh.rows[0].line) {
+			return true
+		}
+	}
+	named, known := 0, 0
+	for _, c := range t.cutter.cut(line) {
+		switch cellLooks(c) {
+		case looksEmpty:
+			continue
+		case looksText:
+		default:
+			return false
+		}
+		named++
+		if slices.ContainsFunc(sh.names, func(name string) bool { return name != "" && general(name) == general(c) }) {
+			known++
+		}
+	}
+	return named > 1 && known*2 >= named
 }
 
 // dropTold makes messages of rows that have a time and then, in fewer cells than

@@ -123,11 +123,15 @@ func (d *Decoder) namesAlone(w []byte) bool {
 }
 
 // opens reports whether the line that w begins with begins the block before the
-// header: it is the file's first, or is described as such.
+// header: it is the file's first, is described as such, or names a logger.
 func (d *Decoder) opens(w []byte) bool {
 	end, _, _ := lineEnd(w, true)
 	line := w[:end]
-	if first := d.plan.profile.signature.firstLine; first != nil && first.in(line) {
+	p := d.plan.profile
+	if first := p.signature.firstLine; first != nil && first.in(line) {
+		return true
+	}
+	if p.logger.preamble != nil && p.logger.preamble.in(line) {
 		return true
 	}
 	for preamble := d.preamble; len(preamble) > 0; {
@@ -222,18 +226,25 @@ func (d *Decoder) otherHeader(w []byte) *refusal {
 	end, _, _ := lineEnd(w, true)
 	cells := p.cells(w[:min(end, d.limit)], &d.split)
 	columns := d.plan.names
+	timed := len(d.plan.stamps) > 0
 	for _, i := range d.plan.stamps {
-		if !slices.ContainsFunc(cells, func(c cell) bool { return string(c.b) == columns[i] }) {
+		timed = timed && columns[i] != "" && slices.ContainsFunc(cells, func(c cell) bool { return string(c.b) == columns[i] })
+	}
+	known, named := 0, 0
+	for _, c := range cells {
+		if len(c.b) == 0 {
+			continue
+		}
+		if _, number := numberShape(bare(c.b), d.plan.sign); number || len(c.b) > maxName {
 			return nil
 		}
-	}
-	known := 0
-	for _, c := range cells {
-		if len(c.b) > 0 && slices.Contains(columns, string(c.b)) {
+		named++
+		if slices.Contains(columns, string(c.b)) {
 			known++
 		}
 	}
-	if len(d.plan.stamps) == 0 || known < 2 || known*2 < len(cells) {
+	// The time's column and another are a header, and so are most of the columns.
+	if named < 2 || !timed && known*2 < named {
 		return nil
 	}
 	return quarantine("line %d is another header, %q, which profile %s does not describe, so what the rows below it mean is not known; describe both in the profile, or split the file there", d.line+1, cut(w[:end]), p.Name)
