@@ -170,13 +170,12 @@ func TestGuessesKeepToTheirHeader(t *testing.T) {
 		}
 		return s.String()
 	}
-	for name, c := range map[string]struct{ text, reason, want string }{
-		"columns swapped":  {text: "Time (UTC),Flow (l/s),Level (m)\n" + rows(14, 3, "5.1,1.2") + "Time (UTC),Level (m),Flow (l/s)\n" + rows(15, 2, "1.2,5.4"), reason: "line 5 is another header"},
-		"another channel":  {text: "Time (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "\nTime (UTC),Pressure (m)\n" + rows(15, 2, "40.1"), reason: "line 5 is another header"},
-		"another offset":   {text: "Time (UTC),Flow (l/s),Level (m)\n" + rows(14, 3, "5.1,1.2") + "Time (UTC+01:00),Flow (l/s),Level (m)\n" + rows(15, 2, "5.1,1.2"), reason: "line 5 is another header"},
-		"messages besides": {text: "Time (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "*** low battery\n" + rows(15, 2, "5.2") + "Time (UTC),Pressure (m)\n" + rows(16, 2, "40.1"), reason: "line 7 is another header"},
-		"another logger": {text: "Serial Number,AAA1\nTime (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "Serial Number,BBB2\nTime (UTC),Flow (l/s)\n" + rows(15, 1, "70.1"),
-			want: "AAA1/Flow [l/s] 2025-07-14T00:00Z 5.1\nAAA1/Flow [l/s] 2025-07-14T00:15Z 5.1\nBBB2/Flow [l/s] 2025-07-15T00:00Z 70.1\n"},
+	for name, c := range map[string]struct{ text, line string }{
+		"columns swapped":  {text: "Time (UTC),Flow (l/s),Level (m)\n" + rows(14, 3, "5.1,1.2") + "Time (UTC),Level (m),Flow (l/s)\n" + rows(15, 2, "1.2,5.4"), line: "line 5 "},
+		"another channel":  {text: "Time (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "\nTime (UTC),Pressure (m)\n" + rows(15, 2, "40.1"), line: "line 5 "},
+		"another offset":   {text: "Time (UTC),Flow (l/s),Level (m)\n" + rows(14, 3, "5.1,1.2") + "Time (UTC+01:00),Flow (l/s),Level (m)\n" + rows(15, 2, "5.1,1.2"), line: "line 5 "},
+		"messages besides": {text: "Time (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "*** low battery\n" + rows(15, 2, "5.2") + "Time (UTC),Pressure (m)\n" + rows(16, 2, "40.1"), line: "line 7 "},
+		"another logger":   {text: "Serial Number,AAA1\nTime (UTC),Flow (l/s)\n" + rows(14, 2, "5.1") + "Serial Number,BBB2\nTime (UTC),Flow (l/s)\n" + rows(15, 1, "70.1"), line: "line 5 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, err := NewSet(false)
@@ -188,10 +187,7 @@ func TestGuessesKeepToTheirHeader(t *testing.T) {
 				t.Fatal(err)
 			}
 			b, s := decodeOne(t, d, "in/a.csv", c.text)
-			if c.want != "" && s.State == ingest.Loaded && readingsOf(b) == c.want {
-				return
-			}
-			if c.want != "" || s.State == ingest.Loaded || !strings.Contains(s.Reason, c.reason) {
+			if s.State != ingest.Held || !strings.Contains(s.Reason, c.line) {
 				t.Errorf("%s: %s\n%s", s.State, s.Reason, readingsOf(b))
 			}
 		})
