@@ -126,6 +126,11 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 				return fmt.Sprintf(",,%d,%s,%s,%s", i/40, at.Format(time.RFC3339), wave(i), []string{"flow", "level"}[i/40])
 			}),
 			"80 from 2024-02-25T00:00:00 to 2024-02-28T07:00:00: a flow, a level"},
+		{"a number of the host's beside the value of one channel", "",
+			",result,table,_time,_value,_field,host\n" + rowsEvery(80, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
+				return fmt.Sprintf(",,%d,%s,%s,power,pump%d", i/40, at.Add(-time.Duration(i/40*40)*hour).Format(time.RFC3339), wave(i), i/40)
+			}),
+			"80 from 2024-02-25T00:00:00 to 2024-02-26T15:00:00: pump0 power, pump1 power"},
 		{"a site above each column", "UTC",
 			"Site,ZN01,ZN01,ZN02\nChannel,Flow,Pressure,Flow\nUnits,l/s,m,l/s\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
 				return at.Format("02/01/2006 15:04,") + strings.ReplaceAll(values(i, 3), ";", ",")

@@ -18,11 +18,11 @@ func (g *guesser) exchanged() {
 			continue
 		}
 		asItIs = append(asItIs, wall)
-		if y, m, d := civil(wall); d <= 12 && int(m) != d {
+		if y, m, d := civil(wall); d <= 12 && m != d {
 			if at < 0 {
 				at = i
 			}
-			wall = daysSinceEpoch(y, int(d), int(m))*86400 + mod(wall, 86400)
+			wall = daysSinceEpoch(y, d, m)*86400 + mod(wall, 86400)
 		}
 		other = append(other, wall)
 	}

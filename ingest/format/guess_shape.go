@@ -156,16 +156,22 @@ func (g *guesser) valueOfLong(filled, channels []int) []int {
 }
 
 // followsFrom reports whether column c has one and the same cell wherever the
-// names of a row are the same, and those are several or it is no measure by its
-// being whole and the same throughout.
+// names of a row are the same: those of the channel, of the logger, and texts that
+// come again and again.
 func (g *guesser) followsFrom(c int, names []int) bool {
 	of := make(map[string]string)
+	names = slices.Concat(names, g.columnsOf(isLogger))
+	for t := range g.columns {
+		if g.columns[t].role == isUnknown && g.full(t) && g.few(t) && !slices.Contains(names, t) {
+			names = append(names, t)
+		}
+	}
 	for _, row := range g.rows {
 		if c >= len(row.cells) {
 			continue
 		}
 		var key strings.Builder
-		for _, n := range slices.Concat(names, g.columnsOf(isLogger)) {
+		for _, n := range names {
 			if n < len(row.cells) {
 				key.WriteString(row.cells[n])
 			}
