@@ -215,6 +215,9 @@ func (d *Decoder) value(at, us int64, k int, g *naming) {
 	missing := isMissing(b, v.missing)
 	var m measure
 	var ok bool
+	if d.signless && !missing {
+		d.lateSign(at, b, c.quoted)
+	}
 	if !missing {
 		m, ok = pl.measure(b, c.quoted)
 		missing = ok && slices.Contains(v.sentinels, m.number)

@@ -218,7 +218,9 @@ func (n *dictionary) claim(logger, channel []byte, list []tenure) (fault string)
 				return fmt.Sprintf("the loggers table makes the channels %q and %q of logger %q both channel %q of %q; give each a name of its own", c.channel, channel, logger, t.channel, t.logger)
 			}
 		}
-		n.claims[key] = append(n.claims[key], claim{t.from, t.until, string(channel)})
+		if c := (claim{t.from, t.until, string(channel)}); !slices.Contains(n.claims[key], c) {
+			n.claims[key] = append(n.claims[key], c)
+		}
 	}
 	return ""
 }

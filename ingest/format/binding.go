@@ -37,7 +37,8 @@ func (d *Decoder) planFor(k *bound, p *Profile, w []byte, h *head) (*plan, *refu
 		return pl, fault
 	}
 	// Which cells tell the sign is known once the header is.
-	sign, fault := d.decideSign(pl, d.evidence(h))
+	text := d.evidence(h)
+	sign, fault := d.decideSign(pl, text, len(text) == len(d.feed.window)-h.size)
 	if fault != nil {
 		d.span.Recipe, d.span.Kind = pl.recipe, pl.kind
 		return nil, fault

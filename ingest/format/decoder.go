@@ -48,6 +48,7 @@ type Decoder struct {
 	preamble []byte   // the lines before the header that holds now
 	header   []byte   // and the header's rows
 	noHeadTo int64    // up to this line no head among the rows is looked for
+	reread   int      // how many bytes of preamble were read again for heads among the rows
 	plan     *plan
 	line     int64 // lines that are behind the window
 	lines    ingest.Lines
@@ -62,6 +63,7 @@ type Decoder struct {
 	empty    []int64  // how many cells of them were missing
 	textAt   []int64  // the line that made a column text
 	footer   bool     // the data have ended
+	signless bool     // no cell has told the decimal sign yet, beyond the evidence
 	torn     bool     // the record is the file's last, and no line ending stands behind it
 	skipping bool     // what comes belongs to a line that is too long
 	clocks   bool     // the loggers table may have a clock for each row's logger
@@ -84,7 +86,7 @@ const (
 // Decode implements ingest.Decoder.
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
 	d.batch, d.span, d.content = b, b.Begin(c), c
-	d.plan, d.line, d.rejects, d.footer, d.skipping, d.held = nil, 0, 0, false, false, nil
+	d.plan, d.line, d.rejects, d.footer, d.skipping, d.signless, d.held = nil, 0, 0, false, false, false, nil
 	d.declared = declared{}
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
 	d.names.begin(c.File.Source)
@@ -143,7 +145,7 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 // begin binds the profile to the file: its header, its name, its zone.
 func (d *Decoder) begin(h *head) *refusal {
 	w := d.feed.window
-	d.preamble, d.noHeadTo = append(d.preamble[:0], w[:h.preamble]...), 0
+	d.preamble, d.noHeadTo, d.reread = append(d.preamble[:0], w[:h.preamble]...), 0, 0
 	d.timing.forget()
 	if fault := d.attach(w, h); fault != nil {
 		return fault
@@ -278,7 +280,7 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 		general := d.general || d.saw != nil || f.strange(f.window)
 		pos := 0
 		for pos < len(f.window) {
-			if d.plan.plain && !general && !d.footer && !d.skipping && pos < whole {
+			if d.plan.plain && !general && !d.footer && !d.skipping && !d.signless && pos < whole {
 				pos = d.plainRows(f.window[:whole], pos)
 				if pos == len(f.window) {
 					break

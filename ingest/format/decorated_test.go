@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -207,6 +208,53 @@ func TestEvidenceIsTheBeginning(t *testing.T) {
 		}
 		if s := &b.Spans[0]; s.Receipt.Cells.Rejected != 1 || s.Rejects[0].Line != rows+1 || b.Value[len(b.Value)-1] != 1.5 {
 			t.Errorf("%s %s, %+v, %s", s.State, s.Reason, s.Receipt.Cells, rejectsOf(s))
+		}
+	}
+}
+
+// TestSignBehindTheEvidence holds that a cell that may be a fraction or thousands
+// is no number, either, where the beginning of the file has no decimal sign at
+// all.
+func TestSignBehindTheEvidence(t *testing.T) {
+	profile := "name: d\nshape: wide\nlogger: {constant: L}\ndialect: {delimiter: ';', decimal: ['.', ',']}" + stampFirst
+	for late, want := range map[string]string{
+		"1.234":             `line 15002 has "1.234", which may be a fraction or thousands, and no cell before it tells: is the decimal sign a point or a comma? Answer with --set decimal=. or --set decimal=,`,
+		"1.5|1.234":         "",
+		"1234|1.234":        "",
+		"-5|0.427|12|1.234": "",
+		"1,5|1.234":         `line 15003 has "1.234", which may be a fraction or thousands, and no cell before it tells: is the decimal sign a point or a comma? Answer with --set decimal=. or --set decimal=,`,
+	} {
+		text := "t;q\n" + strings.Repeat(t0+";12\n", 15000)
+		for cell := range strings.SplitSeq(late, "|") {
+			text += t0 + ";" + cell + "\n"
+		}
+		if o := decodeEveryWay(t, profile, "a.csv", []byte(text)); o.Reason != want {
+			t.Errorf("%s: %s %q", late, o.State, o.Reason)
+		}
+	}
+}
+
+// TestEvidenceOfAnExactSize holds that a file of which exactly as much has come
+// as decides is not taken to end there.
+func TestEvidenceOfAnExactSize(t *testing.T) {
+	profile := "name: d\nshape: wide\nlogger: {constant: L}\ndialect: {delimiter: ';', decimal: [',', '.']}" + stampFirst
+	head := "t;q\n"
+	row := t0 + ";12\n"
+	text := head + strings.Repeat(row, (evidenceSize-100)/len(row))
+	last := t0 + ";"
+	text += strings.Repeat("\n", len(head)+evidenceSize-len(text)-len(last)-len("1.5")) + last + "1.5"
+	for _, way := range []bool{false, true} {
+		d := decoderFor(t, profile, Settings{})
+		b := &ingest.Batch{}
+		c := contentOf("a.csv", []byte(text+"00\n"), way)
+		if way { // exactly so much comes first
+			c.Stream = io.NopCloser(io.MultiReader(strings.NewReader(text), strings.NewReader("00\n")))
+		}
+		if err := d.Decode(t.Context(), c, b); err != nil {
+			t.Fatal(err)
+		}
+		if s := &b.Spans[0]; s.State != ingest.Loaded || s.Receipt.Cells.Rejected != 1 {
+			t.Errorf("stream %v: %s %s %s", way, s.State, s.Reason, rejectsOf(s))
 		}
 	}
 }

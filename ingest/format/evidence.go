@@ -18,13 +18,7 @@ func (d *Decoder) lookAhead(h *head) (*refusal, error) {
 	if h.profile.dialect.decimals == nil {
 		return nil, nil
 	}
-	f := &d.feed
-	for len(f.window) < h.size+evidenceSize && !f.final {
-		if fault, err := f.more(); fault != nil || err != nil {
-			return fault, err
-		}
-	}
-	return nil, nil
+	return d.feed.atLeast(h.size + evidenceSize + 1) // that one tells whether it is all
 }
 
 // evidence returns the beginning of the data behind the head, in whole lines:
@@ -53,15 +47,12 @@ type signs struct {
 }
 
 // decideSign returns the decimal sign of the values in text, the beginning of a
-// file's data. Where they prove none and it matters, that is a question.
-func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
+// file's data, or all of it. Where they prove none and it matters, that is a
+// question.
+func (d *Decoder) decideSign(pl *plan, text []byte, whole bool) (byte, *refusal) {
 	s := d.signsIn(pl, text)
 	at := func(line int64) int64 { return d.lines.Total + line }
-	ask := func(why string) (byte, *refusal) {
-		return 0, hold(why+": is the decimal sign a point or a comma? Answer with --set decimal=. or --set decimal=,", "decimal",
-			ingest.Answer{Set: "decimal=.", Means: "1.234 is a little more than one, and 1,234 is no number unless thousands says so"},
-			ingest.Answer{Set: "decimal=,", Means: "1,234 is a little more than one, and 1.234 is no number unless thousands says so"})
-	}
+	ask := func(why string) (byte, *refusal) { return 0, signQuestion(why) }
 	point, comma := &s.point, &s.comma
 	switch {
 	case point.proved > 0 && comma.proved > 0:
@@ -71,6 +62,7 @@ func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
 	case comma.proved > 0:
 		return ',', nil
 	case point.open == 0 && comma.open == 0:
+		d.signless = !whole && !s.ungrouped && !pl.profile.dialect.grouping && pl.profile.dialect.delimiter != ','
 		return pl.sign, nil
 	case point.open > 0 && comma.open > 0:
 		return ask(fmt.Sprintf("line %d has %q and line %d has %q", at(point.open), point.openCell, at(comma.open), comma.openCell))
@@ -82,6 +74,30 @@ func (d *Decoder) decideSign(pl *plan, text []byte) (byte, *refusal) {
 		return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no cell tells", at(point.open), point.openCell))
 	}
 	return ask(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no cell tells", at(comma.open), comma.openCell))
+}
+
+func signQuestion(why string) *refusal {
+	return hold(why+": is the decimal sign a point or a comma? Answer with --set decimal=. or --set decimal=,", "decimal",
+		ingest.Answer{Set: "decimal=.", Means: "1.234 is a little more than one, and 1,234 is no number unless thousands says so"},
+		ingest.Answer{Set: "decimal=,", Means: "1,234 is a little more than one, and 1.234 is no number unless thousands says so"})
+}
+
+// lateSign looks at the cell b of a value for the decimal sign, in a file whose
+// beginning has none. Until one proves the sign that the file is read with, what
+// may be a fraction or thousands holds the file.
+func (d *Decoder) lateSign(at int64, b []byte, quoted bool) {
+	var s signs
+	s.look(d.plan.withoutGroups(b), quoted, false, at)
+	mine := &s.point
+	if d.plan.sign == ',' {
+		mine = &s.comma
+	}
+	switch {
+	case s.ungrouped, mine.proved > 0:
+		d.signless = false
+	case mine.open > 0 && d.held == nil:
+		d.held = signQuestion(fmt.Sprintf("line %d has %q, which may be a fraction or thousands, and no cell before it tells", at, mine.openCell))
+	}
 }
 
 // signsIn looks at the cells of the values in text.

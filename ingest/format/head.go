@@ -277,12 +277,25 @@ func (s *signature) fits(cells []cell) bool {
 	for len(cells) > len(s.header) && len(cells[len(cells)-1].b) == 0 {
 		cells = cells[:len(cells)-1] // of delimiters at the line's end
 	}
+	var met map[string]struct{} // of a header of many columns, those before
+	const many = 256
 	for i, c := range cells {
+		if i >= many && len(s.optional) > 0 {
+			if met == nil {
+				met = make(map[string]struct{})
+				for _, before := range cells[:i] {
+					met[string(before.b)] = struct{}{}
+				}
+			}
+			if i > many {
+				met[string(cells[i-1].b)] = struct{}{}
+			}
+		}
 		switch {
 		case k < len(s.header) && s.header[k].is(c.b):
 			k++
 		case slices.ContainsFunc(s.optional, func(l label) bool { return l.is(c.b) }):
-			if slices.ContainsFunc(cells[:i], func(before cell) bool { return bytes.Equal(before.b, c.b) }) {
+			if _, twice := met[string(c.b)]; twice || met == nil && slices.ContainsFunc(cells[:i], func(before cell) bool { return bytes.Equal(before.b, c.b) }) {
 				return false
 			}
 		case !s.others:
@@ -352,7 +365,7 @@ func (p *Profile) unitsOf(hd *header, preamble []byte) []string {
 	units := make([]string, len(hd.names))
 	copy(units, hd.units)
 	for match := range p.unitLines.all(preamble) {
-		if i := slices.Index(hd.names, string(trim(match("channel")))); i >= 0 {
+		if i := hd.place(string(trim(match("channel")))); i >= 0 {
 			units[i] = string(trim(match("unit")))
 		}
 	}

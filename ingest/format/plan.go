@@ -45,6 +45,20 @@ type plan struct {
 	measured  bool // cells tell the units of their series
 
 	logger, channel, unit keyed
+
+	columns map[string]struct{} // the names once more, when hasColumn was asked
+}
+
+// hasColumn reports whether the header has a column of that name.
+func (pl *plan) hasColumn(name []byte) bool {
+	if pl.columns == nil {
+		pl.columns = make(map[string]struct{}, len(pl.names))
+		for _, n := range pl.names {
+			pl.columns[n] = struct{}{}
+		}
+	}
+	_, ok := pl.columns[string(name)]
+	return ok
 }
 
 type role uint8
@@ -94,6 +108,22 @@ type header struct {
 	line                  int64 // of the names
 	names, units, process []string
 	loggers, channels     []string
+
+	places map[string]int // of the names, once place was asked
+}
+
+// place returns the index of the first column of that name, or -1.
+func (h *header) place(name string) int {
+	if h.places == nil {
+		h.places = make(map[string]int, len(h.names))
+		for i, n := range slices.Backward(h.names) {
+			h.places[n] = i
+		}
+	}
+	if i, ok := h.places[name]; ok {
+		return i
+	}
+	return -1
 }
 
 func unitCell(cells []string, i int) string {

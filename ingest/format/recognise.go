@@ -31,7 +31,7 @@ type scripted struct {
 // pieces.
 func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 	f := &d.feed
-	if fault, err := f.atLeast(firstLook); fault != nil || err != nil {
+	if fault, err := f.atLeast(firstLook + 1); fault != nil || err != nil {
 		return h, fault, err
 	}
 	s := &d.search
@@ -118,7 +118,10 @@ func (s *search) text(as script, f *feed) ([]byte, bool) {
 func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 	s.texts, s.short = s.texts[:0], false
 	w, final := s.text(script{charset: s.charset}, &d.feed)
-	if final && (len(w) == 0 || w[0] <= ' ') && len(bytes.TrimLeft(w, " \t\r\n\x00")) == 0 {
+	if (len(w) == 0 || w[0] <= ' ') && len(bytes.TrimLeft(w[:min(len(w), maxHead+1)], " \t\r\n\x00")) == 0 {
+		if !final && len(w) <= maxHead {
+			return head{}, as, nil
+		}
 		return found, as, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
@@ -205,11 +208,15 @@ func (d *Decoder) columnsOf(w []byte, h *head) []string {
 	return hd.names
 }
 
-// nothing refuses a file without any text.
+// nothing refuses a file without any text, or without any where a header can
+// begin.
 func (d *Decoder) nothing(w []byte) *refusal {
 	d.lines.Blank = countLines(w)
 	d.lines.Total = d.lines.Blank
-	if bytes.IndexByte(w, 0) >= 0 {
+	switch {
+	case len(w) > maxHead:
+		return quarantine("the first %d bytes of the file hold no text: they are NUL or blank", maxHead)
+	case bytes.IndexByte(w, 0) >= 0:
 		return quarantine("the file holds %d bytes and none is text: they are NUL or blank", len(w))
 	}
 	return quarantine("the file is empty: it holds no header and no readings")

@@ -50,8 +50,13 @@ func (d *Decoder) restart(w []byte, final bool) (n int, more bool, fault *refusa
 	}
 	size := h.size
 	if !preamble { // the one before holds
-		w = append(bytes.Clone(d.preamble), w[:h.size]...)
-		h.preamble, h.size = len(d.preamble), len(w)
+		if d.reread += len(d.preamble); d.reread > maxReread {
+			return 0, false, quarantine("line %d is another header, %q, and so many came before it that they are no headers of a table", d.line+1, cut(bytes.TrimRight(w[:h.size], "\r\n")))
+		}
+		n := len(d.preamble)
+		w = append(d.preamble, w[:h.size]...) // it keeps the room that this takes
+		d.preamble = w[:n]
+		h.preamble, h.size = n, len(w)
 	}
 	before, logger := d.plan, string(d.logger)
 	if fault := d.attach(w, &h); fault != nil {
@@ -239,7 +244,7 @@ func (d *Decoder) otherHeader(w []byte) *refusal {
 			return nil
 		}
 		named++
-		if slices.Contains(columns, string(c.b)) {
+		if d.plan.hasColumn(c.b) {
 			known++
 		}
 	}

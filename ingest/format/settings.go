@@ -59,6 +59,9 @@ const (
 	maxPreamble = 1000
 	// maxHead is how many bytes a preamble and header may take.
 	maxHead = 4 << 20
+	// maxReread is how many bytes of preamble are read again for headers that
+	// come among the rows without one.
+	maxReread = 256 << 20
 	// ratioFrom is how much a file may always inflate to.
 	ratioFrom = 64 << 20
 	// maxName is how many bytes a logger, channel or unit may take: a database

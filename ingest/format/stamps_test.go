@@ -172,6 +172,45 @@ func TestRecipeOfAToldZone(t *testing.T) {
 	}
 }
 
+// TestOneOrderOfAll holds that layouts are not chosen between by timestamps that
+// they read alike, for as long as others may come.
+func TestOneOrderOfAll(t *testing.T) {
+	profile := "name: w\nshape: wide\nlogger: {constant: L}\ntimestamp: {column: 1, one_of: ['02/01/2006 15:04:05', '01/02/2006 15:04:05', '2/1/2006 15:04:05']}\n"
+	seconds := func(day string, from, n int) string {
+		var b strings.Builder
+		for i := from; i < from+n; i++ {
+			fmt.Fprintf(&b, "%s %02d:%02d:%02d,1\n", day, i/3600, i/60%60, i%60)
+		}
+		return b.String()
+	}
+	alike := seconds("03/03/2024", 86400-15000, 15000) // more than decides otherwise
+	for _, c := range []struct {
+		name, rows, reason string
+		last               string // reading
+	}{
+		{"all of them", seconds("03/03/2024", 0, 10), "", "03-03T00:00"},
+		{"more than decides", alike, "", "03-03T23:59"},
+		{"days first", alike + seconds("04/03/2024", 0, 10), "", "03-04T00:00"},
+		{"months first", alike + seconds("03/04/2024", 0, 10), "", "03-04T00:00"},
+		{"a day that only one reads", alike + "15/03/2024 00:00:00,1\n", "", "03-15T00:00"},
+		{"behind nothing", strings.Repeat("\n", evidenceSize) + "03/04/2024 00:00:00,1\n", `is "03/04/2024 00:00:00" in line 262146 the 3 April 2024 or the 4 March 2024?`, ""},
+	} {
+		o := decodeEveryWay(t, profile, "a.csv", []byte("time,a\n"+c.rows))
+		if o.Reason != c.reason {
+			t.Errorf("%s: %s %q, want %q", c.name, o.State, o.Reason, c.reason)
+		} else if n := len(o.Readings); c.reason == "" && !strings.Contains(o.Readings[n-1], c.last) {
+			t.Errorf("%s: the last is %s, want %s", c.name, o.Readings[n-1], c.last)
+		}
+	}
+	long := seconds("03/03/2024", 0, 86400)
+	for len(long) <= evidenceMost {
+		long += long
+	}
+	if _, s := decodeOne(t, decoderFor(t, profile, Settings{Zone: "UTC"}), "a.csv", "time,a\n"+long); !strings.Contains(s.Reason, "its first 16 MiB do not tell") || len(s.Shape.Answers) != 2 {
+		t.Errorf("%s %s %+v", s.State, s.Reason, s.Shape)
+	}
+}
+
 func TestTimestampFaults(t *testing.T) {
 	for stamp, want := range map[string]string{
 		"{column: t}": "p.yaml:4:12: timestamp has no layout",

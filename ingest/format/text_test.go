@@ -67,6 +67,20 @@ func wideOf(more string) string {
 	return "name: wide\nshape: wide\nlogger: {constant: L}\ntimestamp: {column: time, layout: '2006-01-02 15:04'}\n" + more + "\n"
 }
 
+// TestBlankFilesHoldNothing holds that a file without text is told of as such,
+// however much there is of it.
+func TestBlankFilesHoldNothing(t *testing.T) {
+	for size, want := range map[int]string{
+		10:              "the file is empty: it holds no header and no readings",
+		2 * firstWindow: "the file is empty: it holds no header and no readings",
+		maxHead + 1:     "the first 4194304 bytes of the file hold no text: they are NUL or blank",
+	} {
+		if o := decodeEveryWay(t, wideOf(""), "a.csv", bytes.Repeat([]byte("\n"), size)); o.Reason != want {
+			t.Errorf("%d bytes: %s %s", size, o.State, o.Reason)
+		}
+	}
+}
+
 func encoded(t testing.TB, label, text string) []byte {
 	t.Helper()
 	e, err := htmlindex.Get(label)

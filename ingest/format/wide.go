@@ -11,8 +11,8 @@ import (
 // bindWide decides of every column of a wide header what it is.
 func (pl *plan) bindWide(h *header) string {
 	p := pl.profile
-	flags := make(map[int]bool)      // columns that are the quality or unit of others
-	taken := make(map[[2]string]int) // the columns of the channels, by logger and channel
+	flags := make(map[int]bool) // columns that are the quality or unit of others
+	taken := baptisms{columns: make(map[[2]string]int), numbers: make(map[[2]string]int)}
 	for _, rule := range p.channels {
 		for _, c := range []*columnRef{rule.quality, rule.units} {
 			if c == nil {
@@ -25,7 +25,7 @@ func (pl *plan) bindWide(h *header) string {
 	}
 	for i, name := range h.names {
 		if at := p.ruleOf(i, name); at >= 0 && p.channels[at].suffix != "" && pl.fields[i].role == roleNone && !p.ignores(h, i) {
-			if beside := slices.Index(h.names, name+p.channels[at].suffix); beside >= 0 {
+			if beside := h.place(name + p.channels[at].suffix); beside >= 0 {
 				flags[beside] = true
 			}
 		}
@@ -53,7 +53,7 @@ func (pl *plan) bindWide(h *header) string {
 		if at < 0 && p.others == "ignore" {
 			continue
 		}
-		if fault := pl.christen(h, &v, taken); fault != "" {
+		if fault := pl.christen(h, &v, &taken); fault != "" {
 			return fault
 		}
 		pl.values = append(pl.values, v)
@@ -140,7 +140,7 @@ func (v *value) follow(rule *channelRule, h *header) {
 		v.units = rule.units.in(h.names)
 	}
 	if rule.suffix != "" {
-		v.quality = slices.Index(h.names, h.names[v.field]+rule.suffix)
+		v.quality = h.place(h.names[v.field] + rule.suffix)
 	}
 	v.linear = rule.linear
 }
@@ -162,8 +162,14 @@ func (pl *plan) pair(h *header, v *value) string {
 	return ""
 }
 
+// baptisms are the names that the series of a header have.
+type baptisms struct {
+	columns map[[2]string]int // by logger and channel
+	numbers map[[2]string]int // the last number behind a channel that comes several times
+}
+
 // christen sees to it that the series of a value has a name of its own.
-func (pl *plan) christen(h *header, v *value, taken map[[2]string]int) string {
+func (pl *plan) christen(h *header, v *value, taken *baptisms) string {
 	p, i := pl.profile, v.field
 	if v.logger == nil && !p.logger.given() {
 		return fmt.Sprintf("the header names no logger for column %d of line %d, %q", i+1, h.line, h.names[i])
@@ -178,17 +184,20 @@ func (pl *plan) christen(h *header, v *value, taken map[[2]string]int) string {
 		return fmt.Sprintf("the unit of column %d of the header, %q, %s", i+1, h.names[i], fault)
 	}
 	series := func(channel []byte) [2]string { return [2]string{string(v.logger), string(channel)} }
-	if _, twice := taken[series(p.renamed(v.channel))]; twice && p.numbered && v.channel != nil {
+	if _, twice := taken.columns[series(p.renamed(v.channel))]; twice && p.numbered && v.channel != nil {
 		name := bytes.Clone(v.channel)
-		for n := 2; twice; n++ {
+		n := max(1, taken.numbers[series(name)])
+		for twice {
+			n++
 			v.channel = append(append(name[:len(name):len(name)], " ("...), strconv.Itoa(n)+")"...)
-			_, twice = taken[series(p.renamed(v.channel))]
+			_, twice = taken.columns[series(p.renamed(v.channel))]
 		}
+		taken.numbers[series(name)] = n
 	}
 	if v.channel != nil {
 		v.channel = p.renamed(v.channel)
 	}
-	if twin, ok := taken[series(v.channel)]; ok {
+	if twin, ok := taken.columns[series(v.channel)]; ok {
 		what := fmt.Sprintf("channel %q", v.channel)
 		switch {
 		case v.channel == nil:
@@ -198,7 +207,7 @@ func (pl *plan) christen(h *header, v *value, taken map[[2]string]int) string {
 		}
 		return fmt.Sprintf("columns %d and %d of line %d are both %s; tell them apart in the profile's channels, by number, or say repeated: number", twin+1, i+1, h.line, what)
 	}
-	taken[series(v.channel)] = i
+	taken.columns[series(v.channel)] = i
 	return ""
 }
 
