@@ -62,7 +62,7 @@ func (l *looker) read(ctx context.Context, k *lookedKind) error {
 	}
 	at := make(map[[3]string]*lookedSeries)
 	for i, f := range k.files[:min(len(k.files), mostSamples)] {
-		settings := format.Settings{Profile: k.profile.Name, Zone: l.zone}
+		settings := format.Settings{Profile: k.profile.Name, Zone: l.zone, Tentative: !k.given}
 		s, err := l.readFile(ctx, k, set, settings, f, at)
 		if err != nil {
 			return err

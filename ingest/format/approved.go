@@ -27,10 +27,16 @@ func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Pr
 	if err != nil {
 		return nil, err
 	}
+	if shape.Asks == "" {
+		sets = append(slices.Clone(sets), "doubt=none") // the profile as it stands is the answer
+	}
 	if len(sets)+len(renames) > 0 {
 		if p, err = p.With(sets, renames); err != nil {
 			return nil, err
 		}
+	}
+	if open := p.stillOpen(); open != "" {
+		return nil, fmt.Errorf("it is still open: %s", open)
 	}
 	if text, err = p.confined(shape); err != nil {
 		return nil, err
@@ -39,11 +45,15 @@ func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Pr
 }
 
 // isAnswer reports whether key=value answers what is asked under a key: by its
-// short name, or by the path that ends in it.
+// short name, or by the path to what it sets.
 func isAnswer(set, asked string) bool {
 	key, _, _ := strings.Cut(set, "=")
-	last := key[strings.LastIndexByte(key, '.')+1:]
-	return last == asked || asked == "order" && (last == "layout" || last == "layouts")
+	for _, under := range []string{"timestamp.", "timestamp.interval.", "dialect.", "logger.", "framing."} {
+		if key == under+asked {
+			return true
+		}
+	}
+	return key == asked || asked == "order" && slices.Contains([]string{"layout", "layouts", "timestamp.layout", "timestamp.layouts"}, key)
 }
 
 // chosen returns the shape's profile, of several the one that profile=NAME

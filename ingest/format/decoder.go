@@ -130,6 +130,10 @@ func (d *Decoder) decode(ctx context.Context, c *ingest.Content) (*refusal, erro
 	if fault != nil || err != nil {
 		return fault, err
 	}
+	if fault := h.profile.undecided(); fault != nil && !d.settings.Tentative {
+		d.span.Kind = kindOf(h.profile, d.columnsOf(d.feed.window, &h))
+		return fault, nil
+	}
 	if fault, err := d.lookAhead(&h); fault != nil || err != nil {
 		return fault, err
 	}

@@ -16,6 +16,8 @@
 //	name         by which --profile, configs and the ledger know it: a-z 0-9 - _ .
 //	description  one line
 //	source       where the format is described
+//	open         what is not decided yet, as a list of the keys of its answers, which guesses
+//	             leave behind: files are held until all are answered
 //	shape        long: a channel and a value a row; wide: a column per channel or
 //	             logger; matrix: a row per day, a column per time of day
 //

@@ -241,7 +241,6 @@ func (g *guesser) shapeID() string {
 // understand finds out what the columns mean. refusal says in a sentence why the
 // table is none of readings.
 func (g *guesser) understand() (refusal string) {
-	g.askWhatIsOpen()
 	if g.sheets[0].headerless && g.sheets[0].columnsFrom == "" {
 		q := question{key: "header", text: "No row names the columns: are they what the findings say?"}
 		q.add("header=yes", "the table is what it seems")
@@ -292,20 +291,6 @@ func (g *guesser) unlike() {
 	f := Finding{What: "rows of one time", Value: fmt.Sprint(twice), Sure: Open, Evidence: "they have the time and the names of earlier rows"}
 	g.find(f)
 	g.ask(question{text: fmt.Sprintf("%d of %d rows have the time of an earlier row of the same series: which column tells them apart?", twice, len(g.rows))})
-}
-
-// askWhatIsOpen asks what text, dialect and framing leave open.
-func (g *guesser) askWhatIsOpen() {
-	for _, f := range g.findings {
-		if f.Sure != Open || f.What == "header" {
-			continue
-		}
-		q := question{text: fmt.Sprintf("About the %s: %s. Which is it?", f.What, strings.TrimRight(f.Evidence, ".?"))}
-		if f.What == "delimiter" || f.What == "encoding" {
-			q.key = f.What
-		}
-		g.ask(q)
-	}
 }
 
 // findChannel says where the names of the channels come from.
@@ -453,12 +438,28 @@ func (g *guesser) answered(key string) bool {
 	return slices.ContainsFunc(g.o.Sets, func(set string) bool { return strings.HasPrefix(set, key+"=") })
 }
 
+// askedByRows are the keys of questions that a decoder asks by itself, when the
+// rows of a file do not answer them.
+var askedByRows = []string{"zone", "order", "decimal"}
+
+// leftOpen are the keys of the questions that the profile has to keep, so that
+// none is lost when another is answered.
+func (g *guesser) leftOpen() (keys []string) {
+	for _, q := range g.questions {
+		key := cmp.Or(q.key, "doubt")
+		if !slices.Contains(askedByRows, key) && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // takeAnswers closes the questions that a person has answered.
 func (g *guesser) takeAnswers() {
 	for _, set := range g.o.Sets {
 		key, value, _ := strings.Cut(set, "=")
 		g.questions = slices.DeleteFunc(g.questions, func(q question) bool {
-			return q.key == key || key == "timestamp."+q.key || q.key == "decimal" && key == "thousands" || key == "layout" && q.key == "order"
+			return isAnswer(set, cmp.Or(q.key, "doubt")) || q.key == "decimal" && key == "thousands"
 		})
 		g.find(Finding{What: key, Value: value, Sure: Certain, Evidence: "a person said so"})
 	}

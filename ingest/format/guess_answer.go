@@ -39,6 +39,7 @@ func (p *Profile) With(sets []string, renames map[string]string) (*Profile, erro
 		if err := answer(root, strings.TrimSpace(key), strings.TrimSpace(value)); err != nil {
 			return nil, fmt.Errorf("taking up %s: %w", set, err)
 		}
+		closeOpen(root, set)
 	}
 	for _, from := range slices.Sorted(maps.Keys(renames)) {
 		setNode(mappingIn(root, "rename"), from, textNode(renames[from]))
@@ -113,6 +114,10 @@ func answer(root *yaml.Node, key, value string) error {
 	case "missing":
 		if value != "" {
 			addMissing(root, value)
+		}
+	case "doubt", "samples":
+		if want := map[string]string{"doubt": "none", "samples": "first"}[key]; value != want {
+			return fmt.Errorf("the answer is %s, or another profile", want)
 		}
 	case "columns_are":
 		return answerColumnsAre(root, value)

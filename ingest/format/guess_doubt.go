@@ -1,5 +1,10 @@
 package format
 
+import (
+	"fmt"
+	"strings"
+)
+
 // askOfSheets makes questions of what the sheets left open and readings depend
 // on. What a header is missing for is asked elsewhere.
 func (g *guesser) askOfSheets() {
@@ -18,8 +23,10 @@ func (g *guesser) askOfSheets() {
 				q.key, q.text = "", "Which cells belong together, as "+f.Evidence+"?"
 			case "table":
 				q.key, q.text = "", "Is the table "+f.Value+" the one that is meant, as "+f.Evidence+"?"
+			case "header":
+				continue // asked with the names that its columns are given
 			default:
-				continue
+				q.key, q.text = "", fmt.Sprintf("About the %s: %s. Which is it?", f.What, strings.TrimRight(f.Evidence, ".?"))
 			}
 			if f.Sample = i; i > 0 {
 				g.find(f)

@@ -167,6 +167,9 @@ func (g *guesser) write() string {
 	}
 	w.line("name: "+guessName+g.id, "of the shape; give it a name of your own")
 	w.line("description: "+scalar(g.describe()), "")
+	if open := g.leftOpen(); len(open) > 0 {
+		w.line("open: "+scalars(open), "not decided: files are held until it is, see the findings")
+	}
 	w.line("", "")
 	g.writeSignature(w)
 	g.writeDialect(w)

@@ -45,6 +45,7 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		}),
 		keep("timestamp", func(n *yaml.Node) { p.stamp.read(r, n) }),
 		key{"missing", r.spellings(&p.missing)},
+		key{"open", func(n *yaml.Node) { p.readOpen(r, n) }},
 		key{"numbers", func(n *yaml.Node) { p.numbers.read(r, n) }},
 		key{"rename", r.renames(&p.rename)},
 		key{"file_time", func(n *yaml.Node) { p.readFileTime(r, n) }},

@@ -49,6 +49,7 @@ type Profile struct {
 	quotedText            bool
 
 	stamp    stamping
+	open     []string // the keys of what is not decided yet: its files are held
 	missing  [][]byte // spellings, of every column
 	fileTime *fileTime
 	window   window

@@ -41,7 +41,7 @@ window: {from: 2024-01-01, past: 3d}
 ignore: {columns: [x]}
 `, []string{
 			`p.yaml:1:1: a profile's name is made of a-z, 0-9, - and _, and is not auto; this one is "My Profile"`,
-			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, units, ignore, quoted_text, timestamp, missing, numbers, rename, file_time, window)`,
+			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, units, ignore, quoted_text, timestamp, missing, open, numbers, rename, file_time, window)`,
 			`p.yaml:5:14: a delimiter is one character, not ";;"`,
 			`p.yaml:7:13: unknown encoding "latin-1": write a label of the WHATWG Encoding Standard, such as utf-8, windows-1252, utf-16le or shift_jis`,
 			`p.yaml:8:3: unknown key "delimeter" in dialect (there are delimiter, fixed, quote, comment, decimal, thousands, encoding, nul, trim)`,

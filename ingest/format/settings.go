@@ -26,6 +26,7 @@ type Settings struct {
 	Limits      Limits
 	Loggers     *Loggers // what becomes of the loggers and channels that files name; nil for no table
 	Strict      bool     // files with loggers that Loggers does not have are held
+	Tentative   bool     // files are read although their profile leaves something open
 	NoGuess     bool     // files that no profile matches are quarantined, and none is guessed for them
 }
 
