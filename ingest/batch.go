@@ -120,6 +120,7 @@ type Answer struct {
 // A Trust is how far the profile of a recipe is to be believed.
 type Trust uint8
 
+// From the most to the least.
 const (
 	Named    Trust = iota // a person or Penstock wrote it: it is built in, configured or given
 	Approved              // guessed or changed, and a person said yes

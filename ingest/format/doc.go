@@ -324,4 +324,31 @@
 // four, those of all loggers of its source), so that it can be read alike without
 // the table. A file with none of the table's loggers keeps the recipe that it has
 // without a table.
+//
+// # Where things are
+//
+// The files, in the order in which a newcomer reads them. What a profile says is
+// read by profile.go, keys.go, shape_keys.go, dialect.go, number_keys.go,
+// stamping.go and origin.go, on top of yaml.go and pattern.go; set.go and
+// settings.go put profiles together for decoders, and name recipes.
+//
+// A file is decoded in decoder.go from top to bottom. Its bytes come through
+// feed.go, packed.go (compression) and text.go (encodings). recognise.go finds the
+// profile, by firstline.go, head.go and preamble.go, or says with foreign.go what
+// else the file is; binding.go and plan.go bind the profile to the header, with
+// wide.go, matrix.go, column_lines.go and rowwidth.go; evidence.go, one_of.go and
+// choose.go decide what the file is to tell.
+//
+// Then rows are read: plainrow.go is the quick way through those without
+// surprises, anyrow.go the general one, which cuts records by record.go and finds
+// headers among them by restart.go. Numbers are of number.go and decorated.go,
+// with told.go; timestamps of stamps.go and clock.go, by layout.go, layout_read.go,
+// iso8601.go, serial.go, digits.go and words.go; names of names.go.
+//
+// At the end of a file, passes.go and verdict.go tell the passes of an hour that
+// clocks showed twice. The loggers table is read by loggers.go and
+// loggers_file.go, and counts in assign.go and listing.go. kind.go and approved.go
+// are about the shapes of files and the profiles approved for them, sample.go and
+// watch.go for those who look on. guess.go and the files guess_*.go make profiles
+// of files that none matches.
 package format

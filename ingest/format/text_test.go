@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -265,7 +266,7 @@ func FuzzRecoding(f *testing.F) {
 			for {
 				n, err := r.Read(p)
 				out = append(out, p[:n]...)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {
