@@ -147,6 +147,7 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 		if len(s.columns)+len(layouts) > 0 {
 			r.fault(n, "start and every are for rows that do not tell their times: with them there is no column and no layout")
 		}
+		s.checkPace(r, n)
 		return
 	}
 	if len(s.columns) == 0 {
@@ -157,6 +158,23 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 	}
 	if s.header && zoneNode != nil {
 		r.fault(n, "the zone comes from the header and from zone: give one of the two")
+	}
+}
+
+// checkPace sees to it that no key is given, beside start and every, that says
+// something of cells, of which there are none.
+func (s *stamping) checkPace(r *reader, n *yaml.Node) {
+	n = resolve(n)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := n.Content[i]; slices.Contains([]string{"join", "date_only", "interval", "date"}, k.Value) {
+			r.fault(k, "%s is of timestamps in the rows, and with start and every there are none", k.Value)
+		}
+	}
+	if s.zoneColumn != nil || s.zoneHeader != nil {
+		r.fault(n, "with start and every the zone is one for the file: a zone, or {preamble: pattern}")
+	}
+	if s.undecided == undecidedByArrival {
+		r.fault(n, "with start and every, repeated_hour is of the start alone: hold or standard")
 	}
 }
 

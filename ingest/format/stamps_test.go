@@ -214,6 +214,11 @@ func TestOneOrderOfAll(t *testing.T) {
 func TestTimestampFaults(t *testing.T) {
 	for stamp, want := range map[string]string{
 		"{column: t}": "p.yaml:4:12: timestamp has no layout",
+		"{start: {preamble: '(?P<time>.*)', layout: iso8601}, every: 15m, interval: {separator: '-', take: end}}": "p.yaml:4:77: interval is of timestamps in the rows, and with start and every there are none",
+		"{start: {preamble: '(?P<time>.*)', layout: iso8601}, every: 15m, date_only: true, join: x}":              "join is of timestamps in the rows",
+		"{start: {preamble: '(?P<time>.*)', layout: iso8601}, every: 15m, zone: {column: tz}}":                    "with start and every the zone is one for the file",
+		"{start: {preamble: '(?P<time>.*)', layout: iso8601}, every: 15m, zone: {header: '(?P<zone>x)'}}":         "with start and every the zone is one for the file",
+		"{start: {preamble: '(?P<time>.*)', layout: iso8601}, every: 15m, repeated_hour: by_arrival}":             "repeated_hour is of the start alone: hold or standard",
 		"{column: t, layout: iso8601, one_of: [excel]}":                                                           "one_of lists all layouts",
 		"{column: t, layout: iso8601, zone: {column: a, header: '(?P<zone>x)'}}":                                  "a zone comes from one of preamble, column and header",
 		"{column: {match: '(?P<zone>x)'}, layout: iso8601, zone: {column: a}}":                                    "the zone comes from the header and from zone",
