@@ -17,9 +17,6 @@ type tableOfLoggers struct {
 	serials bool        // the names of the columns have the serials of several loggers
 }
 
-// several reports whether columns of the table are of several loggers.
-func (t *tableOfLoggers) several() bool { return t.named || t.above != nil || t.serials }
-
 var (
 	// siteName is how columns are called that are a place or device each, whatever
 	// it measures: a serial, a code of letters and three digits, Station 4.
@@ -86,11 +83,11 @@ func tellsTwinsApart(above, names []string, when []int) bool {
 		if k := cellLooks(above[c]); name == "" || k != looksText {
 			return false
 		}
-		if key := above[c] + "\x00" + name; both[key] {
+		key := above[c] + "\x00" + name
+		if both[key] {
 			return false
-		} else {
-			both[key] = true
 		}
+		both[key] = true
 		single[name]++
 	}
 	for _, n := range single {
@@ -160,7 +157,8 @@ func (g *guesser) quantityTold(f *Finding) bool {
 			continue
 		}
 		if form, channel, unit := headerParts(value); form == 1 || form == 2 {
-			with := strings.TrimSuffix(pattern, pattern[strings.Index(pattern, "(?P<channel>"):]) + `(?P<channel>[^"\[(]*[^\s"\[(]) *[\[(] *(?P<unit>[^"\])]*[^\s"\])])`
+			with, _, _ := strings.Cut(pattern, "(?P<channel>")
+			with += `(?P<channel>[^"\[(]*[^\s"\[(]) *[\[(] *(?P<unit>[^"\])]*[^\s"\])])`
 			if found, ok := preamblePattern(sh, with, "unit"); ok && found == unit {
 				pattern, value = with, channel
 			}
