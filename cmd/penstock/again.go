@@ -135,11 +135,10 @@ func (g *again) newDecoder(ctx context.Context, v *store.FileVersion) (ingest.De
 	if how.zone == "" {
 		how.zone = v.Zone
 	}
-	set, settings, err := how.profiles()
+	set, settings, err := how.profiles(g.approved...)
 	if err != nil {
 		return nil, err
 	}
-	set = set.WithApproved(g.approved...)
 	if settings.Profile == "auto" && !g.recognise && set.ByName(v.Profile) != nil {
 		settings.Profile = v.Profile
 	}

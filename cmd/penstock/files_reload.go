@@ -32,7 +32,7 @@ read them.
 			if err != nil {
 				return err
 			}
-			if _, _, err := how.profiles(); err != nil {
+			if err := how.check(); err != nil {
 				return err
 			}
 			return a.reload(selections, &c, &how)

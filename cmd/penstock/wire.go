@@ -31,11 +31,22 @@ type reading struct {
 	rejected   float64
 	loggers    string
 	strict     bool
+
+	read *named // once it is
+}
+
+// named is what the flags name: the profiles of a set, which of them reads all
+// files, and the loggers table. It is read once, for a command may make many
+// decoders.
+type named struct {
+	set     *format.Set
+	profile string // auto, or one that a store has yet to show
+	loggers *format.Loggers
 }
 
 func (r *reading) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, a FILE.yaml, or auto to recognise each by its beginning, and to guess where none matches")
+	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, also of one that was approved, a FILE.yaml, or auto to recognise each by its beginning, and to guess where none matches")
 	f.BoolVar(&r.noBuiltins, "no-builtins", false, "leave the built-in profiles out")
 	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
 	fromEnvironment(f, "profile", "no-builtins", "zone")
@@ -74,20 +85,28 @@ func (d *duration) Set(s string) error {
 	return err
 }
 
-// check says what is wrong with the flags.
+// check says what is wrong with the flags, as far as there is no need to ask the
+// store: it knows the profiles that were approved.
 func (r *reading) check() error {
-	_, _, err := r.profiles()
+	n, err := r.names()
+	if err != nil {
+		return err
+	}
+	if n.set.ByName(n.profile) == nil && format.MayBeApproved(n.profile) {
+		return nil
+	}
+	_, _, err = r.profiles()
 	return err
 }
 
 // decoders returns what makes decoders by these flags and by the profiles that
 // were approved. A profile that the flags name goes before those.
 func (r *reading) decoders(approved []*format.Profile) (func() ingest.Decoder, error) {
-	set, settings, err := r.profiles()
+	set, settings, err := r.profiles(approved...)
 	if err != nil {
 		return nil, err
 	}
-	return decodersOf(set.WithApproved(approved...), settings)
+	return decodersOf(set, settings)
 }
 
 // approved returns the profiles that were approved in the store, by name.
@@ -110,39 +129,27 @@ func (o *opened) approved(ctx context.Context) ([]*format.Profile, error) {
 	return profiles, nil
 }
 
-func (r *reading) profiles() (*format.Set, format.Settings, error) {
+// profiles returns the profiles that there are to read files by, the approved
+// ones among them, and the settings.
+func (r *reading) profiles(approved ...*format.Profile) (*format.Set, format.Settings, error) {
 	if r.rejected <= 0 || r.rejected > 1 {
 		return nil, format.Settings{}, usage("0.5 is half of the file", "--max-rejected %v is not a share between 0 and 1", r.rejected)
 	}
+	n, err := r.names()
+	if err != nil {
+		return nil, format.Settings{}, err
+	}
+	if r.strict && n.loggers == nil {
+		return nil, format.Settings{}, usage("--loggers FILE names it", "--strict holds the loggers that are not in the loggers table, and there is no table")
+	}
 	settings := format.Settings{
-		Profile: r.profile, Zone: r.zone,
+		Profile: n.profile, Zone: r.zone,
 		Window:      format.Window{Past: time.Duration(r.past), Future: time.Duration(r.future)},
 		MaxRejected: format.MaxRejected{Share: r.rejected},
+		Loggers:     n.loggers,
 		Strict:      r.strict,
 	}
-	var err error
-	if r.loggers != "" {
-		if settings.Loggers, err = format.LoadLoggers(r.loggers); err != nil {
-			return nil, settings, &usageError{err: err}
-		}
-	} else if r.strict {
-		return nil, settings, usage("--loggers FILE names it", "--strict holds the loggers that are not in the loggers table, and there is no table")
-	}
-	own, err := ownProfiles(r.profile)
-	if err != nil {
-		return nil, settings, &usageError{err: err}
-	}
-	switch len(own) {
-	case 0:
-	case 1:
-		settings.Profile = own[0].Name
-	default: // several files: recognised by their headers
-		settings.Profile = "auto"
-	}
-	set, err := format.NewSet(!r.noBuiltins, own...)
-	if err != nil {
-		return nil, settings, &usageError{err: err}
-	}
+	set := n.set.WithApproved(approved...)
 	if settings.Profile != "auto" && set.ByName(settings.Profile) == nil {
 		return nil, settings, noProfile(settings.Profile, set.Profiles())
 	}
@@ -150,6 +157,35 @@ func (r *reading) profiles() (*format.Set, format.Settings, error) {
 		return nil, settings, &usageError{err, "zones are named like Europe/London or +01:00"}
 	}
 	return set, settings, nil
+}
+
+// names reads what the flags name.
+func (r *reading) names() (n *named, err error) {
+	if r.read != nil {
+		return r.read, nil
+	}
+	n = &named{profile: r.profile}
+	if r.loggers != "" {
+		if n.loggers, err = format.LoadLoggers(r.loggers); err != nil {
+			return nil, &usageError{err: err}
+		}
+	}
+	own, err := ownProfiles(r.profile)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	switch len(own) {
+	case 0:
+	case 1:
+		n.profile = own[0].Name
+	default: // several files: recognised by their headers
+		n.profile = "auto"
+	}
+	if n.set, err = format.NewSet(!r.noBuiltins, own...); err != nil {
+		return nil, &usageError{err: err}
+	}
+	r.read = n
+	return n, nil
 }
 
 func noProfile(name string, known []*format.Profile) error {

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +84,21 @@ func chosen(shape *ingest.Shape, sets []string) (text string, others []string, e
 		names = append(names, p.Name)
 	}
 	return "", nil, fmt.Errorf("profile=%s is none of those that match: %s", name, strings.Join(names, ", "))
+}
+
+// MayBeApproved reports whether a profile that was approved for some shape can
+// have the name: it has the shape's id in it.
+func MayBeApproved(name string) bool {
+	digits := 0
+	for _, c := range name {
+		if digits++; !strings.ContainsRune("0123456789abcdef", c) {
+			digits = 0
+		}
+		if digits == hex.EncodedLen(shapeBytes) {
+			return true
+		}
+	}
+	return false
 }
 
 // confined returns the profile's YAML, comments and all, made to match files of

@@ -235,7 +235,7 @@ func (g *guesser) kindOf(sh *sheet) string {
 // happen to show.
 func (g *guesser) shapeID() string {
 	sum := sha256.Sum256([]byte(g.kindOf(g.sheets[0])))
-	return hex.EncodeToString(sum[:6])
+	return hex.EncodeToString(sum[:shapeBytes])
 }
 
 // understand finds out what the columns mean. refusal says in a sentence why the

@@ -45,8 +45,11 @@ func shapeID(profile string, names []string) string {
 	for _, part := range append([]string{profile}, names...) {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:6])
+	return hex.EncodeToString(h.Sum(nil)[:shapeBytes])
 }
+
+// shapeBytes is how much of a digest names a shape.
+const shapeBytes = 6
 
 // given reports whether the signature says anything.
 func (s *signature) given() bool { return s.firstLine != nil || s.line != nil || len(s.header) > 0 }
