@@ -112,9 +112,9 @@ func (s *Shape) Asking(question, asks string, answers ...Answer) *Shape {
 
 // An Answer is one of those that a question can have.
 type Answer struct {
-	Set   string // as --set takes it: order=dmy
-	Map   string // as --map takes it: New=old; of Set and Map one is given, or none when the profile as it stands is meant
-	Means string // what it makes of the file: 03/04/2024 is 3 April
+	Set   string   // as --set takes it: order=dmy
+	Map   []string // each as --map takes it: New=old; of Set and Map one is given, or none when the profile as it stands is meant
+	Means string   // what it makes of the file: 03/04/2024 is 3 April
 }
 
 // A Trust is how far the profile of a recipe is to be believed.

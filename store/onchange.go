@@ -241,7 +241,11 @@ func (j *judging) judgeLogger(logger string, known *knownLogger, keys []int32) {
 	case len(fresh) > 0:
 		j.holdSwapped(logger, added, missing)
 	case j.span.Recipe.Trust == ingest.Guessed && !known.profiles[sha256.Sum256([]byte(j.span.Recipe.Text))]:
-		j.hold(fmt.Sprintf("the files of logger %q were of another layout so far: is this one understood rightly?", logger),
+		without := ""
+		if len(missing) > 0 {
+			without = fmt.Sprintf(", and had channel %s, too", quotedList(missing))
+		}
+		j.hold(fmt.Sprintf("the files of logger %q were of another layout so far%s: is this one understood rightly?", logger, without),
 			ingest.Answer{Means: "it is read rightly as it is"})
 	}
 }
@@ -265,13 +269,11 @@ func (j *judging) missing(known *knownLogger, there map[string]bool) (names []st
 // holdSwapped asks about channels that came while others went.
 func (j *judging) holdSwapped(logger string, added, missing []string) {
 	slices.Sort(added)
-	var answers []ingest.Answer
-	if len(missing) == 1 {
-		for _, channel := range added {
-			answers = append(answers, ingest.Answer{Map: channel + "=" + missing[0], Means: fmt.Sprintf("%q carries on %q", channel, missing[0])})
-		}
+	own := "stored as a channel of its own, beside what is there"
+	if len(added) > 1 {
+		own = "stored as channels of their own, beside what is there"
 	}
-	answers = append(answers, ingest.Answer{Means: "stored as a channel of its own, beside what is there"})
+	answers := append(carryingOn(added, missing), ingest.Answer{Means: own})
 	j.hold(fmt.Sprintf("logger %q sends channel %s and no longer %s: does one carry on the other?", logger, quotedList(added), quotedList(missing)), answers...)
 }
 

@@ -162,6 +162,33 @@ func TestChangeIsAskedThoughApproved(t *testing.T) {
 	verify(t, s)
 }
 
+// The answers that are offered carry channels on, also several at once, and never
+// one that only begins like another.
+func TestCarryingOn(t *testing.T) {
+	for _, tc := range []struct {
+		added, missing []string
+		want           []string
+	}{
+		{[]string{"Flow1"}, []string{"flow"}, []string{"Flow1=flow"}},
+		{[]string{"Q"}, []string{"flow"}, []string{"Q=flow"}},
+		{[]string{"Flow1"}, []string{"battery", "flow", "flow_max"}, []string{"Flow1=flow", "Flow1=battery", "Flow1=flow_max"}},
+		{[]string{"P2", "p1", "temp"}, []string{"p"}, []string{"P2=p", "p1=p", "temp=p"}},
+		{[]string{"Flow1", "Level1", "temp"}, []string{"battery", "flow", "level"}, []string{"Flow1=flow Level1=level"}},
+		{[]string{"p 1", "p 2"}, []string{"p1", "p2"}, []string{"p 1=p1 p 2=p2"}},
+		{[]string{"p 2", "p 3"}, []string{"p1", "p2"}, []string{"p 2=p2"}},
+		{[]string{"battery", "flow_max"}, []string{"flow", "level"}, nil},
+		{[]string{"a"}, []string{"1", "2", "3", "4", "5"}, []string{"a=1", "a=2", "a=3", "a=4"}},
+	} {
+		var got []string
+		for _, answer := range carryingOn(tc.added, tc.missing) {
+			got = append(got, strings.Join(answer.Map, " "))
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%q for %q: %s", tc.added, tc.missing, diff)
+		}
+	}
+}
+
 // A channel whose column is there and empty did not go.
 func TestEmptyColumnIsNotMissing(t *testing.T) {
 	s := open(t, Options{})

@@ -258,7 +258,7 @@ func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
 			s.Reason = fmt.Sprintf("channel %q of logger %q comes in %q here and is stored in %q: is this another channel, or is the unit wrong? Mend the profile (unit, or another channel name), then: penstock files retry",
 				b.Keys[k].Channel, b.Keys[k].Logger, b.Keys[k].Unit, t.units[k])
 			s.Shape = s.Kind.Asking(s.Reason, "", ingest.Answer{
-				Map: fmt.Sprintf("%s=%s [%s]", b.Keys[k].Channel, b.Keys[k].Channel, b.Keys[k].Unit), Means: "it is another quantity: a channel of its own"})
+				Map: []string{fmt.Sprintf("%s=%s [%s]", b.Keys[k].Channel, b.Keys[k].Channel, b.Keys[k].Unit)}, Means: "it is another quantity: a channel of its own"})
 			s.Receipt, s.Rejects = ingest.Receipt{}, nil // not read until that is answered
 			take[i] = false
 		}

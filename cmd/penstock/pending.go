@@ -78,10 +78,12 @@ func answersTo(s *ingest.Shape, beside ...string) (all []answer) {
 		switch {
 		case x.Set != "":
 			add(x.Means, "--set", x.Set)
-		case x.Map != "":
-			add(x.Means, "--map", x.Map)
 		default:
-			add(x.Means)
+			var flags []string
+			for _, m := range x.Map {
+				flags = append(flags, "--map", m)
+			}
+			add(x.Means, flags...)
 		}
 	}
 	if len(s.Answers) > 0 {
