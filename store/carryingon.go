@@ -9,9 +9,10 @@ import (
 	"penstock/ingest"
 )
 
-// carryingOn is the answers by which channels that came carry on such that went:
-// where there is one of either kind, one answer for each of the others, those of
-// like names first; else one answer for all that are of like names.
+// carryingOn is the answers by which channels that came carry on such that went.
+// Where one went, that may be any of those that came, those of like names first.
+// Of several that went only such of like names are offered, all in one answer: the
+// others may well be another table's of the logger.
 func carryingOn(added, missing []string) (answers []ingest.Answer) {
 	const most = 4
 	var all ingest.Answer
@@ -27,9 +28,11 @@ func carryingOn(added, missing []string) (answers []ingest.Answer) {
 			all.Map, all.Means = append(all.Map, one.Map...), strings.TrimPrefix(all.Means+", "+one.Means, ", ")
 		}
 	}
-	switch {
-	case len(added) == 1 || len(missing) == 1:
+	if len(missing) == 1 {
 		answers = append(answers, rest...)
+	}
+	switch {
+	case len(missing) == 1 || len(added) == 1:
 		return answers[:min(most, len(answers))]
 	case len(all.Map) > 0:
 		return []ingest.Answer{all}

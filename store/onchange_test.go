@@ -171,13 +171,15 @@ func TestCarryingOn(t *testing.T) {
 	}{
 		{[]string{"Flow1"}, []string{"flow"}, []string{"Flow1=flow"}},
 		{[]string{"Q"}, []string{"flow"}, []string{"Q=flow"}},
-		{[]string{"Flow1"}, []string{"battery", "flow", "flow_max"}, []string{"Flow1=flow", "Flow1=battery", "Flow1=flow_max"}},
+		{[]string{"Flow1"}, []string{"battery", "flow", "flow_max"}, []string{"Flow1=flow"}},
 		{[]string{"P2", "p1", "temp"}, []string{"p"}, []string{"P2=p", "p1=p", "temp=p"}},
 		{[]string{"Flow1", "Level1", "temp"}, []string{"battery", "flow", "level"}, []string{"Flow1=flow Level1=level"}},
 		{[]string{"p 1", "p 2"}, []string{"p1", "p2"}, []string{"p 1=p1 p 2=p2"}},
 		{[]string{"p 2", "p 3"}, []string{"p1", "p2"}, []string{"p 2=p2"}},
 		{[]string{"battery", "flow_max"}, []string{"flow", "level"}, nil},
-		{[]string{"a"}, []string{"1", "2", "3", "4", "5"}, []string{"a=1", "a=2", "a=3", "a=4"}},
+		{[]string{"Flow"}, []string{"flow1", "flow2", "level"}, []string{"Flow=flow1", "Flow=flow2"}},
+		{[]string{"temp"}, []string{"battery", "flow_max"}, nil},
+		{[]string{"1", "2", "3", "4", "5"}, []string{"a"}, []string{"1=a", "2=a", "3=a", "4=a"}},
 	} {
 		var got []string
 		for _, answer := range carryingOn(tc.added, tc.missing) {
