@@ -2,8 +2,6 @@ package format
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"regexp"
@@ -157,9 +155,8 @@ func (g *guesser) gather() {
 		}
 	}
 	g.namesFromPreamble()
-	g.id = g.shapeID()
 	for i, sh := range g.sheets {
-		if i > 0 && g.kindOf(sh) != g.kindOf(first) {
+		if i > 0 && sh.kind() != first.kind() {
 			g.find(Finding{What: "samples", Value: sh.path, Sure: Open, Sample: i, Evidence: "it is of another kind than the first: the columns or the dialect differ"})
 			g.ask(question{key: "samples", text: fmt.Sprintf("The samples %s and %s are of different kinds: which is meant?", first.path, sh.path)})
 			continue
@@ -210,32 +207,6 @@ func (g *guesser) namesFromPreamble() {
 	for i := range sh.preamble {
 		take(sh.line(i))
 	}
-}
-
-// kindOf is what makes a sheet one of its kind, as text.
-func (g *guesser) kindOf(sh *sheet) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "delimiter %q fixed %v quote %q\n", sh.delimiter, sh.fixed, sh.quote)
-	for _, name := range sh.names {
-		if p := namePatternOf(name); p != "" {
-			name = p
-		}
-		fmt.Fprintf(&b, "name %q\n", name)
-	}
-	if len(sh.names) == 0 {
-		fmt.Fprintf(&b, "width %d\n", sh.width)
-	}
-	for _, r := range sh.head {
-		fmt.Fprintf(&b, "row %s\n", r.kind)
-	}
-	return b.String()
-}
-
-// shapeID digests what makes the files one kind, and nothing of what their rows
-// happen to show.
-func (g *guesser) shapeID() string {
-	sum := sha256.Sum256([]byte(g.kindOf(g.sheets[0])))
-	return hex.EncodeToString(sum[:shapeBytes])
 }
 
 // understand finds out what the columns mean. refusal says in a sentence why the
@@ -407,6 +378,7 @@ func (g *guesser) strangers(values []int) {
 // conclude writes the profile, reads it, takes up the answers and reads the
 // samples by it.
 func (g *guesser) conclude() *Guessed {
+	g.id = g.shapeID()
 	text := g.write()
 	p, err := g.checker.parse(text)
 	if err != nil {

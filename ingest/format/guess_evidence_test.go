@@ -193,7 +193,7 @@ func TestGuessesRestOnEvidence(t *testing.T) {
 			"asks : Is the table from line 2 the one that is meant, as line 42 names other columns (Time, Pressure), and what stands below is no less a table?"},
 		{"the same names below in another order", "UTC",
 			"Time,Q,W\n" + strings.ReplaceAll(level(0), "\n", ",1\n") + "Time,W,Q\n" + strings.ReplaceAll(level(40), ",", ",1,"),
-			`asks : Read by the guess, line 42 is another header, "Time,W,Q", which profile guess-30c07724ed71 does not describe, so what the rows below it mean is not known; describe both in the profile, or split the file there: what is to be changed in the profile?`},
+			`asks : Read by the guess, line 42 is another header, "Time,W,Q", which profile guess-cb775220b6fd does not describe, so what the rows below it mean is not known; describe both in the profile, or split the file there: what is to be changed in the profile?`},
 		{"flags of one name", "UTC",
 			"Time,Q,F,W,F\n" + rowsEvery(40, "2024-02-25 00:00", hour, func(i int, at time.Time) string {
 				return fmt.Sprintf("%s,%s,0,%s,%d", at.Format("2006-01-02 15:04"), wave(i), wave(i+2), i%2)

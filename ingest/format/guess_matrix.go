@@ -50,8 +50,12 @@ func (g *guesser) findMatrix() bool {
 			last = seconds
 			times = append(times, c)
 		}
-		if len(times) < fewest || !rising {
+		if len(times) < fewest {
 			continue
+		}
+		if !rising {
+			g.askOfDay(times, "they are called by times of day, though not in order")
+			return false
 		}
 		g.matrix = &guessMatrix{layout: of.layout, match: of.match, times: times}
 		for _, c := range values {
@@ -81,12 +85,7 @@ func (g *guesser) askOfNumbered(values []int) {
 		if !slices.Contains([]int{24, 25, 48, 50, 96, 100, 144, 288}, len(run)) {
 			return
 		}
-		first, last := g.columns[run[0]].name, g.columns[run[len(run)-1]].name
-		g.find(Finding{What: "shape", Value: "wide", Sure: Open, Line: g.sheets[0].namesLine(),
-			Evidence: fmt.Sprintf("a row a day, and %d columns from %s to %s: they could be the times of the day as well", len(run), first, last)})
-		q := question{key: "shape", text: fmt.Sprintf("Are the %d columns %s to %s channels, or the times of a day?", len(run), first, last)}
-		q.add("shape=wide", "each is a channel with a reading a day")
-		g.ask(q)
+		g.askOfDay(run, "there are as many as a day has hours or parts of them")
 	}
 	next := 0
 	for _, c := range values {
@@ -106,6 +105,16 @@ func (g *guesser) askOfNumbered(values []int) {
 		run, next = append(run, c), n+1
 	}
 	ask()
+}
+
+// askOfDay asks whether the columns of a table with a row a day are its times.
+func (g *guesser) askOfDay(columns []int, why string) {
+	first, last := g.columnName(columns[0]), g.columnName(columns[len(columns)-1])
+	g.find(Finding{What: "shape", Value: "wide", Sure: Open, Line: g.sheets[0].namesLine(),
+		Evidence: fmt.Sprintf("a row a day, and %d columns from %s to %s, which could be the times of the day: %s", len(columns), first, last, why)})
+	q := question{key: "shape", text: fmt.Sprintf("Are the %d columns %s to %s channels, or the times of a day?", len(columns), first, last)}
+	q.add("shape=wide", "each is a channel with a reading a day")
+	g.ask(q)
 }
 
 // headerClocks are how columns are called by times of day: layouts, and what

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -40,30 +39,4 @@ func (sh *sheet) readNoTime() {
 		names = " (" + cut([]byte(strings.Join(sh.names, ", "))) + ")"
 	}
 	sh.refusal = "the file is a table of " + plural(len(sh.rows), "row") + names + " without times: no column is a timestamp, and nothing before the rows tells a start and an interval"
-}
-
-// sameKind reports whether two sheets are of one kind: cut alike, with the same
-// names but for the numbers in them, and the same rows in their header.
-func sameKind(a, b *sheet) bool {
-	if a.delimiter != b.delimiter || !slices.Equal(a.fixed, b.fixed) || a.headerless != b.headerless || len(a.names) != len(b.names) {
-		return false
-	}
-	if a.headerless {
-		return a.width == b.width && a.whenKind == b.whenKind && (a.preamble == 0) == (b.preamble == 0)
-	}
-	kinds := func(sh *sheet) (kinds []string) {
-		for _, h := range sh.head {
-			kinds = append(kinds, h.kind)
-		}
-		return kinds
-	}
-	if !slices.Equal(kinds(a), kinds(b)) {
-		return false
-	}
-	for i := range a.names {
-		if a.names[i] != b.names[i] && general(a.names[i]) != general(b.names[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -16,8 +16,10 @@ type sheet struct {
 	// windows-1252 or iso-8859-1. A text of ASCII alone is utf-8, and ascii.
 	encoding string
 	ascii    bool
-	bom      bool // the text began with a byte order mark
-	nul      bool // NUL bytes stood in the text and were left out
+	// foreignFrom is where the first byte stands that is not UTF-8; 0 for none.
+	foreignFrom int
+	bom         bool // the text began with a byte order mark
+	nul         bool // NUL bytes stood in the text and were left out
 	// text is UTF-8 without byte order mark and NUL bytes; its line endings are
 	// as they came. A sample that is not whole ends with its last whole line.
 	text  string

@@ -188,7 +188,7 @@ func (sh *sheet) recode8(b []byte) []byte {
 		}
 		return b
 	}
-	sh.encoding = "windows-1252"
+	sh.encoding, sh.foreignFrom = "windows-1252", bad
 	out := make([]byte, 0, len(b)+64)
 	pairs, highs, controls, nowhere := 0, 0, 0, 0
 	for i, c := range b {

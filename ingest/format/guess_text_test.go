@@ -167,7 +167,7 @@ func TestSheetsOfOneKind(t *testing.T) {
 		"Date Time,\"Temp (S/N: 123)\",RH\n2024-01-01 00:00,1,2\n":                  false,
 		"Date Time,\"Temp (S/N: 123)\"\n,°C\n2024-01-01 00:00,1\n":                  false,
 	} {
-		if got := sameKind(a, read(text)); got != want {
+		if got := a.kind() == read(text).kind(); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}

@@ -300,8 +300,10 @@ func (g *guesser) writeDialect(w *profileWriter) {
 	if sh.comment != "" {
 		w.line("  comment: "+scalar(sh.comment), "lines that begin so hold no data")
 	}
-	if sh.encoding != "" && sh.encoding != "utf-8" {
-		w.line("  encoding: "+sh.encoding, "")
+	if sh.foreignFrom > firstLook {
+		w.line("  encoding: "+sh.encoding, "its first character that is not ASCII is far down")
+	} else {
+		w.line("  encoding: [utf-8, windows-1252]", "the first that the text is valid in; UTF-16 is known by itself")
 	}
 	if sh.nul {
 		w.line("  nul: drop", "NUL bytes stand in the text")
