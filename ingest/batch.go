@@ -96,8 +96,8 @@ type Shape struct {
 	// too: the approved profile is to match those of Header alone.
 	Loose    bool
 	Question string   // one sentence that ends in a question mark
-	Asks     string   // the key of --set that answers it, such as zone; "" when the profile as it stands is an answer
-	Answers  []Answer // what the answer can be, the likeliest first; none when it is open, as a zone is
+	Asks     string   // the key of --set that answers it, such as zone; "" when only one of Answers does, or nothing
+	Answers  []Answer // what the answer can be, the likeliest first; none when it is open, as a zone is, or when there is none
 }
 
 // Asking returns the shape with a question.
@@ -109,6 +109,10 @@ func (s *Shape) Asking(question, asks string, answers ...Answer) *Shape {
 	q.Question, q.Asks, q.Answers = question, asks, answers
 	return &q
 }
+
+// Answerable reports whether an answer makes its files load: Asks names it, or
+// Answers lists it. Else only another profile does, or other files.
+func (s *Shape) Answerable() bool { return s.Profile != "" && (s.Asks != "" || len(s.Answers) > 0) }
 
 // An Answer is one of those that a question can have.
 type Answer struct {

@@ -115,8 +115,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 		j.judge(t.keysOf(i))
 		switch {
 		case j.held != nil:
-			s.State, s.Reason, s.Shape = ingest.Held, j.held.Question, s.Kind.Asking(j.held.Question, "", j.held.Answers...)
-			s.Receipt, s.Rejects = ingest.Receipt{}, nil // not read until that is answered
+			holdSpan(s, j.held.Question, j.held.Answers...)
 			take[i] = false
 		case len(j.fresh) > 0:
 			withheld[i] = j.withhold()

@@ -60,6 +60,11 @@ func (c *committer) resolve(ctx context.Context, b *ingest.Batch, take []bool) e
 	t.collect(b, take)
 	t.markUsed(b)
 	missing := t.fromCache(b, &c.sink.series)
+	if t.holdTwoUnits(b, take, missing) { // and add no series for them
+		t.collect(b, take)
+		t.markUsed(b)
+		missing = t.fromCache(b, &c.sink.series)
+	}
 	if len(missing) > 0 {
 		if err := c.lookUp(ctx, b, missing); err != nil {
 			return fmt.Errorf("looking up series: %w", err)
@@ -148,19 +153,7 @@ var (
 // it does not have: looked up before they are inserted, so that no id is
 // burned.
 func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32) error {
-	// In one order for all committers, so that two that add the same series
-	// wait for each other and do not deadlock. Of a series' keys the one without
-	// a unit comes last: the first is the one that adds it.
-	slices.SortFunc(missing, func(x, y int32) int {
-		a, b := &b.Keys[x], &b.Keys[y]
-		switch order := cmp.Or(cmp.Compare(a.Logger, b.Logger), cmp.Compare(a.Channel, b.Channel)); {
-		case order != 0:
-			return order
-		case a.Unit == "" || b.Unit == "":
-			return cmp.Compare(len(b.Unit), len(a.Unit))
-		}
-		return cmp.Compare(a.Unit, b.Unit)
-	})
+	sortKeys(b, missing)
 	missing, err := c.look(ctx, b, missing)
 	if err != nil || len(missing) == 0 {
 		return err
@@ -196,6 +189,22 @@ func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32
 		err = fmt.Errorf("series %q %q was added and is not there", key.Logger, key.Channel)
 	}
 	return err
+}
+
+// sortKeys sorts keys in one order for all committers, so that two that add the
+// same series wait for each other and do not deadlock. Of a series' keys the one
+// without a unit comes last: the first is the one that adds it.
+func sortKeys(b *ingest.Batch, keys []int32) {
+	slices.SortFunc(keys, func(x, y int32) int {
+		a, b := &b.Keys[x], &b.Keys[y]
+		switch order := cmp.Or(cmp.Compare(a.Logger, b.Logger), cmp.Compare(a.Channel, b.Channel)); {
+		case order != 0:
+			return order
+		case a.Unit == "" || b.Unit == "":
+			return cmp.Compare(len(b.Unit), len(a.Unit))
+		}
+		return cmp.Compare(a.Unit, b.Unit)
+	})
 }
 
 // look reads the ids of the missing keys into the table and the cache, and
@@ -240,31 +249,6 @@ func (c *committer) look(ctx context.Context, b *ingest.Batch, missing []int32) 
 	return still, nil
 }
 
-// holdOtherUnits sets to Held the spans that give a series in another unit
-// than it has.
-func (t *seriesTable) holdOtherUnits(b *ingest.Batch, take []bool) {
-	other := func(k int32) bool { return b.Keys[k].Unit != "" && b.Keys[k].Unit != t.units[k] }
-	if !slices.ContainsFunc(t.keys, other) {
-		return
-	}
-	for i := range b.Spans {
-		s := &b.Spans[i]
-		if !take[i] {
-			continue
-		}
-		if at := slices.IndexFunc(t.keysOf(i), other); at >= 0 {
-			k := t.keysOf(i)[at]
-			s.State = ingest.Held
-			s.Reason = fmt.Sprintf("channel %q of logger %q comes in %q here and is stored in %q: is this another channel, or is the unit wrong? Mend the profile (unit, or another channel name), then: penstock files retry",
-				b.Keys[k].Channel, b.Keys[k].Logger, b.Keys[k].Unit, t.units[k])
-			s.Shape = s.Kind.Asking(s.Reason, "", ingest.Answer{
-				Map: []string{fmt.Sprintf("%s=%s [%s]", b.Keys[k].Channel, b.Keys[k].Channel, b.Keys[k].Unit)}, Means: "it is another quantity: a channel of its own"})
-			s.Receipt, s.Rejects = ingest.Receipt{}, nil // not read until that is answered
-			take[i] = false
-		}
-	}
-}
-
 // place numbers the ids of the used keys from 0 in their order: all committers
 // store in the order of ids, which keeps them from deadlock and the index in
 // sequence.
@@ -302,4 +286,18 @@ func (s *Store) Series(ctx context.Context, ids []int32) (map[int32]ingest.Serie
 		return nil
 	})
 	return found, err
+}
+
+// Channels returns the channels of the series that loggers have, sorted.
+func (s *Store) Channels(ctx context.Context, loggers []string) ([]string, error) {
+	rows, err := s.pool.Query(ctx, "select distinct channel from series where logger = any($1)", loggers)
+	if err != nil {
+		return nil, fmt.Errorf("reading the channels of loggers: %w", err)
+	}
+	channels, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading the channels of loggers: %w", err)
+	}
+	slices.Sort(channels)
+	return channels, nil
 }

@@ -37,8 +37,9 @@ func (s *Sink) ask(ctx context.Context, shape *ingest.Shape) error {
 }
 
 // ask keeps one question of a shape at a time: the first one, until it is
-// answered. A file that is held by a process that does not know of the answer
-// yet asks nothing new.
+// answered. One that nothing answers gives way to any that something does. A
+// file that is held by a process that does not know of the answer yet asks
+// nothing new.
 func (s *Store) ask(ctx context.Context, shape *ingest.Shape) error {
 	answers, err := json.Marshal(shape.Answers)
 	if err != nil {
@@ -51,8 +52,8 @@ func (s *Store) ask(ctx context.Context, shape *ingest.Shape) error {
 	_, err = s.pool.Exec(ctx, `insert into shapes as s (id, loose, profile, header, question, asks, answers) values ($1, $2, $3, $4, $5, $6, $7::text::jsonb)
 		on conflict (id) do update set loose = excluded.loose, profile = excluded.profile, header = excluded.header,
 			question = excluded.question, asks = excluded.asks, answers = excluded.answers, answered = false
-		where s.answered and (s.profile, s.question) <> (excluded.profile, excluded.question)`,
-		shape.ID, shape.Loose, plain(shape.Profile), header, plain(shape.Question), shape.Asks, strings.ReplaceAll(string(answers), `\u0000`, `\ufffd`))
+		where (s.answered or $8 and s.asks = '' and coalesce(s.answers, 'null') in ('null', '[]')) and (s.profile, s.question) <> (excluded.profile, excluded.question)`,
+		shape.ID, shape.Loose, plain(shape.Profile), header, plain(shape.Question), shape.Asks, strings.ReplaceAll(string(answers), `\u0000`, `\ufffd`), shape.Answerable())
 	if err != nil {
 		return fmt.Errorf("recording the question of shape %s: %w", shape.ID, err)
 	}

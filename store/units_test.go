@@ -102,8 +102,39 @@ func TestUnitsWithinOneChunk(t *testing.T) {
 	if outcomes[0].State != ingest.Held {
 		t.Errorf("a file with a channel in two units is %s", outcomes[0].State)
 	}
+	if reason := outcomes[0].Reason; !strings.Contains(reason, `in "l/s" and in "m3/h"`) {
+		t.Errorf("the question about it is %q, want both units", reason)
+	}
+	// Held, it makes no series that another file would be measured by.
+	if got := query(t, s, "select count(*) from series where logger = 'L1'"); got[0] != "0" {
+		t.Errorf("it left %s series", got[0])
+	}
 	if got := states(outcomes[1:]); !strings.Contains(strings.Join(got, " "), "held") || !strings.Contains(strings.Join(got, " "), "loaded") {
 		t.Errorf("two files with a channel in two units are %v, want one held", got)
+	}
+	verify(t, s)
+}
+
+// Of a series that is there, too, and then no other name of the channel is
+// offered: it would have both units.
+func TestTwoUnitsOfKnownSeries(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, testFile{path: "L1_a", modified: begin, unit: "m3/h", readings: []testReading{{"flow", 1, 1, ""}}})
+	b := fill(&ingest.Batch{}, testFile{path: "L1_b", modified: begin, readings: []testReading{{"flow", 2, 1, ""}, {"flow", 3, 1, ""}}})
+	b.Series[0] = b.SeriesOf([]byte("L1"), []byte("flow"), []byte("m3/h"), nil)
+	b.Series[1] = b.SeriesOf([]byte("L1"), []byte("flow"), []byte("l/s"), nil)
+	b.Spans[0].Kind = &ingest.Shape{ID: "0123456789ab", Profile: "name: p"}
+	outcomes, err := c.Commit(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes[0]; o.State != ingest.Held || !strings.Contains(o.Reason, "the file holds channel") {
+		t.Errorf("it is %s: %s", o.State, o.Reason)
+	}
+	shapes, err := s.Pending(t.Context())
+	if err != nil || len(shapes) != 1 || shapes[0].Answerable() {
+		t.Errorf("what is asked is %+v, %v; want one question that nothing answers", shapes, err)
 	}
 	verify(t, s)
 }

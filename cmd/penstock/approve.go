@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -99,11 +100,17 @@ func (p *approving) profile(shape *store.Pending) (*format.Profile, error) {
 	if shape.Answered && len(p.sets)+len(renames) == 0 {
 		return format.ParseApproved(shape.ID, shape.Approved)
 	}
+	if again := shape.Approved != "" && len(p.sets)+len(renames) > 0; !again && !shape.Answered && !shape.Answerable() && !slices.Contains(p.sets, "doubt=none") {
+		return nil, noAnswerTo(&shape.Shape, shape.Question, shape.Example)
+	}
 	asked := shape.Shape
 	if shape.Answered { // what is said now goes on from there
 		asked.Profile, asked.Asks, asked.Loose = shape.Approved, "", false
 	}
 	approved, err := format.Approve(&asked, p.sets, renames)
+	if errors.Is(err, format.ErrOpen) {
+		return nil, &usageError{err, addAnswer(&asked)}
+	}
 	if err != nil {
 		return nil, &usageError{err, "penstock profiles pending " + shape.ID}
 	}
@@ -151,6 +158,9 @@ func (a *app) approve(prefix string, p *approving) error {
 	g.recognise = true
 	defer g.close(a)
 	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape, profile: profile}
+	if t.renames, err = p.renames(); err != nil {
+		return err
+	}
 	return t.run(files)
 }
 
@@ -162,12 +172,15 @@ type takingUp struct {
 	how     *retrying
 	flags   *correcting
 	sets    []string
+	renames map[string]string
 	shape   *store.Pending
 	profile *format.Profile
 	action  store.Action
 
 	results  []*result
-	reloaded *corrected // nil when no file was loaded in part
+	reloaded *corrected          // nil when no file was loaded in part
+	partly   []store.FileVersion // files that are loaded but for what is new
+	earlier  int64               // files that stay as another answer loaded them
 }
 
 // An approval is what an approval did, in JSON.
@@ -176,13 +189,14 @@ type approval struct {
 	Profile  string     `json:"profile"`
 	TakenUp  []summary  `json:"taken_up"` // by source
 	Reloaded *corrected `json:"reloaded,omitempty"`
+	Earlier  int64      `json:"loaded_by_earlier_answer"` // they stay as they are until they are reloaded
 }
 
 func (t *takingUp) run(files []store.FileVersion) error {
-	var whole, partly []store.FileVersion
+	var whole []store.FileVersion
 	for i := range files {
 		if files[i].State == ingest.Loaded || files[i].State == ingest.Duplicate {
-			partly = append(partly, files[i])
+			t.partly = append(t.partly, files[i])
 		} else {
 			whole = append(whole, files[i])
 		}
@@ -199,6 +213,9 @@ func (t *takingUp) run(files []store.FileVersion) error {
 	if err := t.settled(from); err != nil {
 		return err
 	}
+	if err := t.checkRenames(files); err != nil {
+		return err
+	}
 	if t.flags.dryRun {
 		return t.dry(files)
 	}
@@ -208,6 +225,9 @@ func (t *takingUp) run(files []store.FileVersion) error {
 	}
 	t.action = t.flags.action(t.args)
 	t.action.Run = run
+	if t.earlier, err = t.loadedEarlier(); err != nil {
+		return err
+	}
 	marked, err := t.store.Approve(t.take, t.shape, t.profile.Text, there, t.action)
 	if errors.Is(err, store.ErrAnswered) {
 		return &hinted{err, "look at it again: penstock profiles pending " + t.shape.ID}
@@ -218,53 +238,13 @@ func (t *takingUp) run(files []store.FileVersion) error {
 	if err := t.load(from, int64(len(there))-marked); err != nil {
 		return err
 	}
-	if len(partly) > 0 && t.take.Err() == nil {
+	if len(t.partly) > 0 && t.take.Err() == nil {
 		what := store.Correction{Reload: true, Action: t.action, Read: t.again.read}
-		if t.reloaded, err = t.carryOut(t.store, partly, t.flags, what); err != nil {
+		if t.reloaded, err = t.carryOut(t.store, t.partly, t.flags, what); err != nil {
 			return err
 		}
 	}
 	return t.tell()
-}
-
-// settledBy is how many files are asked whether an answer leaves a guess open.
-const settledBy = 8
-
-// settled makes sure that a guess is certain with the answers: it asks one
-// question at a time, and there may be more of them.
-func (t *takingUp) settled(from []*chosen) error {
-	if t.shape.Approved != "" {
-		return nil // it was made sure when it was approved first
-	}
-	var c ingest.Content
-	n := 0
-	for _, source := range from {
-		for _, f := range source.files {
-			if n++; n > settledBy {
-				return nil
-			}
-			if err := source.Fetch(t.take, f, &c); err != nil {
-				continue // taking it up tells why
-			}
-			sample, refusal, err := format.SampleOf(&c, format.Limits{})
-			if closed := c.Close(); err != nil || closed != nil || refusal != "" {
-				continue // likewise
-			}
-			g := format.Guess([]format.Sample{sample}, format.GuessOptions{Zone: source.zone, Sets: t.sets})
-			if g.Profile == nil || g.Shape.ID != t.shape.ID || g.Certain() {
-				continue
-			}
-			flags := []string{"--set KEY=VALUE"}
-			if answers := answersTo(g.Shape); len(answers) > 0 {
-				flags = flags[:0]
-				for _, x := range answers {
-					flags = append(flags, strings.TrimPrefix(x.Command, "penstock profiles approve "+t.shape.ID+" "))
-				}
-			}
-			return usage("add "+strings.Join(flags, ", or ")+" to the answers", "it is still open, as %s shows: %s", ingest.EscapePath(f.Path), g.Shape.Question)
-		}
-	}
-	return nil
 }
 
 // load takes up the files that are due, source by source. The action that the
@@ -326,7 +306,12 @@ func (t *takingUp) dry(files []store.FileVersion) error {
 func (t *takingUp) tell() error {
 	var code error
 	done := approval{Shape: t.shape.ID, Profile: t.profile.Name, TakenUp: []summary{}, Reloaded: t.reloaded}
+	done.Earlier = t.earlier
 	t.note("Shape %s is approved: its files are read by profile %s.", t.shape.ID, t.profile.Name)
+	if t.earlier > 0 {
+		t.note("Loaded by an earlier answer, and still as that read them: %s. This loads them by the new one:\n  penstock files reload --loaded-by %s",
+			counted(t.earlier, "file version"), shown([]string{t.profile.Name}))
+	}
 	for _, r := range t.results {
 		if t.output.value == "json" {
 			done.TakenUp = append(done.TakenUp, r.summary())

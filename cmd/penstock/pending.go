@@ -40,7 +40,8 @@ type pendingRow struct {
 	Question string   `json:"question" csv:"question"`
 	Answered bool     `json:"answered" csv:"answered"`
 	Answers  []answer `json:"answers" csv:"-"`
-	Commands string   `json:"-" csv:"answers"` // one a line
+	Commands string   `json:"-" csv:"answers"`           // one a line
+	Instead  []answer `json:"instead,omitempty" csv:"-"` // what to do where there is no answer
 	Seen     stamp    `json:"seen" csv:"seen"`
 	YAML     string   `json:"yaml,omitempty" csv:"-"`
 	Waiting  []string `json:"waiting,omitempty" csv:"-"` // the escaped paths of the files
@@ -55,8 +56,12 @@ type answer struct {
 func pendingRowOf(p *store.Pending) pendingRow {
 	r := pendingRow{Shape: p.ID, Files: p.Held + p.Partly, Partly: p.Partly, Example: p.Example, Looks: format.Looks(&p.Shape),
 		Question: p.Question, Answered: p.Answered, Seen: stamp{p.Seen}}
-	if r.Answers = answersTo(&p.Shape); p.Answered {
-		r.Answers = []answer{{Command: "penstock profiles approve " + p.ID}}
+	r.Answers, r.Instead = answersTo(&p.Shape), insteadOf(&p.Shape, p.Example)
+	if p.Answered {
+		r.Answers, r.Instead = []answer{{Command: "penstock profiles approve " + p.ID}}, nil
+	}
+	if r.Answers == nil {
+		r.Answers = []answer{}
 	}
 	for i := range r.Answers {
 		r.Commands += r.Answers[i].Command + "\n"
@@ -65,10 +70,29 @@ func pendingRowOf(p *store.Pending) pendingRow {
 	return r
 }
 
-// answersTo are the commands that answer a shape's question, none where no
-// profile does. beside is flags that go with them.
+// noAnswer says of a question that insteadOf is to be done.
+const noAnswer = "No answer makes it right: it takes a profile of your own, or other files."
+
+// insteadOf are the commands by which files load whose question no answer
+// settles, one after the other; none where there are answers. example is the
+// escaped path of one of the files.
+func insteadOf(s *ingest.Shape, example string) []answer {
+	if s.Profile == "" || s.Answerable() {
+		return nil
+	}
+	return []answer{
+		{"penstock guess FILE > mine.yaml", "as far as it was understood: mend it, and take out the line open:, if there is one"},
+		{"penstock files retry " + pasted([]string{"--profile", "mine.yaml", asPattern.Replace(example)}), "and --profile mine.yaml in the replay of files to come"},
+	}
+}
+
+// asPattern makes an escaped path a pattern that matches it alone.
+var asPattern = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`)
+
+// answersTo are the commands that answer a shape's question, none where nothing
+// does. beside is flags that go with them.
 func answersTo(s *ingest.Shape, beside ...string) (all []answer) {
-	if s.Profile == "" {
+	if !s.Answerable() {
 		return nil
 	}
 	add := func(means string, flags ...string) {
@@ -89,12 +113,9 @@ func answersTo(s *ingest.Shape, beside ...string) (all []answer) {
 	if len(s.Answers) > 0 {
 		return all
 	}
-	switch s.Asks {
-	case "":
-		add("")
-	case "zone":
+	if s.Asks == "zone" {
 		add("", "--set", "zone=Area/City")
-	default:
+	} else {
 		add("", "--set", s.Asks+"=VALUE")
 	}
 	return all
@@ -171,6 +192,14 @@ func (a *app) tellPending(r *pendingRow) error {
 		name := "answer"
 		if i > 0 {
 			name = "or"
+		}
+		pairs = append(pairs, name, a.answerText(x))
+	}
+	for i, x := range r.Instead {
+		name := "then"
+		if i == 0 {
+			pairs = append(pairs, "answer", noAnswer)
+			name = "instead"
 		}
 		pairs = append(pairs, name, a.answerText(x))
 	}

@@ -248,8 +248,14 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		for _, answer := range q.Answers {
 			fmt.Fprintf(b, "  %s\n", a.answerText(answer))
 		}
+		if len(q.Instead) > 0 {
+			fmt.Fprintln(b, noAnswer)
+		}
+		for _, x := range q.Instead {
+			fmt.Fprintf(b, "  %s\n", a.answerText(x))
+		}
 		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
-			if len(q.Answers) > 0 {
+			if len(q.Answers)+len(q.Instead) > 0 {
 				b.WriteString("or, for the files of this source alone:\n")
 			}
 			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, r.asBefore(answer)...))
@@ -286,7 +292,7 @@ func (r *result) asked() []question {
 	all := r.tally.asked()
 	for i := range all {
 		if q := &all[i]; q.asked != nil && r.run != 0 {
-			q.Answers = answersTo(q.asked, r.beside()...)
+			q.Answers, q.Instead = answersTo(q.asked, r.beside()...), insteadOf(q.asked, q.Example)
 		}
 	}
 	return all

@@ -41,6 +41,7 @@ type question struct {
 	Example  string   `json:"example"`         // the escaped path of the first
 	Shape    string   `json:"shape,omitempty"` // whose question it is
 	Answers  []answer `json:"answers,omitempty"`
+	Instead  []answer `json:"instead,omitempty"` // what to do where there is no answer
 
 	asked  *ingest.Shape
 	partly bool // they are loaded

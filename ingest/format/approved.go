@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,14 +12,17 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// ErrOpen says that the question of a shape is not among those answered.
+var ErrOpen = errors.New("it is still open")
+
 // Approve returns the profile that a person's answers make of a shape's: one
 // that matches files of the shape and no others. sets are key=value as With
 // takes them, and of a shape that two profiles match profile=NAME; renames are
 // the channels that are carried on under other names. The error says what is
-// wrong with the answers, or what is still open.
+// wrong with the answers, or wraps ErrOpen.
 func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Profile, error) {
 	if shape.Asks != "" && !slices.ContainsFunc(sets, func(s string) bool { return isAnswer(s, shape.Asks) }) {
-		return nil, fmt.Errorf("it is still open: %s", shape.Question)
+		return nil, fmt.Errorf("%w: %s", ErrOpen, shape.Question)
 	}
 	text, sets, err := chosen(shape, sets)
 	if err != nil {
@@ -28,7 +32,7 @@ func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Pr
 	if err != nil {
 		return nil, err
 	}
-	if shape.Asks == "" {
+	if shape.Asks == "" && shape.Answerable() {
 		sets = append(slices.Clone(sets), "doubt=none") // the profile as it stands is the answer
 	}
 	if len(sets)+len(renames) > 0 {
@@ -43,6 +47,14 @@ func Approve(shape *ingest.Shape, sets []string, renames map[string]string) (*Pr
 		return nil, err
 	}
 	return ParseApproved(shape.ID, text)
+}
+
+// Unrenamed returns the profile without the channels that it carries on under
+// other names. Its Text still has them: it is for looking at files only.
+func (p *Profile) Unrenamed() *Profile {
+	q := *p
+	q.rename = nil
+	return &q
 }
 
 // isAnswer reports whether key=value answers what is asked under a key: by its

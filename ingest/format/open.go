@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"penstock/ingest"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -43,7 +45,19 @@ func (p *Profile) undecided() *refusal {
 	if len(p.open) == 0 {
 		return nil
 	}
-	return hold(fmt.Sprintf("The profile %s leaves open: %s", p.Name, openWords[p.open[0]]), p.open[0])
+	var answers []ingest.Answer
+	if x, ok := onlyAnswers[p.open[0]]; ok {
+		answers = append(answers, x)
+	}
+	return hold(fmt.Sprintf("The profile %s leaves open: %s", p.Name, openWords[p.open[0]]), p.open[0], answers...)
+}
+
+// onlyAnswers are those of questions that have but one.
+var onlyAnswers = map[string]ingest.Answer{
+	"doubt":      {Set: "doubt=none", Means: "it is right as it stands"},
+	"samples":    {Set: "samples=first", Means: "the first is meant"},
+	"header":     {Set: "header=yes", Means: "the columns are what the profile calls them"},
+	"other_unit": {Set: "other_unit=reject", Means: "readings in another unit are left out"},
 }
 
 // closeOpen takes what an answer answers off what the profile leaves open.
