@@ -534,7 +534,9 @@ func (g *guesser) writeColumns(w *profileWriter) {
 		}
 		why := g.columns[c].why
 		if g.columns[c].role == isQuality {
-			why = "flags of no column in particular"
+			if why = "text beside the channels, of none in particular"; g.columns[c].filled == 0 {
+				why = "empty, and its name says flags or notes"
+			}
 		}
 		w.line("    - "+g.ref(c), why)
 	}

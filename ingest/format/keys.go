@@ -24,7 +24,7 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		key{"signature", func(n *yaml.Node) { p.signature.read(r, n) }},
 		key{"dialect", func(n *yaml.Node) { p.dialect.read(r, n) }},
 		key{"framing", func(n *yaml.Node) { p.framing.read(r, n) }},
-		key{"shape", r.choice(&shape, shapeLong, shapeWide, shapeMatrix)},
+		keep("shape", r.choice(&shape, shapeLong, shapeWide, shapeMatrix)),
 		keep("logger", func(n *yaml.Node) { p.logger.read(r, n, "logger") }),
 		keep("channel", func(n *yaml.Node) { p.channel.read(r, n, "channel", "unit") }),
 		key{"unit", func(n *yaml.Node) { p.unit.read(r, n, "unit") }},
@@ -65,7 +65,9 @@ func (p *Profile) read(r *reader, n *yaml.Node) {
 		r.fault(n, "timestamp is missing: which column it is, and its layout")
 	}
 	if shape == "" {
-		r.fault(n, "shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)")
+		if given["shape"] == nil { // else it was said what is wrong with it
+			r.fault(n, "shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)")
+		}
 		return
 	}
 	p.checkShape(r, n, shape, given)

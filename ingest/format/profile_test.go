@@ -58,6 +58,7 @@ ignore: {columns: [x]}
 			`p.yaml:17:9: ignore belongs to the wide or matrix shape`,
 		}},
 		{"nothing", "", []string{"p.yaml: the profile is empty"}},
+		{"broad", "name: x\nshape: broad\ntimestamp: {column: t, layout: rfc3339}", []string{`p.yaml:2:8: expected long or wide or matrix, not "broad"`}},
 		{"bare", "name: x", []string{"p.yaml:1:1: timestamp is missing: which column it is, and its layout", "p.yaml:1:1: shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)"}},
 		{"long without columns", "name: x\nshape: long", []string{
 			"p.yaml:1:1: timestamp is missing: which column it is, and its layout",
