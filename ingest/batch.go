@@ -46,6 +46,7 @@ type Span struct {
 	Fetched      int64  // the pipeline's: when these bytes were fetched
 	FirstFetched int64  // the pipeline's: when a version of this content under this path was first fetched
 	Sum          Digest // the pipeline's: SHA-256 of the original bytes
+	Place        Place  // the pipeline's: where the archive has these bytes; zero where there is none
 	New          bool   // the pipeline's: the sink knew no version of the path when it was listed
 	Ledger       int64  // the correction's: the id of the file version that is loaded again; 0 for a new one
 

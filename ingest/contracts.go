@@ -39,6 +39,51 @@ type Source interface {
 	Done(ctx context.Context, f File, o Outcome) error
 }
 
+// A Watcher is a source that hears of files before the next listing does. What
+// it tells are hints: they may be missing, doubled, early or wrong, and the
+// listing stays the truth.
+type Watcher interface {
+	Source
+
+	// Watch calls hint for each file that seems to have come or changed, as it
+	// stands then, until ctx ends; hint may be called from several goroutines
+	// at once and may block. It returns ctx's error, or another when there is no
+	// watching any more: the source is then only listed.
+	Watch(ctx context.Context, hint func(File)) error
+}
+
+// A Tidier is a source of which files go away when they are done.
+type Tidier interface {
+	Source
+
+	// Tidies reports whether Done moves or deletes files. A file that is still
+	// there although the ledger has it loaded was not done, and is done again.
+	Tidies() bool
+}
+
+// An Archive keeps the original bytes of files. All methods may be called from
+// several goroutines at once.
+type Archive interface {
+	// Keep writes the bytes of c and what names it, and returns where they are.
+	// They are durable when Sync, called later, returns. c stays readable: where
+	// it is a stream, Keep leaves another one of the same bytes in its place.
+	Keep(ctx context.Context, c *Content, sum Digest) (Place, error)
+
+	// Sync makes durable all that Keep has returned for.
+	Sync(ctx context.Context) error
+
+	// Fetch reads what Keep has put at a place, as Source.Fetch would: it sets
+	// c.File, c.Fetched and the bytes.
+	Fetch(ctx context.Context, at Place, c *Content) error
+}
+
+// A Place is where in an archive the bytes of a file are. The zero Place is
+// nowhere.
+type Place struct {
+	Pack   string // the pack's name below the archive's folder
+	Offset int64  // bytes
+}
+
 // SpoolAbove is the size in bytes above which a Content is a stream.
 const SpoolAbove = 16 << 20
 
