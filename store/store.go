@@ -33,6 +33,10 @@ type Options struct {
 	Version string // of the program, kept with its runs
 	Command string // that started this process, kept likewise; without secrets
 
+	// Password is the role's, where the URL has none and PGPASSWORD and the
+	// password file are not to be asked; "" for none.
+	Password string
+
 	// RetryFor bounds how long a commit goes on trying while the database is
 	// away; 0 means DefaultRetryFor, a negative value for ever.
 	RetryFor time.Duration
@@ -92,6 +96,9 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store's address: %w", withoutPassword(err))
+	}
+	if o.Password != "" {
+		config.ConnConfig.Password = o.Password
 	}
 	s.configure(config.ConnConfig)
 	config.MaxConns = max(4, config.MaxConns)

@@ -135,6 +135,7 @@ func (g *again) newDecoder(ctx context.Context, v *store.FileVersion) (ingest.De
 	if how.zone == "" {
 		how.zone = v.Zone
 	}
+	how.likeSource(v.Source)
 	set, settings, err := how.profiles(g.approved...)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ SHAPE is the id of the shape, or the beginning of it.`,
 	f.StringArrayVar(&p.sets, "set", nil, "an answer, `KEY=VALUE`: zone, order, decimal, logger, ..., or a path into the profile such as timestamp.zone; may be given several times")
 	f.StringArrayVar(&p.maps, "map", nil, "carry a channel on under another name, `NEW=OLD`; may be given several times")
 	p.correcting.flags(cmd)
-	p.reading.flagsBesideProfile(cmd)
+	p.reading.flagsBesideProfile(a, cmd)
 	f.Var(&p.workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
 	f.Var(&p.chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
 	fromEnvironment(f, "workers", "chunk")
@@ -252,15 +252,15 @@ func (t *takingUp) run(files []store.FileVersion) error {
 // before, and the readings.
 func (t *takingUp) load(from []*chosen, due int64) error {
 	for _, c := range from {
-		decoders, err := t.how.decoders(c.zone)
+		decoders, err := t.how.decoders(c.Name(), c.zone)
 		if err != nil {
 			return err
 		}
-		options, err := t.store.SourceOptions(t.take, c.Name())
+		options, err := t.how.sinkOptions(t.take, t.store, c.Name())
 		if err != nil {
 			return err
 		}
-		options.Log, options.Run, options.OnChange = t.log, t.action.Run, t.how.onChange
+		options.Run = t.action.Run
 		sink, err := t.store.Sink(t.take, *options)
 		if err != nil {
 			return err
@@ -289,7 +289,7 @@ func (t *takingUp) dry(files []store.FileVersion) error {
 		if err != nil {
 			return err
 		}
-		decoders, err := t.how.decoders(from.zone)
+		decoders, err := t.how.decoders(from.Name(), from.zone)
 		if err != nil {
 			return err
 		}

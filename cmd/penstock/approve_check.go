@@ -193,7 +193,7 @@ func (t *takingUp) namesOf(files []store.FileVersion) (*shapeNames, error) {
 func (t *takingUp) readNames(from *chosen, names *shapeNames) error {
 	bare := *t.how
 	plain := *t.how.reading
-	plain.loggers, plain.strict = "", false
+	plain.loggers, plain.strict, plain.noTable, plain.read = "", false, true, nil
 	bare.reading, bare.approved = &plain, []*format.Profile{t.profile.Unrenamed()}
 	for _, pass := range []struct {
 		how  *retrying
@@ -202,7 +202,7 @@ func (t *takingUp) readNames(from *chosen, names *shapeNames) error {
 		{&bare, func(k *ingest.SeriesKey) { names.channels[k.Channel] = true }},
 		{t.how, func(k *ingest.SeriesKey) { names.loggers[k.Logger] = true }},
 	} {
-		decoders, err := pass.how.decoders(from.zone)
+		decoders, err := pass.how.decoders(from.Name(), from.zone)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,8 @@ runs the commands that one would run on it, each shown before its output. It kee
 all it makes, a private PostgreSQL too, in one folder: remove that, and nothing is
 left. Run it again, and every file is known. It minds no PENSTOCK_ variables: only
 --store takes it to another store.`,
-		Args: args(0, 0),
+		Args:        args(0, 0),
+		Annotations: map[string]string{configKeyOf: noConfig},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			where := a.store
 			if !cmd.Flags().Changed("store") || a.inherited["store"] {

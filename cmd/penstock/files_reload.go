@@ -39,7 +39,7 @@ read them.
 		},
 	}
 	c.flagsBesideReading(cmd)
-	how.flags(cmd)
+	how.flags(a, cmd)
 	c.flags(cmd)
 	c.forceFlag(cmd)
 	return cmd

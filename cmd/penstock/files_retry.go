@@ -50,7 +50,7 @@ read them.
 		},
 	}
 	c.flagsBesideReading(cmd)
-	how.flags(cmd)
+	how.flags(a, cmd)
 	on.flag(cmd)
 	f := cmd.Flags()
 	f.Var(&workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
@@ -102,12 +102,30 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 	return code
 }
 
-// decoders returns what makes decoders of files that a zone was given for. It
-// stays, unless there is another now.
-func (how *retrying) decoders(zone string) (func() ingest.Decoder, error) {
+// decoders returns what makes decoders of files of a source that a zone was given
+// for. It stays, unless there is another now.
+func (how *retrying) decoders(source, zone string) (func() ingest.Decoder, error) {
 	r := *how.reading
 	r.zone = cmp.Or(r.zone, zone)
+	r.likeSource(source)
 	return r.decoders(how.approved)
+}
+
+// sinkOptions are those that the source was last loaded with, and what the config
+// and the flags say.
+func (how *retrying) sinkOptions(ctx context.Context, s *opened, source string) (*store.SinkOptions, error) {
+	options, err := s.SourceOptions(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	options.Log, options.OnChange = how.reading.app.log, how.onChange
+	if c := how.reading.app.config.source(source); c != nil {
+		options.Rank, options.Policy = c.rank, c.policy
+		if how.onChange == "" || how.onChange == store.HoldGuessed { // no flag says otherwise
+			options.OnChange = c.onChange
+		}
+	}
+	return options, nil
 }
 
 // retrySource marks files of one source that are alike as due, where they are
@@ -117,18 +135,17 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	if err != nil {
 		return nil, err
 	}
-	decoders, err := how.decoders(from.zone)
+	decoders, err := how.decoders(from.Name(), from.zone)
 	if err != nil {
 		return nil, err
 	}
 	if c.dryRun {
 		return nil, a.runDry(&job{source: from, decoders: decoders}, nil)
 	}
-	options, err := s.SourceOptions(a.take, from.Name())
+	options, err := how.sinkOptions(a.take, s, from.Name())
 	if err != nil {
 		return nil, err
 	}
-	options.Log, options.OnChange = a.log, how.onChange
 	sink, err := s.Sink(a.take, *options)
 	if err != nil {
 		return nil, err

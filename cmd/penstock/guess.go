@@ -62,7 +62,7 @@ func (a *app) guess(g *guess, paths []string) error {
 	if a.output.value == "csv" {
 		return usage("leave -o out, or give -o json", "guess prints YAML or JSON, and no CSV")
 	}
-	known, err := g.known()
+	known, err := g.known(a)
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (a *app) guess(g *guess, paths []string) error {
 
 // known returns the profiles that files are tried with before anything is
 // guessed: the one given, or the built-in ones.
-func (g *guess) known() ([]*format.Profile, error) {
-	r := reading{profile: g.profile, noBuiltins: g.noBuiltins, zone: g.zone, rejected: rejectedShare}
+func (g *guess) known(a *app) ([]*format.Profile, error) {
+	r := reading{profile: g.profile, noBuiltins: g.noBuiltins, zone: g.zone, rejected: rejectedShare, app: a}
 	set, settings, err := r.profiles()
 	if err != nil {
 		return nil, err

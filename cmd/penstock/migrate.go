@@ -59,7 +59,7 @@ func (a *app) migrate(appending bool) error {
 // bringUpToDate opens the store that at reaches, and reports whether its schema
 // had to be made or changed for that.
 func (a *app) bringUpToDate(at *opened, appending bool) (made bool, err error) {
-	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Append: appending}
+	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Append: appending}
 	at.Store, err = store.Open(a.take, at.url, o)
 	if errors.Is(err, store.ErrNoSchema) || errors.Is(err, store.ErrOldSchema) {
 		o.Migrate = true

@@ -26,8 +26,9 @@ const (
 // it.
 type opened struct {
 	*store.Store
-	url    string
-	server *pglocal.Server // nil when there is none, or it is another process's
+	url      string
+	password string          // that does not stand in url
+	server   *pglocal.Server // nil when there is none, or it is another process's
 }
 
 // openStore opens the store of --store. A command that writes makes the schema
@@ -38,7 +39,7 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 	if err != nil {
 		return nil, err
 	}
-	o.Schema, o.Version, o.Command = a.schema, version(), commandLine(a.args)
+	o.Schema, o.Version, o.Command, o.Password = a.schema, version(), commandLine(a.args), at.password
 	if at.Store, err = store.Open(ctx, at.url, o); err != nil {
 		return nil, errors.Join(err, at.stop())
 	}
@@ -49,10 +50,11 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 func (a *app) reach(ctx context.Context, how access) (*opened, error) {
 	dir, local := strings.CutPrefix(a.store, "local:")
 	if !local {
-		if !strings.Contains(a.store, "://") && !strings.Contains(a.store, "=") {
+		if !isStoreURL(a.store) {
 			return nil, usage("write local:, local:DIR or postgres://USER@HOST/DATABASE", "--store %q is no address of a store", a.store)
 		}
-		return &opened{url: a.store}, nil
+		password, err := a.storePassword()
+		return &opened{url: a.store, password: string(password)}, err
 	}
 	if dir == "" {
 		var err error
@@ -82,6 +84,11 @@ func (a *app) reach(ctx context.Context, how access) (*opened, error) {
 		return nil, err
 	}
 	return &opened{url: server.URL(), server: server}, nil
+}
+
+// isStoreURL reports whether the text has the form of a store's address.
+func isStoreURL(text string) bool {
+	return strings.HasPrefix(text, "local:") || strings.Contains(text, "://") || strings.Contains(text, "=")
 }
 
 // haveStore reports whether the store can be looked into without making it.

@@ -15,7 +15,7 @@ func newProfiles(a *app) *cobra.Command {
 		Use:   "profiles [NAME|FILE]",
 		Short: "list the profiles, print one as YAML, or answer what is asked about files",
 		Long: `Profiles lists the profiles of layouts that are known: those that come with
-Penstock, and those that were approved in the store. With a name it prints that
+Penstock, those that the config names, and those that were approved in the store. With a name it prints that
 profile, complete, as a start for one of your own; with the path of a profile it
 checks it and prints it. 'penstock guess' makes one from files.
 
@@ -60,10 +60,19 @@ func (a *app) listProfiles() error {
 	return err
 }
 
-// knownProfiles are those that come with Penstock and those that were approved
-// in the store, if there is one.
+// namedProfiles are those that come with Penstock and those that the config
+// names.
+func (a *app) namedProfiles() ([]*format.Profile, error) {
+	if a.config != nil {
+		return a.config.set.Profiles(), nil
+	}
+	return format.Builtin()
+}
+
+// knownProfiles are the named ones and those that were approved in the store, if
+// there is one.
 func (a *app) knownProfiles() ([]*format.Profile, error) {
-	known, err := format.Builtin()
+	known, err := a.namedProfiles()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +107,7 @@ func (a *app) findProfile(name string) (*format.Profile, error) {
 	if len(own) > 0 {
 		return own[0], nil
 	}
-	known, err := format.Builtin()
+	known, err := a.namedProfiles()
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,6 +51,7 @@ func (a *app) psql(args []string) error {
 	}
 	defer at.close(a.log)
 	address, password := withoutPassword(at.url)
+	password = cmp.Or(password, at.password)
 	cmd := exec.CommandContext(a.take, program, append([]string{"--dbname=" + address}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err.w

@@ -47,10 +47,12 @@ or could not be read, some lines were rejected, or readings of new channels
 withheld.`,
 		Example: `  penstock replay /data/loggers
   penstock replay --zone Europe/London --profile station.yaml 2019/ 2020.zip
+  penstock replay -c penstock.yaml --source field-loggers /mnt/copy   # read as the daemon reads that source
   penstock replay --rank -1 --source archive /mnt/archive   # displaces nothing that is there
   penstock replay --dry-run -o csv new-logger.csv           # stores nothing, shows the readings`,
 		Args: args(1, -1),
-		RunE: func(_ *cobra.Command, paths []string) error {
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			r.likeSource(cmd.Flags())
 			if r.dryRun {
 				return a.dryRun(r, paths)
 			}
@@ -59,7 +61,7 @@ withheld.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	r.reading.flags(cmd)
+	r.reading.flags(a, cmd)
 	f.StringVar(&r.source, "source", "", "the `NAME` of the source, whose files are known by their path below PATH; without it they are known by their absolute path")
 	f.StringSliceVar(&r.match, "match", nil, "load only files that match one of these `GLOBS`: without a slash by their name, such as '*.csv', else by their path below PATH")
 	f.StringSliceVar(&r.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`, likewise")

@@ -28,7 +28,10 @@ type app struct {
 
 	log *slog.Logger
 
+	config *config // what --config names; nil for none
+
 	// The flags that all commands have.
+	configFile               string
 	store, schema            string
 	output, color            choice
 	logLevel, logFormat      choice
@@ -86,6 +89,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	f := root.PersistentFlags()
 	f.SortFlags = false
+	f.StringVarP(&a.configFile, "config", "c", "", "take what is not given from this config `FILE`: the store, the profiles, the loggers table, and the settings of a source")
 	f.StringVar(&a.store, "store", "local:", "`WHERE` to keep data: postgres://..., a libpq keyword string, or local: or local:DIR for a private PostgreSQL")
 	f.StringVar(&a.schema, "schema", "penstock", "the database `SCHEMA` that holds the tables")
 	f.VarP(&a.output, "output", "o", "how to print data: table, json or csv")
@@ -93,7 +97,7 @@ func newRoot(a *app) *cobra.Command {
 	f.Var(&a.logLevel, "log-level", "debug, info, warn or error")
 	f.Var(&a.logFormat, "log-format", "text or json")
 	f.BoolVar(&a.quiet, "quiet", false, "no progress, no notes, and of the log only errors")
-	fromEnvironment(f, "store", "schema", "output", "color", "log-level", "log-format", "quiet")
+	fromEnvironment(f, "config", "store", "schema", "output", "color", "log-level", "log-format", "quiet")
 	root.AddCommand(
 		newDemo(a), newReplay(a), newMigrate(a),
 		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a),
@@ -137,13 +141,17 @@ func helpHint(cmd *cobra.Command) string {
 }
 
 // prepare is done before each command: what flags leave open is taken from the
-// environment, and then log and colours are set up.
+// environment, then log and colours are set up, and what is still open is taken
+// from the config.
 func (a *app) prepare(cmd *cobra.Command) error {
 	if err := a.readEnvironment(cmd.Flags()); err != nil {
 		return err
 	}
 	a.dress()
-	return a.startLog()
+	if err := a.startLog(); err != nil {
+		return err
+	}
+	return a.readConfig(cmd)
 }
 
 const environmentKey = "penstock_environment"

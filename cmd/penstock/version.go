@@ -10,9 +10,10 @@ import (
 
 func newVersion(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "print the version",
-		Args:  args(0, 0),
+		Use:         "version",
+		Short:       "print the version",
+		Args:        args(0, 0),
+		Annotations: map[string]string{configKeyOf: noConfig},
 		RunE: func(*cobra.Command, []string) error {
 			if a.output.value == "json" {
 				return a.printObject(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})

@@ -29,32 +29,36 @@ type reading struct {
 	past       duration
 	future     duration
 	rejected   float64
+	minLines   int // of a file that rejected is held against; 0 for the default
 	loggers    string
 	strict     bool
+	noTable    bool // loggers are called as files call them
 
+	app  *app   // whose config names profiles and a loggers table, too
 	read *named // once it is
 }
 
-// named is what the flags name: the profiles of a set, which of them reads all
-// files, and the loggers table. It is read once, for a command may make many
-// decoders.
+// named is what the flags and the config name: the profiles of a set, which of
+// them reads all files, and the loggers table. It is read once, for a command may
+// make many decoders.
 type named struct {
 	set     *format.Set
 	profile string // auto, or one that a store has yet to show
 	loggers *format.Loggers
 }
 
-func (r *reading) flags(cmd *cobra.Command) {
+func (r *reading) flags(a *app, cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.profile, "profile", "auto", "read all files by this profile: a `NAME`, also of one that was approved, a FILE.yaml, or auto to recognise each by its beginning, and to guess where none matches")
 	f.BoolVar(&r.noBuiltins, "no-builtins", false, "leave the built-in profiles out")
 	f.StringVar(&r.zone, "zone", "", "the time zone (`AREA/CITY` or an offset) of files that do not say their own")
 	fromEnvironment(f, "profile", "no-builtins", "zone")
-	r.flagsBesideProfile(cmd)
+	r.flagsBesideProfile(a, cmd)
 }
 
 // flagsBesideProfile are those that say what becomes of what a profile reads.
-func (r *reading) flagsBesideProfile(cmd *cobra.Command) {
+func (r *reading) flagsBesideProfile(a *app, cmd *cobra.Command) {
+	r.app = a
 	f := cmd.Flags()
 	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
 	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
@@ -145,7 +149,7 @@ func (r *reading) profiles(approved ...*format.Profile) (*format.Set, format.Set
 	settings := format.Settings{
 		Profile: n.profile, Zone: r.zone,
 		Window:      format.Window{Past: time.Duration(r.past), Future: time.Duration(r.future)},
-		MaxRejected: format.MaxRejected{Share: r.rejected},
+		MaxRejected: format.MaxRejected{Share: r.rejected, MinLines: r.minLines},
 		Loggers:     n.loggers,
 		Strict:      r.strict,
 	}
@@ -159,12 +163,20 @@ func (r *reading) profiles(approved ...*format.Profile) (*format.Set, format.Set
 	return set, settings, nil
 }
 
-// names reads what the flags name.
+// names reads what the flags name. A profile of theirs takes the place of the
+// config's of that name, and so does their loggers table.
 func (r *reading) names() (n *named, err error) {
 	if r.read != nil {
 		return r.read, nil
 	}
 	n = &named{profile: r.profile}
+	var configured []*format.Profile
+	if c := r.app.config; c != nil {
+		n.loggers, configured = c.loggers, c.profiles
+	}
+	if r.noTable {
+		n.loggers = nil
+	}
 	if r.loggers != "" {
 		if n.loggers, err = format.LoadLoggers(r.loggers); err != nil {
 			return nil, &usageError{err: err}
@@ -180,6 +192,11 @@ func (r *reading) names() (n *named, err error) {
 		n.profile = own[0].Name
 	default: // several files: recognised by their headers
 		n.profile = "auto"
+	}
+	for _, p := range configured {
+		if !slices.ContainsFunc(own, func(o *format.Profile) bool { return o.Name == p.Name }) {
+			own = append(own, p)
+		}
 	}
 	if n.set, err = format.NewSet(!r.noBuiltins, own...); err != nil {
 		return nil, &usageError{err: err}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format"
+	"penstock/ingest/source"
+)
+
+// A config is what a config file says, checked: each source by itself and all
+// of them together, with the profiles and the loggers table that it names read.
+// It holds no secret, only where they are.
+type config struct {
+	file     string // as it was given
+	store    storeConfig
+	pipeline pipelineConfig
+	sources  []*sourceConfig
+	builtins bool
+	profiles []*format.Profile
+	loggers  *format.Loggers // nil for none
+
+	set *format.Set // of profiles and builtins
+}
+
+// A storeConfig says where the store is.
+type storeConfig struct {
+	url          string // "" when the config does not say
+	passwordFile string
+	schema       string
+}
+
+// A pipelineConfig is what all sources share.
+type pipelineConfig struct{ workers, chunk amount }
+
+// loadConfig reads the config at path. The error joins all that is wrong with
+// it, and with the profiles and the table that it names, each with its file,
+// line and column.
+func loadConfig(path string) (*config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	c := &config{file: path, builtins: true}
+	r := &configReader{file: path}
+	n := r.parseYAML(text)
+	if n == nil {
+		return nil, r.err()
+	}
+	others := c.read(r, n)
+	if err := errors.Join(r.err(), others); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// source returns the source of that name, or nil; a nil config has none.
+func (c *config) source(name string) *sourceConfig {
+	if c != nil {
+		for _, s := range c.sources {
+			if s.name == name {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// read reads the config at n. It returns what is wrong in the files that the
+// config names.
+func (c *config) read(r *configReader, n *yaml.Node) (others error) {
+	var loggers, sources *yaml.Node
+	var globs []*yaml.Node
+	r.mapping(n, "the config",
+		configKey{"store", func(n *yaml.Node) { c.store.read(r, n) }},
+		configKey{"pipeline", func(n *yaml.Node) {
+			r.mapping(n, "pipeline",
+				configKey{"workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")},
+				configKey{"chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")})
+		}},
+		configKey{"sources", func(n *yaml.Node) { sources = n }},
+		configKey{"profiles", func(n *yaml.Node) { r.each(n, func(n *yaml.Node) { globs = append(globs, n) }) }},
+		configKey{"builtins", r.flag(&c.builtins)},
+		configKey{"loggers", func(n *yaml.Node) { loggers = n }},
+	)
+	others = errors.Join(c.readProfiles(r, globs), c.readLoggers(r, loggers))
+	if sources != nil {
+		c.readSources(r, sources)
+	}
+	return others
+}
+
+// readProfiles reads the profiles that the globs name.
+func (c *config) readProfiles(r *configReader, globs []*yaml.Node) error {
+	var wrong []error
+	for _, n := range globs {
+		var glob string
+		if r.text(&glob)(n); glob == "" {
+			continue
+		}
+		profiles, err := format.Load(c.path(glob))
+		if fault := (*format.Fault)(nil); errors.As(err, &fault) {
+			wrong = append(wrong, err)
+		} else if err != nil {
+			r.fault(n, "%v", err)
+		}
+		c.profiles = append(c.profiles, profiles...)
+	}
+	var err error
+	if c.set, err = format.NewSet(c.builtins, c.profiles...); err != nil {
+		if len(globs) == 0 {
+			return err
+		}
+		r.fault(globs[0], "%v", err)
+		c.set = &format.Set{}
+	}
+	return errors.Join(wrong...)
+}
+
+func (c *config) readLoggers(r *configReader, n *yaml.Node) error {
+	if n == nil {
+		return nil
+	}
+	var name string
+	if r.text(&name)(n); name == "" {
+		return nil
+	}
+	var err error
+	if c.loggers, err = format.LoadLoggers(c.path(name)); err == nil {
+		return nil
+	}
+	if fault := (*format.Fault)(nil); errors.As(err, &fault) {
+		return err
+	}
+	r.fault(n, "%v", err)
+	return nil
+}
+
+// path is where a path of the config leads: it is relative to the config's own
+// folder.
+func (c *config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(c.file), p)
+}
+
+func (s *storeConfig) read(r *configReader, n *yaml.Node) {
+	r.mapping(n, "store",
+		configKey{"url", func(n *yaml.Node) { s.readURL(r, n) }},
+		configKey{"password_file", r.text(&s.passwordFile)},
+		configKey{"schema", r.text(&s.schema)},
+	)
+	if strings.HasPrefix(s.url, "local:") && s.passwordFile != "" {
+		r.fault(n, "a private PostgreSQL (local:) has no password: leave password_file out")
+	}
+}
+
+const storeURLs = "postgres://USER@HOST/DATABASE, a libpq keyword string, local: or local:DIR"
+
+// readURL never repeats what it found: it may hold a password.
+func (s *storeConfig) readURL(r *configReader, n *yaml.Node) {
+	url, ok := r.scalar(n, storeURLs)
+	if !ok {
+		return
+	}
+	if _, password := withoutPassword(url); password != "" {
+		r.fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into PGPASSWORD, a PGPASSFILE, or the systemd credential %s", storeCredential)
+		return
+	}
+	if !isStoreURL(url) {
+		r.fault(n, "expected %s", storeURLs)
+		return
+	}
+	s.url = url
+}
+
+// sourceName is what a source may be called: its name stands in metrics, names
+// of variables, and folders.
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+func (c *config) readSources(r *configReader, n *yaml.Node) {
+	if n = resolved(n); n.Kind != yaml.SequenceNode {
+		r.fault(n, "sources must be a list, each beginning with - name: NAME, not %s", kindOf(n))
+		return
+	}
+	variables := make(map[string]string)
+	for _, item := range n.Content {
+		s := newSourceConfig()
+		at := s.read(r, item, c)
+		if s.name == "" {
+			continue
+		}
+		n := cmpNode(at["name"], item)
+		switch other := variables[s.variable("")]; {
+		case s.name == source.FileSource:
+			r.fault(n, "%q is what files are called that have no source: give another name", s.name)
+		case other == s.name:
+			r.fault(n, "two sources are called %q", s.name)
+		case other != "":
+			r.fault(n, "the sources %q and %q would have the same environment variables (%s...): rename one", other, s.name, s.variable(""))
+		}
+		variables[s.variable("")] = s.name
+		c.sources = append(c.sources, s)
+	}
+	if len(n.Content) == 0 {
+		r.fault(n, "there is no source")
+	}
+}
+
+func cmpNode(a, b *yaml.Node) *yaml.Node {
+	if a != nil {
+		return a
+	}
+	return b
+}
