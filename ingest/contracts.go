@@ -61,12 +61,23 @@ type Tidier interface {
 	Tidies() bool
 }
 
+// A Settler is a source that holds files back until their upload is complete.
+type Settler interface {
+	Source
+
+	// Settling is how many files the listing that ended last held back.
+	Settling() int
+}
+
 // An Archive keeps the original bytes of files. All methods may be called from
 // several goroutines at once.
 type Archive interface {
 	// Keep writes the bytes of c and what names it, and returns where they are.
 	// They are durable when Sync, called later, returns. c stays readable: where
-	// it is a stream, Keep leaves another one of the same bytes in its place.
+	// it is a stream, Keep leaves another one of the same bytes in its place,
+	// whose Close reports what that of the first did. sum is the SHA-256 of
+	// c.Data; it is zero where c is a stream, whose bytes nobody has seen yet. An
+	// error means that c holds nothing and nothing stays open.
 	Keep(ctx context.Context, c *Content, sum Digest) (Place, error)
 
 	// Sync makes durable all that Keep has returned for.
@@ -102,6 +113,10 @@ type Standing struct {
 	Take         bool  // it is to be fetched: new, or it may have changed, or it is due
 	State        State // of its path's newest version; "" when the ledger has none
 	FirstFetched int64 // of a version that is due: when it was first fetched, in microseconds UTC; else 0
+	// Archived is the SHA-256 of its path's newest version where the ledger knows
+	// a place in the archive for its bytes, else zero: the same bytes are not
+	// archived again.
+	Archived Digest
 }
 
 // A Sink is where readings go, with the ledger of what has gone there.
@@ -114,6 +129,15 @@ type Sink interface {
 	// Committer opens a connection for one worker, who keeps it. It may be
 	// called concurrently.
 	Committer(ctx context.Context) (Committer, error)
+}
+
+// A Refresher is a sink that learns from time to time what others did. Its
+// Refresh is called before each listing of a pipeline that polls. It retries
+// what can be retried, as Commit does; an error is one that an operator must
+// see to.
+type Refresher interface {
+	Sink
+	Refresh(ctx context.Context) error
 }
 
 // A Committer commits batches for one worker, one at a time.

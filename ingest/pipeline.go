@@ -39,6 +39,24 @@ type Pipeline struct {
 	Observe    func(Event) // called by one goroutine at a time; nil for none
 	Log        *slog.Logger
 
+	// Poll is the time from the begin of one listing to that of the next. With
+	// 0, the source is listed once, to the end.
+	Poll time.Duration
+	// Connections is how many files are fetched at a time, ahead of the workers:
+	// what a server wants. With 0, each worker fetches what it decodes: what a
+	// folder wants.
+	Connections int
+	// Archive keeps the bytes of what is fetched before it is committed; nil for
+	// none. While the database stands still, files are fetched on into it until
+	// Spool bytes wait there alone; 0 for none, and only with Connections.
+	Archive Archive
+	Spool   int64
+	// Guard is asked before the source is told what became of files. Its error
+	// withholds that: the files are done again later. nil for no guard.
+	Guard func(ctx context.Context) error
+	Turn  *Turnstile // bounds the chunks worked on at a time in all pipelines that share it; nil for no bound
+	Pace  *Pace      // bounds the files and readings a second, likewise
+
 	observing sync.Mutex
 }
 
@@ -109,17 +127,40 @@ type pendingFile struct {
 	isNew        bool
 }
 
-// list sends what the source lists. It ends with the listing or with take.
+// list sends what the source lists, once or again and again. It ends with the
+// listing or with take.
 func (p *Pipeline) list(take, work context.Context, listed chan<- File) error {
 	defer close(listed)
+	for number := 1; take.Err() == nil; number++ {
+		c := Cycle{Number: number, Began: time.Now(), Over: true, Poll: p.Poll}
+		p.listOnce(take, listed, &c)
+		if p.Poll <= 0 {
+			break
+		}
+		c.Listing = time.Since(c.Began)
+		c.Took = c.Listing
+		p.tell(Event{Source: p.Source.Name(), Cycle: &c})
+		next := time.NewTimer(p.Poll - c.Took)
+		select {
+		case <-next.C:
+		case <-take.Done():
+		}
+		next.Stop()
+	}
+	return context.Cause(work)
+}
+
+func (p *Pipeline) listOnce(take context.Context, listed chan<- File, c *Cycle) {
 	for f, err := range p.Source.Files(take) {
 		if err != nil {
 			if take.Err() != nil {
 				break
 			}
+			c.Faults++
 			p.tellFailed(f, err)
 			continue
 		}
+		c.Listed++
 		select {
 		case listed <- f:
 		case <-take.Done():
@@ -128,7 +169,6 @@ func (p *Pipeline) list(take, work context.Context, listed chan<- File) error {
 			break
 		}
 	}
-	return context.Cause(work)
 }
 
 // plan asks the ledger which of the listed files are to be fetched and hands
