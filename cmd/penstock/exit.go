@@ -82,9 +82,12 @@ func (a *app) conclude(err error) int {
 
 func hintFor(err error) string {
 	var h *hinted
+	var own interface{ Hint() string }
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.As(err, &own):
+		return own.Hint()
 	case errors.Is(err, store.ErrNoSchema):
 		return "'penstock replay PATH' makes it, and so does 'penstock migrate'"
 	}

@@ -1,0 +1,83 @@
+package monitor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// stallsAfter is how long a source may do nothing before it counts as stuck,
+// if its poll interval is not longer.
+const stallsAfter = 10 * time.Minute
+
+// A Want is one thing that is not as it should be. Source is "" where it is
+// the whole process.
+type Want struct {
+	What   string `json:"what"` // store, lease, progress or sources
+	Source string `json:"source,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Stuck names the sources that make no progress though nothing hinders them: no
+// listing ended, or files wait and none was dealt with, for ten minutes (three
+// polls, where that is longer). Waiting that was told by Waits, Failed or Store
+// is no fault of the process, and no restart would end it. What an empty list
+// promises is what systemd's watchdog and /healthz go by.
+func (m *Monitor) Stuck() []Want {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.store != "" {
+		return nil // nothing can be committed
+	}
+	now := m.now()
+	var stuck []Want
+	for name, w := range m.sources {
+		patience := max(stallsAfter, 3*w.poll)
+		switch {
+		case now.Sub(w.moved) > patience:
+			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("no listing and no commit ended for %s", now.Sub(w.moved).Round(time.Second))})
+		case w.backlog > 0 && now.Sub(w.worked) > patience:
+			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("%d files wait, and none was dealt with for %s", w.backlog, now.Sub(w.worked).Round(time.Second))})
+		}
+	}
+	return sorted(stuck)
+}
+
+// Missing names what keeps the process from taking part: the store or its
+// schema, a lease that it does not hold, or sources, when it has none.
+func (m *Monitor) Missing() []Want {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var missing []Want
+	if m.store != "" {
+		missing = append(missing, Want{What: "store", Reason: m.store})
+	}
+	if len(m.sources) == 0 {
+		missing = append(missing, Want{What: "sources", Reason: "none is followed yet"})
+	}
+	for name, w := range m.sources {
+		if w.lease.asked && !w.lease.held {
+			missing = append(missing, Want{"lease", name, w.lease.reason})
+		}
+	}
+	return sorted(missing)
+}
+
+// waiting names the sources that rightly do nothing, and why.
+func (m *Monitor) waiting() []Want {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var waiting []Want
+	for name, w := range m.sources {
+		if w.waits != "" {
+			waiting = append(waiting, Want{"waits", name, w.waits})
+		}
+	}
+	return sorted(waiting)
+}
+
+func sorted(wants []Want) []Want {
+	slices.SortFunc(wants, func(a, b Want) int { return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Source, b.Source)) })
+	return wants
+}

@@ -1,0 +1,194 @@
+package monitor
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"penstock/ingest"
+)
+
+// The values of labels. There are no others, so the number of series is that
+// of the sources times a constant.
+var (
+	states = []ingest.State{
+		ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Undone, ingest.Skipped, ingest.Due,
+		ingest.Known, ingest.Changed, ingest.Failed,
+	}
+	results = []string{"stored", "replaced", "unchanged", "outranked", "repeated", "missing", "rejected", "withheld"}
+	stages  = []string{"fetch", "decode", "commit"}
+)
+
+// visibilityBounds are the upper bounds of the histogram of visibility: from a
+// folder that is watched to a server that was away for a weekend.
+var visibilityBounds = []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 3600, 6 * 3600, 24 * 3600, 72 * 3600}
+
+// metrics are all of them, of the process and by source.
+type metrics struct {
+	store      prometheus.Gauge
+	reloaded   prometheus.Gauge
+	reloadedAt prometheus.Gauge
+	loggers    *prometheus.GaugeVec
+
+	files      *prometheus.CounterVec
+	readings   *prometheus.CounterVec
+	rejected   *prometheus.CounterVec
+	bytes      *prometheus.CounterVec
+	stages     *prometheus.CounterVec
+	commits    *prometheus.CounterVec
+	lastCommit *prometheus.GaugeVec
+	visibility *prometheus.HistogramVec
+
+	up       *prometheus.GaugeVec
+	failures *prometheus.CounterVec
+	lease    *prometheus.GaugeVec
+}
+
+func newMetrics(r *prometheus.Registry, version string) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "penstock_" + name, Help: help}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "penstock_" + name, Help: help}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge("build_info", "Always 1; which build this is.", "version", "go").WithLabelValues(version, runtime.Version()).Set(1)
+	visibility := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "penstock_visibility_seconds", Buckets: visibilityBounds,
+		Help: "From a file's arrival (its modified time, or when it was first seen where that is not told to the second) to its readings being in the table.",
+	}, []string{"source"})
+	r.MustRegister(visibility)
+	return &metrics{
+		store:      gauge("store_up", "1 when the store answers and its schema is the program's, else 0.").WithLabelValues(),
+		reloaded:   gauge("config_last_reload_successful", "1 when the configuration was taken the last time it was read, else 0.").WithLabelValues(),
+		reloadedAt: gauge("config_last_reload_success_timestamp_seconds", "When a configuration was last taken.").WithLabelValues(),
+		loggers:    gauge("loggers", "Loggers by whether files come from them: reporting, silent, or irregular (too few files to tell).", "state"),
+
+		files:      counter("files_total", "Files by what became of them at a look or a commit; known counts each look into the ledger.", "source", "state"),
+		readings:   counter("readings_total", "Cells of reading columns by what became of them.", "source", "result"),
+		rejected:   counter("rejected_lines_total", "Lines that could not be read as a record.", "source"),
+		bytes:      counter("fetched_bytes_total", "Bytes fetched, as they came.", "source"),
+		stages:     counter("stage_seconds_total", "Seconds that workers spent in each stage.", "source", "stage"),
+		commits:    counter("commits_total", "Chunks of files that were committed.", "source"),
+		lastCommit: gauge("last_commit_timestamp_seconds", "When a chunk of files was last committed; absent until the first.", "source"),
+		visibility: visibility,
+
+		up:       gauge("source_up", "1 when the source could be listed the last time, else 0.", "source"),
+		failures: counter("source_failures_total", "Times that a source could not be listed or its pipeline ended with an error.", "source"),
+		lease:    gauge("lease", "1 when this process holds the source's lease, 0 when it stands by.", "source"),
+	}
+}
+
+// A series is the children of the metrics for one source.
+type series struct {
+	files      map[ingest.State]prometheus.Counter
+	readings   []prometheus.Counter // by results
+	stages     []prometheus.Counter // by stages
+	rejected   prometheus.Counter
+	bytes      prometheus.Counter
+	commits    prometheus.Counter
+	visibility prometheus.Observer
+	lastCommit func() prometheus.Gauge
+
+	up       prometheus.Gauge
+	failures prometheus.Counter
+	held     prometheus.Gauge
+}
+
+func (m *metrics) of(source string) *series {
+	s := &series{
+		files:      make(map[ingest.State]prometheus.Counter, len(states)),
+		rejected:   m.rejected.WithLabelValues(source),
+		bytes:      m.bytes.WithLabelValues(source),
+		commits:    m.commits.WithLabelValues(source),
+		visibility: m.visibility.WithLabelValues(source),
+		lastCommit: func() prometheus.Gauge { return m.lastCommit.WithLabelValues(source) },
+		up:         m.up.WithLabelValues(source),
+		failures:   m.failures.WithLabelValues(source),
+		held:       m.lease.WithLabelValues(source),
+	}
+	for _, state := range states {
+		s.files[state] = m.files.WithLabelValues(source, string(state))
+	}
+	for _, result := range results {
+		s.readings = append(s.readings, m.readings.WithLabelValues(source, result))
+	}
+	for _, stage := range stages {
+		s.stages = append(s.stages, m.stages.WithLabelValues(source, stage))
+	}
+	return s
+}
+
+func (m *metrics) forget(source string) {
+	of := prometheus.Labels{"source": source}
+	for _, v := range []*prometheus.CounterVec{m.files, m.readings, m.rejected, m.bytes, m.stages, m.commits, m.failures} {
+		v.DeletePartialMatch(of)
+	}
+	for _, v := range []*prometheus.GaugeVec{m.lastCommit, m.up, m.lease} {
+		v.DeletePartialMatch(of)
+	}
+	m.visibility.DeletePartialMatch(of)
+}
+
+// count adds what an event tells.
+func (s *series) count(e *ingest.Event) {
+	var sum ingest.Receipt
+	for i := range e.Outcomes {
+		o := &e.Outcomes[i]
+		if c := s.files[o.State]; c != nil {
+			c.Inc()
+		}
+		sum.Add(&o.Receipt)
+		if arrived, told := arrival(&o.File); told && o.State == ingest.Loaded && !arrived.After(e.At) {
+			s.visibility.Observe(e.At.Sub(arrived).Seconds())
+		}
+	}
+	c := &sum.Cells
+	for i, n := range [...]int64{c.Stored, c.Replaced, c.Unchanged, c.Outranked, c.Repeated, c.Missing, c.Rejected, c.Withheld} {
+		s.readings[i].Add(float64(n))
+	}
+	for i, took := range [...]time.Duration{e.Fetch, e.Decode, e.Commit} {
+		s.stages[i].Add(took.Seconds())
+	}
+	s.rejected.Add(float64(sum.Lines.Rejected))
+	s.bytes.Add(float64(e.Bytes))
+	if e.Commit > 0 {
+		s.commits.Inc()
+		s.lastCommit().Set(seconds(e.At))
+	}
+}
+
+// arrival is when a file came, where its source tells that to the second.
+func arrival(f *ingest.File) (time.Time, bool) {
+	if f.Modified == 0 || f.Precision == ingest.Unknown || f.Precision > ingest.TwoSeconds {
+		return time.Time{}, false
+	}
+	return ingest.FromMicros(f.Modified), true
+}
+
+// ages collects what grows by itself, as it stands when it is asked.
+type ages struct{ *Monitor }
+
+var oldestUnloaded = prometheus.NewDesc("penstock_oldest_unloaded_seconds",
+	"Age of the oldest file that was listed and is not loaded yet, by its modified time; 0 when there is none.", []string{"source"}, nil)
+
+func (a *ages) Describe(out chan<- *prometheus.Desc) { out <- oldestUnloaded }
+
+func (a *ages) Collect(out chan<- prometheus.Metric) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	for name, w := range a.sources {
+		age := 0.0
+		if !w.oldest.IsZero() {
+			age = max(0, now.Sub(w.oldest).Seconds())
+		}
+		out <- prometheus.MustNewConstMetric(oldestUnloaded, prometheus.GaugeValue, age, name)
+	}
+}

@@ -1,0 +1,174 @@
+// Package monitor keeps what the daemon's operator watches: Prometheus metrics,
+// and whether the process makes progress (/healthz) and takes part (/readyz).
+//
+// A Monitor is told: by the events of the pipelines (Observe), and by calls that
+// say how things stand (Lease, Store, Loggers, ...). It asks nobody, so that a
+// scrape costs no query and a slow database delays none. The names of the
+// metrics are in metrics.go, and stay.
+package monitor
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"penstock/ingest"
+)
+
+// A Monitor gathers how the sources of one process stand. It has a registry of
+// its own. All methods may be called concurrently.
+type Monitor struct {
+	now      func() time.Time
+	registry *prometheus.Registry
+	metrics  *metrics
+
+	mu      sync.Mutex
+	sources map[string]*watched
+	store   string // what is wrong with the store, "" for nothing
+}
+
+// New returns a Monitor of no sources, whose store has not been reached yet.
+// The version is that of the program.
+func New(version string) *Monitor {
+	m := &Monitor{
+		now: time.Now, registry: prometheus.NewRegistry(),
+		sources: make(map[string]*watched), store: "it has not been reached yet",
+	}
+	m.metrics = newMetrics(m.registry, version)
+	m.registry.MustRegister(&ages{m})
+	return m
+}
+
+// A watched source is one whose series exist. Its fields are guarded by the
+// Monitor's mutex; its counters guard themselves.
+type watched struct {
+	*series
+	poll    time.Duration
+	waits   string    // why it rightly does nothing, "" when it works
+	moved   time.Time // when it last did something, or was last told to
+	worked  time.Time // when files were last dealt with, or none waited
+	backlog int
+	lease   leaseState
+	oldest  time.Time // when the oldest file that is not loaded was modified; zero for none
+}
+
+type leaseState struct {
+	asked  bool // a lease is needed
+	held   bool
+	reason string
+}
+
+// Follow makes the series of a source, all of them at zero, so that the first
+// thing that happens to it is seen as a change. Poll is how often it is
+// listed. Called again, it only sets poll and counts as progress.
+func (m *Monitor) Follow(source string, poll time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.follow(source)
+	w.poll, w.moved = poll, m.now()
+}
+
+func (m *Monitor) follow(source string) *watched {
+	w := m.sources[source]
+	if w == nil {
+		w = &watched{series: m.metrics.of(source), moved: m.now(), worked: m.now()}
+		m.sources[source] = w
+	}
+	return w
+}
+
+// Forget takes the series of a source away, after its pipeline has ended for
+// good.
+func (m *Monitor) Forget(source string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sources, source)
+	m.metrics.forget(source)
+}
+
+// Observe counts what an event tells. It keeps nothing of the event.
+func (m *Monitor) Observe(e ingest.Event) {
+	m.mu.Lock()
+	w := m.follow(e.Source)
+	w.moved, w.waits = m.now(), ""
+	if e.Worker > 0 {
+		w.worked = w.moved
+	}
+	m.mu.Unlock()
+	w.count(&e)
+}
+
+// Waits says that a source rightly does nothing, and why: its server or the
+// database is away, another process has its lease. It counts as progress each
+// time it is called. The source's next event ends it, and so does "".
+func (m *Monitor) Waits(source, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.follow(source)
+	w.waits, w.moved, w.worked = reason, m.now(), m.now()
+}
+
+// Failed says that a source could not be listed or its pipeline ended with an
+// error, and is tried again. The reason may name hosts and users, and is shown
+// by /healthz.
+func (m *Monitor) Failed(source, reason string) {
+	m.Waits(source, reason)
+	m.mu.Lock()
+	w := m.sources[source]
+	m.mu.Unlock()
+	if w != nil {
+		w.failures.Inc()
+		w.up.Set(0)
+	}
+}
+
+// Lease says whether this process holds the lease of a source, and if not, why
+// not: who holds it. A source of which nothing was said needs none.
+func (m *Monitor) Lease(source string, held bool, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.follow(source)
+	w.lease = leaseState{asked: true, held: held, reason: reason}
+	w.held.Set(oneIf(held))
+}
+
+// Store says what is wrong with the store or its schema, "" for nothing. When
+// it is well again, the sources have as long as ever to go on.
+func (m *Monitor) Store(wrong string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.store != "" && wrong == "" {
+		for _, w := range m.sources {
+			w.moved, w.worked = m.now(), m.now()
+		}
+	}
+	m.store = wrong
+	m.metrics.store.Set(oneIf(wrong == ""))
+}
+
+// Loggers says how many loggers there are by whether files come from them:
+// reporting as they usually do, silent, or irregular (too few files to tell).
+func (m *Monitor) Loggers(reporting, silent, irregular int) {
+	m.metrics.loggers.WithLabelValues("reporting").Set(float64(reporting))
+	m.metrics.loggers.WithLabelValues("silent").Set(float64(silent))
+	m.metrics.loggers.WithLabelValues("irregular").Set(float64(irregular))
+}
+
+// Reloaded says whether the configuration, when it was last read, was taken.
+func (m *Monitor) Reloaded(taken bool) {
+	m.metrics.reloaded.Set(oneIf(taken))
+	if taken {
+		m.metrics.reloadedAt.Set(seconds(m.now()))
+	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// seconds is a time as Prometheus counts it: since the Unix epoch.
+func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }

@@ -1,0 +1,167 @@
+package monitor
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"penstock/ingest"
+)
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// An answered is the body of /healthz and /readyz.
+type answered struct {
+	Status           string
+	Missing, Waiting []Want
+}
+
+func ask(t *testing.T, url string) (int, answered) {
+	t.Helper()
+	code, body := get(t, url)
+	var a answered
+	if err := json.Unmarshal([]byte(body), &a); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	return code, a
+}
+
+func TestReadyWhenStoreAndLeasesAreThere(t *testing.T) {
+	m := newTested()
+	url := serve(t, m, false) + "/readyz"
+	expectMissing := func(want ...Want) {
+		t.Helper()
+		code, got := ask(t, url)
+		wantCode := http.StatusOK
+		if len(want) > 0 {
+			wantCode = http.StatusServiceUnavailable
+		}
+		if code != wantCode || len(got.Missing) != len(want) {
+			t.Fatalf("%d %+v, want %d %+v", code, got, wantCode, want)
+		}
+		for i := range want {
+			if got.Missing[i] != want[i] {
+				t.Errorf("missing %+v, want %+v", got.Missing[i], want[i])
+			}
+		}
+	}
+	expectMissing(Want{"sources", "", "none is followed yet"}, Want{"store", "", "it has not been reached yet"})
+	m.Follow("field", time.Minute)
+	m.Follow("works", time.Minute)
+	m.Store("the schema has version 1, this program needs 2")
+	expectMissing(Want{"store", "", "the schema has version 1, this program needs 2"})
+	m.Store("")
+	expectMissing()
+	m.Lease("field", false, "held by db7, process 12")
+	m.Lease("works", true, "")
+	expectMissing(Want{"lease", "field", "held by db7, process 12"})
+	m.Lease("field", true, "")
+	expectMissing()
+}
+
+func TestHealthyWhileThereIsProgress(t *testing.T) {
+	m := newTested()
+	now := at
+	m.now = func() time.Time { return now }
+	url := serve(t, m, false) + "/healthz"
+	expectStuck := func(source, reason string) {
+		t.Helper()
+		code, got := ask(t, url)
+		if reason == "" {
+			if code != http.StatusOK || len(got.Missing) > 0 {
+				t.Fatalf("%d %+v, want it healthy", code, got)
+			}
+			return
+		}
+		if code != http.StatusServiceUnavailable || len(got.Missing) != 1 || got.Missing[0].Source != source || !strings.Contains(got.Missing[0].Reason, reason) {
+			t.Fatalf("%d %+v, want %s stuck: %s", code, got, source, reason)
+		}
+	}
+	m.Store("")
+	m.Follow("field", time.Minute)
+	m.Follow("yearly", time.Hour)
+	expectStuck("", "")
+	now = now.Add(11 * time.Minute)
+	expectStuck("field", "no listing and no commit ended for 11m0s")
+	m.Observe(ingest.Event{Source: "field"})
+	expectStuck("", "")
+
+	// What is told to wait is not stuck, as long as that is told.
+	now = now.Add(9 * time.Minute)
+	m.Waits("field", "the server is away")
+	now = now.Add(9 * time.Minute)
+	expectStuck("", "")
+	if _, got := ask(t, url); len(got.Waiting) != 1 || got.Waiting[0].Reason != "the server is away" {
+		t.Errorf("waiting: %+v", got.Waiting)
+	}
+	now = now.Add(2 * time.Minute)
+	expectStuck("field", "no listing and no commit")
+
+	// Without a store nothing can go on.
+	m.Store("connection refused")
+	now = now.Add(3 * time.Hour)
+	expectStuck("", "")
+	m.Store("")
+	expectStuck("", "")
+	now = now.Add(4 * time.Hour)
+	m.Observe(ingest.Event{Source: "field"})
+	expectStuck("yearly", "4h")
+}
+
+func TestProfilesAreServedOnlyWhenAskedFor(t *testing.T) {
+	m := newTested()
+	if code, _ := get(t, serve(t, m, false)+"/debug/pprof/goroutine?debug=1"); code != http.StatusNotFound {
+		t.Errorf("not asked for, and answered with %d", code)
+	}
+	code, body := get(t, serve(t, m, true)+"/debug/pprof/goroutine?debug=1")
+	if code != http.StatusOK || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("%d %s", code, body)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Post(serve(t, m, true)+"/metrics", "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST answered with %d", response.StatusCode)
+	}
+}
+
+func TestWhereItCannotListenItSaysWhatToDo(t *testing.T) {
+	m := newTested()
+	taken := strings.TrimPrefix(serve(t, m, false), "http://")
+	for address, want := range map[string]string{
+		taken:               "something else listens there",
+		"192.0.2.77:9090":   "this machine has no such address",
+		"127.0.0.1":         "write HOST:PORT",
+		"127.0.0.1:9090000": "write HOST:PORT",
+	} {
+		_, err := m.Listen(address, false, slog.New(slog.DiscardHandler))
+		var listen *ListenError
+		if !errors.As(err, &listen) || !strings.Contains(err.Error(), address) || !strings.Contains(listen.Hint(), want) {
+			t.Errorf("%s: %v, hint %q; want %q", address, err, listen.Hint(), want)
+		}
+	}
+}
