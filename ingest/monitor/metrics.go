@@ -18,7 +18,7 @@ var (
 		ingest.Known, ingest.Changed, ingest.Failed,
 	}
 	results = []string{"stored", "replaced", "unchanged", "outranked", "repeated", "missing", "rejected", "withheld"}
-	stages  = []string{"fetch", "decode", "commit"}
+	stages  = []ingest.Stage{ingest.InListing, ingest.InFetch, ingest.InDecode, ingest.InCommit, ingest.InPace}
 )
 
 // visibilityBounds are the upper bounds of the histogram of visibility: from a
@@ -44,6 +44,24 @@ type metrics struct {
 	up       *prometheus.GaugeVec
 	failures *prometheus.CounterVec
 	lease    *prometheus.GaugeVec
+
+	cycles    *prometheus.CounterVec
+	overran   *prometheus.CounterVec
+	lastCycle *prometheus.GaugeVec
+	took      *prometheus.GaugeVec
+	ratio     *prometheus.GaugeVec
+	listed    *prometheus.GaugeVec
+	settling  *prometheus.GaugeVec
+	backlog   *prometheus.GaugeVec
+	underWay  *prometheus.GaugeVec
+	spooled   *prometheus.GaugeVec
+	notDone   *prometheus.CounterVec
+
+	packs      *prometheus.GaugeVec
+	archived   *prometheus.GaugeVec
+	spool      *prometheus.GaugeVec
+	spoolLimit *prometheus.GaugeVec
+	free       *prometheus.GaugeVec
 }
 
 func newMetrics(r *prometheus.Registry, version string) *metrics {
@@ -74,7 +92,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 		readings:   counter("readings_total", "Cells of reading columns by what became of them.", "source", "result"),
 		rejected:   counter("rejected_lines_total", "Lines that could not be read as a record.", "source"),
 		bytes:      counter("fetched_bytes_total", "Bytes fetched, as they came.", "source"),
-		stages:     counter("stage_seconds_total", "Seconds that workers spent in each stage.", "source", "stage"),
+		stages:     counter("stage_seconds_total", "Seconds spent in each stage, summed over workers and connections; pace is waiting for the limits that were set.", "source", "stage"),
 		commits:    counter("commits_total", "Chunks of files that were committed.", "source"),
 		lastCommit: gauge("last_commit_timestamp_seconds", "When a chunk of files was last committed; absent until the first.", "source"),
 		visibility: visibility,
@@ -82,6 +100,24 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 		up:       gauge("source_up", "1 when the source could be listed the last time, else 0.", "source"),
 		failures: counter("source_failures_total", "Times that a source could not be listed or its pipeline ended with an error.", "source"),
 		lease:    gauge("lease", "1 when this process holds the source's lease, 0 when it stands by.", "source"),
+
+		cycles:    counter("cycles_total", "Listings that were done with, or were followed by the next.", "source"),
+		overran:   counter("cycles_overrun_total", "Cycles with work left when the next listing was due, by the stage that held them up.", "source", "bound"),
+		lastCycle: gauge("last_cycle_timestamp_seconds", "When a cycle was last over whose listing went to its end; absent until the first.", "source"),
+		took:      gauge("cycle_seconds", "What the last cycle took, or the present one has taken, from the begin of its listing to the last of its files.", "source"),
+		ratio:     gauge("cycle_interval_ratio", "The same over the poll interval: above 1 the source brings more than is dealt with.", "source"),
+		listed:    gauge("listed_files", "Files in the last listing.", "source"),
+		settling:  gauge("settling_files", "Files that wait until their upload is complete.", "source"),
+		backlog:   gauge("backlog_files", "Files that were listed and wait to be fetched.", "source"),
+		underWay:  gauge("under_way_files", "Files that are being fetched, decoded or committed.", "source"),
+		spooled:   gauge("spooled_files", "Files that are fetched and wait in the archive for the database.", "source"),
+		notDone:   counter("not_done_total", "Times that a file was committed and could not be moved or deleted at its source; it is tried again.", "source"),
+
+		packs:      gauge("archive_packs", "Packs of the source's archive.", "source"),
+		archived:   gauge("archive_bytes", "What the packs of the source's archive take on disk.", "source"),
+		spool:      gauge("archive_spooled_bytes", "Of these, what the database has not got yet.", "source"),
+		spoolLimit: gauge("archive_spool_limit_bytes", "How much of that there may be before fetching stops.", "source"),
+		free:       gauge("archive_free_bytes", "What is left in the file system of the archive's folder.", "source"),
 	}
 }
 
@@ -89,7 +125,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 type series struct {
 	files      map[ingest.State]prometheus.Counter
 	readings   []prometheus.Counter // by results
-	stages     []prometheus.Counter // by stages
+	stages     map[ingest.Stage]prometheus.Counter
 	rejected   prometheus.Counter
 	bytes      prometheus.Counter
 	commits    prometheus.Counter
@@ -99,6 +135,18 @@ type series struct {
 	up       prometheus.Gauge
 	failures prometheus.Counter
 	held     prometheus.Gauge
+
+	cycles    prometheus.Counter
+	overran   map[ingest.Stage]prometheus.Counter
+	lastCycle func() prometheus.Gauge
+	took      prometheus.Gauge
+	ratio     prometheus.Gauge
+	listed    prometheus.Gauge
+	settling  prometheus.Gauge
+	backlog   prometheus.Gauge
+	underWay  prometheus.Gauge
+	spooled   prometheus.Gauge
+	notDone   prometheus.Counter
 }
 
 func (m *metrics) of(source string) *series {
@@ -112,6 +160,18 @@ func (m *metrics) of(source string) *series {
 		up:         m.up.WithLabelValues(source),
 		failures:   m.failures.WithLabelValues(source),
 		held:       m.lease.WithLabelValues(source),
+		stages:     make(map[ingest.Stage]prometheus.Counter, len(stages)),
+		cycles:     m.cycles.WithLabelValues(source),
+		overran:    make(map[ingest.Stage]prometheus.Counter, len(stages)),
+		lastCycle:  func() prometheus.Gauge { return m.lastCycle.WithLabelValues(source) },
+		took:       m.took.WithLabelValues(source),
+		ratio:      m.ratio.WithLabelValues(source),
+		listed:     m.listed.WithLabelValues(source),
+		settling:   m.settling.WithLabelValues(source),
+		backlog:    m.backlog.WithLabelValues(source),
+		underWay:   m.underWay.WithLabelValues(source),
+		spooled:    m.spooled.WithLabelValues(source),
+		notDone:    m.notDone.WithLabelValues(source),
 	}
 	for _, state := range states {
 		s.files[state] = m.files.WithLabelValues(source, string(state))
@@ -120,17 +180,19 @@ func (m *metrics) of(source string) *series {
 		s.readings = append(s.readings, m.readings.WithLabelValues(source, result))
 	}
 	for _, stage := range stages {
-		s.stages = append(s.stages, m.stages.WithLabelValues(source, stage))
+		s.stages[stage] = m.stages.WithLabelValues(source, string(stage))
+		s.overran[stage] = m.overran.WithLabelValues(source, string(stage))
 	}
 	return s
 }
 
 func (m *metrics) forget(source string) {
 	of := prometheus.Labels{"source": source}
-	for _, v := range []*prometheus.CounterVec{m.files, m.readings, m.rejected, m.bytes, m.stages, m.commits, m.failures} {
+	for _, v := range []*prometheus.CounterVec{m.files, m.readings, m.rejected, m.bytes, m.stages, m.commits, m.failures, m.cycles, m.overran, m.notDone} {
 		v.DeletePartialMatch(of)
 	}
-	for _, v := range []*prometheus.GaugeVec{m.lastCommit, m.up, m.lease} {
+	for _, v := range []*prometheus.GaugeVec{m.lastCommit, m.up, m.lease, m.lastCycle, m.took, m.ratio, m.listed, m.settling, m.backlog, m.underWay, m.spooled,
+		m.packs, m.archived, m.spool, m.spoolLimit, m.free} {
 		v.DeletePartialMatch(of)
 	}
 	m.visibility.DeletePartialMatch(of)
@@ -153,14 +215,45 @@ func (s *series) count(e *ingest.Event) {
 	for i, n := range [...]int64{c.Stored, c.Replaced, c.Unchanged, c.Outranked, c.Repeated, c.Missing, c.Rejected, c.Withheld} {
 		s.readings[i].Add(float64(n))
 	}
-	for i, took := range [...]time.Duration{e.Fetch, e.Decode, e.Commit} {
-		s.stages[i].Add(took.Seconds())
-	}
+	s.stages[ingest.InFetch].Add(e.Fetch.Seconds())
+	s.stages[ingest.InDecode].Add(e.Decode.Seconds())
+	s.stages[ingest.InCommit].Add(e.Commit.Seconds())
 	s.rejected.Add(float64(sum.Lines.Rejected))
 	s.bytes.Add(float64(e.Bytes))
 	if e.Commit > 0 {
 		s.commits.Inc()
 		s.lastCommit().Set(seconds(e.At))
+	}
+}
+
+// cycle takes in how a listing went and what is left of it. A cycle may be
+// told several times: what adds up is taken when it is over, but for an overrun,
+// which is told with first.
+func (s *series) cycle(c *ingest.Cycle, at time.Time, first bool) {
+	s.took.Set(c.Took.Seconds())
+	if c.Poll > 0 {
+		s.ratio.Set(c.Took.Seconds() / c.Poll.Seconds())
+	}
+	s.backlog.Set(float64(c.Queued + c.Left))
+	s.underWay.Set(float64(c.UnderWay))
+	s.spooled.Set(float64(c.Spooled))
+	if bound := s.overran[c.Bound]; c.Overran && first && bound != nil {
+		bound.Inc()
+	}
+	if !c.Over {
+		return
+	}
+	s.listed.Set(float64(c.Listed))
+	s.settling.Set(float64(c.Settling))
+	s.up.Set(oneIf(c.Err == nil))
+	s.cycles.Inc()
+	s.stages[ingest.InListing].Add(c.Listing.Seconds())
+	s.stages[ingest.InPace].Add(c.Paced.Seconds())
+	s.notDone.Add(float64(c.NotDone))
+	if c.Err != nil {
+		s.failures.Inc()
+	} else {
+		s.lastCycle().Set(seconds(at))
 	}
 }
 

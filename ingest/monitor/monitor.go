@@ -8,6 +8,7 @@
 package monitor
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type watched struct {
 	backlog int
 	lease   leaseState
 	oldest  time.Time // when the oldest file that is not loaded was modified; zero for none
+	overran int       // the number of the last cycle that was told to have overrun
 }
 
 type leaseState struct {
@@ -61,12 +63,13 @@ type leaseState struct {
 
 // Follow makes the series of a source, all of them at zero, so that the first
 // thing that happens to it is seen as a change. Poll is how often it is
-// listed. Called again, it only sets poll and counts as progress.
+// listed. Called again, as before each run of its pipeline, it sets poll and
+// counts as progress.
 func (m *Monitor) Follow(source string, poll time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.follow(source)
-	w.poll, w.moved = poll, m.now()
+	w.poll, w.moved, w.overran = poll, m.now(), 0
 }
 
 func (m *Monitor) follow(source string) *watched {
@@ -92,11 +95,38 @@ func (m *Monitor) Observe(e ingest.Event) {
 	m.mu.Lock()
 	w := m.follow(e.Source)
 	w.moved, w.waits = m.now(), ""
-	if e.Worker > 0 {
+	if e.Cycle == nil {
+		if e.Worker > 0 || slices.ContainsFunc(e.Outcomes, func(o ingest.Outcome) bool { return o.State != ingest.Known }) {
+			w.worked = w.moved
+		}
+		m.mu.Unlock()
+		w.count(&e)
+		return
+	}
+	first := w.leaves(e.Cycle)
+	m.mu.Unlock()
+	w.cycle(e.Cycle, e.At, first)
+}
+
+// leaves takes in what a cycle leaves to be done, and reports whether the
+// cycle is told to have overrun for the first time.
+func (w *watched) leaves(c *ingest.Cycle) bool {
+	if c.Err != nil {
+		w.waits = c.Err.Error()
+	}
+	w.backlog = c.Queued + c.UnderWay
+	if w.backlog == 0 {
 		w.worked = w.moved
 	}
-	m.mu.Unlock()
-	w.count(&e)
+	w.oldest = time.Time{}
+	if c.Oldest != 0 {
+		w.oldest = ingest.FromMicros(c.Oldest)
+	}
+	first := c.Overran && c.Number != w.overran
+	if first {
+		w.overran = c.Number
+	}
+	return first
 }
 
 // Waits says that a source rightly does nothing, and why: its server or the
@@ -153,6 +183,24 @@ func (m *Monitor) Loggers(reporting, silent, irregular int) {
 	m.metrics.loggers.WithLabelValues("reporting").Set(float64(reporting))
 	m.metrics.loggers.WithLabelValues("silent").Set(float64(silent))
 	m.metrics.loggers.WithLabelValues("irregular").Set(float64(irregular))
+}
+
+// An ArchiveState is how the archive of a source stands, in bytes on disk.
+type ArchiveState struct {
+	Packs      int
+	Bytes      int64 // of the packs
+	Spooled    int64 // of these, what the database has not got yet
+	SpoolLimit int64 // where fetching stops while the database is away
+	Free       int64 // what is left in the file system of the archive's folder
+}
+
+// Archive says how the archive of a source stands.
+func (m *Monitor) Archive(source string, a ArchiveState) {
+	m.metrics.packs.WithLabelValues(source).Set(float64(a.Packs))
+	m.metrics.archived.WithLabelValues(source).Set(float64(a.Bytes))
+	m.metrics.spool.WithLabelValues(source).Set(float64(a.Spooled))
+	m.metrics.spoolLimit.WithLabelValues(source).Set(float64(a.SpoolLimit))
+	m.metrics.free.WithLabelValues(source).Set(float64(a.Free))
 }
 
 // Reloaded says whether the configuration, when it was last read, was taken.

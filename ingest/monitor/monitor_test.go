@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -70,7 +71,7 @@ func cutLast(line string) (before, after string, found bool) {
 	return line[:i], line[i+1:], true
 }
 
-// expect compares some series; NaN stands for none.
+// expect compares some series.
 func expect(t *testing.T, got map[string]float64, want map[string]float64) {
 	t.Helper()
 	for name, value := range want {
@@ -138,6 +139,8 @@ func TestFollowedSourcesBeginAtZeroAndForgottenOnesGo(t *testing.T) {
 	m.Follow("field", time.Minute)
 	m.Follow("works", time.Minute)
 	m.Lease("works", true, "")
+	m.Archive("field", ArchiveState{Packs: 3})
+	m.Observe(ingest.Event{Source: "field", At: at, Cycle: &ingest.Cycle{Over: true}})
 	got := scrape(t, m)
 	for _, state := range states {
 		expect(t, got, map[string]float64{`penstock_files_total{source="field",state="` + string(state) + `"}`: 0})
@@ -161,6 +164,7 @@ func TestWhatStandsIsTold(t *testing.T) {
 	m.Loggers(40, 2, 3)
 	m.Reloaded(true)
 	m.Failed("field", "530 login incorrect")
+	m.Archive("field", ArchiveState{Packs: 3, Bytes: 5e9, Spooled: 1e9, SpoolLimit: 20e9, Free: 7e9})
 	got := scrape(t, m)
 	expect(t, got, map[string]float64{
 		`penstock_store_up`:                                     1,
@@ -191,4 +195,54 @@ func TestWhatStandsIsTold(t *testing.T) {
 	if !strings.Contains(build, `version="v1.2.3"`) {
 		t.Errorf("build info: %q", build)
 	}
+}
+
+func TestCyclesAreTold(t *testing.T) {
+	m := newTested()
+	m.Follow("field", 30*time.Second)
+	cycle := ingest.Cycle{Number: 7, Began: at, Poll: 30 * time.Second, Listing: 4 * time.Second, Took: 30 * time.Second,
+		Overran: true, Bound: ingest.InCommit, Listed: 900, New: 90, Settling: 3, Left: 5, Queued: 60, UnderWay: 8, Spooled: 2,
+		Oldest: ingest.Micros(at.Add(-90 * time.Second)), NotDone: 1, Paced: time.Second}
+	tell := func(c ingest.Cycle) { m.Observe(ingest.Event{Source: "field", At: at, Cycle: &c}) }
+	tell(cycle) // its poll interval has ended, and it goes on
+	expect(t, scrape(t, m), map[string]float64{
+		`penstock_cycles_total{source="field"}`:                        0,
+		`penstock_cycles_overrun_total{bound="commit",source="field"}`: 1,
+		`penstock_cycle_interval_ratio{source="field"}`:                1,
+		`penstock_backlog_files{source="field"}`:                       65,
+		`penstock_stage_seconds_total{source="field",stage="listing"}`: 0,
+	})
+	cycle.Over, cycle.Took = true, 45*time.Second
+	tell(cycle)
+	got := scrape(t, m)
+	expect(t, got, map[string]float64{
+		`penstock_cycles_total{source="field"}`:                        1,
+		`penstock_cycles_overrun_total{bound="commit",source="field"}`: 1,
+		`penstock_cycles_overrun_total{bound="fetch",source="field"}`:  0,
+		`penstock_cycle_seconds{source="field"}`:                       45,
+		`penstock_cycle_interval_ratio{source="field"}`:                1.5,
+		`penstock_last_cycle_timestamp_seconds{source="field"}`:        float64(at.Unix()),
+		`penstock_listed_files{source="field"}`:                        900,
+		`penstock_settling_files{source="field"}`:                      3,
+		`penstock_under_way_files{source="field"}`:                     8,
+		`penstock_spooled_files{source="field"}`:                       2,
+		`penstock_not_done_total{source="field"}`:                      1,
+		`penstock_stage_seconds_total{source="field",stage="listing"}`: 4,
+		`penstock_stage_seconds_total{source="field",stage="pace"}`:    1,
+		`penstock_oldest_unloaded_seconds{source="field"}`:             90,
+		`penstock_source_up{source="field"}`:                           1,
+		`penstock_source_failures_total{source="field"}`:               0,
+	})
+
+	// A file that waits grows older though nothing is told, and is gone when it
+	// is loaded. A listing that broke off is a failure.
+	m.now = func() time.Time { return at.Add(time.Minute) }
+	expect(t, scrape(t, m), map[string]float64{`penstock_oldest_unloaded_seconds{source="field"}`: 150})
+	tell(ingest.Cycle{Number: 8, Over: true, Poll: 30 * time.Second, Took: 3 * time.Second, Err: errors.New("421 no more connections")})
+	expect(t, scrape(t, m), map[string]float64{
+		`penstock_oldest_unloaded_seconds{source="field"}`: 0,
+		`penstock_cycle_interval_ratio{source="field"}`:    0.1,
+		`penstock_source_up{source="field"}`:               0,
+		`penstock_source_failures_total{source="field"}`:   1,
+	})
 }

@@ -165,3 +165,31 @@ func TestWhereItCannotListenItSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// Listings that go on are no progress while files wait and none is dealt with.
+func TestFilesThatWaitForEverAreNoProgress(t *testing.T) {
+	m := newTested()
+	now := at
+	m.now = func() time.Time { return now }
+	m.Store("")
+	m.Follow("field", time.Minute)
+	for range 12 {
+		now = now.Add(time.Minute)
+		m.Observe(ingest.Event{Source: "field", Cycle: &ingest.Cycle{Over: true, Queued: 7, UnderWay: 1}})
+		m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{State: ingest.Known}}})
+	}
+	if got := m.Stuck(); len(got) != 1 || got[0].Reason != "8 files wait, and none was dealt with for 12m0s" {
+		t.Errorf("stuck: %+v", got)
+	}
+	m.Observe(ingest.Event{Source: "field", Worker: 2, Outcomes: []ingest.Outcome{{State: ingest.Loaded}}})
+	if got := m.Stuck(); len(got) != 0 {
+		t.Errorf("after a commit still stuck: %+v", got)
+	}
+	for range 12 {
+		now = now.Add(time.Minute)
+		m.Observe(ingest.Event{Source: "field", Cycle: &ingest.Cycle{Over: true}})
+	}
+	if got := m.Stuck(); len(got) != 0 {
+		t.Errorf("with nothing to do stuck: %+v", got)
+	}
+}
