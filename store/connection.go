@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // connect opens the committer's connection if it has none, and prepares it.
@@ -81,8 +83,12 @@ func (c *committer) disconnect() {
 	if c.conn == nil {
 		return
 	}
+	closeConnection(c.conn)
+	c.conn = nil
+}
+
+func closeConnection(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_ = c.conn.Close(ctx) // nothing is lost with it
-	c.conn = nil
+	_ = conn.Close(ctx) // nothing is lost with it
 }

@@ -25,17 +25,12 @@ const pendingSQL = `select c.n, f.state::text, f.size, f.modified, f.modified_st
 // Pending is the pre-filter: it tells which files the ledger does not know yet
 // by their size and modification time, in one look for all of them. It waits
 // for a database that is away as a commit does.
-func (s *Sink) Pending(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {
-	wait := newPatience(s)
-	for {
-		standings, err := s.look(ctx, files)
-		if err == nil || ctx.Err() != nil || judge(err) != tryLater {
-			return standings, err
-		}
-		if err := wait.after(ctx, err); err != nil {
-			return nil, err
-		}
-	}
+func (s *Sink) Pending(ctx context.Context, files []ingest.File) (standings []ingest.Standing, err error) {
+	err = s.store.newPatience(s.options.Log).untilThere(ctx, func() (err error) {
+		standings, err = s.look(ctx, files)
+		return err
+	})
+	return standings, err
 }
 
 func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {

@@ -35,6 +35,7 @@ type proxy struct {
 	cut  func(w wire, n int, message []byte) verdictOnMessage // nil to let all pass
 	seen map[wire]int
 	open []net.Conn
+	gone bool // nobody gets through, as if the network were cut
 	wg   sync.WaitGroup
 }
 
@@ -94,6 +95,17 @@ func (p *proxy) arm(cut func(w wire, n int, message []byte) verdictOnMessage) ma
 	return seen
 }
 
+// refuse cuts the network, or mends it.
+func (p *proxy) refuse(gone bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone = gone; gone {
+		for _, c := range p.open {
+			c.Close()
+		}
+	}
+}
+
 func (p *proxy) serve() {
 	for {
 		client, err := p.listen.Accept()
@@ -107,6 +119,10 @@ func (p *proxy) serve() {
 		}
 		p.mu.Lock()
 		p.open = append(p.open, client, server)
+		if p.gone {
+			client.Close()
+			server.Close()
+		}
 		p.mu.Unlock()
 		end := func() { client.Close(); server.Close() }
 		p.wg.Go(func() { defer end(); p.forward(toServer, client, server, true) })

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -111,10 +108,11 @@ func judgeConnection(err error) verdict {
 // retrying calls f until it succeeds, or fails with an error that no further
 // call mends. A fault comes back as a *fault.
 func (c *committer) retrying(ctx context.Context, f func() error) error {
-	wait := newPatience(c.sink)
+	wait := c.sink.store.newPatience(c.sink.options.Log)
 	for races := 0; ; {
 		err := f()
 		if err == nil {
+			wait.over()
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -143,34 +141,6 @@ func (c *committer) retrying(ctx context.Context, f func() error) error {
 	}
 }
 
-// patience spaces the tries while the database is away, and ends.
-type patience struct {
-	sink    *Sink
-	backoff *backoff.ExponentialBackOff
-	since   time.Time // of the first failure
-}
-
-func newPatience(s *Sink) *patience {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 100*time.Millisecond, 2*time.Second
-	return &patience{sink: s, backoff: b}
-}
-
-// after waits for the next try after one that failed. The error is ctx's, or
-// says that the limit is reached.
-func (p *patience) after(ctx context.Context, failed error) error {
-	if p.since.IsZero() {
-		p.since = time.Now()
-		p.sink.options.Log.Warn("the database is not available, trying again", slog.Any("error", failed))
-	}
-	// A lock that another holds for long is no sign that the database is away:
-	// the commit of a large file may be under way.
-	if limit := p.sink.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit && sqlState(failed) != "55P03" {
-		return fmt.Errorf("the database was not available for %s: %w", limit, failed)
-	}
-	return sleep(ctx, p.backoff.NextBackOff())
-}
-
 func asFault(err error) error {
 	f := (*fault)(nil)
 	if errors.As(err, &f) {
@@ -181,15 +151,4 @@ func asFault(err error) error {
 		return &fault{fmt.Sprintf("the database refuses it: %s (SQLSTATE %s)", pg.Message, pg.Code)}
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

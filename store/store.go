@@ -54,6 +54,8 @@ type Store struct {
 	pool    *pgxpool.Pool
 	options Options
 	layout  Layout
+	away    outage
+	keeper  keeper
 }
 
 // A Layout is how the readings table was made.
@@ -92,7 +94,7 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.RetryFor == 0 {
 		o.RetryFor = DefaultRetryFor
 	}
-	s := &Store{options: o}
+	s := &Store{options: o, keeper: newKeeper()}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store's address: %w", withoutPassword(err))
@@ -125,8 +127,11 @@ func (s *Store) open(ctx context.Context) error {
 }
 
 // Close ends the store's own connections. Committers have theirs and are
-// closed by their owners.
-func (s *Store) Close() { s.pool.Close() }
+// closed by their owners; leases are to be given back before.
+func (s *Store) Close() {
+	s.keeper.close()
+	s.pool.Close()
+}
 
 // Layout tells how the readings table was made.
 func (s *Store) Layout() Layout { return s.layout }

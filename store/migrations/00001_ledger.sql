@@ -208,7 +208,19 @@ create table actions (
 create unique index actions_run on actions (run) where run <> 0;
 comment on table actions is 'Whatever a person did to the data';
 
+create table leases (
+    source text primary key,
+    holder text not null,
+    token  uuid not null,
+    since  timestamptz not null,
+    until  timestamptz not null
+);
+comment on table leases is 'Which process may load a source continuously: one at a time. All times are by this database''s clock';
+comment on column leases.holder is 'for people: the host and the process';
+comment on column leases.token is 'drawn by the process for this lease alone';
+comment on column leases.until is 'when it ends unless it is renewed before; in the past where it was given back';
+
 -- +goose Down
-drop table actions, takeovers, passes, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
+drop table leases, actions, takeovers, passes, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// An outage is a time without the database. It is told when it begins and when
+// it is over, once each, however many wait for its end.
+type outage struct {
+	mu    sync.Mutex
+	since time.Time // zero while there is none
+}
+
+func (o *outage) begin(log *slog.Logger, failed error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.IsZero() {
+		o.since = time.Now()
+		log.Warn("the database is not available, trying again until it is", slog.Any("error", failed))
+	}
+}
+
+func (o *outage) end(log *slog.Logger) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.since.IsZero() {
+		log.Info("the database is available again", slog.Duration("after", time.Since(o.since).Round(time.Millisecond)))
+		o.since = time.Time{}
+	}
+}
+
+// patience spaces the tries while the database is away, and ends.
+type patience struct {
+	store   *Store
+	log     *slog.Logger
+	backoff *backoff.ExponentialBackOff
+	since   time.Time // of the first failure
+}
+
+func (s *Store) newPatience(log *slog.Logger) *patience {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 100*time.Millisecond, 3*time.Second
+	return &patience{store: s, log: log, backoff: b}
+}
+
+// after waits for the next try after one that failed. The error is ctx's, or
+// says that the limit is reached.
+func (p *patience) after(ctx context.Context, failed error) error {
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	p.store.away.begin(p.log, failed)
+	// A lock that another holds for long is no sign that the database is away:
+	// the commit of a large file may be under way.
+	if limit := p.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit && sqlState(failed) != "55P03" {
+		return fmt.Errorf("the database was not available for %s: %w", limit, failed)
+	}
+	return sleep(ctx, p.backoff.NextBackOff())
+}
+
+// over is to be called when a try succeeded.
+func (p *patience) over() {
+	if !p.since.IsZero() {
+		p.since = time.Time{}
+		p.store.away.end(p.log)
+	}
+}
+
+// untilThere calls f until it succeeds or fails with an error that waiting for
+// the database does not mend.
+func (p *patience) untilThere(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if err == nil {
+			p.over()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		if judge(err) != tryLater {
+			return err
+		}
+		if err := p.after(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
