@@ -1,0 +1,449 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/textproto"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"penstock/ingest"
+)
+
+// An ftpConn is one connection to an FTP server. The library speaks the
+// protocol; the sockets below it and the listings are ours, since it sets no
+// deadlines, keeps listings whole in memory and passes over what it does not
+// understand in them.
+type ftpConn struct {
+	dialer *ftpDialer
+	wire   *wire
+	server *ftp.ServerConn
+	root   string // absolute
+	cwd    string // where the connection stands; "" when that is not known
+	lister *lister
+	mlsd   bool
+}
+
+// dialFTP connects and logs in.
+func dialFTP(ctx context.Context, d *ftpDialer) (client, error) {
+	w := newWire(d.Timeout, d.MinRate)
+	end := w.begin(ctx)
+	defer end()
+	c := &ftpConn{dialer: d, wire: w}
+	ok := false
+	defer func() {
+		if !ok { // by an error or a panic
+			w.kill(net.ErrClosed)
+		}
+	}()
+	if err := c.login(ctx); err != nil {
+		return nil, err
+	}
+	ok = true
+	return c, nil
+}
+
+func (c *ftpConn) login(ctx context.Context) error {
+	d := c.dialer
+	password := "anonymous"
+	if d.Password != nil {
+		var err error
+		if password, err = d.Password(); err != nil {
+			return fmt.Errorf("get the password: %w", err)
+		}
+	} else if d.user != "anonymous" {
+		password = ""
+	}
+	if strings.ContainsAny(password, "\r\n\x00") {
+		return fmt.Errorf("%w: the password has a line break or a NUL in it", errRefused)
+	}
+	var config *tls.Config
+	if d.tls != nil {
+		// A session that is resumed shows the server that the data connection is
+		// ours. Of several connections each must show its own.
+		config = d.tls.Clone()
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	options := []ftp.DialOption{ftp.DialWithDialFunc(c.sockets(ctx, config)), ftp.DialWithDisabledMLSD(d.lacksMLSD(false))}
+	switch {
+	case d.implicit:
+		options = append(options, ftp.DialWithTLS(config))
+	case config != nil:
+		options = append(options, ftp.DialWithExplicitTLS(config))
+	}
+	var err error
+	if c.server, err = ftp.Dial(net.JoinHostPort(d.host, d.port), options...); err != nil {
+		return c.refusal(err, password)
+	}
+	if err := c.server.Login(d.user, password); err != nil {
+		return c.refusal(err, password)
+	}
+	c.mlsd = c.server.IsTimePreciseInList()
+	return c.place()
+}
+
+// sockets returns the function that the library opens connections by: first
+// that for commands, then those for data, which lead to the same host whatever
+// the server says.
+func (c *ftpConn) sockets(ctx context.Context, config *tls.Config) func(string, string) (net.Conn, error) {
+	var host string
+	return func(_, address string) (net.Conn, error) {
+		data := host != ""
+		if data {
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			ctx, address = context.Background(), net.JoinHostPort(host, port) // the wire's watch is over the operation
+		}
+		s, err := c.wire.dial(ctx, address, data)
+		if err != nil {
+			return nil, err
+		}
+		if !data {
+			if host, _, err = net.SplitHostPort(s.RemoteAddr().String()); err != nil {
+				return nil, err
+			}
+		}
+		var conn net.Conn = s
+		if config != nil && (data || c.dialer.implicit) {
+			conn = tls.Client(s, config) // servers hang when the handshake comes before the command
+		}
+		if data && c.lister != nil {
+			conn = &listConn{Conn: conn, lister: c.lister}
+		}
+		return conn, nil
+	}
+}
+
+// place finds out which folder the login leads to.
+func (c *ftpConn) place() error {
+	if c.root = c.dialer.root; strings.HasPrefix(c.root, "/") {
+		return nil
+	}
+	home, err := c.server.CurrentDir()
+	var reply *textproto.Error
+	switch {
+	case errors.As(err, &reply) && reply.Code >= 500:
+		home = "/"
+	case err != nil:
+		return c.wire.why(err)
+	}
+	home = strings.ReplaceAll(home, `""`, `"`) // RFC 959, appendix II
+	if !strings.HasPrefix(home, "/") {
+		home = "/" + home
+	}
+	c.root = path.Join(home, c.root)
+	return nil
+}
+
+var (
+	// limitWords are in what vsftpd, proftpd, pure-ftpd, IIS and FileZilla say
+	// when there are too many connections.
+	limitWords = regexp.MustCompile(`(?i)too many|maximum|connection limit|limit of|no more (users|connections)|max(imal|\.)? `)
+	tlsWords   = regexp.MustCompile(`(?i)\b(tls|ssl|encrypt\w*|cleartext|secure)\b`)
+)
+
+// refusal words an error of connecting or logging in, and says what kind it
+// is. The server's text may repeat what was sent: the password is taken out.
+func (c *ftpConn) refusal(err error, password string) error {
+	err = c.wire.why(err)
+	var reply *textproto.Error
+	var network net.Error
+	var verify *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the server's certificate is not trusted: %w; name the certificate of who signed it as the CA file", err)
+	case errors.As(err, &verify):
+		return fmt.Errorf("the server's certificate is not accepted: %w", err)
+	case errors.As(err, &reply):
+		text := said(reply.Code, hide(reply.Msg, password))
+		switch {
+		case reply.Code == 421 || limitWords.MatchString(reply.Msg):
+			return fmt.Errorf("%w: %s", errTooMany, text)
+		case tlsWords.MatchString(reply.Msg) && c.dialer.tls == nil:
+			return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
+		case reply.Code == 530 || reply.Code == 430 || reply.Code == 532 || reply.Code == 332:
+			return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
+		}
+		return errors.New(text)
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), c.server == nil:
+		return cutOff(err)
+	}
+	// The library gives the text alone of what answers USER.
+	text := said(0, hide(err.Error(), password))
+	switch {
+	case limitWords.MatchString(text):
+		return fmt.Errorf("%w: %s", errTooMany, text)
+	case tlsWords.MatchString(text) && c.dialer.tls == nil:
+		return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
+	}
+	return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
+}
+
+func hide(text, password string) string {
+	if password == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, password, "***")
+}
+
+// said quotes a reply: in one line, with nothing in it that a terminal acts
+// on, and not without end.
+func said(code int, text string) string {
+	const most = 200
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	text = ingest.EscapePath(strings.Join(strings.Fields(text), " "))
+	if code == 0 {
+		return fmt.Sprintf("the server says %q", text)
+	}
+	return fmt.Sprintf("the server says %q", fmt.Sprintf("%d %s", code, text))
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errCutOff
+	}
+	return err
+}
+
+var errCutOff = errors.New("the server closed the connection")
+
+// deniedWords are in what servers say of files that are there.
+var deniedWords = regexp.MustCompile(`(?i)permission|denied|not permitted|not allowed|forbidden`)
+
+// worded turns an error of the library into one of ours.
+func (c *ftpConn) worded(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = c.wire.why(err)
+	var reply *textproto.Error
+	if !errors.As(err, &reply) {
+		return cutOff(err)
+	}
+	text := said(reply.Code, reply.Msg)
+	switch {
+	case reply.Code == 421 && limitWords.MatchString(reply.Msg):
+		return fmt.Errorf("%w: %s", errTooMany, text)
+	case reply.Code != 550 && reply.Code != 551:
+		return errors.New(text)
+	case deniedWords.MatchString(reply.Msg):
+		return fmt.Errorf("%s: %w", text, fs.ErrPermission)
+	}
+	return fmt.Errorf("%s: %w", text, fs.ErrNotExist)
+}
+
+// at is the absolute path on the server. What would end the command, and
+// begin another, is on no server.
+func (c *ftpConn) at(p string) (string, error) {
+	if strings.ContainsAny(p, "\r\n\x00") {
+		return "", fmt.Errorf("no line break and no NUL can be in a name on an FTP server: %w", fs.ErrNotExist)
+	}
+	if strings.HasPrefix(p, "/") {
+		return path.Clean(p), nil
+	}
+	return path.Join(c.root, p), nil
+}
+
+// do runs one operation on a path under the watch of the wire.
+func (c *ftpConn) do(ctx context.Context, p string, operation func(at string) error) error {
+	at, err := c.at(p)
+	if err != nil {
+		return err
+	}
+	defer c.wire.begin(ctx)()
+	return c.worded(operation(at))
+}
+
+func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error) error {
+	l := &lister{each: each, mlsd: c.mlsd, now: time.Now(), zone: c.dialer.Zone}
+	err := c.do(ctx, dir, func(at string) error {
+		// The folder is gone to, since servers take a LIST of a folder that is not
+		// there for an empty one, and what looks like a pattern or an option in its
+		// name for that.
+		if c.cwd != at {
+			c.cwd = ""
+			if err := c.server.ChangeDir(at); err != nil {
+				return err
+			}
+			c.cwd = at
+		}
+		c.lister = l
+		defer func() { c.lister = nil }()
+		l.give = func() { c.wire.kill(errors.New("the listing was given up")) }
+		_, err := c.server.List("")
+		if c.mlsd && isUnknown(err) { // it says so, and knows it not
+			c.dialer.lacksMLSD(true)
+		}
+		return err
+	})
+	switch {
+	case l.err != nil:
+		return l.err
+	case err != nil:
+		return err
+	case l.rest:
+		return errors.New("the listing ends in the middle of a line")
+	}
+	return nil
+}
+
+func (c *ftpConn) stat(ctx context.Context, p string) (l listed, err error) {
+	l = listed{name: path.Base(p), size: -1}
+	err = c.do(ctx, p, func(at string) error {
+		if c.mlsd {
+			e, err := c.server.GetEntry(at)
+			if err != nil {
+				return err
+			}
+			switch e.Type {
+			case ftp.EntryTypeFolder:
+				l.kind = directory
+				return nil
+			case ftp.EntryTypeFile:
+				l.kind = regular
+			}
+			if !e.Time.IsZero() {
+				l.modified, l.precision = ingest.Micros(e.Time), ingest.Second
+			}
+			if l.size = int64(e.Size); l.size > 0 {
+				return nil
+			}
+			// The size may be nought, or not have been told.
+		}
+		size, err := c.server.FileSize(at)
+		if err == nil {
+			l.kind, l.size = regular, size
+		} else if !isUnknown(err) {
+			return err
+		}
+		if l.precision != ingest.Unknown || !c.server.IsGetTimeSupported() {
+			return nil
+		}
+		modified, err := c.server.GetTime(at)
+		if err == nil {
+			l.kind, l.modified, l.precision = regular, ingest.Micros(modified), ingest.Second
+		} else if !isUnknown(err) {
+			return err
+		}
+		return nil
+	})
+	return l, err
+}
+
+// isUnknown reports whether the server does not know the command.
+func isUnknown(err error) bool {
+	var reply *textproto.Error
+	return errors.As(err, &reply) && (reply.Code == 500 || reply.Code == 502 || reply.Code == 504)
+}
+
+func (c *ftpConn) open(ctx context.Context, p string, offset int64) (io.ReadCloser, error) {
+	at, err := c.at(p)
+	if err != nil {
+		return nil, err
+	}
+	end := c.wire.begin(ctx)
+	body, err := c.server.RetrFrom(at, uint64(offset))
+	if err != nil {
+		end()
+		return nil, c.worded(err)
+	}
+	return &ftpBody{conn: c, body: body, end: end}, nil
+}
+
+// An ftpBody is a file that is being read.
+type ftpBody struct {
+	conn  *ftpConn
+	body  *ftp.Response
+	end   func()
+	whole bool
+}
+
+func (b *ftpBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.whole = true
+		return n, io.EOF
+	}
+	return n, b.conn.worded(err)
+}
+
+// Close waits for the server to say that it has sent all: the end of the data
+// alone says nothing. Where the end was not read, it does not wait.
+func (b *ftpBody) Close() error {
+	defer b.end()
+	if !b.whole {
+		b.conn.wire.kill(errors.New("the reading was given up"))
+	}
+	err := b.body.Close()
+	if inOrder(b.conn.worded(err)) && err != nil {
+		return errors.New(b.conn.worded(err).Error()) // the file went, or the right to it, while it was sent: the connection is not relied on
+	}
+	return b.conn.worded(err)
+}
+
+func (c *ftpConn) rename(ctx context.Context, from, to string) error {
+	target, err := c.at(to)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, from, func(at string) error { return c.server.Rename(at, target) })
+}
+
+func (c *ftpConn) remove(ctx context.Context, p string) error {
+	return c.do(ctx, p, func(at string) error { return c.server.Delete(at) })
+}
+
+func (c *ftpConn) makeDirs(ctx context.Context, dir string) error {
+	return c.do(ctx, dir, c.makeDir)
+}
+
+// makeDir makes the folder at that absolute path, and those above it. It goes
+// there to see whether it is there: servers word it in many ways.
+func (c *ftpConn) makeDir(at string) error {
+	c.cwd = ""
+	err := c.server.ChangeDir(at)
+	if err == nil {
+		c.cwd = at
+		return nil
+	}
+	var reply *textproto.Error
+	if at == "/" || !errors.As(err, &reply) || reply.Code != 550 {
+		return err
+	}
+	if err := c.makeDir(path.Dir(at)); err != nil {
+		return err
+	}
+	made := c.server.MakeDir(at)
+	if err := c.server.ChangeDir(at); err == nil { // made by us, or by another meanwhile
+		c.cwd = at
+		return nil
+	}
+	return made
+}
+
+func (c *ftpConn) noop(ctx context.Context) error {
+	return c.do(ctx, "", func(string) error { return c.server.NoOp() })
+}
+
+func (c *ftpConn) close() error {
+	end := c.wire.begin(context.Background())
+	defer end()
+	err := c.server.Quit()
+	c.wire.kill(net.ErrClosed)
+	return err
+}

@@ -1,0 +1,161 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A wire has the sockets of one FTP connection: that of the commands and, now
+// and then, one of data. It ends what takes too long. Each read and write has a
+// deadline; a transfer must bring a least rate; the replies to one operation
+// have a bounded length; and a watchdog closes the sockets when an operation
+// gets nowhere in spite of all that, or when its context ends.
+type wire struct {
+	timeout time.Duration
+	rate    int // bytes a second, at least
+
+	mu       sync.Mutex
+	sockets  []*ftpSocket
+	cause    error // why the sockets were closed
+	watchdog *time.Timer
+}
+
+// replyBytes bounds what a server may say on the control connection in the
+// course of one operation.
+const replyBytes = 1 << 20
+
+func newWire(timeout time.Duration, rate int) *wire {
+	w := &wire{timeout: timeout, rate: rate}
+	w.watchdog = time.AfterFunc(time.Hour, func() {
+		w.kill(fmt.Errorf("the server took longer than %v: %w", 2*timeout, os.ErrDeadlineExceeded))
+	})
+	w.watchdog.Stop()
+	return w
+}
+
+// begin starts the watch over one operation, and returns what ends it.
+func (w *wire) begin(ctx context.Context) (end func()) {
+	w.mu.Lock()
+	for _, s := range w.sockets {
+		s.n = 0
+	}
+	w.mu.Unlock()
+	w.watchdog.Reset(2 * w.timeout)
+	stop := context.AfterFunc(ctx, func() { w.kill(context.Cause(ctx)) })
+	return func() {
+		stop()
+		w.watchdog.Stop()
+	}
+}
+
+// kill closes the sockets, so that whoever waits for them gets an error.
+func (w *wire) kill(cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == nil {
+		w.cause = cause
+	}
+	for _, s := range w.sockets {
+		_ = s.Conn.Close() // whatever it says, it is of no use any more
+	}
+}
+
+// why returns the reason for which the wire was cut, else err.
+func (w *wire) why(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil && w.cause != nil {
+		return w.cause
+	}
+	return err
+}
+
+// dial opens a socket.
+func (w *wire) dial(ctx context.Context, address string, data bool) (*ftpSocket, error) {
+	if err := w.why(net.ErrClosed); !errors.Is(err, net.ErrClosed) {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: w.timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := &ftpSocket{Conn: conn, wire: w, data: data, since: time.Now()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause != nil {
+		_ = conn.Close() // nothing was sent
+		return nil, w.cause
+	}
+	w.sockets = append(w.sockets, s)
+	return s, nil
+}
+
+// An ftpSocket is one connection of a wire.
+type ftpSocket struct {
+	net.Conn
+	wire *wire
+	data bool
+
+	n     int64     // bytes read since the operation began, or, of data, since that time
+	since time.Time // of data
+}
+
+func (s *ftpSocket) Read(p []byte) (int, error) {
+	now := time.Now()
+	if s.data {
+		if err := s.pace(now); err != nil {
+			return 0, err
+		}
+	} else if s.n > replyBytes {
+		return 0, fmt.Errorf("the server's reply is longer than %d bytes", replyBytes)
+	}
+	if err := s.Conn.SetReadDeadline(now.Add(s.wire.timeout)); err != nil {
+		return 0, s.wire.why(err)
+	}
+	n, err := s.Conn.Read(p)
+	s.n += int64(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the server sent nothing for %v: %w", s.wire.timeout, os.ErrDeadlineExceeded)
+	}
+	return n, s.wire.why(err)
+}
+
+// pace looks, once in a while, whether enough data came since the last time.
+func (s *ftpSocket) pace(now time.Time) error {
+	took := now.Sub(s.since)
+	if took < s.wire.timeout {
+		return nil
+	}
+	if float64(s.n) < took.Seconds()*float64(s.wire.rate) {
+		return fmt.Errorf("the server sent %d bytes in %v, and should send %d a second: %w", s.n, took.Round(time.Millisecond), s.wire.rate, os.ErrDeadlineExceeded)
+	}
+	s.n, s.since = 0, now
+	s.wire.watchdog.Reset(2 * s.wire.timeout)
+	return nil
+}
+
+func (s *ftpSocket) Write(p []byte) (int, error) {
+	if err := s.Conn.SetWriteDeadline(time.Now().Add(s.wire.timeout)); err != nil {
+		return 0, s.wire.why(err)
+	}
+	n, err := s.Conn.Write(p)
+	return n, s.wire.why(err)
+}
+
+func (s *ftpSocket) Close() error {
+	s.wire.mu.Lock()
+	for i, other := range s.wire.sockets {
+		if other == s {
+			s.wire.sockets = append(s.wire.sockets[:i], s.wire.sockets[i+1:]...)
+			break
+		}
+	}
+	s.wire.mu.Unlock()
+	return s.Conn.Close()
+}

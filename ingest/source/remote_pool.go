@@ -1,0 +1,430 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"penstock/ingest"
+)
+
+// A pool has the connections to one server: at most as many as are configured,
+// and fewer while the server allows fewer. Those who want one get one in the
+// order in which they asked. A connection that is in doubt is dropped and never
+// used again.
+type pool struct {
+	options  *RemoteOptions
+	dial     func(context.Context) (client, error)
+	password func() (string, error) // nil: the login needs none
+
+	mu      sync.Mutex
+	idle    []*pooled // the one used last stands last, and is used next
+	open    int       // those that are idle, in use, or being made
+	dialing int
+	limit   int       // of open
+	lowered time.Time // when limit was last changed
+	waiters []chan *pooled
+	closed  bool
+
+	proved  bool // a login has worked; until then one is tried at a time
+	failed  int  // how many logins or connections failed since one worked
+	refused int  // likewise, for the login was refused
+	pause   *pauseError
+	tried   string // the password that was refused
+	keeping bool   // the keeper is running
+	stop    chan struct{}
+	keeper  sync.WaitGroup
+}
+
+// A pooled is one connection of a pool.
+type pooled struct {
+	client
+	used    time.Time // by somebody
+	touched time.Time // likewise, or by the keeper
+	reused  bool      // it was idle before: it may have died meanwhile
+}
+
+// A pauseError says why the server is left alone for a while.
+type pauseError struct {
+	err   error
+	until time.Time
+	firm  bool // not worth waiting for: a person must do something
+}
+
+func (e *pauseError) Error() string { return e.err.Error() }
+func (e *pauseError) Unwrap() error { return e.err }
+
+func newPool(o *RemoteOptions, dial func(context.Context) (client, error), password func() (string, error)) *pool {
+	return &pool{options: o, dial: dial, password: password, limit: o.Connections, stop: make(chan struct{})}
+}
+
+var (
+	errClosed  = errors.New("the source is closed")
+	errGarbled = errors.New("the server's reply made no sense")
+)
+
+// with calls do with a connection, which do leaves in order or returns an
+// error. A connection that was idle may have died without anyone noticing, so
+// what fails on one is done again on a new one; do must bear that. When the
+// server cannot be reached, with waits for it, for up to patience.
+func (p *pool) with(ctx context.Context, patience time.Duration, do func(client) error) error {
+	until := time.Now().Add(patience)
+	for again := false; ; again = true {
+		c, err := p.get(ctx)
+		var pause *pauseError
+		if errors.As(err, &pause) && !pause.firm && pause.until.Before(until) {
+			if err := wait(ctx, time.Until(pause.until)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		reused := c.reused
+		err = p.guarded(func() error { return do(c.client) })
+		p.put(c, err)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil || inOrder(err) || !reused || again {
+			return err
+		}
+	}
+}
+
+// guarded turns a panic into an error: the libraries that speak with servers
+// are known to panic on garbled replies.
+func (p *pool) guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w (%v)", errGarbled, r)
+			p.options.Log.Debug("reading a server's reply panicked", slog.String("source", p.options.Source),
+				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	return do()
+}
+
+// inOrder reports whether a connection that gave err can be used on.
+func inOrder(err error) bool {
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// get returns a connection that is the caller's until put.
+func (p *pool) get(ctx context.Context) (*pooled, error) {
+	woken := false
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, errClosed
+		}
+		if n := len(p.idle); n > 0 && (woken || len(p.waiters) == 0) {
+			c := p.idle[n-1]
+			p.idle = p.idle[:n-1]
+			p.mu.Unlock()
+			return c, nil
+		}
+		p.recover()
+		if p.open < p.limit && (p.proved || p.dialing == 0) && (woken || len(p.waiters) == 0) {
+			c, err := p.make(ctx) // unlocks
+			if c != nil || err != nil {
+				return c, err
+			}
+			continue
+		}
+		ready := make(chan *pooled, 1)
+		p.waiters = append(p.waiters, ready)
+		p.mu.Unlock()
+		select {
+		case c := <-ready:
+			if c != nil {
+				return c, nil
+			}
+			woken = true
+		case <-ctx.Done():
+			p.leave(ready)
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// leave takes a waiter out of the queue, and hands on what it was given.
+func (p *pool) leave(ready chan *pooled) {
+	p.mu.Lock()
+	i := slices.Index(p.waiters, ready)
+	if i >= 0 {
+		p.waiters = slices.Delete(p.waiters, i, i+1)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	if c := <-ready; c != nil {
+		p.put(c, nil)
+		return
+	}
+	p.mu.Lock()
+	p.wake()
+	p.mu.Unlock()
+}
+
+// recover allows one connection more when the server has not refused any for a
+// while.
+func (p *pool) recover() {
+	if p.limit < p.options.Connections && time.Since(p.lowered) >= p.options.Recover {
+		p.limit++
+		p.lowered = time.Now()
+	}
+}
+
+// make makes a connection. It is called with the lock held, and lets it go.
+// Without a connection and an error, the server allows no more of them.
+func (p *pool) make(ctx context.Context) (*pooled, error) {
+	if err := p.paused(); err != nil {
+		p.wake()
+		p.mu.Unlock()
+		return nil, err
+	}
+	p.open++
+	p.dialing++
+	p.mu.Unlock()
+
+	var c client
+	err := p.guarded(func() (err error) {
+		c, err = p.dial(ctx)
+		return err
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialing--
+	defer p.wakeAll()
+	if err == nil {
+		p.proved, p.failed, p.refused, p.pause = true, 0, 0, nil
+		now := time.Now()
+		return &pooled{client: c, used: now, touched: now}, nil
+	}
+	p.open--
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	limited := errors.Is(err, errTooMany) || errors.Is(err, errRefused) && p.proved
+	if limited && p.open > 0 {
+		// Those that work show that the login is right.
+		if p.open < p.limit {
+			p.options.Log.Warn("the server allows fewer connections than are configured",
+				slog.String("source", p.options.Source), slog.Int("allowed", p.open), slog.Int("configured", p.options.Connections), slog.Any("error", err))
+		}
+		p.limit, p.lowered = p.open, time.Now()
+		return nil, nil
+	}
+	return nil, p.fail(err)
+}
+
+// fail sets the pause after a connection that could not be made.
+func (p *pool) fail(err error) error {
+	p.failed++
+	pause, doublings := p.options.Retry, min(p.failed-1, 5)
+	firm := false
+	if errors.Is(err, errRefused) {
+		p.refused++
+		// Once a login has worked, the first refusal may be the server's limit,
+		// reached by others.
+		if !p.proved || p.refused > 1 {
+			pause, doublings, firm = p.options.Refused, min(p.refused-1, 3), true
+			p.proved = false
+		}
+		if p.password != nil {
+			p.tried, _ = p.password()
+		}
+	}
+	pause <<= doublings
+	p.pause = &pauseError{err: err, until: time.Now().Add(pause), firm: firm}
+	return p.pause
+}
+
+// paused returns why no connection is to be tried now.
+func (p *pool) paused() error {
+	if p.pause == nil || !time.Now().Before(p.pause.until) {
+		return nil
+	}
+	if errors.Is(p.pause, errRefused) && p.password != nil {
+		if now, err := p.password(); err == nil && now != p.tried {
+			p.refused = 0
+			return nil
+		}
+	}
+	return p.pause
+}
+
+// put gives a connection back, with what its user's last call on it returned.
+func (p *pool) put(c *pooled, err error) {
+	p.mu.Lock()
+	if inOrder(err) && !p.closed {
+		c.used = time.Now()
+		c.touched, c.reused = c.used, true
+		p.hand(c)
+		p.keep()
+		p.mu.Unlock()
+		return
+	}
+	p.open--
+	dead := []*pooled{c}
+	if c.reused && !p.closed {
+		// What killed this one most likely killed those that lie idle.
+		dead = append(dead, p.idle...)
+		p.open -= len(p.idle)
+		p.idle = nil
+	}
+	if errors.Is(err, errTooMany) && p.open > 0 {
+		p.limit, p.lowered = min(p.limit, p.open), time.Now()
+	}
+	p.wakeAll()
+	p.mu.Unlock()
+	p.closeAll(dead)
+}
+
+func (p *pool) closeAll(all []*pooled) {
+	for _, c := range all {
+		_ = p.guarded(c.close) // what it says is of a connection that is of no use any more
+	}
+}
+
+// hand gives c to who has waited longest, or lays it by.
+func (p *pool) hand(c *pooled) {
+	if len(p.waiters) > 0 {
+		p.waiters[0] <- c
+		p.waiters = slices.Delete(p.waiters, 0, 1)
+		return
+	}
+	p.idle = append(p.idle, c)
+}
+
+// wake lets who has waited longest look again.
+func (p *pool) wake() {
+	if len(p.waiters) > 0 {
+		p.waiters[0] <- nil
+		p.waiters = slices.Delete(p.waiters, 0, 1)
+	}
+}
+
+func (p *pool) wakeAll() {
+	for len(p.waiters) > 0 {
+		p.wake()
+	}
+}
+
+// close ends the connections.
+func (p *pool) close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	close(p.stop)
+	idle := p.idle
+	p.idle = nil
+	p.open -= len(idle)
+	p.wakeAll()
+	p.mu.Unlock()
+	p.closeAll(idle)
+	p.keeper.Wait()
+}
+
+// keep starts the keeper, which runs as long as there are idle connections.
+func (p *pool) keep() {
+	if p.keeping || len(p.idle) == 0 {
+		return
+	}
+	p.keeping = true
+	p.keeper.Go(p.keepAlive)
+}
+
+// keepAlive shows the server that idle connections are still wanted, and
+// closes those that are not.
+func (p *pool) keepAlive() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-p.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for wait(ctx, p.options.Idle/2) == nil {
+		old, due, more := p.overdue()
+		p.closeAll(old)
+		for _, c := range due {
+			err := p.guarded(func() error { return c.noop(ctx) })
+			p.noted(c, err)
+		}
+		if !more {
+			return
+		}
+	}
+	p.mu.Lock()
+	p.keeping = false
+	p.mu.Unlock()
+}
+
+// overdue takes out of the idle connections those to be closed and those to be
+// touched. Without more, the keeper has ended.
+func (p *pool) overdue() (old, due []*pooled, more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.idle = slices.DeleteFunc(p.idle, func(c *pooled) bool {
+		switch {
+		case now.Sub(c.used) > 10*p.options.Idle:
+			old = append(old, c)
+		case now.Sub(c.touched) >= p.options.Idle/2:
+			due = append(due, c)
+		default:
+			return false
+		}
+		return true
+	})
+	p.open -= len(old)
+	p.keeping = len(p.idle)+len(due) > 0
+	return old, due, p.keeping
+}
+
+// noted lays by a connection that the keeper touched, or drops it.
+func (p *pool) noted(c *pooled, err error) {
+	if err != nil {
+		p.put(c, err)
+		return
+	}
+	p.mu.Lock()
+	if !p.closed {
+		c.touched = time.Now()
+		p.hand(c)
+		p.mu.Unlock()
+		return
+	}
+	p.open--
+	p.mu.Unlock()
+	p.closeAll([]*pooled{c})
+}

@@ -1,0 +1,174 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"strings"
+
+	"penstock/ingest"
+)
+
+const (
+	maxDepth   = 40 // folders within one another
+	maxUnclear = 10 // entries of one folder that are reported one by one
+)
+
+// Files implements [ingest.Source]. It runs in the caller's goroutine and holds
+// the listing of one folder at a time; the connection is not held while the
+// caller looks at files.
+func (r *Remote) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
+	return func(yield func(ingest.File, error) bool) {
+		w := &remoteWalk{Remote: r, ctx: ctx, yield: yield}
+		w.folder("", 0)
+	}
+}
+
+// A remoteWalk is one listing of a Remote. Its methods that return a bool
+// return false when the walk is over.
+type remoteWalk struct {
+	*Remote
+	ctx   context.Context
+	yield func(ingest.File, error) bool
+}
+
+// folder lists the folder at dir, "" for the root.
+func (w *remoteWalk) folder(dir string, depth int) bool {
+	if depth > maxDepth {
+		return w.fail(dir, w.fault("list", dir, fmt.Errorf("more than %d folders lie in one another: a link leads back to where it lies, and should be ignored", maxDepth)))
+	}
+	var all []listed
+	var folders []string
+	err := w.pool.with(w.ctx, 0, func(c client) error {
+		all, folders = all[:0], folders[:0] // it may be done again
+		return c.list(w.ctx, dir, func(l listed) error {
+			switch below := join(dir, l.name); {
+			case l.err == nil && w.ignore.match(below):
+			case l.err == nil && l.kind == directory && named(l.name) == nil:
+				folders = append(folders, l.name)
+			case l.err == nil && !w.wants(below, l.kind):
+			default:
+				all = append(all, l)
+			}
+			return nil
+		})
+	})
+	if w.ctx.Err() != nil {
+		return w.over()
+	}
+	if errors.Is(err, fs.ErrNotExist) && depth > 0 {
+		err = nil // gone since the folder above was read
+	}
+	if !w.entries(dir, all) {
+		return false
+	}
+	all = nil // not held while the folders below are listed
+	if err != nil && !w.fail(dir, w.fault("list", dir, err)) {
+		return false
+	}
+	for _, name := range folders {
+		if !w.folder(join(dir, name), depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// wants reports whether the patterns let the entry through.
+func (r *Remote) wants(below string, k kind) bool {
+	return k == directory || len(r.match) == 0 || r.match.match(below)
+}
+
+// named says why a name that a server listed cannot be one of an entry of the
+// folder.
+func named(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("the server lists the name %q, which leads elsewhere: it is refused", ingest.EscapePath(name))
+	}
+	return nil
+}
+
+// entries yields what is in the folder at dir but for folders.
+func (w *remoteWalk) entries(dir string, all []listed) bool {
+	unclear := 0
+	for i := range all {
+		if w.ctx.Err() != nil {
+			return w.over()
+		}
+		l := &all[i]
+		below := join(dir, l.name)
+		if l.err == nil {
+			if l.err = named(l.name); l.err != nil {
+				below = dir
+			}
+		}
+		if l.err == nil && l.kind == link {
+			var ok bool
+			if *l, ok = w.follow(below, *l); !ok {
+				continue
+			}
+		}
+		if l.err == nil && l.kind != regular && l.kind != unknown {
+			l.err = fmt.Errorf("it is a %s, %w", l.kind, ErrNotRegular)
+		}
+		if l.err == nil {
+			if !w.yield(w.file(below, *l), nil) {
+				return false
+			}
+			continue
+		}
+		if unclear++; unclear <= maxUnclear && !w.fail(below, w.fault("read", below, l.err)) {
+			return false
+		}
+	}
+	if unclear > maxUnclear {
+		return w.fail(dir, w.fault("list", dir, fmt.Errorf("%d more entries cannot be used either", unclear-maxUnclear)))
+	}
+	return true
+}
+
+// follow looks at what the link at that path leads to. A link that leads to
+// nothing, and one that an error keeps from being looked at, come back with an
+// error; it is not ok when the walk should pass over it.
+func (w *remoteWalk) follow(below string, l listed) (listed, bool) {
+	name := l.name
+	err := w.pool.with(w.ctx, 0, func(c client) (err error) {
+		l, err = c.stat(w.ctx, below)
+		return err
+	})
+	l.name = name
+	switch {
+	case w.ctx.Err() != nil:
+		return l, false // and the next look at ctx ends the walk
+	case errors.Is(err, fs.ErrNotExist):
+		l.err = errors.New("the link leads to nothing, or to a folder; such are not followed on a server: make the folder a source of its own, or ignore the link")
+	case err != nil:
+		l.err = err
+	case l.kind == directory:
+		l.err = errors.New("it is a link to a folder, which is not followed on a server: make the folder a source of its own, or ignore the link")
+	case l.kind == link:
+		l.kind = regular // a server that does not tell any more is asked for the file
+	}
+	return l, true
+}
+
+func (w *remoteWalk) fail(path string, err error) bool {
+	if path == "" {
+		path = "."
+	}
+	return w.yield(ingest.File{Source: w.Source, Path: path, Size: -1}, err)
+}
+
+func (w *remoteWalk) over() bool {
+	w.yield(ingest.File{Source: w.Source}, context.Cause(w.ctx))
+	return false
+}
