@@ -12,7 +12,7 @@ TESTFLAGS ?=
 FUZZTIME  ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint race fuzz soak bench clean setup setup-race
+.PHONY: help build demo test lint race fuzz soak bench clean setup setup-race setup-servers
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-7s %s\n", $$1, $$2 }'
@@ -23,7 +23,7 @@ build: setup ## build ./penstock
 demo: build ## a whole site in one command: logger files, a private PostgreSQL, a summary, a query
 	./penstock demo
 
-test: setup ## the whole suite, against a real PostgreSQL
+test: setup-servers ## the whole suite, against a real PostgreSQL and real FTP and SFTP servers
 	$(GO) test $(TESTFLAGS) ./...
 
 lint: setup ## gofmt, go vet, golangci-lint with the rules of .golangci.yml
@@ -35,7 +35,7 @@ race: setup-race ## the suite under the race detector
 fuzz: setup ## every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)
 
-soak: setup ## the suite with its long tests: kills at random moments, a million files
+soak: setup-servers ## the suite with its long tests: kills at random moments, a million files
 	PENSTOCK_SOAK=1 $(GO) test -count=1 -timeout 2h $(TESTFLAGS) ./...
 
 bench: build ## how far from the least programs for the same work: ratios, measured in one run
@@ -48,4 +48,7 @@ setup:
 	@.ci/setup
 
 setup-race:
-	@.ci/setup race
+	@.ci/setup race servers
+
+setup-servers:
+	@.ci/setup servers
