@@ -49,6 +49,11 @@ func newSourceConfig() *sourceConfig {
 // of it.
 func (s *sourceConfig) same(other *sourceConfig) bool { return reflect.DeepEqual(s, other) }
 
+// settings is how its files are read, in a config.
+func (s *sourceConfig) settings(c *config) format.Settings {
+	return format.Settings{Profile: s.profile, Zone: s.zone, Window: s.window, MaxRejected: s.maxRejected, Loggers: c.loggers, Strict: s.strict}
+}
+
 // variable is the name of the environment variable that holds a setting of the
 // source.
 func (s *sourceConfig) variable(setting string) string {

@@ -338,6 +338,15 @@ func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, e
 	return dir, root, err
 }
 
+// openSource returns the source that a config describes, and what closes it.
+func (a *app) openSource(s *sourceConfig) (ingest.Source, func(), error) {
+	dir, err := source.NewDir(source.Options{Source: s.name, Match: s.match, Ignore: s.ignore}, s.folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	return dir, func() { closeSource(a, dir) }, nil
+}
+
 // closeSource closes a source and logs what goes wrong: it is done with.
 func closeSource(a *app, dir *source.Dir) {
 	if err := dir.Close(); err != nil {

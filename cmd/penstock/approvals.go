@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"penstock/ingest"
+	"penstock/ingest/format"
+	"penstock/store"
+)
+
+// approvals are the profiles that were approved in the store, as a daemon knows
+// them. What is approved meanwhile, it takes up: when it looks, which it does
+// from time to time, and before it reads files that are due, since who marked
+// them may have approved their profile just before. Its methods may be called
+// concurrently.
+type approvals struct {
+	store *store.Store
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	state    string
+	profiles []*format.Profile
+	known    map[*liveDecoders]struct{}
+}
+
+func newApprovals(s *store.Store, log *slog.Logger) *approvals {
+	return &approvals{store: s, log: log, state: "not looked at yet", known: make(map[*liveDecoders]struct{})}
+}
+
+// approvalsEvery is how often the store is asked whether a profile was approved.
+const approvalsEvery = 5 * time.Second
+
+// watch looks again and again until ctx ends.
+func (a *approvals) watch(ctx context.Context) {
+	for pause(ctx, approvalsEvery) {
+		if err := a.look(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
+			a.log.Error("approved profiles could not be read", slog.Any("error", err))
+		}
+	}
+}
+
+// look reads the approved profiles if they are others than before, and hands
+// them to all decoders.
+func (a *approvals) look(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	state, err := a.store.Approvals(ctx)
+	if err != nil || state == a.state {
+		return err
+	}
+	profiles, err := (&opened{Store: a.store}).approved(ctx)
+	if err != nil {
+		return err
+	}
+	if a.state != "not looked at yet" {
+		a.log.Info("profiles were approved: files are read by them from now on", slog.Int("approved", len(profiles)))
+	}
+	a.state, a.profiles = state, profiles
+	for l := range a.known {
+		l.remake(profiles)
+	}
+	return nil
+}
+
+// check says what is wrong with the sources of a config, now that the approved
+// profiles are known.
+func (a *approvals) check(c *config) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range c.sources {
+		if err := s.settings(c).Check(c.set.WithApproved(a.profiles...)); err != nil {
+			return &hinted{err, "see the profile and zone of source " + s.name}
+		}
+	}
+	return nil
+}
+
+// decoders returns the decoders of a source, which follow what is approved until
+// they are forgotten.
+func (a *approvals) decoders(c *config, s *sourceConfig) *liveDecoders {
+	l := &liveDecoders{approvals: a}
+	l.configure(c, s)
+	return l
+}
+
+func (a *approvals) forget(l *liveDecoders) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.known, l)
+}
+
+// liveDecoders makes decoders that read each file by the profiles as they are at
+// the time.
+type liveDecoders struct {
+	approvals *approvals
+
+	set      *format.Set // of the config; guarded by approvals.mu, as settings is
+	settings format.Settings
+	now      atomic.Pointer[ways]
+}
+
+// ways is how files are read at a time.
+type ways struct {
+	set      *format.Set
+	settings format.Settings
+}
+
+// configure takes set and settings from a config.
+func (l *liveDecoders) configure(c *config, s *sourceConfig) {
+	l.approvals.mu.Lock()
+	defer l.approvals.mu.Unlock()
+	l.set, l.settings = c.set, s.settings(c)
+	l.approvals.known[l] = struct{}{}
+	l.remake(l.approvals.profiles)
+}
+
+func (l *liveDecoders) remake(approved []*format.Profile) {
+	l.now.Store(&ways{l.set.WithApproved(approved...), l.settings})
+}
+
+// check says why decoders cannot be made.
+func (l *liveDecoders) check() error {
+	w := l.now.Load()
+	return w.settings.Check(w.set)
+}
+
+// decoder makes a decoder, after check.
+func (l *liveDecoders) decoder() ingest.Decoder { return &liveDecoder{from: l} }
+
+type liveDecoder struct {
+	from *liveDecoders
+	ways *ways
+	*format.Decoder
+}
+
+// Decode implements [ingest.Decoder].
+func (d *liveDecoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
+	if w := d.from.now.Load(); w != d.ways {
+		decoder, err := format.NewDecoder(w.set, w.settings)
+		if err != nil {
+			return err
+		}
+		d.ways, d.Decoder = w, decoder
+	}
+	return d.Decoder.Decode(ctx, c, b)
+}
+
+// An approvingSink looks for what was approved before files are read that wait
+// for it.
+type approvingSink struct {
+	*store.Sink
+	approvals *approvals
+}
+
+// Pending implements [ingest.Sink].
+func (s *approvingSink) Pending(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {
+	standings, err := s.Sink.Pending(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	for i := range standings {
+		if standings[i].State == ingest.Due {
+			if err := s.approvals.look(ctx); err != nil && !store.Away(err) {
+				return nil, err
+			}
+			break
+		}
+	}
+	return standings, nil
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/spf13/pflag"
+
+	"penstock/ingest"
+	"penstock/ingest/monitor"
+	"penstock/store"
+)
+
+// A daemon keeps the sources of a config loaded. One goroutine, the supervisor,
+// owns its fields but for those that say otherwise; each source has a feeder,
+// which is a goroutine with a pipeline of its own.
+type daemon struct {
+	*app
+	running
+	flags   *pflag.FlagSet
+	monitor *monitor.Monitor
+	service *service
+
+	store    *opened
+	approved *approvals
+	feeders  map[string]*feeder
+	fatal    chan error         // of feeders, that end the daemon
+	endWork  context.CancelFunc // what is under way in all feeders
+	work     context.Context    // of all feeders
+
+	until atomic.Int64 // the supervisor is busy until then, rightly, in nanoseconds since the epoch
+}
+
+var errReopen = errors.New("the config has another store now")
+
+// runDaemon is the whole of 'penstock run'.
+func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
+	if a.configFile == "" {
+		return usage("penstock run -c penstock.yaml", "'penstock run' needs a config")
+	}
+	// From here on, SIGHUP does not end the process, however early it comes.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	c, err := a.daemonConfig()
+	if err != nil {
+		return err
+	}
+	a.log = slog.New(newSparing(a.log.Handler()))
+	d := &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version())}
+	d.busy(time.Minute)
+	d.service = startService(d)
+	defer d.service.end()
+	d.adopt(c)
+	a.log.Info("penstock runs", slog.String("version", version()), slog.String("config", a.configFile), slog.Int("sources", len(c.sources)))
+	d.service.ready("waiting for the store")
+	for {
+		err := d.serve(hangups)
+		if !errors.Is(err, errReopen) {
+			return err
+		}
+	}
+}
+
+// daemonConfig reads the config that a daemon runs by.
+func (a *app) daemonConfig() (*config, error) {
+	c, err := loadConfig(a.configFile)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	if len(c.sources) == 0 {
+		return nil, usage("name one below sources:", "%s names no source", a.configFile)
+	}
+	return c, nil
+}
+
+// adopt makes c the config that the daemon goes by.
+func (d *daemon) adopt(c *config) {
+	d.config = c
+	d.takeStore(d.flags)
+}
+
+// serve opens the store and feeds it until the daemon is to end, or the store is
+// another one.
+func (d *daemon) serve(hangups <-chan os.Signal) error {
+	if err := d.awaitStore(); err != nil || d.store == nil {
+		return err
+	}
+	defer func() {
+		d.store.close(d.log)
+		d.store = nil
+	}()
+	d.fatal = make(chan error, 1)
+	d.feeders = make(map[string]*feeder)
+	d.work, d.endWork = context.WithCancel(d.app.work)
+	defer d.endWork()
+	d.approved = newApprovals(d.store.Store, d.log)
+	watching, stopWatching := context.WithCancel(d.work)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { d.approved.watch(watching) })
+	watchers.Go(func() { d.watchStore(watching) })
+	for _, s := range d.config.sources {
+		d.start(s, nil)
+	}
+	d.tellStatus()
+	err := d.supervise(hangups)
+	if stopped := d.stopAll(); err == nil {
+		err = stopped
+	}
+	stopWatching()
+	watchers.Wait()
+	return err
+}
+
+// awaitStore opens the store, waiting for it as long as it is away. Without an
+// error d.store is nil when the daemon was told to end meanwhile.
+func (d *daemon) awaitStore() error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 500*time.Millisecond, 15*time.Second
+	var since time.Time
+	for d.take.Err() == nil {
+		d.busy(10 * time.Minute) // a private PostgreSQL may be made first
+		s, err := d.openStore(d.take, writes, store.Options{Create: true, RetryFor: -1})
+		if err == nil {
+			d.store = s
+			d.monitor.Store("")
+			if !since.IsZero() {
+				d.log.Info("the store answers", slog.String("after", span(time.Since(since))))
+			}
+			return nil
+		}
+		if d.take.Err() != nil {
+			break
+		}
+		if !store.Away(err) {
+			return err
+		}
+		d.monitor.Store(err.Error())
+		if since.IsZero() {
+			since = time.Now()
+			d.log.Warn("the store is away: waiting for it", slog.Any("error", err))
+		}
+		pause(d.take, wait.NextBackOff())
+	}
+	return nil
+}
+
+// supervise starts and ends feeders as the config and signals want, until the
+// daemon is to end. Nothing in it waits for a source or the store.
+func (d *daemon) supervise(hangups <-chan os.Signal) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		d.busy(10 * time.Second)
+		select {
+		case <-d.take.Done():
+			return nil
+		case <-hangups:
+			if err := d.reload(); err != nil {
+				return err
+			}
+		case err := <-d.fatal:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// reload reads the config anew. What is wrong with it is logged, and the old one
+// stays. Its error ends the serving of this store.
+func (d *daemon) reload() error {
+	d.service.reloading()
+	defer d.tellStatus()
+	c, err := d.daemonConfig()
+	if err == nil {
+		err = d.approved.check(c)
+	}
+	d.monitor.Reloaded(err == nil)
+	if err != nil {
+		for wrong := range strings.SplitSeq(err.Error(), "\n") {
+			d.log.Error("the config is not taken, the old one stays", slog.String("error", wrong))
+		}
+		return nil
+	}
+	before := d.config
+	d.adopt(c)
+	if before.store != c.store {
+		d.log.Info("the config is taken: its store is another one")
+		return errReopen
+	}
+	var begun, ended, kept int
+	for name, f := range d.feeders {
+		if c.source(name) == nil {
+			d.end(f)
+			ended++
+		}
+	}
+	for _, s := range c.sources {
+		f := d.feeders[s.name]
+		if f != nil && f.config.same(s) && before.pipeline == c.pipeline {
+			f.decoders.configure(c, s)
+			kept++
+			continue
+		}
+		d.start(s, f)
+		begun++
+	}
+	d.log.Info("the config is taken", slog.Int("begun", begun), slog.Int("ended", ended), slog.Int("kept", kept))
+	return nil
+}
+
+// start makes the feeder of a source, in place of one that is to end first.
+func (d *daemon) start(s *sourceConfig, instead *feeder) {
+	var before <-chan struct{}
+	if instead != nil {
+		instead.stop()
+		before = instead.done
+	}
+	d.monitor.Follow(s.name, s.poll)
+	f := newFeeder(d, s)
+	d.feeders[s.name] = f
+	go f.run(before)
+}
+
+// end lets a feeder go whose source is no longer in the config.
+func (d *daemon) end(f *feeder) {
+	f.stop()
+	delete(d.feeders, f.config.name)
+	go func() {
+		<-f.done
+		d.monitor.Forget(f.config.name)
+	}()
+}
+
+// stopAll lets all feeders finish what is under way, for as long as they may.
+func (d *daemon) stopAll() error {
+	d.service.stopping(d.take.Err() != nil)
+	d.busy(d.drain + time.Minute)
+	if d.take.Err() != nil {
+		d.log.Info("stopping: what is under way is finished first", slog.Duration("for_at_most", d.drain))
+	}
+	for _, f := range d.feeders {
+		f.stop()
+	}
+	dropped := 0
+	for _, f := range d.feeders {
+		<-f.done
+		if f.dropped {
+			dropped++
+		}
+	}
+	if d.take.Err() == nil {
+		return nil
+	}
+	if dropped > 0 {
+		d.log.Warn("stopped; what was under way is dropped, and taken at the next start", slog.Int("sources", dropped))
+		return exitError(exitFailed)
+	}
+	d.log.Info("stopped")
+	return nil
+}
+
+// watchStore asks the store from time to time whether it is there. It says so
+// once when it goes, and when it is back.
+func (d *daemon) watchStore(ctx context.Context) {
+	var since time.Time
+	for pause(ctx, pingEvery) {
+		asking, cancel := context.WithTimeout(ctx, pingEvery)
+		err := d.store.Ping(asking)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			d.monitor.Store(err.Error())
+			if since.IsZero() {
+				since = time.Now()
+				d.log.Warn("the store is away: files wait", slog.Any("error", err))
+			}
+		default:
+			d.monitor.Store("")
+			if !since.IsZero() {
+				d.log.Info("the store is back", slog.String("after", span(time.Since(since))))
+				since = time.Time{}
+			}
+		}
+	}
+}
+
+// pingEvery is how often the store is asked whether it is there.
+const pingEvery = 5 * time.Second
+
+// busy says that the supervisor will not be heard of for a while, and that this
+// is right.
+func (d *daemon) busy(most time.Duration) { d.until.Store(time.Now().Add(most).UnixNano()) }
+
+// stuck says what stands still without a reason, "" for nothing.
+func (d *daemon) stuck() string {
+	if time.Now().UnixNano() > d.until.Load() {
+		return "the supervisor"
+	}
+	if stuck := d.monitor.Stuck(); len(stuck) > 0 {
+		return "source " + stuck[0].Source + ": " + stuck[0].Reason
+	}
+	return ""
+}
+
+func (d *daemon) tellStatus() {
+	d.service.ready(counted(int64(len(d.feeders)), "source"))
+}
+
+// pause waits, and reports whether ctx still goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// limits are when the chunks of a daemon close: as those of a replay, but files
+// that come one by one do not wait for others.
+func limits(chunk amount) ingest.Limits {
+	_, l := tune(0, chunk)
+	l.Linger = lingerLive
+	return l
+}
+
+// lingerLive is how long a chunk waits for more files.
+const lingerLive = 50 * time.Millisecond

@@ -1,0 +1,393 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"penstock/store/pglocal"
+	"penstock/store/pglocal/pgtest"
+)
+
+// These tests run the daemon as a process of its own, against a real
+// PostgreSQL, and talk to it as an operator does: by its config, files, signals
+// and the database.
+
+// TestDaemon builds the program once for all that is tried with it.
+func TestDaemon(t *testing.T) {
+	s := &stage{binary: build(t), server: pgtest.Server(t)}
+	for name, try := range map[string]func(*testing.T, *stage){
+		"follows its folders":     followsFolders,
+		"reloads":                 reloads,
+		"is a service of systemd": isAService,
+		"has no config":           hasNoConfig,
+	} {
+		t.Run(name, func(t *testing.T) { try(t, s) })
+	}
+}
+
+// A stage is what daemons are tried on.
+type stage struct {
+	binary string
+	server *pglocal.Server
+	n      int
+}
+
+// A trial is one daemon with its folder, which has its config, and its database.
+type trial struct {
+	t      *testing.T
+	binary string
+	dir    string
+	url    string
+	env    []string
+	daemon *exec.Cmd
+	ended  chan struct{}
+	code   int
+	log    logged
+}
+
+func (s *stage) trial(t *testing.T, config string) *trial {
+	t.Helper()
+	s.n++
+	r := &trial{t: t, binary: s.binary, dir: t.TempDir(), url: makeDatabase(t, s.server, fmt.Sprintf("daemon_%d", s.n))}
+	r.write("penstock.yaml", config)
+	return r
+}
+
+// logged is what a process writes, while it writes it.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
+	return l.text.Write(p)
+}
+
+// now returns the text so far, and a channel that is closed when there is more.
+func (l *logged) now() (string, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more == nil {
+		l.more = make(chan struct{})
+	}
+	return l.text.String(), l.more
+}
+
+// write writes a file below the trial's folder as a good uploader does: under
+// another name first.
+func (r *trial) write(name, text string) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	if err := os.WriteFile(temporary, []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// begin starts the daemon.
+func (r *trial) begin(args ...string) {
+	r.t.Helper()
+	r.daemon = exec.Command(r.binary, append([]string{"run", "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url}, args...)...)
+	r.daemon.Env = append(os.Environ(), r.env...)
+	r.daemon.Stderr, r.daemon.Stdout = &r.log, &r.log
+	if err := r.daemon.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	r.ended = ended
+	daemon := r.daemon
+	go func() {
+		defer close(ended)
+		r.code = exitCode(daemon.Wait())
+	}()
+	r.t.Cleanup(func() {
+		_ = daemon.Process.Kill() // it has ended where the test went well
+		<-ended
+	})
+}
+
+// says waits until the log has the pattern, after what it had at a mark.
+func (r *trial) says(mark int, pattern string) {
+	r.t.Helper()
+	re := regexp.MustCompile(pattern)
+	limit := time.After(30 * time.Second)
+	for {
+		text, more := r.log.now()
+		if re.MatchString(text[mark:]) {
+			return
+		}
+		select {
+		case <-more:
+		case <-r.ended:
+			if text, _ = r.log.now(); !re.MatchString(text[mark:]) {
+				r.t.Fatalf("the daemon ended with %d without saying %q:\n%s", r.code, pattern, text)
+			}
+			return
+		case <-limit:
+			r.t.Fatalf("the daemon does not say %q:\n%s", pattern, text)
+		}
+	}
+}
+
+// mark is how long the log is now.
+func (r *trial) mark() int {
+	text, _ := r.log.now()
+	return len(text)
+}
+
+// times is how often the log has the pattern.
+func (r *trial) times(pattern string) int {
+	text, _ := r.log.now()
+	return len(regexp.MustCompile(pattern).FindAllString(text, -1))
+}
+
+// comes waits until a query gives the wanted text.
+func (r *trial) comes(want, sql string) {
+	r.t.Helper()
+	conn, err := pgx.Connect(r.t.Context(), r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer conn.Close(r.t.Context())
+	var got string
+	limit := time.After(30 * time.Second)
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err = conn.QueryRow(r.t.Context(), "select coalesce(("+sql+")::text, '')").Scan(&got)
+		if err == nil && got == want {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit:
+			text, _ := r.log.now()
+			r.t.Fatalf("%s is %q (%v), want %q\n%s", sql, got, err, want, text)
+		}
+	}
+}
+
+func (r *trial) signal(s os.Signal) {
+	r.t.Helper()
+	if err := r.daemon.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// end asks the daemon to end, which it must do by itself with the code.
+func (r *trial) end(code int) {
+	r.t.Helper()
+	r.signal(syscall.SIGTERM)
+	r.ends(code)
+}
+
+func (r *trial) ends(code int) {
+	r.t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(30 * time.Second):
+		text, _ := r.log.now()
+		r.t.Fatalf("the daemon does not end:\n%s", text)
+	}
+	if r.code != code {
+		text, _ := r.log.now()
+		r.t.Fatalf("the daemon ended with %d, want %d:\n%s", r.code, code, text)
+	}
+}
+
+// penstock runs another command on the same config and store.
+func (r *trial) penstock(code int, args ...string) string {
+	r.t.Helper()
+	cmd := exec.Command(r.binary, append(args, "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url)...)
+	cmd.Env = append(os.Environ(), r.env...)
+	out, err := cmd.CombinedOutput()
+	if exitCode(err) != code {
+		r.t.Fatalf("penstock %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, out)
+	}
+	return string(out)
+}
+
+func longFile(logger string, values ...float64) string {
+	var s strings.Builder
+	s.WriteString("logger,channel,timestamp,value\n")
+	for i, v := range values {
+		fmt.Fprintf(&s, "%s,flow,2024-05-01T%02d:00:00Z,%g\n", logger, i, v)
+	}
+	return s.String()
+}
+
+const observed = "select string_agg(logger || ' ' || channel || ' ' || value, ', ' order by logger, ts) from penstock.observations"
+
+// Files that come are loaded, a source that fails is told once and disturbs no
+// other, and what a person approves meanwhile is taken up.
+func followsFolders(t *testing.T, s *stage) {
+	r := s.trial(t, `
+sources:
+  - {name: north, url: north, poll: 1s}
+  - {name: south, url: south, poll: 1s}
+`)
+	r.write("north/a.csv", longFile("N1", 1.5))
+	r.begin()
+	r.comes("N1 flow 1.5", observed)
+	r.says(0, `level=ERROR msg="the source fails: it is tried again and again" source=south error="find .*south: no such file or directory"`)
+
+	r.write("north/b.csv", longFile("N2", 2.5))
+	r.comes("N1 flow 1.5, N2 flow 2.5", observed)
+	r.write("south/c.csv", longFile("S1", 3.5))
+	r.comes("N1 flow 1.5, N2 flow 2.5, S1 flow 3.5", observed)
+	r.says(0, `level=INFO msg="the source is there again" source=south`)
+
+	// A layout that leaves something open: asked once, answered once.
+	r.write("north/d-S7.csv", "When,Stage\n03/04/2025 00:00,4.5\n03/04/2025 00:15,4.5\n")
+	r.says(0, `msg="files of a new shape wait for an answer" source=north shape=\S+ files=1 example=d-S7.csv question="Which comes first in 03/04/2025, the day or the month\?"`)
+	shape := regexp.MustCompile(`new shape wait for an answer" source=north shape=(\S+)`).FindStringSubmatch(r.text())[1]
+	r.write("north/e-S8.csv", "When,Stage\n05/04/2025 00:00,5.5\n05/04/2025 00:15,5.5\n")
+	r.comes("2", "select count(*) from penstock.files where state = 'held'")
+	r.penstock(0, "profiles", "approve", shape, "--set", "order=dmy", "--set", "zone=UTC", "--set", "logger=file", "--yes")
+	r.says(0, `profiles were approved`)
+	r.write("north/f-S9.csv", "When,Stage\n07/04/2025 00:00,6.5\n07/04/2025 00:15,6.5\n")
+	r.comes("2025-04-07 00:15:00+00", "select max(ts) from penstock.observations")
+	if n := r.times("msg=\"files of a new shape"); n != 1 {
+		t.Errorf("the question was told %d times:\n%s", n, r.text())
+	}
+	if n := r.times("level=ERROR"); n != 1 {
+		t.Errorf("%d errors are logged, want 1:\n%s", n, r.text())
+	}
+	r.end(0)
+}
+
+func (r *trial) text() string {
+	text, _ := r.log.now()
+	return text
+}
+
+// A config is taken whole or not at all, and only what changed begins again.
+func reloads(t *testing.T, s *stage) {
+	r := s.trial(t, `
+sources:
+  - {name: north, url: north, poll: 1s}
+  - {name: south, url: south, poll: 1s}
+`)
+	r.write("north/a.csv", longFile("N1", 1.5))
+	r.write("south/a.csv", longFile("S1", 1.5))
+	r.begin()
+	r.comes("2", "select count(*) from penstock.observations")
+
+	mark := r.mark()
+	r.write("penstock.yaml", `
+sources:
+  - {name: north, url: north, poll: 1s, zone: Europe/Lundon}
+  - {name: north, url: east, pol: 1s}
+`)
+	r.signal(syscall.SIGHUP)
+	for _, wrong := range []string{`3:47: unknown zone`, `4:6: two sources are called`, `4:30: unknown key`} {
+		r.says(mark, `level=ERROR msg="the config is not taken, the old one stays" error=".*penstock.yaml:`+wrong)
+	}
+	r.write("south/b.csv", longFile("S2", 2.5))
+	r.comes("3", "select count(*) from penstock.observations")
+
+	mark = r.mark()
+	r.write("penstock.yaml", `
+sources:
+  - {name: north, url: north, poll: 1s}
+  - {name: east, url: east, poll: 1s}
+`)
+	r.write("east/a.csv", longFile("E1", 1.5))
+	r.signal(syscall.SIGHUP)
+	r.says(mark, `level=INFO msg="the config is taken" begun=1 ended=1 kept=1`)
+	r.comes("4", "select count(*) from penstock.observations")
+	r.comes("1", "select count(*) from penstock.runs where source = (select id from penstock.sources where name = 'north')")
+
+	mark = r.mark()
+	r.write("penstock.yaml", `
+pipeline: {workers: 1}
+loggers: loggers.csv
+sources:
+  - {name: north, url: north, poll: 1s, match: "*.txt"}
+`)
+	r.write("loggers.csv", "name,logger\nN3,weir\n")
+	r.write("north/a.txt", longFile("N3", 1.5))
+	r.signal(syscall.SIGHUP)
+	r.says(mark, `level=INFO msg="the config is taken" begun=1 ended=1 kept=0`)
+	r.comes("weir", "select logger from penstock.observations where path = 'a.txt'")
+	r.end(0)
+}
+
+// systemd is told how the daemon stands, and the watchdog is pinged.
+func isAService(t *testing.T, s *stage) {
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	dir, err := os.MkdirTemp("", "notify") // short enough for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	hears := func(pattern string) {
+		t.Helper()
+		re := regexp.MustCompile(pattern)
+		if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		for {
+			n, err := socket.Read(buf)
+			if err != nil {
+				t.Fatalf("%v, while %q was waited for\n%s", err, pattern, r.text())
+			}
+			if re.Match(buf[:n]) {
+				return
+			}
+		}
+	}
+	r.env = []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "s"), "WATCHDOG_USEC=600000"}
+	r.begin()
+	hears(`^READY=1\nSTATUS=waiting for the store$`)
+	hears(`^READY=1\nSTATUS=1 source$`)
+	hears(`^WATCHDOG=1$`)
+	r.signal(syscall.SIGHUP)
+	hears(`^RELOADING=1\nMONOTONIC_USEC=\d+$`)
+	hears(`^READY=1\nSTATUS=1 source$`)
+	hears(`^WATCHDOG=1$`)
+	r.signal(syscall.SIGTERM)
+	hears(`^STOPPING=1\n`)
+	r.ends(0)
+}
+
+func hasNoConfig(t *testing.T, s *stage) {
+	r := s.trial(t, "pipeline: {workers: 1}\n")
+	r.begin()
+	r.ends(2)
+	r.says(0, `penstock.yaml names no source`)
+	if out, err := exec.Command(s.binary, "run").CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(out), "needs a config") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

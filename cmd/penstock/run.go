@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// A running is the flags of 'penstock run'.
+type running struct {
+	drain  time.Duration
+	noWait bool
+}
+
+func newRun(a *app) *cobra.Command {
+	o := &running{drain: 30 * time.Second}
+	cmd := &cobra.Command{
+		Use:   "run -c CONFIG",
+		Short: "load what the sources of a config bring, without end",
+		Long: `Run lists the sources of a config again and again, and loads what is new, until it
+is stopped. Each source goes by itself: one that is slow, or away, is tried again
+and delays no other. While the database is away it waits.
+
+SIGTERM and Ctrl-C finish what is under way, for as long as --drain says, and end;
+a second one drops it. Nothing is half-committed, and nothing is lost: the next
+start takes what was dropped. SIGHUP reads the config anew: checked first, taken
+whole, the old one kept where something is wrong; only sources that changed begin
+again.
+
+As a service of systemd it is of Type=notify-reload, and pings the watchdog as long
+as it makes progress, or has a reason not to.`,
+		Example: `  penstock check -c penstock.yaml
+  penstock run -c penstock.yaml`,
+		Args:        args(0, 0),
+		Annotations: map[string]string{configKeyOf: ownConfig},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runDaemon(cmd.Flags(), o) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.DurationVar(&o.drain, "drain", o.drain, "how long what is under way may go on after the first signal, a `SPAN`")
+	fromEnvironment(f, "drain")
+	return cmd
+}
