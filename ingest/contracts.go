@@ -162,7 +162,7 @@ type Committer interface {
 type Outcome struct {
 	File       File
 	State      State // one of the ledger's, or Known, Changed, Failed
-	Standing   State // of a Known file: the state it has in the ledger
+	Standing   State // of a Known file: the state it has in the ledger, where Rejects then is that version's, too
 	Reason     string
 	FileID     int64 // the file version's id in the ledger; 0 when it has none
 	Generation int32

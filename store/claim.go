@@ -27,6 +27,7 @@ type version struct {
 	trusted    bool
 	run, chunk int32
 	fetched    int64 // first
+	rejects    int   // lines and cells that are kept
 }
 
 // A claim is what is decided about one span of the batch.
@@ -35,6 +36,7 @@ type claim struct {
 	key     [16]byte
 	content [16]byte // of a span to be loaded
 	recipe  int32    // 0 for none
+	pack    int32    // where the span's bytes are archived; 0 for nowhere
 	newest  *version // nil when the path is new
 
 	// The decision: a span that is Known, or ours from an earlier try whose
@@ -89,7 +91,8 @@ var errRaced = errors.New("another commit was faster")
 var (
 	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
 			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
-			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk, f.fetched
+			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk, f.fetched,
+			(select count(*) from rejects r where r.file_id = f.id)
 		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
 			select * from files where key = c.key order by generation desc limit 1) f`}
 	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
@@ -104,12 +107,16 @@ var (
 	// statistics know of none.
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
 			recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
-			trusted = c.trusted, run = $11, chunk = $12, changed = now()
-		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[])
-			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted)
+			trusted = c.trusted, pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
+			run = $13, chunk = $14, changed = now()
+		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
+			$11::int4[], $12::int8[])
+			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset)
 		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
-	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted
-		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[]) as c(id, modified, modified_step, trusted) where f.id = c.id`}
+	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
+			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset)
+		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[], $5::int4[], $6::int8[])
+			as c(id, modified, modified_step, trusted, pack, pack_offset) where f.id = c.id`}
 )
 
 // claimFiles begins the transaction and takes the claimed spans into the
@@ -139,6 +146,12 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 		}
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
+		}
+		if s.Place.Pack != "" {
+			var err error
+			if cl.pack, err = c.sink.store.packID(ctx, s.Place.Pack); err != nil {
+				return err
+			}
 		}
 		if waits(s) {
 			if err := c.sink.ask(ctx, s.Shape); err != nil {
@@ -247,6 +260,7 @@ func readVersion(r *record) *version {
 	}
 	v.trusted, v.run, v.chunk = r.bool(), r.int4(), r.int4()
 	v.fetched = r.time()
+	v.rejects = int(r.int8())
 	return v
 }
 
@@ -358,7 +372,7 @@ func (c *committer) decideTwin(cl *claim, t twin) {
 // claimColumns is the columns of files in the order in which addNew writes
 // them; changed is left to its default, the time of the transaction.
 const claimColumns = `files (id, key, generation, content, sha256, size, modified, modified_step, trusted,
-	rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk)`
+	rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk, pack, pack_offset)`
 
 // writeClaims writes the claims into the ledger. That another was faster with
 // one of them shows as errRaced, or as a violation of one of the ledger's
@@ -367,8 +381,8 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	fresh := &c.fresh
 	fresh.start()
 	demote := newColumns(oidInt8)
-	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool)
-	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool)
+	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
+	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
 	// In one order for all committers: two that claim the same files then wait
 	// for each other and do not deadlock.
 	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
@@ -382,7 +396,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 			cl.id, c.ids = c.ids[0], c.ids[1:]
 			c.addNew(fresh, cl, s)
 		case cl.newest != nil && cl.newest.sum == s.Sum:
-			addHint(hint, cl.newest, s)
+			addHint(hint, cl, s)
 		}
 		if cl.demote != 0 {
 			demote[0].int8(cl.demote)
@@ -422,7 +436,7 @@ func (c *committer) changeClaims(ctx context.Context, demote, again, hint column
 }
 
 func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span) {
-	t.row(19)
+	t.row(21)
 	t.int8(cl.id)
 	t.bytes(cl.key[:])
 	t.int4(cl.generation)
@@ -440,6 +454,7 @@ func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span) {
 	t.int2(c.sink.source)
 	t.int4(c.sink.run)
 	t.int4(c.chunk)
+	addPlace(&t.column, &t.column, cl, s)
 }
 
 func addAgain(w columns, cl *claim, s *ingest.Span) {
@@ -451,6 +466,7 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 	w[5].time(cl.rank.time)
 	w[6].int8(s.File.Size)
 	addModified(&w[7], &w[8], &w[9], s)
+	addPlace(&w[10], &w[11], cl, s)
 	cl.id = cl.newest.id
 }
 
@@ -492,13 +508,25 @@ func addModified(modified, step, trust *column, s *ingest.Span) {
 	trust.bool(trusted(s.File, s.Fetched))
 }
 
+// addPlace adds where the archive has the bytes.
+func addPlace(pack, offset *column, cl *claim, s *ingest.Span) {
+	if cl.pack == 0 {
+		pack.null()
+		offset.null()
+	} else {
+		pack.int4(cl.pack)
+		offset.int8(s.Place.Offset)
+	}
+}
+
 // addHint refreshes what the pre-filter goes by, where a file was fetched
-// again and found unchanged.
-func addHint(hint columns, n *version, s *ingest.Span) {
-	f := s.File
-	if n.modified == f.Modified && n.precision == f.Precision && n.trusted == trusted(f, s.Fetched) {
+// again and found unchanged, and where it was archived meanwhile.
+func addHint(hint columns, cl *claim, s *ingest.Span) {
+	f, n := s.File, cl.newest
+	if n.modified == f.Modified && n.precision == f.Precision && n.trusted == trusted(f, s.Fetched) && cl.pack == 0 {
 		return
 	}
 	hint[0].int8(n.id)
 	addModified(&hint[1], &hint[2], &hint[3], s)
+	addPlace(&hint[4], &hint[5], cl, s)
 }

@@ -273,7 +273,7 @@ func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 		case cl.state == ingest.Known:
 			o.Receipt, o.Rejects, o.Shape = ingest.Receipt{}, 0, nil
 			if cl.newest != nil {
-				o.Standing = cl.newest.state
+				o.Standing, o.Rejects = cl.newest.state, cl.newest.rejects
 			}
 		}
 		c.outcomes[cl.span] = o

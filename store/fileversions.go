@@ -34,6 +34,7 @@ type FileVersion struct {
 	Zone       string       // given from outside the file and its profile
 	Trust      ingest.Trust // of the profile
 	Shape      string       // whose question it waits for, held or loaded in part; "" for none
+	Place      ingest.Place // where the archive has its bytes; zero where it was not archived
 	Run        int32        // that loaded it last, or took it out
 	Fetched    time.Time
 	Changed    time.Time // when State was last set
@@ -139,12 +140,12 @@ func (s *Store) Standings(ctx context.Context, source string, files []ingest.Fil
 // has never been decoded.
 const selectFiles = `select f.id, s.name, s.root, f.path, f.generation, f.state::text, coalesce(f.reason, ''), f.sha256,
 	f.size, f.modified, f.modified_step, f.rank, f.rank_time, f.trusted, coalesce(f.recipe, 0), coalesce(p.profile, ''), coalesce(p.zone, ''), coalesce(p.trust, 0), coalesce(h.shape, ''),
-	f.run, f.fetched, f.changed, r.first_ts, r.last_ts, r.series,
+	coalesce(k.name, ''), coalesce(f.pack_offset, 0), f.run, f.fetched, f.changed, r.first_ts, r.last_ts, r.series,
 	coalesce(r.lines, 0), coalesce(r.lines_preamble, 0), coalesce(r.lines_header, 0), coalesce(r.lines_blank, 0),
 	coalesce(r.lines_comment, 0), coalesce(r.lines_footer, 0), coalesce(r.lines_message, 0), coalesce(r.lines_data, 0),
 	coalesce(r.lines_rejected, 0), coalesce(r.cells, 0), coalesce(r.missing, 0), coalesce(r.rejected, 0), coalesce(r.withheld, 0),
 	coalesce(r.repeated, 0), coalesce(r.stored, 0), coalesce(r.replaced, 0), coalesce(r.unchanged, 0), coalesce(r.outranked, 0)
-	from files f join sources s on s.id = f.source left join recipes p on p.id = f.recipe left join receipts r on r.file_id = f.id left join held h on h.file_id = f.id`
+	from files f join sources s on s.id = f.source left join recipes p on p.id = f.recipe left join receipts r on r.file_id = f.id left join held h on h.file_id = f.id left join packs k on k.id = f.pack`
 
 func scanFile(row pgx.CollectableRow) (FileVersion, error) {
 	var v FileVersion
@@ -154,7 +155,7 @@ func scanFile(row pgx.CollectableRow) (FileVersion, error) {
 	l, c := &v.Receipt.Lines, &v.Receipt.Cells
 	err := row.Scan(&v.ID, &v.Source, &v.Root, &v.Display, &v.Generation, &v.State, &v.Reason, &sum,
 		&v.Size, &modified, &step, &v.Rank, &v.RankTime, &v.Trusted, &v.Recipe, &v.Profile, &v.Zone, &v.Trust, &v.Shape,
-		&v.Run, &v.Fetched, &v.Changed, &first, &last, &v.Series,
+		&v.Place.Pack, &v.Place.Offset, &v.Run, &v.Fetched, &v.Changed, &first, &last, &v.Series,
 		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data,
 		&l.Rejected, &c.Total, &c.Missing, &c.Rejected, &c.Withheld, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
 	copy(v.Sum[:], sum)

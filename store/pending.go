@@ -18,7 +18,8 @@ const hashedFor = int64(24 * time.Hour / time.Microsecond)
 const trustedAge = int64(2 * time.Second / time.Microsecond)
 
 // pendingSQL looks up the newest generation of each path, by its key.
-const pendingSQL = `select c.n, f.state::text, f.size, f.modified, f.modified_step, f.trusted, f.fetched
+const pendingSQL = `select c.n, f.state::text, f.size, f.modified, f.modified_step, f.trusted, f.fetched,
+		case when f.pack is not null then f.sha256 end
 	from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
 		select * from files where key = c.key order by generation desc limit 1) f`
 
@@ -73,12 +74,17 @@ func standing(r *record, f ingest.File, now int64) ingest.Standing {
 	}
 	trusted := r.bool()
 	fetched := r.time()
+	archived := r.raw()
 	if st.State == ingest.Due {
 		st.Take, st.FirstFetched = true, fetched
+		copy(st.Archived[:], archived)
 		return st
 	}
 	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
 		!trusted && (exact(f.Precision) || now-f.Modified < hashedFor+int64(f.Precision))
+	if st.Take {
+		copy(st.Archived[:], archived)
+	}
 	return st
 }
 

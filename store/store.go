@@ -56,6 +56,7 @@ type Store struct {
 	layout  Layout
 	away    outage
 	keeper  keeper
+	packs   packCache
 }
 
 // A Layout is how the readings table was made.

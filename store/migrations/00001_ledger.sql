@@ -4,6 +4,8 @@
 --
 -- Fixed-width columns stand first, widest first: the ledger is the largest
 -- table after the readings, and alignment gaps would be paid in every row.
+-- A null costs nothing: where most rows have none, a column is less than a row
+-- of a table beside.
 
 -- +goose Up
 create table settings (
@@ -67,6 +69,12 @@ create table feeds (
 );
 comment on table feeds is 'From which sources, and read with which recipes, a logger''s readings came';
 
+create table packs (
+    id   int4 generated always as identity primary key,
+    name text not null unique
+);
+comment on table packs is 'Packs of the archive that file versions are in, by their names below its folder; a pack may have been let go of since';
+
 create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due');
 
 create sequence file_ids as int8;
@@ -78,12 +86,14 @@ create table files (
     changed       timestamptz not null default now(),
     modified      timestamptz,
     size          int8 not null,
+    pack_offset   int8,
     key           uuid not null,
     content       uuid,
     generation    int4 not null,
     run           int4 not null,
     chunk         int4 not null,
     recipe        int4,
+    pack          int4,
     state         file_state not null,
     modified_step int4,
     source        int2 not null,
@@ -100,6 +110,8 @@ comment on column files.content is 'digest of what decides the readings: content
 comment on column files.rank_time is 'the file''s own time: from its name, or modified as first recorded; never less than the previous generation''s';
 comment on column files.modified is 'as last listed, in steps of modified_step seconds (0: microseconds, null: not known)';
 comment on column files.trusted is 'size and modified may stand for the content in the pre-filter';
+comment on column files.pack is 'where the archive has its bytes; null where it was not archived';
+comment on column files.pack_offset is 'in the pack, in bytes';
 comment on column files.fetched is 'when this version was first fetched';
 comment on column files.changed is 'when its state was last set';
 comment on column files.path is 'below the source''s root; bytes that are not printable UTF-8, and the backslash, as \xNN';
@@ -221,6 +233,6 @@ comment on column leases.token is 'drawn by the process for this lease alone';
 comment on column leases.until is 'when it ends unless it is renewed before; in the past where it was given back';
 
 -- +goose Down
-drop table leases, actions, takeovers, passes, rejects, held, shapes, receipts, files, feeds, series, recipes, sources, runs, settings;
+drop table leases, actions, takeovers, passes, rejects, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;
