@@ -93,7 +93,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = s.server.Close()
 		s.log.Debug("requests to the monitor were cut off", slog.Any("error", err))
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("the monitor on %s ended: %w", s.Address(), err)
+	}
 	return nil
 }
 
