@@ -60,6 +60,13 @@ type Span struct {
 	Identity Digest
 	NameTime int64 // the file's time where the profile takes it from the name, in microseconds UTC; else 0
 
+	// Grows says that the file can be carried on from GrowsAt, bytes from its
+	// beginning, when it grows: all lines up to there are counted. Else it is
+	// read whole again. Gained is the Gain that it was read with.
+	Grows   bool
+	GrowsAt int64
+	Gained  *Gain
+
 	Receipt Receipt // all lines, and of the cells Total, Missing and Rejected
 	Rejects []Reject
 
@@ -255,6 +262,9 @@ func (b *Batch) End() *Span {
 	}
 	return s
 }
+
+// Forget takes the readings out of the batch that the open span has so far.
+func (b *Batch) Forget() { b.truncate(b.Spans[len(b.Spans)-1].Begin) }
 
 // Drop takes the last span out of the batch again, readings and all.
 func (b *Batch) Drop() {

@@ -103,8 +103,13 @@ const SpoolAbove = 16 << 20
 type Decoder interface {
 	// Decode opens a span of b for c, fills it, and ends it. What is wrong with
 	// the file is the span's State and Reason and its Rejects, never an error.
-	// An error is that of reading c.Stream, or ctx's; the span is then to be
-	// dropped. Decode need not read a stream to its end.
+	// An error is that of reading c.Stream, or ctx's, or, where c.Gain is set,
+	// wraps ErrWhole; the span is then to be dropped. Decode need not read a
+	// stream to its end.
+	//
+	// Of a file with c.Gain the span has what comes after c.Gain.From alone, and
+	// counts only that. A last line without its ending is not counted either: it
+	// is read when the file has grown again.
 	Decode(ctx context.Context, c *Content, b *Batch) error
 }
 

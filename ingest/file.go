@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -122,7 +123,28 @@ type Content struct {
 
 	Data   []byte        // the whole file when Stream is nil
 	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
+
+	// Gain is set where the file has grown and only what it gained is wanted:
+	// the bytes are its head, up to Gain.Seam, and then all that comes after
+	// Gain.From. nil for the whole file.
+	Gain *Gain
 }
+
+// A Gain is what a file that grew has beyond the version that the ledger has.
+type Gain struct {
+	Seam  int64 // bytes of the head, which ends with a line; at most From
+	From  int64 // bytes up to the end of the last line that was read before
+	Lines int64 // how many lines those are
+}
+
+// HeadOfGrown is how many bytes of a file that grew are read again, and up to
+// the end of the line that they end in: the header, and all that profiles and
+// guesses look at before they decide how a file is read.
+const HeadOfGrown = 5 << 18
+
+// ErrWhole says that what a file has gained cannot be read by itself: the whole
+// file is to be fetched and decoded as a version like any other.
+var ErrWhole = errors.New("what the file has gained tells too little by itself")
 
 // Close ends the stream, if there is one, and reports what Stream's Close
 // reports: ErrChanged when the file changed while it was read.

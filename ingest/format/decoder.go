@@ -69,6 +69,7 @@ type Decoder struct {
 	clocks   bool     // the loggers table may have a clock for each row's logger
 	held     *refusal // the question that the file's data raised
 	declared declared
+	gain     gaining
 	timing
 
 	saw func(kind LineKind, first, last int64, text []byte) // nil unless somebody watches
@@ -87,10 +88,13 @@ const (
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
 	d.batch, d.span, d.content = b, b.Begin(c), c
 	d.plan, d.line, d.rejects, d.footer, d.skipping, d.signless, d.held = nil, 0, 0, false, false, false, nil
-	d.declared = declared{}
+	d.declared, d.gain = declared{}, gaining{}
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
 	d.names.begin(c.File.Source)
 	fault, err := d.decode(ctx, c)
+	if err == nil && c.Gain != nil {
+		err = d.onlyGained(fault)
+	}
 	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
 	if err != nil {
 		return fmt.Errorf("decoding %s: %w", ingest.EscapePath(c.File.Path), err)
@@ -109,6 +113,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 		d.noteRecords()
 		d.paces()
 		d.noteJumps()
+		d.maySayGrows()
 	}
 	d.span.Recipe = d.listedRecipe(d.span.Recipe)
 	if fault != nil {
@@ -280,19 +285,24 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		whole := bytes.LastIndexByte(f.window, '\n') + 1
-		general := d.general || d.saw != nil || f.strange(f.window)
+		w, final := d.upToSeam()
+		whole := bytes.LastIndexByte(w, '\n') + 1
+		general := d.general || d.saw != nil || f.strange(w)
 		pos := 0
-		for pos < len(f.window) {
+		for pos < len(w) {
 			if d.plan.plain && !general && !d.footer && !d.skipping && !d.signless && pos < whole {
-				pos = d.plainRows(f.window[:whole], pos)
-				if pos == len(f.window) {
+				pos = d.plainRows(w[:whole], pos)
+				if pos == len(w) {
 					break
 				}
 			}
+			if d.keptBack(w[pos:], final) {
+				f.window = nil
+				return nil, nil
+			}
 			before := d.lines
-			next, fault := d.anyRow(f.window[pos:], f.final)
-			d.sawRecord(before, f.window[pos:pos+next])
+			next, fault := d.anyRow(w[pos:], final)
+			d.sawRecord(before, w[pos:pos+next])
 			if fault != nil {
 				return fault, nil
 			}
@@ -302,6 +312,10 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 			pos += next
 		}
 		f.window = f.window[pos:]
+		d.gain.unended = final && len(w) > 0 && w[len(w)-1] != '\n'
+		if err := d.crossSeam(); err != nil {
+			return nil, err
+		}
 		if f.final && len(f.window) == 0 {
 			return nil, nil
 		}
