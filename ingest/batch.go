@@ -60,12 +60,11 @@ type Span struct {
 	Identity Digest
 	NameTime int64 // the file's time where the profile takes it from the name, in microseconds UTC; else 0
 
-	// Grows says that the file can be carried on from GrowsAt, bytes from its
-	// beginning, when it grows: all lines up to there are counted. Else it is
-	// read whole again. Gained is the Gain that it was read with.
-	Grows   bool
+	// GrowsAt is up to which byte of the file all lines are counted, where it can
+	// be carried on from there when it has grown; else 0, and it is read whole.
 	GrowsAt int64
-	Gained  *Gain
+	Growth  *Growth // the pipeline's: what it is carried on by, where GrowsAt is not 0 and that is to be kept
+	Gained  *Gain   // the pipeline's: what is read is only what the file has gained; nil for all of it
 
 	Receipt Receipt // all lines, and of the cells Total, Missing and Rejected
 	Rejects []Reject

@@ -52,6 +52,18 @@ type Watcher interface {
 	Watch(ctx context.Context, hint func(File)) error
 }
 
+// A Grower is a source that can fetch only what a file has gained.
+type Grower interface {
+	Source
+
+	// FetchGain reads into c the head of f and what comes after of.At, and sets
+	// c.Gain; c.Gain.Before is valid as long as c.Data. All is whole in c.Data. An
+	// error that wraps ErrWhole says that the file has not grown from what it was,
+	// or that the gain is larger than SpoolAbove: the whole file is to be fetched.
+	// Otherwise it is as Fetch.
+	FetchGain(ctx context.Context, f File, of *Growth, c *Content) error
+}
+
 // A Tidier is a source of which files go away when they are done.
 type Tidier interface {
 	Source
@@ -107,7 +119,7 @@ type Decoder interface {
 	// wraps ErrWhole; the span is then to be dropped. Decode need not read a
 	// stream to its end.
 	//
-	// Of a file with c.Gain the span has what comes after c.Gain.From alone, and
+	// Of a file with c.Gain the span has what comes after c.Gain.Of.At alone, and
 	// counts only that. A last line without its ending is not counted either: it
 	// is read when the file has grown again.
 	Decode(ctx context.Context, c *Content, b *Batch) error
@@ -115,9 +127,10 @@ type Decoder interface {
 
 // A Standing is what the ledger says of a listed file before it is fetched.
 type Standing struct {
-	Take         bool  // it is to be fetched: new, or it may have changed, or it is due
-	State        State // of its path's newest version; "" when the ledger has none
-	FirstFetched int64 // of a version that is due: when it was first fetched, in microseconds UTC; else 0
+	Take         bool    // it is to be fetched: new, or it may have changed, or it is due
+	State        State   // of its path's newest version; "" when the ledger has none
+	Growth       *Growth // of a file that is larger than its newest version, by which it may be carried on; nil when it is to be fetched whole
+	FirstFetched int64   // of a version that is due: when it was first fetched, in microseconds UTC; else 0
 	// Archived is the SHA-256 of its path's newest version where the ledger knows
 	// a place in the archive for its bytes, else zero: the same bytes are not
 	// archived again.

@@ -132,10 +132,26 @@ type Content struct {
 
 // A Gain is what a file that grew has beyond the version that the ledger has.
 type Gain struct {
-	Seam  int64 // bytes of the head, which ends with a line; at most From
-	From  int64 // bytes up to the end of the last line that was read before
-	Lines int64 // how many lines those are
+	Seam int64  // bytes of the head, which ends with a line; at most Of.At
+	Of   Growth // the version that it is carried on from
+
+	// Before is the GrowthWindow bytes before Of.At, or all, for the window of the
+	// version that comes.
+	Before []byte
 }
+
+// A Growth is how a file version is carried on when its file has grown.
+type Growth struct {
+	At     int64  // bytes up to the end of the last line that was read
+	Lines  int64  // how many lines those are
+	Sum    Digest // of the whole file as it was then
+	Hashed []byte // the state of a SHA-256 over the first At bytes, as package crypto/sha256 marshals it
+	Window Digest // SHA-256 of the last GrowthWindow bytes before At, or of all
+}
+
+// GrowthWindow is how many bytes before the end of what was read must still be
+// the same for a file to have grown, and not to be another.
+const GrowthWindow = 64 << 10
 
 // HeadOfGrown is how many bytes of a file that grew are read again, and up to
 // the end of the line that they end in: the header, and all that profiles and

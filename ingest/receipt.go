@@ -20,6 +20,7 @@ const (
 const (
 	Known   State = "known"   // it is its path's newest version already
 	Changed State = "changed" // it changed while it was fetched; a later listing takes it
+	Whole   State = "whole"   // what it gained cannot be stored by itself: it is taken again, whole
 	Failed  State = "failed"  // it could not be read, so there is no version of it
 )
 

@@ -44,6 +44,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
+	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea), newColumns(oidInt8)
 	receipts, rejects, held := &c.receipts, &c.rejects, &c.held
 	receipts.start()
 	rejects.start()
@@ -65,6 +66,12 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			inherit[1].int8(cl.id)
 		}
 		s := &b.Spans[cl.span]
+		if cl.newest != nil && !cl.again() {
+			stale[0].int8(cl.newest.id)
+		}
+		if cl.loads() {
+			addGrowth(grown, cl.id, s.Growth)
+		}
 		if err := s.Receipt.Balance(); err != nil {
 			return fmt.Errorf("this is a bug in Penstock, please report it: %s: %w", ingest.EscapePath(s.File.Path), err)
 		}
@@ -79,10 +86,12 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	exec(accountForget, again)
+	exec(growthsForget, stale)
+	exec(growthsKeep, grown)
 	exec(accountTakeovers, c.takeoverColumns())
 	exec(accountInherit, inherit)
 	exec(accountDemoted, demoted)
-	if again[0].n+demoted[0].n+len(c.takeovers) > 0 {
+	if again[0].n+demoted[0].n+stale[0].n+grown[0].n+len(c.takeovers) > 0 {
 		if _, err := c.conn.ExecBatch(ctx, batch).ReadAll(); err != nil {
 			return fmt.Errorf("settling the receipts that are there: %w", err)
 		}

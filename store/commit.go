@@ -62,11 +62,18 @@ func (c *committer) Close() { c.disconnect() }
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
-	spans := make([]int, len(b.Spans))
-	for i := range spans {
-		spans[i] = i
+	var spans, gained []int
+	for i := range b.Spans {
+		if b.Spans[i].Gained != nil {
+			gained = append(gained, i)
+		} else {
+			spans = append(spans, i)
+		}
 	}
 	if err := c.commitSpans(ctx, b, spans); err != nil {
+		return nil, err
+	}
+	if err := c.carryOn(ctx, b, gained); err != nil {
 		return nil, err
 	}
 	return c.outcomes, nil

@@ -30,7 +30,7 @@ func (c *committer) connect(ctx context.Context) error {
 var statements = []statement{
 	claimNewest, claimTwins, claimLost, claimIDs, claimDemote, claimAgain, claimHint,
 	seriesLook, seriesAdd, seriesUnit, loggerLook, feedLook, feedAdd,
-	accountForget, accountTakeovers, accountInherit, accountDemoted,
+	accountForget, accountTakeovers, accountInherit, accountDemoted, growthsKeep, growthsForget,
 }
 
 const stagingSQL = `create temp table if not exists staging (

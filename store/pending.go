@@ -51,19 +51,28 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 	defer conn.Release()
 	now := ingest.Micros(time.Now())
 	r := conn.Conn().PgConn().ExecParams(ctx, pendingSQL, keys.params(), nil, binaryFormat, binaryFormat)
+	var grown []int
 	eachRow(r, func(r *record) {
-		n := r.int8() - 1
-		standings[n] = standing(r, files[n], now)
+		n := int(r.int8() - 1)
+		size := int64(0)
+		if standings[n], size = standing(r, files[n], now); standings[n].State == ingest.Loaded && files[n].Size > size {
+			grown = append(grown, n)
+		}
 	})
 	if _, err := r.Close(); err != nil {
 		return nil, fmt.Errorf("looking up files in the ledger: %w", err)
 	}
+	if len(grown) > 0 {
+		if err := s.lookGrowths(ctx, conn.Conn().PgConn(), files, standings, grown); err != nil {
+			return nil, fmt.Errorf("looking up files that have grown: %w", err)
+		}
+	}
 	return standings, nil
 }
 
-func standing(r *record, f ingest.File, now int64) ingest.Standing {
-	st := ingest.Standing{State: ingest.State(r.text())}
-	size := r.int8()
+func standing(r *record, f ingest.File, now int64) (st ingest.Standing, size int64) {
+	st.State = ingest.State(r.text())
+	size = r.int8()
 	var modified int64
 	var precision ingest.Precision
 	if !r.null() {
@@ -78,14 +87,14 @@ func standing(r *record, f ingest.File, now int64) ingest.Standing {
 	if st.State == ingest.Due {
 		st.Take, st.FirstFetched = true, fetched
 		copy(st.Archived[:], archived)
-		return st
+		return st, size
 	}
 	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
 		!trusted && (exact(f.Precision) || now-f.Modified < hashedFor+int64(f.Precision))
 	if st.Take {
 		copy(st.Archived[:], archived)
 	}
-	return st
+	return st, size
 }
 
 // exact reports whether a time in such steps can be trusted once it is old

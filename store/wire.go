@@ -181,6 +181,18 @@ func int2Param(v int16) []byte { return binary.BigEndian.AppendUint16(nil, uint1
 
 func int4Param(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
 
+func int8Param(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
+
+// timeParam is as column.time.
+func timeParam(us int64) []byte { return int8Param(max(us, firstInstant) - postgresEpoch) }
+
+func boolParam(v bool) []byte {
+	if v {
+		return []byte{1}
+	}
+	return []byte{0}
+}
+
 // A record reads the columns of one result row, in binary, in order.
 type record struct {
 	values [][]byte

@@ -75,7 +75,7 @@ func (d *Decoder) crossSeam() error {
 	d.gain = gaining{past: true, lines: d.lines, cells: d.cells}
 	d.batch.Forget()
 	d.span.Rejects, d.rejects = nil, 0
-	d.line = g.Lines
+	d.line = g.Of.Lines
 	d.jumps, d.last = d.jumps[:0], math.MinInt64
 	return nil
 }
@@ -87,7 +87,6 @@ func (d *Decoder) keptBack(w []byte, final bool) bool {
 		return false
 	}
 	d.gain.keptBack = int64(len(w))
-	d.span.Notes = append(d.span.Notes, fmt.Sprintf("line %d has no ending yet: it is read when the file has grown again", d.line+1))
 	return true
 }
 
@@ -145,7 +144,7 @@ func (d *Decoder) maySayGrows() {
 		return
 	}
 	if at -= d.gain.keptBack; c.Gain != nil {
-		at += c.Gain.From - c.Gain.Seam
+		at += c.Gain.Of.At - c.Gain.Seam
 	}
-	d.span.Grows, d.span.GrowsAt = true, at
+	d.span.GrowsAt = at
 }

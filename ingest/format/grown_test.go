@@ -78,7 +78,7 @@ func checkGrowth(t *testing.T, d *Decoder, path string, text []byte, old int, se
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !before.Grows {
+	if before.GrowsAt == 0 {
 		return false
 	}
 	if before.GrowsAt != int64(old) {
@@ -88,7 +88,7 @@ func checkGrowth(t *testing.T, d *Decoder, path string, text []byte, old int, se
 		seam = int64(old)
 	}
 	c := content(append(bytes.Clone(text[:seam]), text[old:]...))
-	c.Gain = &ingest.Gain{Seam: seam, From: before.GrowsAt, Lines: before.Receipt.Lines.Total}
+	c.Gain = &ingest.Gain{Seam: seam, Of: ingest.Growth{At: before.GrowsAt, Lines: before.Receipt.Lines.Total}}
 	gained, more, err := decodeGrown(t, d, c)
 	if errors.Is(err, ingest.ErrWhole) {
 		return false
@@ -100,7 +100,7 @@ func checkGrowth(t *testing.T, d *Decoder, path string, text []byte, old int, se
 		return false // a sink has it read whole
 	}
 	upTo := bytes.LastIndexByte(text, '\n') + 1 // a line that is not ended is left for later
-	if gained.Grows && gained.GrowsAt != int64(upTo) {
+	if gained.GrowsAt != 0 && gained.GrowsAt != int64(upTo) {
 		t.Fatalf("%s: carried on to %d of %d bytes", path, gained.GrowsAt, len(text))
 	}
 	whole, all, err := decodeGrown(t, d, content(text[:upTo]))

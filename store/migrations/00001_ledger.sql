@@ -179,6 +179,14 @@ create table held (
 create index held_shape on held (shape);
 comment on table held is 'Which files wait for the answer to a shape''s question, whole or, of those that are loaded, with the channels that are new';
 
+create table growths (
+    file_id int8 primary key,
+    at      int8  not null,
+    hashed  bytea not null,
+    "window" bytea not null
+);
+comment on table growths is 'By what a loaded file is carried on when it has grown: up to which byte it was read, and the hashes up to there. Of files that are large, or have grown before';
+
 create table rejects (
     file_id  int8 not null,
     line     int8 not null,
@@ -233,6 +241,6 @@ comment on column leases.token is 'drawn by the process for this lease alone';
 comment on column leases.until is 'when it ends unless it is renewed before; in the past where it was given back';
 
 -- +goose Down
-drop table leases, actions, takeovers, passes, rejects, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
+drop table leases, actions, takeovers, passes, rejects, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;
