@@ -44,7 +44,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
-	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea), newColumns(oidInt8)
+	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz), newColumns(oidInt8)
 	receipts, rejects, held := &c.receipts, &c.rejects, &c.held
 	receipts.start()
 	rejects.start()

@@ -18,7 +18,7 @@ import (
 // the outcome is ingest.Whole.
 
 // growthLook reads what carries on the newest versions of some paths.
-const growthLook = `select c.n, g.at, r.lines, f.sha256, g.hashed, g."window"
+const growthLook = `select c.n, g.at, r.lines, f.sha256, g.hashed, g."window", g.whole
 	from unnest($1::uuid[], $2::int4[]) as c(key, n) cross join lateral (
 		select id, sha256 from files where key = c.key order by generation desc limit 1) f
 	join growths g on g.file_id = f.id join receipts r on r.file_id = f.id`
@@ -40,6 +40,7 @@ func (s *Sink) lookGrowths(ctx context.Context, conn *pgconn.PgConn, files []ing
 		copy(g.Sum[:], r.raw())
 		g.Hashed = slices.Clone(r.raw())
 		copy(g.Window[:], r.raw())
+		g.Whole = r.time()
 	})
 	_, err := r.Close()
 	return err
@@ -74,8 +75,8 @@ const carryOnReceipt = `update receipts set lines = lines + c[1], lines_preamble
 	from (select $2::int8[] as c) as added where file_id = $1`
 
 var (
-	growthsKeep = statement{"growths_keep", `insert into growths (file_id, at, hashed, "window") select * from unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[])
-	on conflict (file_id) do update set at = excluded.at, hashed = excluded.hashed, "window" = excluded."window"`}
+	growthsKeep = statement{"growths_keep", `insert into growths (file_id, at, hashed, "window", whole) select * from unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::timestamptz[])
+	on conflict (file_id) do update set at = excluded.at, hashed = excluded.hashed, "window" = excluded."window", whole = excluded.whole`}
 	// Of the generations of a path, only the newest is carried on.
 	growthsForget = statement{"growths_forget", `delete from growths where file_id = any($1::int8[])`}
 )
@@ -273,7 +274,7 @@ func (c *committer) before(b *ingest.Batch, s *ingest.Span, last int64) bool {
 // writeCarried brings the ledger up to what was stored, and tells the outcomes.
 func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions []carried) error {
 	batch := &pgconn.Batch{}
-	grown := newColumns(oidInt8, oidInt8, oidBytea, oidBytea)
+	grown := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz)
 	c.rejects.start()
 	for i := range versions {
 		v := &versions[i]
@@ -348,4 +349,5 @@ func addGrowth(to columns, id int64, g *ingest.Growth) {
 	to[1].int8(g.At)
 	to[2].bytes(g.Hashed)
 	to[3].bytes(g.Window[:])
+	to[4].time(g.Whole)
 }

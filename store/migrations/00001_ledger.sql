@@ -182,10 +182,11 @@ comment on table held is 'Which files wait for the answer to a shape''s question
 create table growths (
     file_id int8 primary key,
     at      int8  not null,
+    whole   timestamptz not null,
     hashed  bytea not null,
     "window" bytea not null
 );
-comment on table growths is 'By what a loaded file is carried on when it has grown: up to which byte it was read, and the hashes up to there. Of files that are large, or have grown before';
+comment on table growths is 'By what a loaded file is carried on when it has grown: up to which byte it was read, the hashes up to there, and when all of it was last read. Of files that are large, or have grown before';
 
 create table rejects (
     file_id  int8 not null,
