@@ -64,7 +64,7 @@ const carryOnLook = `with newest as materialized (
 	order by f.id for update of f`
 
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
-	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), changed = now() where id = $1`
+	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, changed = now() where id = $1`
 
 const carryOnReceipt = `update receipts set lines = lines + c[1], lines_preamble = lines_preamble + c[2], lines_header = lines_header + c[3],
 	lines_blank = lines_blank + c[4], lines_comment = lines_comment + c[5], lines_footer = lines_footer + c[6], lines_message = lines_message + c[7],
@@ -94,7 +94,8 @@ type carried struct {
 	fetched    int64
 	last       int64 // the last instant of its readings; firstInstant where it has none
 	at         int64
-	sound      bool // nothing hangs on it that what it gained would change
+	pack       int32 // where what it gained is archived; 0 for nowhere
+	sound      bool  // nothing hangs on it that what it gained would change
 }
 
 // carryOn commits the spans that hold what files have gained, in one transaction;
@@ -208,7 +209,14 @@ func (c *committer) lookToCarryOn(ctx context.Context, b *ingest.Batch, spans []
 	keys := newColumns(oidUUID)
 	versions := make([]carried, len(spans))
 	for n, i := range spans {
-		versions[n] = carried{span: i, key: fileKey(c.sink.options.Source, b.Spans[i].File.Path)}
+		s := &b.Spans[i]
+		versions[n] = carried{span: i, key: fileKey(c.sink.options.Source, s.File.Path)}
+		if s.Place != (ingest.Place{}) {
+			var err error
+			if versions[n].pack, err = c.sink.store.packID(ctx, s.Place.Pack); err != nil {
+				return nil, err
+			}
+		}
 		keys[0].bytes(versions[n].key[:])
 	}
 	batch := &pgconn.Batch{}
@@ -319,9 +327,13 @@ func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried)
 	if text := remark(s); text != "" {
 		reason = []byte(plain(text))
 	}
+	var pack, offset []byte
+	if v.pack != 0 {
+		pack, offset = int4Param(v.pack), int8Param(s.Place.Offset)
+	}
 	batch.ExecParams(carryOnFile, [][]byte{int8Param(v.id), s.Sum[:], content[:], int8Param(s.File.Size), modified, step,
-		boolParam(trusted(s.File, s.Fetched)), timeParam(max(own, v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason},
-		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText}, binaryFormat, binaryFormat)
+		boolParam(trusted(s.File, s.Fetched)), timeParam(max(own, v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset},
+		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8}, binaryFormat, binaryFormat)
 	var numbers, series column
 	numbers.reset(oidInt8)
 	for _, n := range counts(&s.Receipt) {
