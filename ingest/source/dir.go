@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"penstock/ingest"
 )
@@ -34,11 +35,24 @@ type Options struct {
 	// A folder that Ignore matches is not entered. An empty Match takes all; a
 	// nil Ignore is DefaultIgnore. A file or folder given as PATH is taken in any case.
 	Match, Ignore []string
+
+	// After is what becomes of files once the ledger has them. It needs a
+	// Source name, as the folders in it are below a PATH.
+	After After
+
+	// Live says that the folders come, go and are replaced while the Dir is
+	// used: a disk that is unmounted and mounted again. A PATH need not be there
+	// at first, and each listing looks anew what is at it and reports what is
+	// missing.
+	Live bool
+
+	// Log is told, once, what keeps folders from being watched. Nil is none.
+	Log *slog.Logger
 }
 
-// A Dir is the source of a replay: some folders with all that is below them,
-// and some files. It is read once, from end to end, and nothing in it is
-// changed.
+// A Dir is some folders with all that is below them, and some files: the source
+// of a replay, which reads them once from end to end, and of a daemon, which
+// watches them. Nothing is changed in them but by Done, as Options.After says.
 //
 // Each file has one path. A PATH that lies below another is listed under its
 // own name only. A link to a file is a file of its own. A link to a folder is
@@ -50,90 +64,68 @@ type Options struct {
 // Files that appear or vanish during a listing may or may not be in it. A file
 // that was written a moment ago is listed as it is: Fetch tells when it
 // changes while it is read.
+//
+// With After, a zip archive is done when all of its members are: those that
+// Ignore matches do not count, and one that is not loaded, because it is
+// broken or Match does not match it, keeps the archive where it is. It goes as
+// one file, to the folder for broken files when a member of it would.
 type Dir struct {
 	name          string
 	named         bool // paths are below a root
-	roots         []root
-	given         map[identity]map[string]struct{} // by folder, the names of the files among roots
+	live          bool
+	log           *slog.Logger
+	paths         []string // absolute and clean
+	site          atomic.Pointer[site]
 	match, ignore globs
 	archives      archives
 	unpackers     sync.Pool // of *unpacker
+	tidier        *tidier
+	packed        packed
+	watch         atomic.Pointer[watch] // nil while nobody watches
 }
 
-var _ ingest.Source = (*Dir)(nil)
-
-// A root is one PATH.
-type root struct {
-	path string   // absolute and clean
-	real string   // of a folder: free of links
-	id   identity // of a folder
-	file bool
-}
+var (
+	_ ingest.Watcher = (*Dir)(nil)
+	_ ingest.Tidier  = (*Dir)(nil)
+)
 
 // NewDir returns the source of what is at paths. A path that does not exist is
-// an error, as it is most likely mistyped; errors.Is fs.ErrNotExist. Without
-// paths and without a source name, a Dir lists nothing and fetches any file
-// that is asked for by its absolute path.
+// an error unless the Dir is to be Live, as it is most likely mistyped;
+// errors.Is fs.ErrNotExist. Without paths and without a source name, a Dir
+// lists nothing and fetches any file that is asked for by its absolute path.
 func NewDir(o Options, paths ...string) (*Dir, error) {
-	d := &Dir{name: o.Source, named: o.Source != "", given: make(map[identity]map[string]struct{})}
+	d := &Dir{name: o.Source, named: o.Source != "", live: o.Live, log: o.Log, tidier: newTidier(o.After)}
 	if !d.named {
 		d.name = FileSource
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
 	}
 	if o.Ignore == nil {
 		o.Ignore = DefaultIgnore()
 	}
-	var errs [2]error
+	var errs [3]error
 	d.match, errs[0] = compileGlobs(o.Match)
 	d.ignore, errs[1] = compileGlobs(o.Ignore)
+	if errs[2] = o.After.Check(); errs[2] == nil && o.After.Tidies() && !d.named {
+		errs[2] = errors.New("files can be moved or deleted only of a source that has a name")
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	var missing []error
-	folders := make(map[identity]struct{})
 	for _, p := range paths {
-		if err := d.add(p, folders); err != nil {
-			missing = append(missing, err)
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fault("find", p, err)
 		}
+		d.paths = append(d.paths, abs)
+	}
+	s, missing := d.resolve()
+	d.site.Store(s)
+	if d.live {
+		return d, nil
 	}
 	return d, errors.Join(missing...)
-}
-
-// add makes path a root, unless it is one already by whatever name.
-func (d *Dir) add(path string, folders map[identity]struct{}) error {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return fault("find", path, err)
-	}
-	st, err := statPath(abs, true)
-	if err != nil {
-		return fault("find", path, err)
-	}
-	if st.kind == directory {
-		if _, ok := folders[st.id]; ok {
-			return nil
-		}
-		folders[st.id] = struct{}{}
-		real, err := filepath.EvalSymlinks(abs)
-		if err != nil {
-			return fault("find", path, err)
-		}
-		d.roots = append(d.roots, root{path: abs, real: real, id: st.id})
-		return nil
-	}
-	folder, err := statPath(filepath.Dir(abs), true)
-	if err != nil {
-		return fault("find", path, err)
-	}
-	names := d.given[folder.id]
-	if names == nil {
-		names = make(map[string]struct{})
-		d.given[folder.id] = names
-	}
-	if _, ok := names[filepath.Base(abs)]; !ok {
-		names[filepath.Base(abs)] = struct{}{}
-		d.roots = append(d.roots, root{path: abs, file: true})
-	}
-	return nil
 }
 
 // Name implements [ingest.Source].
@@ -143,17 +135,19 @@ func (d *Dir) Name() string { return d.name }
 // keeps a folder open for each step of the way down.
 func (d *Dir) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
 	return func(yield func(ingest.File, error) bool) {
-		w := newWalk(ctx, d, yield)
-		for i := range d.roots {
-			if !w.list(&d.roots[i]) {
+		s := d.site.Load()
+		if d.live {
+			s, _ = d.resolve() // what is missing is reported as a root
+			d.site.Store(s)
+		}
+		w := newWalk(ctx, d, s, yield)
+		for i := range s.roots {
+			if !w.list(&s.roots[i]) {
 				return
 			}
 		}
 	}
 }
-
-// Done implements [ingest.Source]: a replay leaves all files where they are.
-func (d *Dir) Done(context.Context, ingest.File, ingest.Outcome) error { return nil }
 
 // Locate returns the file at path, a File.Path of this source, as it is now,
 // without listing anything: what is to be taken up again by name. The error
@@ -232,43 +226,8 @@ func (d *Dir) place(path string) (string, error) {
 	if !filepath.IsLocal(path) {
 		return "", fmt.Errorf("find %s: the path leads out of the source %q: %w", ingest.EscapePath(path), d.name, fs.ErrNotExist)
 	}
-	for i := range d.roots {
-		if place, ok := d.roots[i].holds(path, i == len(d.roots)-1); ok {
-			return place, nil
-		}
+	if _, place, ok := d.site.Load().find(path); ok {
+		return place, nil
 	}
 	return "", fmt.Errorf("find %s: no folder of the source %q has it: %w", ingest.EscapePath(path), d.name, fs.ErrNotExist)
-}
-
-// shadow returns the file of an earlier root that has the same path below it.
-func (d *Dir) shadow(r *root, below string) (string, bool) {
-	if !d.named {
-		return "", false
-	}
-	for i := range d.roots {
-		if &d.roots[i] == r {
-			break
-		}
-		if place, ok := d.roots[i].holds(below, false); ok {
-			return place, true
-		}
-	}
-	return "", false
-}
-
-// holds returns where the file is that has this path below r. It does not look
-// whether there is one when it is told to be sure.
-func (r *root) holds(path string, sure bool) (string, bool) {
-	if r.file {
-		return r.path, filepath.Base(r.path) == path
-	}
-	place := r.path + string(filepath.Separator) + filepath.FromSlash(path)
-	if strings.HasSuffix(r.path, string(filepath.Separator)) {
-		place = r.path + filepath.FromSlash(path)
-	}
-	if sure {
-		return place, true
-	}
-	_, err := statPath(place, false)
-	return place, err == nil
 }

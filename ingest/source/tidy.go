@@ -23,6 +23,7 @@ type grounds interface {
 	// rename gives the file at from the name to, in a folder that is there, and
 	// never takes another file's place: the error wraps fs.ErrExist when to is
 	// taken, fs.ErrNotExist when from is gone. The file keeps its modified time.
+	// The error may be ErrChanged when the file is copied and changes meanwhile.
 	rename(ctx context.Context, from, to string) error
 
 	// remove removes the file at p. The error wraps fs.ErrNotExist when there
@@ -88,6 +89,9 @@ func (t *tidier) finish(ctx context.Context, at grounds, f ingest.File, d deed, 
 	}
 	if err == nil && same || errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if errors.Is(err, ingest.ErrChanged) {
+		err = nil
 	}
 	if back := t.putBack(ctx, at, aside, f); back != nil && err == nil {
 		err = back

@@ -52,6 +52,7 @@ const batchBytes = 16 << 10
 type walk struct {
 	ctx   context.Context
 	dir   *Dir
+	site  *site
 	yield func(ingest.File, error) bool
 
 	root  *root
@@ -66,12 +67,15 @@ type walk struct {
 	bases map[string]struct{}
 
 	spare [][]byte // batches not in use
+
+	foldersOnly bool // files are not looked at
+	unlinked    bool // links to folders are not followed
 }
 
-func newWalk(ctx context.Context, d *Dir, yield func(ingest.File, error) bool) *walk {
-	w := &walk{ctx: ctx, dir: d, yield: yield, alone: make(map[identity]struct{}), bases: make(map[string]struct{})}
-	for _, r := range d.roots {
-		if !r.file {
+func newWalk(ctx context.Context, d *Dir, s *site, yield func(ingest.File, error) bool) *walk {
+	w := &walk{ctx: ctx, dir: d, site: s, yield: yield, alone: make(map[identity]struct{}), bases: make(map[string]struct{})}
+	for _, r := range s.roots {
+		if !r.file && r.err == nil {
 			w.alone[r.id] = struct{}{}
 			w.bases[r.real] = struct{}{}
 		}
@@ -81,22 +85,30 @@ func newWalk(ctx context.Context, d *Dir, yield func(ingest.File, error) bool) *
 
 // list lists one root.
 func (w *walk) list(r *root) bool {
-	w.root = r
+	w.start(r)
+	if r.err != nil {
+		return w.fail(r.path, r.err)
+	}
 	if r.file {
 		// A file that was given by name is taken whatever the patterns say.
-		w.below = len(r.path) - len(filepath.Base(r.path))
 		st, err := statPath(r.path, true)
 		if err != nil {
 			return w.fail(r.path, fault("look at", r.path, err))
 		}
 		return w.file(r.path, st)
 	}
-	w.path = append(w.path[:0], r.path...)
-	if w.path[len(w.path)-1] != filepath.Separator { // as it is of "/"
-		w.path = append(w.path, filepath.Separator)
-	}
-	w.below = len(w.path)
 	return w.folder(true)
+}
+
+// start makes r the root that the walk is below.
+func (w *walk) start(r *root) {
+	w.root = r
+	if r.file {
+		w.below = len(r.path) - len(filepath.Base(r.path))
+		return
+	}
+	w.path = append(w.path[:0], r.join("")...)
+	w.below = len(w.path)
 }
 
 // folder lists the folder at w.path, which ends in a separator. Unless it is
@@ -118,10 +130,13 @@ func (w *walk) folder(start bool) bool {
 	if _, ok := w.alone[d.id]; ok && !start {
 		return true
 	}
+	if watch := w.dir.watch.Load(); watch != nil {
+		watch.add(path, d.id) // before it is read, so that nothing comes between
+	}
 	w.trail = append(w.trail, d.id)
 	defer func() { w.trail = w.trail[:len(w.trail)-1] }()
 
-	given := w.dir.given[d.id]
+	given := w.site.given[d.id]
 	for {
 		if err := w.ctx.Err(); err != nil {
 			w.yield(ingest.File{Source: w.dir.name}, err)
@@ -157,11 +172,17 @@ func (w *walk) batch() []byte {
 func (w *walk) entry(d *folder, e entry) bool {
 	path := string(w.path)
 	below := filepath.ToSlash(path[w.below:])
+	if aside, err := w.dir.tidier.recover(w.ctx, here{w.root}, below); aside {
+		return err == nil || w.fail(path, err)
+	}
 	if w.dir.ignore.match(below) {
 		return true
 	}
 	st := status{kind: e.kind}
 	var err error
+	if e.kind == regular && w.foldersOnly {
+		return true
+	}
 	switch e.kind {
 	case regular, unknown:
 		if st, err = d.stat(e, false); errors.Is(err, fs.ErrNotExist) {
@@ -174,9 +195,18 @@ func (w *walk) entry(d *folder, e entry) bool {
 			err = fmt.Errorf("the link leads to nothing: %w", bare(err))
 		}
 	}
+	return w.found(path, below, st, linked, err)
+}
+
+// found lists what is at path, or what the link there leads to.
+func (w *walk) found(path, below string, st status, linked bool, err error) bool {
 	switch {
 	case err != nil:
 		return w.fail(path, fault("look at", path, err))
+	case st.kind == directory && w.dir.tidier.owns(w.root.path, below):
+		return true
+	case st.kind == directory && linked && w.unlinked:
+		return true
 	case st.kind == directory && linked:
 		return w.link(path, st.id)
 	case st.kind == directory:
@@ -247,7 +277,7 @@ func (w *walk) file(path string, st status) bool {
 	case st.kind != regular:
 		return w.fail(path, fault("read", path, fmt.Errorf("it is a %s, %w", st.kind, ErrNotRegular)))
 	}
-	if other, ok := w.dir.shadow(w.root, path[w.below:]); ok {
+	if other, ok := w.shadow(path); ok {
 		return w.fail(path, fmt.Errorf("read %s: %s has the same path below its folder, and under the one source name %q a path can stand for one file only: replay the two folders under names of their own, or the folder above them",
 			ingest.EscapePath(path), ingest.EscapePath(other), w.dir.name))
 	}
@@ -259,6 +289,15 @@ func (w *walk) file(path string, st status) bool {
 		return w.fail(path, fmt.Errorf("read %s: its name is that of a member of the archive %s too: rename it", ingest.EscapePath(path), ingest.EscapePath(a.path)))
 	}
 	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil)
+}
+
+// shadow returns the file of an earlier root that has the same path below it as
+// the file at path.
+func (w *walk) shadow(path string) (string, bool) {
+	if !w.dir.named {
+		return "", false
+	}
+	return w.site.shadow(w.root, path[w.below:])
 }
 
 func (w *walk) fail(path string, err error) bool {

@@ -29,7 +29,7 @@ func TestKindsThatTheFolderDoesNotTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	var paths, faults []string
-	w := newWalk(t.Context(), d, func(f ingest.File, err error) bool {
+	w := newWalk(t.Context(), d, d.site.Load(), func(f ingest.File, err error) bool {
 		if err != nil {
 			faults = append(faults, f.Path)
 		} else {
@@ -37,7 +37,7 @@ func TestKindsThatTheFolderDoesNotTell(t *testing.T) {
 		}
 		return true
 	})
-	w.root = &d.roots[0]
+	w.root = &d.site.Load().roots[0]
 	w.path = append([]byte(top), filepath.Separator)
 	w.below = len(w.path)
 	in, err := openFolder(top, make([]byte, batchBytes))

@@ -211,6 +211,15 @@ func (as *archives) drop(a *archive) {
 	}
 }
 
+// forget closes the archive at path, which went away, once nobody uses it.
+func (as *archives) forget(path string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.open[path]; a != nil {
+		as.drop(a)
+	}
+}
+
 func (a *archive) close() {
 	if a.err == nil {
 		a.file.Close()
@@ -253,22 +262,28 @@ func (w *walk) archive(path string) bool {
 // wants reports whether the patterns let m through. They see its own name and
 // that with the archive's path before it: one that matches is enough.
 func (w *walk) wants(path string, m *member) bool {
-	if len(m.name) == 0 || m.name[len(m.name)-1] == '/' {
-		return false // a folder
-	}
-	name := string(m.name)
-	full := filepath.ToSlash(path[w.below:]) + "!" + name
-	if w.dir.ignore.matchAbove(name) || w.dir.ignore.match(full) {
+	if w.dir.ignores(filepath.ToSlash(path[w.below:]), m) {
 		return false
 	}
-	return len(w.dir.match) == 0 || w.dir.match.match(name) || w.dir.match.match(full)
+	name := string(m.name)
+	return len(w.dir.match) == 0 || w.dir.match.match(name) || w.dir.match.match(filepath.ToSlash(path[w.below:])+"!"+name)
+}
+
+// ignores reports whether the member m of the archive that is below a root is
+// a folder or matched by Ignore.
+func (d *Dir) ignores(below string, m *member) bool {
+	if len(m.name) == 0 || m.name[len(m.name)-1] == '/' || m.kind() == directory {
+		return true
+	}
+	name := string(m.name)
+	return d.ignore.matchAbove(name) || d.ignore.match(below+"!"+name)
 }
 
 // member yields the member m of the archive at path.
 func (w *walk) member(path string, m *member) bool {
 	path += "!" + string(m.name)
 	if k := m.kind(); k != regular {
-		return k == directory || w.fail(path, fault("read", path, fmt.Errorf("it is a %s, %w", k, ErrNotRegular)))
+		return w.fail(path, fault("read", path, fmt.Errorf("it is a %s, %w", k, ErrNotRegular)))
 	}
 	return w.yield(w.dir.member(w.rel(path), m), nil)
 }

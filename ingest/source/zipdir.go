@@ -32,6 +32,7 @@ type member struct {
 	offset        int64  // of its local header
 	modified      int64  // microseconds since the Unix epoch, UTC
 	precision     ingest.Precision
+	at            int64 // of its header in the directory, where lookup found it
 }
 
 // A slot is where the directory has a name.
@@ -218,6 +219,7 @@ func (x *index) lookup(name string) (*member, bool, error) {
 			return nil, false, err
 		}
 		if string(m.name) == name {
+			m.at = x.slots[i].at
 			return m, true, nil
 		}
 	}
@@ -226,13 +228,11 @@ func (x *index) lookup(name string) (*member, bool, error) {
 
 // isLast reports whether m, at that place, is the last member of its name.
 func (x *index) isLast(at int64, m *member) (bool, error) {
-	hash := maphash.Bytes(x.seed, m.name)
-	i, ok := slices.BinarySearchFunc(x.slots, slot{hash, at}, func(s, t slot) int {
-		return cmp.Or(cmp.Compare(s.hash, t.hash), cmp.Compare(s.at, t.at))
-	})
+	i, ok := x.number(at, m)
 	if !ok {
 		return false, corrupt("it changed while it was listed")
 	}
+	hash := x.slots[i].hash
 	for i++; i < len(x.slots) && x.slots[i].hash == hash; i++ {
 		later, err := x.at(x.slots[i].at)
 		if err != nil {
@@ -243,6 +243,13 @@ func (x *index) isLast(at int64, m *member) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// number is the place among the slots of the member m at that place.
+func (x *index) number(at int64, m *member) (int, bool) {
+	return slices.BinarySearchFunc(x.slots, slot{maphash.Bytes(x.seed, m.name), at}, func(s, t slot) int {
+		return cmp.Or(cmp.Compare(s.hash, t.hash), cmp.Compare(s.at, t.at))
+	})
 }
 
 // at reads the member whose header is at that place.
