@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 
 func TestDirNamed(t *testing.T) {
 	sourcetest.Test(t, sourcetest.Place{Names: sourcetest.OddNames, Open: func(t *testing.T) sourcetest.Site {
-		return &folderSite{t: t, root: t.TempDir(), name: "field"}
+		return &tidySite{folderSite{t: t, root: t.TempDir(), name: "field"}}
 	}})
 }
 
@@ -64,6 +65,33 @@ func (s *folderSite) Path(path string) string {
 		return path
 	}
 	return filepath.Join(s.root, path)
+}
+
+// A tidySite is a folder from which files go when they are done.
+type tidySite struct{ folderSite }
+
+func (s *tidySite) Tidying(after source.After) ingest.Source {
+	return newDir(s.t, source.Options{Source: s.name, After: after}, s.root)
+}
+
+func (s *tidySite) Have() map[string][]byte { return have(s.t, s.root) }
+
+// have returns the content of each file below root, by path.
+func have(t testing.TB, root string) map[string][]byte {
+	t.Helper()
+	all := make(map[string][]byte)
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		all[path[len(root)+1:]] = data
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // put writes a file beside path and renames it.

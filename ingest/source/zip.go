@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,6 +49,7 @@ func splitMember(path string, i int) (archive, member string, ok bool) {
 // An archive is an open zip archive, shared by all who fetch from it.
 type archive struct {
 	path string
+	seed maphash.Seed
 	once sync.Once // opens it
 	err  error     // what opening gave
 
@@ -79,7 +81,7 @@ func (a *archive) open() (err error) {
 	if a.opened.kind != regular {
 		return fmt.Errorf("it is a %s, %w", a.opened.kind, ErrNotRegular)
 	}
-	if a.index, err = readDirectory(a.file, a.opened.size); err != nil {
+	if a.index, err = readDirectory(a.file, a.opened.size, a.seed); err != nil {
 		return err
 	}
 	if a.total > freeTotal && a.total/maxRatio > a.opened.size {
@@ -100,6 +102,16 @@ type archives struct {
 	mu   sync.Mutex
 	open map[string]*archive
 	tick int
+
+	seeding sync.Once
+	seeded  maphash.Seed
+}
+
+// seed is one for all archives, so that one that is opened again has its members
+// in the same order.
+func (as *archives) seed() maphash.Seed {
+	as.seeding.Do(func() { as.seeded = maphash.MakeSeed() })
+	return as.seeded
 }
 
 // keepOpen is how many archives stay open without being in use. A listing runs
@@ -120,7 +132,7 @@ func (as *archives) acquire(path string) (*archive, error) {
 		a = nil
 	}
 	if a == nil {
-		a = &archive{path: path, kept: true}
+		a = &archive{path: path, seed: as.seed(), kept: true}
 		if as.open == nil {
 			as.open = make(map[string]*archive)
 		}

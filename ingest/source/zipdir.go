@@ -75,9 +75,10 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errCorrupt, fmt.Sprintf(format, args...))
 }
 
-// readDirectory reads the directory of the archive of size bytes.
-func readDirectory(file io.ReaderAt, size int64) (*index, error) {
-	x := &index{file: file, seed: maphash.MakeSeed()}
+// readDirectory reads the directory of the archive of size bytes. The order of
+// the slots depends on the directory and the seed alone.
+func readDirectory(file io.ReaderAt, size int64, seed maphash.Seed) (*index, error) {
+	x := &index{file: file, seed: seed}
 	count, err := x.locate(size)
 	if err != nil {
 		return nil, err

@@ -39,10 +39,10 @@ func (d *Dir) memberDone(ctx context.Context, f ingest.File, o *ingest.Outcome) 
 	}
 	defer d.archives.release(a)
 	deed := d.tidier.deed(o)
-	if deed == leave || m.size != f.Size || m.modified != f.Modified {
+	below := strings.TrimSuffix(f.Path, "!"+string(m.name))
+	if deed == leave || m.size != f.Size || m.modified != f.Modified || d.ignores(below, m) {
 		return true, nil
 	}
-	below := strings.TrimSuffix(f.Path, "!"+string(m.name))
 	last, deed, err := d.markDone(a, below, m, deed)
 	if err != nil || !last {
 		return true, err

@@ -102,6 +102,16 @@ func Test(t *testing.T, p Place) {
 			c.run(t, site)
 		})
 	}
+	for _, c := range testsOfDone {
+		t.Run(c.name, func(t *testing.T) {
+			site, ok := p.Open(t).(TidySite)
+			if !ok {
+				t.Skip("nothing goes from here")
+			}
+			tidy(t)
+			c.run(t, site)
+		})
+	}
 	t.Run("carries odd names", func(t *testing.T) {
 		site := p.Open(t)
 		tidy(t)
