@@ -83,8 +83,8 @@ type ftpDialer struct {
 	implicit   bool
 	warn       sync.Once
 
-	mu     sync.Mutex
-	noMLSD bool // the server says that it knows MLSD, and does not
+	mu             sync.Mutex
+	noMLSD, noUTF8 bool // what the server says that it knows, and does not
 }
 
 func (o *FTPOptions) dialer() (*ftpDialer, error) {
@@ -195,11 +195,12 @@ func (d *ftpDialer) dial(ctx context.Context) (client, error) {
 	return dialFTP(ctx, d)
 }
 
-// lacksMLSD reports, and keeps in mind, that the server does not know MLSD
-// whatever it says.
-func (d *ftpDialer) lacksMLSD(seen bool) bool {
+// lacks reports, and keeps in mind when it was seen, what the server says that
+// it knows, and does not.
+func (d *ftpDialer) lacks(mlsd, utf8 bool) (noMLSD, noUTF8 bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.noMLSD = d.noMLSD || seen
-	return d.noMLSD
+	d.noMLSD = d.noMLSD || mlsd
+	d.noUTF8 = d.noUTF8 || utf8
+	return d.noMLSD, d.noUTF8
 }

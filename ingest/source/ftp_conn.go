@@ -2,8 +2,6 @@ package source
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -34,194 +32,6 @@ type ftpConn struct {
 	mlsd   bool
 }
 
-// dialFTP connects and logs in.
-func dialFTP(ctx context.Context, d *ftpDialer) (client, error) {
-	w := newWire(d.Timeout, d.MinRate)
-	end := w.begin(ctx)
-	defer end()
-	c := &ftpConn{dialer: d, wire: w}
-	ok := false
-	defer func() {
-		if !ok { // by an error or a panic
-			w.kill(net.ErrClosed)
-		}
-	}()
-	if err := c.login(ctx); err != nil {
-		return nil, err
-	}
-	ok = true
-	return c, nil
-}
-
-func (c *ftpConn) login(ctx context.Context) error {
-	d := c.dialer
-	password := "anonymous"
-	if d.Password != nil {
-		var err error
-		if password, err = d.Password(); err != nil {
-			return fmt.Errorf("get the password: %w", err)
-		}
-	} else if d.user != "anonymous" {
-		password = ""
-	}
-	if strings.ContainsAny(password, "\r\n\x00") {
-		return fmt.Errorf("%w: the password has a line break or a NUL in it", errRefused)
-	}
-	var config *tls.Config
-	if d.tls != nil {
-		// A session that is resumed shows the server that the data connection is
-		// ours. Of several connections each must show its own.
-		config = d.tls.Clone()
-		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	}
-	options := []ftp.DialOption{ftp.DialWithDialFunc(c.sockets(ctx, config)), ftp.DialWithDisabledMLSD(d.lacksMLSD(false))}
-	switch {
-	case d.implicit:
-		options = append(options, ftp.DialWithTLS(config))
-	case config != nil:
-		options = append(options, ftp.DialWithExplicitTLS(config))
-	}
-	var err error
-	if c.server, err = ftp.Dial(net.JoinHostPort(d.host, d.port), options...); err != nil {
-		return c.refusal(err, password)
-	}
-	if err := c.server.Login(d.user, password); err != nil {
-		return c.refusal(err, password)
-	}
-	c.mlsd = c.server.IsTimePreciseInList()
-	return c.place()
-}
-
-// sockets returns the function that the library opens connections by: first
-// that for commands, then those for data, which lead to the same host whatever
-// the server says.
-func (c *ftpConn) sockets(ctx context.Context, config *tls.Config) func(string, string) (net.Conn, error) {
-	var host string
-	return func(_, address string) (net.Conn, error) {
-		data := host != ""
-		if data {
-			_, port, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			ctx, address = context.Background(), net.JoinHostPort(host, port) // the wire's watch is over the operation
-		}
-		s, err := c.wire.dial(ctx, address, data)
-		if err != nil {
-			return nil, err
-		}
-		if !data {
-			if host, _, err = net.SplitHostPort(s.RemoteAddr().String()); err != nil {
-				return nil, err
-			}
-		}
-		var conn net.Conn = s
-		if config != nil && (data || c.dialer.implicit) {
-			conn = tls.Client(s, config) // servers hang when the handshake comes before the command
-		}
-		if data && c.lister != nil {
-			conn = &listConn{Conn: conn, lister: c.lister}
-		}
-		return conn, nil
-	}
-}
-
-// place finds out which folder the login leads to.
-func (c *ftpConn) place() error {
-	if c.root = c.dialer.root; strings.HasPrefix(c.root, "/") {
-		return nil
-	}
-	home, err := c.server.CurrentDir()
-	var reply *textproto.Error
-	switch {
-	case errors.As(err, &reply) && reply.Code >= 500:
-		home = "/"
-	case err != nil:
-		return c.wire.why(err)
-	}
-	home = strings.ReplaceAll(home, `""`, `"`) // RFC 959, appendix II
-	if !strings.HasPrefix(home, "/") {
-		home = "/" + home
-	}
-	c.root = path.Join(home, c.root)
-	return nil
-}
-
-var (
-	// limitWords are in what vsftpd, proftpd, pure-ftpd, IIS and FileZilla say
-	// when there are too many connections.
-	limitWords = regexp.MustCompile(`(?i)too many|maximum|connection limit|limit of|no more (users|connections)|max(imal|\.)? `)
-	tlsWords   = regexp.MustCompile(`(?i)\b(tls|ssl|encrypt\w*|cleartext|secure)\b`)
-)
-
-// refusal words an error of connecting or logging in, and says what kind it
-// is. The server's text may repeat what was sent: the password is taken out.
-func (c *ftpConn) refusal(err error, password string) error {
-	err = c.wire.why(err)
-	var reply *textproto.Error
-	var network net.Error
-	var verify *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("the server's certificate is not trusted: %w; name the certificate of who signed it as the CA file", err)
-	case errors.As(err, &verify):
-		return fmt.Errorf("the server's certificate is not accepted: %w", err)
-	case errors.As(err, &reply):
-		text := said(reply.Code, hide(reply.Msg, password))
-		switch {
-		case reply.Code == 421 || limitWords.MatchString(reply.Msg):
-			return fmt.Errorf("%w: %s", errTooMany, text)
-		case tlsWords.MatchString(reply.Msg) && c.dialer.tls == nil:
-			return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
-		case reply.Code == 530 || reply.Code == 430 || reply.Code == 532 || reply.Code == 332:
-			return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
-		}
-		return errors.New(text)
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), c.server == nil:
-		return cutOff(err)
-	}
-	// The library gives the text alone of what answers USER.
-	text := said(0, hide(err.Error(), password))
-	switch {
-	case limitWords.MatchString(text):
-		return fmt.Errorf("%w: %s", errTooMany, text)
-	case tlsWords.MatchString(text) && c.dialer.tls == nil:
-		return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
-	}
-	return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
-}
-
-func hide(text, password string) string {
-	if password == "" {
-		return text
-	}
-	return strings.ReplaceAll(text, password, "***")
-}
-
-// said quotes a reply: in one line, with nothing in it that a terminal acts
-// on, and not without end.
-func said(code int, text string) string {
-	const most = 200
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	text = ingest.EscapePath(strings.Join(strings.Fields(text), " "))
-	if code == 0 {
-		return fmt.Sprintf("the server says %q", text)
-	}
-	return fmt.Sprintf("the server says %q", fmt.Sprintf("%d %s", code, text))
-}
-
-func cutOff(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errCutOff
-	}
-	return err
-}
-
-var errCutOff = errors.New("the server closed the connection")
-
 // deniedWords are in what servers say of files that are there.
 var deniedWords = regexp.MustCompile(`(?i)permission|denied|not permitted|not allowed|forbidden`)
 
@@ -232,6 +42,10 @@ func (c *ftpConn) worded(err error) error {
 	}
 	err = c.wire.why(err)
 	var reply *textproto.Error
+	var garbled textproto.ProtocolError
+	if errors.As(err, &garbled) {
+		return fmt.Errorf("%w: %s", errGarbled, ingest.EscapePath(string(garbled)))
+	}
 	if !errors.As(err, &reply) {
 		return cutOff(err)
 	}
@@ -284,10 +98,10 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 		}
 		c.lister = l
 		defer func() { c.lister = nil }()
-		l.give = func() { c.wire.kill(errors.New("the listing was given up")) }
+		l.give = c.wire.kill
 		_, err := c.server.List("")
 		if c.mlsd && isUnknown(err) { // it says so, and knows it not
-			c.dialer.lacksMLSD(true)
+			c.dialer.lacks(true, false)
 		}
 		return err
 	})

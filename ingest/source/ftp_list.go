@@ -27,7 +27,7 @@ var errEndless = fmt.Errorf("the listing has more than %d lines: it has no end, 
 // of LIST as Unix or DOS would write them.
 type lister struct {
 	each func(listed) error
-	give func() // ends the connection: there is more to come, and nobody wants it
+	give func(error) // ends the connection: more may come, and nobody wants it
 	mlsd bool
 	now  time.Time
 	zone *time.Location
@@ -62,6 +62,7 @@ func (l *lister) read(in io.Reader) error {
 		case errors.Is(err, bufio.ErrBufferFull):
 			l.err = fmt.Errorf("line %d of the listing is longer than %d bytes", l.lines+1, maxLine)
 		case err != nil:
+			l.give(err)
 			return err
 		default:
 			if l.lines++; l.lines > maxLines {
@@ -71,7 +72,7 @@ func (l *lister) read(in io.Reader) error {
 			}
 		}
 		if l.err != nil {
-			l.give()
+			l.give(l.err)
 			return l.err
 		}
 	}

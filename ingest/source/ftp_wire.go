@@ -75,10 +75,17 @@ func (w *wire) why(err error) error {
 	return err
 }
 
+// isCut reports whether the connection for commands is known to be dead.
+func (w *wire) isCut() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cause != nil
+}
+
 // dial opens a socket.
 func (w *wire) dial(ctx context.Context, address string, data bool) (*ftpSocket, error) {
-	if err := w.why(net.ErrClosed); !errors.Is(err, net.ErrClosed) {
-		return nil, err
+	if w.isCut() {
+		return nil, w.why(net.ErrClosed)
 	}
 	dialer := net.Dialer{Timeout: w.timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
@@ -113,7 +120,7 @@ func (s *ftpSocket) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	} else if s.n > replyBytes {
-		return 0, fmt.Errorf("the server's reply is longer than %d bytes", replyBytes)
+		return 0, s.failed(fmt.Errorf("the server's reply is longer than %d bytes", replyBytes))
 	}
 	if err := s.Conn.SetReadDeadline(now.Add(s.wire.timeout)); err != nil {
 		return 0, s.wire.why(err)
@@ -123,7 +130,21 @@ func (s *ftpSocket) Read(p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("the server sent nothing for %v: %w", s.wire.timeout, os.ErrDeadlineExceeded)
 	}
-	return n, s.wire.why(err)
+	return n, s.failed(err)
+}
+
+// failed keeps in mind what first went wrong with the connection for commands:
+// the library words it in its own ways, or passes over it.
+func (s *ftpSocket) failed(err error) error {
+	if err == nil || s.data {
+		return s.wire.why(err)
+	}
+	s.wire.mu.Lock()
+	defer s.wire.mu.Unlock()
+	if s.wire.cause == nil {
+		s.wire.cause = cutOff(err)
+	}
+	return s.wire.cause
 }
 
 // pace looks, once in a while, whether enough data came since the last time.
@@ -145,7 +166,7 @@ func (s *ftpSocket) Write(p []byte) (int, error) {
 		return 0, s.wire.why(err)
 	}
 	n, err := s.Conn.Write(p)
-	return n, s.wire.why(err)
+	return n, s.failed(err)
 }
 
 func (s *ftpSocket) Close() error {

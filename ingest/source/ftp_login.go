@@ -1,0 +1,242 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/jlaffaye/ftp"
+
+	"penstock/ingest"
+)
+
+// dialFTP connects and logs in.
+func dialFTP(ctx context.Context, d *ftpDialer) (client, error) {
+	noMLSD, noUTF8 := d.lacks(false, false)
+	c, err := tryFTP(ctx, d, noMLSD, noUTF8)
+	if err == nil || noUTF8 || !errors.Is(err, errPlain) {
+		return c, err
+	}
+	// It may be that the server says UTF8 and does not take to OPTS UTF8 ON.
+	if c, again := tryFTP(ctx, d, noMLSD, true); again == nil {
+		d.lacks(false, true)
+		return c, nil
+	}
+	return nil, err
+}
+
+func tryFTP(ctx context.Context, d *ftpDialer, noMLSD, noUTF8 bool) (_ client, err error) {
+	c := &ftpConn{dialer: d, wire: newWire(d.Timeout, d.MinRate)}
+	defer c.wire.begin(ctx)()
+	ok := false
+	defer func() {
+		if !ok { // by an error or a panic
+			c.wire.kill(net.ErrClosed)
+		}
+	}()
+	if err := c.login(ctx, ftp.DialWithDisabledMLSD(noMLSD), ftp.DialWithDisabledUTF8(noUTF8)); err != nil {
+		return nil, err
+	}
+	ok = true
+	return c, nil
+}
+
+func (c *ftpConn) login(ctx context.Context, options ...ftp.DialOption) error {
+	d := c.dialer
+	password, err := d.secret()
+	if err != nil {
+		return err
+	}
+	var config *tls.Config
+	if d.tls != nil {
+		// A session that is resumed shows the server that the data connection is
+		// ours. Of several connections each must show its own.
+		config = d.tls.Clone()
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx, config)))
+	switch {
+	case d.implicit:
+		options = append(options, ftp.DialWithTLS(config))
+	case config != nil:
+		options = append(options, ftp.DialWithExplicitTLS(config))
+	}
+	if c.server, err = ftp.Dial(net.JoinHostPort(d.host, d.port), options...); err != nil {
+		return c.refusal(err, password)
+	}
+	if err := c.server.Login(d.user, password); err != nil {
+		return c.refusal(err, password)
+	}
+	c.mlsd = c.server.IsTimePreciseInList()
+	return c.place()
+}
+
+// secret is the password as it is now.
+func (d *ftpDialer) secret() (string, error) {
+	if d.Password == nil {
+		if d.user == "anonymous" {
+			return "anonymous", nil
+		}
+		return "", nil
+	}
+	password, err := d.Password()
+	if err != nil {
+		return "", fmt.Errorf("get the password: %w", err)
+	}
+	if strings.ContainsAny(password, "\r\n\x00") {
+		return "", fmt.Errorf("%w: the password has a line break or a NUL in it", errRefused)
+	}
+	return password, nil
+}
+
+// sockets returns the function that the library opens connections by: first
+// that for commands, then those for data, which lead to the same host whatever
+// the server says.
+func (c *ftpConn) sockets(ctx context.Context, config *tls.Config) func(string, string) (net.Conn, error) {
+	var host string
+	return func(_, address string) (net.Conn, error) {
+		data := host != ""
+		if data {
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			ctx, address = context.Background(), net.JoinHostPort(host, port) // the wire's watch is over the operation
+		}
+		s, err := c.wire.dial(ctx, address, data)
+		if err != nil {
+			return nil, err
+		}
+		if !data {
+			if host, _, err = net.SplitHostPort(s.RemoteAddr().String()); err != nil {
+				return nil, err
+			}
+		}
+		var conn net.Conn = s
+		if config != nil && (data || c.dialer.implicit) {
+			conn = tls.Client(s, config) // servers hang when the handshake comes before the command
+		}
+		if data && c.lister != nil {
+			conn = &listConn{Conn: conn, lister: c.lister}
+		}
+		return conn, nil
+	}
+}
+
+// place finds out which folder the login leads to.
+func (c *ftpConn) place() error {
+	if c.root = c.dialer.root; strings.HasPrefix(c.root, "/") {
+		return nil
+	}
+	home, err := c.server.CurrentDir()
+	var reply *textproto.Error
+	switch {
+	case errors.As(err, &reply) && reply.Code >= 500:
+		home = "/"
+	case err != nil:
+		return c.worded(err)
+	}
+	home = strings.ReplaceAll(home, `""`, `"`) // RFC 959, appendix II
+	if !strings.HasPrefix(home, "/") {
+		home = "/" + home
+	}
+	c.root = path.Join(home, c.root)
+	return nil
+}
+
+var (
+	// limitWords are in what vsftpd, proftpd, pure-ftpd, IIS and FileZilla say
+	// when there are too many connections.
+	limitWords = regexp.MustCompile(`(?i)too many|maximum|connection limit|limit of|no more (users|connections)|max(imal|\.)? `)
+	tlsWords   = regexp.MustCompile(`(?i)\b(tls|ssl|encrypt\w*|cleartext|secure)\b`)
+)
+
+// errPlain says that the server did not take to a command of the login of
+// which the library tells no more than the answer's text: USER or OPTS UTF8.
+var errPlain = fmt.Errorf("%w", errRefused)
+
+// refusal words an error of connecting or logging in, and says what kind it
+// is. The server's text may repeat what was sent: the password is taken out.
+func (c *ftpConn) refusal(err error, password string) error {
+	if c.wire.isCut() {
+		return c.wire.why(err)
+	}
+	var reply *textproto.Error
+	var garbled textproto.ProtocolError
+	var network net.Error
+	var verify *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the server's certificate is not trusted: %w; name the certificate of who signed it as the CA file", err)
+	case errors.As(err, &verify):
+		return fmt.Errorf("the server's certificate is not accepted: %w", err)
+	case errors.As(err, &record):
+		return errors.New("the server does not speak TLS there: implicit TLS (ftps+implicit) has a port of its own, mostly 990")
+	case errors.As(err, &reply):
+		return c.replied(reply.Code, hide(reply.Msg, password))
+	case errors.As(err, &garbled):
+		return c.worded(err)
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), c.server == nil, strings.HasPrefix(err.Error(), "tls: "):
+		return cutOff(err)
+	}
+	return c.replied(0, hide(err.Error(), password))
+}
+
+// replied says what a reply to a command of the login means; 0 is the code of
+// one that is not known.
+func (c *ftpConn) replied(code int, message string) error {
+	text := said(code, message)
+	switch {
+	case code == 421, limitWords.MatchString(message):
+		return fmt.Errorf("%w: %s", errTooMany, text)
+	case tlsWords.MatchString(message) && c.dialer.tls == nil:
+		return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
+	case code == 0:
+		return fmt.Errorf("%w of %q: %s", errPlain, c.dialer.user, text)
+	case code == 530, code == 430, code == 532, code == 332:
+		return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
+	case c.server == nil && code >= 500 && c.dialer.tls != nil:
+		return fmt.Errorf("the server does not offer TLS: %s", text)
+	}
+	return errors.New(text)
+}
+
+func hide(text, password string) string {
+	if password == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, password, "***")
+}
+
+// said quotes a reply: in one line, with nothing in it that a terminal acts
+// on, and not without end.
+func said(code int, text string) string {
+	const most = 200
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	text = ingest.EscapePath(strings.Join(strings.Fields(text), " "))
+	if code != 0 {
+		text = fmt.Sprintf("%d %s", code, text)
+	}
+	return `the server says "` + text + `"`
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errCutOff
+	}
+	return err
+}
+
+var errCutOff = errors.New("the server closed the connection")
