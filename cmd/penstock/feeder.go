@@ -117,6 +117,9 @@ func (f *feeder) feed() (err error) {
 		Observe: func(e ingest.Event) {
 			f.told.observe(e)
 			f.daemon.monitor.Observe(e)
+			if f.daemon.watch != nil {
+				f.daemon.watch(e)
+			}
 		},
 	}
 	err = pipeline.Run(f.take, f.work)

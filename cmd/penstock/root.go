@@ -11,6 +11,8 @@ import (
 	"github.com/charmbracelet/colorprofile"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"penstock/ingest"
 )
 
 // An app is one run of the program: where it reads and writes, how it was
@@ -28,7 +30,8 @@ type app struct {
 
 	log *slog.Logger
 
-	config *config // what --config names; nil for none
+	config *config            // what --config names; nil for none
+	watch  func(ingest.Event) // who looks on at a daemon, called by each source's goroutine; nil for nobody
 
 	// The flags that all commands have.
 	configFile               string
