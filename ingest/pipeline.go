@@ -2,9 +2,10 @@
 // all parts share (File, Content, Batch, Receipt, Event), what they promise
 // one another (Source, Decoder, Sink), and the pipeline that drives them.
 //
-// To follow one file, read this page: list names it, plan asks the ledger and
-// puts it into a chunk, and in worker.go a worker fetches, decodes and commits
-// it.
+// To follow one file, begin with this page: it says who runs. In listing.go,
+// list names the file, and look asks the ledger and puts it into the backlog; in
+// chunk.go, plan takes it from there, by way of fetch.go where it is fetched
+// ahead; and in worker.go a worker fetches, decodes and commits it.
 package ingest
 
 import (
@@ -14,6 +15,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,19 +62,44 @@ type Pipeline struct {
 	observing sync.Mutex
 }
 
-// listedAhead is how many listed files wait for the look into the ledger, and
-// the most that one look is for. They are references, so it bounds the memory
-// that a listing takes whatever its length.
-const listedAhead = 4096
+// A run is what one Run of a pipeline needs besides the pipeline.
+type run struct {
+	*Pipeline
+	name       string
+	take, work context.Context
 
-// Run lists, fetches, decodes and commits until the source's listing ends, and
-// returns when all that it began is done and every goroutine has ended.
+	sightings chan sighting
+	looked    chan struct{}  // the ledger has been asked about all of a listing
+	due       chan time.Time // when the next listing is
+	backlog   *backlog
+	fetched   chan *parcel
+	chunks    chan chunk
+	finished  chan Outcome // files of which the source is to be told; nil where the worker does it
+
+	known         *memory
+	underWay      *underWay
+	cycles        *cycles
+	stock         *stock
+	spool         *spool // nil where nothing is spooled
+	streams       streams
+	contents      sync.Pool   // of *Content
+	away          atomic.Bool // the ledger did not answer in time
+	fetchFailures atomic.Int32
+
+	files      []File // look's buffers
+	references []reference
+}
+
+// Run lists, fetches, decodes and commits until the source's listing ends, or,
+// of a pipeline that polls, until take does. It returns when all that it began
+// is done and every goroutine has ended.
 //
-// The end of take stops the listing: files that are in chunks already are
-// still committed (a drain). The end of work stops everything: chunks that are
-// not committed are dropped whole. An error is the sink's or a context's; what
-// was committed until then stays. A file that cannot be fetched is told as
-// Failed and is no error.
+// The end of take stops the listing, and the fetching ahead: files that are in
+// chunks already are still committed (a drain). The end of work stops
+// everything: chunks that are not committed are dropped whole. An error is the
+// sink's, the archive's or a context's; what was committed until then stays. A
+// file that cannot be fetched is told as Failed and is no error, and neither is
+// a listing that breaks off.
 func (p *Pipeline) Run(take, work context.Context) error {
 	if p.Workers < 1 {
 		return fmt.Errorf("a pipeline needs at least one worker, not %d", p.Workers)
@@ -89,16 +116,92 @@ func (p *Pipeline) Run(take, work context.Context) error {
 		close(passedOn)
 	})
 
-	listed := make(chan File, listedAhead)
-	chunks := make(chan chunk)
-	group.Go(guarded("the listing", func() error { return p.list(take, work, listed) }))
-	group.Go(guarded("the plan", func() error { return p.plan(take, work, listed, chunks) }))
-	for n := range p.Workers {
-		group.Go(guarded(fmt.Sprint("worker ", n+1), func() error { return p.worker(work, n+1, chunks) }))
-	}
+	r := newRun(p, take, work)
+	r.start(group)
 	err := group.Wait() // which ends work
 	<-passedOn
+	r.streams.close()
+	if err == nil {
+		err = guarded("telling of the last cycle", func() error { r.cycles.end(); return nil })()
+	}
 	return err
+}
+
+func newRun(p *Pipeline, take, work context.Context) *run {
+	r := &run{
+		Pipeline: p, name: p.Source.Name(), take: take, work: work,
+		sightings: make(chan sighting, listedAhead), looked: make(chan struct{}, 1), due: make(chan time.Time, 1),
+		backlog: newBacklog(p.Poll > 0), fetched: make(chan *parcel), chunks: make(chan chunk),
+		known: newMemory(p.Source, p.Poll > 0), stock: newStock(),
+		contents: sync.Pool{New: func() any { return new(Content) }},
+	}
+	r.underWay = newUnderWay(r.known)
+	r.cycles = newCycles(r)
+	if p.Archive != nil && p.Spool > 0 && p.Connections > 0 {
+		r.spool = newSpool(p.Spool)
+	}
+	if p.Connections > 0 && r.known.tidies {
+		r.finished = make(chan Outcome, 64*p.Connections)
+	}
+	return r
+}
+
+// start starts all that runs. Each ends when what feeds it does, or when take
+// or work ends.
+func (r *run) start(group *errgroup.Group) {
+	group.Go(guarded("the listing", r.list))
+	group.Go(guarded("the look into the ledger", r.look))
+	if r.Poll > 0 {
+		group.Go(guarded("the watch", r.watch))
+		group.Go(guarded("the watch over the cycles", r.watchCycles))
+	}
+	if r.Connections > 0 {
+		r.startFetching(group)
+	}
+	group.Go(guarded("the plan", r.plan))
+	var workers sync.WaitGroup
+	workers.Add(r.Workers)
+	if r.finished != nil {
+		r.startFinishing(group, &workers)
+	}
+	for n := range r.Workers {
+		group.Go(guarded(fmt.Sprint("worker ", n+1), func() error {
+			defer workers.Done()
+			return r.worker(n + 1)
+		}))
+	}
+}
+
+func (r *run) startFetching(group *errgroup.Group) {
+	var fetchers, all sync.WaitGroup
+	all.Add(1)
+	for n := range r.Connections {
+		fetchers.Add(1)
+		group.Go(guarded(fmt.Sprint("connection ", n+1), func() error {
+			defer fetchers.Done()
+			return r.fetchAhead()
+		}))
+	}
+	if r.spools() {
+		all.Add(1)
+		group.Go(guarded("the spool", func() error {
+			defer all.Done()
+			return r.unspool()
+		}))
+	}
+	group.Go(func() error {
+		fetchers.Wait()
+		if r.spools() {
+			close(r.spool.ended)
+		}
+		all.Done()
+		return nil
+	})
+	group.Go(func() error {
+		all.Wait()
+		close(r.fetched)
+		return nil
+	})
 }
 
 // guarded makes a panic the run's error: the chunks under way are not
@@ -115,143 +218,15 @@ func guarded(who string, run func() error) func() error {
 	}
 }
 
-// A chunk is the files handed to a worker at a time.
-type chunk struct {
-	number int
-	files  []pendingFile
-}
-
-type pendingFile struct {
-	File
-	firstFetched int64
-	isNew        bool
-}
-
-// list sends what the source lists, once or again and again. It ends with the
-// listing or with take.
-func (p *Pipeline) list(take, work context.Context, listed chan<- File) error {
-	defer close(listed)
-	for number := 1; take.Err() == nil; number++ {
-		c := Cycle{Number: number, Began: time.Now(), Over: true, Poll: p.Poll}
-		p.listOnce(take, listed, &c)
-		if p.Poll <= 0 {
-			break
-		}
-		c.Listing = time.Since(c.Began)
-		c.Took = c.Listing
-		p.tell(Event{Source: p.Source.Name(), Cycle: &c})
-		next := time.NewTimer(p.Poll - c.Took)
-		select {
-		case <-next.C:
-		case <-take.Done():
-		}
-		next.Stop()
-	}
-	return context.Cause(work)
-}
-
-func (p *Pipeline) listOnce(take context.Context, listed chan<- File, c *Cycle) {
-	for f, err := range p.Source.Files(take) {
-		if err != nil {
-			if take.Err() != nil {
-				break
-			}
-			c.Faults++
-			p.tellFailed(f, err)
-			continue
-		}
-		c.Listed++
-		select {
-		case listed <- f:
-		case <-take.Done():
-		}
-		if take.Err() != nil {
-			break
-		}
-	}
-}
-
-// plan asks the ledger which of the listed files are to be fetched and hands
-// them out in chunks. After the end of take only the open chunk goes out.
-func (p *Pipeline) plan(take, ctx context.Context, listed <-chan File, chunks chan<- chunk) error {
-	defer close(chunks)
-	open := openChunk{limits: p.Limits, out: chunks}
-	defer open.stop()
-	files := make([]File, 0, listedAhead)
-	for more := true; more && take.Err() == nil; {
-		files = files[:0]
-		select {
-		case f, ok := <-listed:
-			if more = ok; ok {
-				files = waiting(append(files, f), listed)
-			}
-		case <-open.lingered():
-			if err := open.close(ctx); err != nil {
-				return err
-			}
-			continue
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if err := p.filter(take, ctx, files, &open); err != nil {
-			return err
-		}
-	}
-	return open.close(ctx)
-}
-
-// waiting adds the files that wait already, so that one look into the ledger
-// serves them all.
-func waiting(files []File, listed <-chan File) []File {
-	for len(files) < listedAhead {
-		select {
-		case f, ok := <-listed:
-			if !ok {
-				return files
-			}
-			files = append(files, f)
-		default:
-			return files
-		}
-	}
-	return files
-}
-
-// filter adds to the open chunk the files that the ledger does not know, and
-// tells of the others. Handing out the chunks of one look can take long, so it
-// minds the end of take itself.
-func (p *Pipeline) filter(take, ctx context.Context, files []File, open *openChunk) error {
-	if len(files) == 0 {
-		return nil
-	}
-	standings, err := p.Sink.Pending(ctx, files)
-	if err != nil {
-		return err
-	}
-	if len(standings) != len(files) {
-		return fmt.Errorf("the sink was asked about %d files, and answered for %d", len(files), len(standings))
-	}
-	known := Event{Source: p.Source.Name()}
-	for i, s := range standings {
-		if take.Err() != nil {
-			break
-		}
-		if s.Take {
-			if err := open.add(ctx, pendingFile{files[i], s.FirstFetched, s.State == ""}); err != nil {
-				return err
-			}
-			continue
-		}
-		known.Outcomes = append(known.Outcomes, Outcome{File: files[i], State: Known, Standing: s.State})
-	}
-	if len(known.Outcomes) > 0 {
-		p.tell(known)
-	}
-	return nil
-}
-
 // tell passes an event on.
-func (p *Pipeline) tell(e Event) {
+func (r *run) tell(e Event) {
+	r.cycles.add(&e)
+	r.observe(e)
+}
+
+func (r *run) tellCycle(c *Cycle) { r.observe(Event{Source: r.name, Cycle: c}) }
+
+func (p *Pipeline) observe(e Event) {
 	if p.Observe == nil {
 		return
 	}
@@ -261,69 +236,33 @@ func (p *Pipeline) tell(e Event) {
 	p.Observe(e)
 }
 
-func (p *Pipeline) tellFailed(f File, err error) {
-	state := Failed
+// tellFailed tells of a file that could not be listed or fetched.
+func (r *run) tellFailed(f File, err error, took time.Duration) {
+	r.tell(Event{Source: r.name, Fetch: took, Outcomes: []Outcome{{File: f, State: failedAs(err), Reason: err.Error()}}})
+}
+
+func failedAs(err error) State {
 	if errors.Is(err, ErrChanged) {
-		state = Changed
+		return Changed
 	}
-	p.tell(Event{Source: p.Source.Name(), Outcomes: []Outcome{{File: f, State: state, Reason: err.Error()}}})
+	return Failed
 }
 
-// An openChunk gathers files until one of the limits closes it.
-type openChunk struct {
-	limits Limits
-	out    chan<- chunk
-
-	number int
-	files  []pendingFile
-	bytes  int64
-	linger *time.Timer
-}
-
-func (o *openChunk) add(ctx context.Context, f pendingFile) error {
-	if len(o.files) > 0 && o.limits.Bytes > 0 && o.bytes+f.Size > o.limits.Bytes {
-		if err := o.close(ctx); err != nil {
-			return err
+// ended notes that a file is not worked on any more. If it has changed
+// meanwhile, it is seen again.
+func (r *run) ended(path string) *flight {
+	if r.Poll <= 0 {
+		return nil
+	}
+	f, idle := r.underWay.end(path)
+	if f != nil && f.again != nil {
+		select {
+		case r.sightings <- sighting{File: *f.again, kind: hinted}:
+		default: // the next listing has it
 		}
 	}
-	if len(o.files) == 0 && o.limits.Linger > 0 {
-		o.linger = time.NewTimer(o.limits.Linger)
+	if idle {
+		r.cycles.idle()
 	}
-	o.files = append(o.files, f)
-	o.bytes += max(f.Size, 0)
-	if o.limits.Files > 0 && len(o.files) >= o.limits.Files || o.limits.Bytes > 0 && o.bytes >= o.limits.Bytes {
-		return o.close(ctx)
-	}
-	return nil
-}
-
-// lingered is ready when the open chunk has waited long enough.
-func (o *openChunk) lingered() <-chan time.Time {
-	if o.linger == nil {
-		return nil
-	}
-	return o.linger.C
-}
-
-// close hands the chunk to a worker, waiting until one is free.
-func (o *openChunk) close(ctx context.Context) error {
-	o.stop()
-	if len(o.files) == 0 {
-		return nil
-	}
-	o.number++
-	select {
-	case o.out <- chunk{o.number, o.files}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	o.files, o.bytes = nil, 0
-	return nil
-}
-
-func (o *openChunk) stop() {
-	if o.linger != nil {
-		o.linger.Stop()
-		o.linger = nil
-	}
+	return f
 }

@@ -16,53 +16,72 @@ import (
 // keeps its decoder, its buffers and its connection from one chunk to the
 // next.
 type worker struct {
-	pipeline  *Pipeline
+	*run
 	number    int
 	decoder   Decoder
 	committer Committer
-	content   Content
+	own       Content  // of what it fetches itself
+	content   *Content // that it decodes
 	batch     Batch
 	event     Event
 	hash      hash.Hash
+	finisher  finisher
+	kept      bool // the archive has something of the batch that is not durable yet
 }
 
 // worker runs one worker until there are no more chunks.
-func (p *Pipeline) worker(ctx context.Context, number int, chunks <-chan chunk) error {
-	w := &worker{pipeline: p, number: number, decoder: p.NewDecoder(), hash: sha256.New()}
+func (r *run) worker(number int) error {
+	w := &worker{run: r, number: number, decoder: r.NewDecoder(), hash: sha256.New(), finisher: finisher{run: r}}
 	defer func() {
-		_ = w.content.Close() // open only where a panic ends the worker, and says so
+		_ = w.own.Close() // open only where a panic ends the worker, and says so
 		if w.committer != nil {
 			w.committer.Close()
 		}
 	}()
 	for {
 		select {
-		case c, ok := <-chunks:
+		case c, ok := <-r.chunks:
 			if !ok {
 				return nil
 			}
-			if err := w.work(ctx, c); err != nil {
+			if err := w.inTurn(c); err != nil {
 				return err
 			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-r.work.Done():
+			return context.Cause(r.work)
 		}
 	}
+}
+
+// inTurn works on a chunk when there is a place for it.
+func (w *worker) inTurn(c chunk) error {
+	if w.Turn != nil {
+		if err := w.Turn.Enter(w.run.work); err != nil {
+			return err
+		}
+		defer w.Turn.Leave()
+	}
+	return w.work(w.run.work, c)
 }
 
 // work takes a chunk from references to the commit. A chunk that turns out
 // larger than it was listed is committed in several transactions.
 func (w *worker) work(ctx context.Context, c chunk) error {
 	w.begin(c)
-	for _, f := range c.files {
-		if err := w.takeIn(ctx, f); err != nil {
+	for i := range c.files {
+		if err := w.takeIn(ctx, &c.files[i]); err != nil {
 			return err
 		}
-		if w.full() {
-			if err := w.commit(ctx); err != nil {
-				return err
-			}
-			w.begin(c)
+		if err := w.commitIfFull(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.ahead {
+		if err := w.takeParcel(ctx, p); err != nil {
+			return err
+		}
+		if err := w.commitIfFull(ctx, c); err != nil {
+			return err
 		}
 	}
 	return w.commit(ctx)
@@ -70,75 +89,113 @@ func (w *worker) work(ctx context.Context, c chunk) error {
 
 func (w *worker) begin(c chunk) {
 	w.batch.Reset()
-	w.event = Event{Source: w.pipeline.Source.Name(), Worker: w.number, Chunk: c.number, Outcomes: w.event.Outcomes[:0]}
+	w.kept = false
+	w.event = Event{Source: w.name, Worker: w.number, Chunk: c.number, Outcomes: w.event.Outcomes[:0]}
 }
 
-func (w *worker) full() bool {
-	l := &w.pipeline.Limits
-	return l.Readings > 0 && len(w.batch.Time) >= l.Readings || l.Bytes > 0 && w.event.Bytes >= l.Bytes
+func (w *worker) commitIfFull(ctx context.Context, c chunk) error {
+	l := &w.Limits
+	if (l.Readings <= 0 || len(w.batch.Time) < l.Readings) && (l.Bytes <= 0 || w.event.Bytes < l.Bytes) {
+		return nil
+	}
+	if err := w.commit(ctx); err != nil {
+		return err
+	}
+	w.begin(c)
+	return nil
 }
 
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
 // fetched, or changes meanwhile, leaves no trace in the batch.
-func (w *worker) takeIn(ctx context.Context, f pendingFile) error {
+func (w *worker) takeIn(ctx context.Context, f *reference) error {
+	if w.Pace != nil {
+		waited, err := w.Pace.file(ctx)
+		w.cycles.paced(waited)
+		if err != nil {
+			return err
+		}
+	}
+	var have provided
 	start := time.Now()
-	err := w.pipeline.Source.Fetch(ctx, f.File, &w.content)
+	err := w.fetch(ctx, f, &w.own, &have)
 	fetched := time.Now()
 	w.event.Fetch += fetched.Sub(start)
 	if err == nil {
+		w.content = &w.own
 		w.content.FirstFetched = f.firstFetched
-		err = w.decode(ctx)
+		err = w.decode(ctx, f, &have)
 		w.event.Decode += time.Since(fetched)
 	}
+	return w.taken(ctx, f, err)
+}
+
+// takeParcel decodes a file that was fetched ahead.
+func (w *worker) takeParcel(ctx context.Context, p *parcel) error {
+	start := time.Now()
+	w.content = p.content
+	err := w.decode(ctx, &p.reference, &p.provided)
+	w.event.Decode += time.Since(start)
+	w.event.Fetch += p.took
+	w.release(p)
+	return w.taken(ctx, &p.reference, err)
+}
+
+// taken notes what is wrong with a file that is not in the batch. Its error is
+// ctx's.
+func (w *worker) taken(ctx context.Context, f *reference, err error) error {
 	if err == nil {
-		w.batch.Spans[len(w.batch.Spans)-1].New = f.isNew
 		return nil
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	state := Failed
-	if errors.Is(err, ErrChanged) {
-		state = Changed
-	}
-	w.event.Outcomes = append(w.event.Outcomes, Outcome{File: f.File, State: state, Reason: err.Error()})
+	w.cycles.left(f.Modified)
+	w.event.Outcomes = append(w.event.Outcomes, Outcome{File: f.File, State: failedAs(err), Reason: err.Error()})
 	return nil
 }
 
 // decode turns the fetched content into a span of the batch and hashes it. A
 // stream is hashed as it is read.
-func (w *worker) decode(ctx context.Context) error {
+func (w *worker) decode(ctx context.Context, f *reference, have *provided) error {
 	spans := len(w.batch.Spans)
-	var sum Digest
+	sum := have.sum
 	if w.content.Stream == nil {
-		sum = sha256.Sum256(w.content.Data)
+		if !have.hashed {
+			sum = sha256.Sum256(w.content.Data)
+		}
 		w.event.Bytes += int64(len(w.content.Data))
 		if err := w.decodeGuarded(ctx, spans); err != nil {
 			return err
 		}
 	} else {
-		stream := &hashingStream{ReadCloser: w.content.Stream, hash: w.hash}
-		w.hash.Reset()
-		w.content.Stream = stream
-		err := w.decodeGuarded(ctx, spans)
-		if err == nil {
-			// What the decoder did not care to read belongs to the file version.
-			_, err = io.Copy(io.Discard, stream)
-		}
-		w.event.Bytes += stream.n
-		// That the file changed explains whatever else was found. Otherwise Close
-		// repeats what reading said.
-		if closed := w.content.Close(); err == nil || errors.Is(closed, ErrChanged) {
-			err = closed
-		}
-		if err != nil {
+		var err error
+		if sum, err = w.decodeStream(ctx, spans); err != nil {
 			w.dropFrom(spans)
 			return err
 		}
-		w.hash.Sum(sum[:0])
 	}
-	w.batch.Spans[spans].Sum = sum
+	s := &w.batch.Spans[spans]
+	s.Sum, s.Place, s.New = sum, have.place, f.isNew
+	w.kept = w.kept || have.place != (Place{})
 	return nil
+}
+
+func (w *worker) decodeStream(ctx context.Context, spans int) (sum Digest, err error) {
+	stream := &hashingStream{ReadCloser: w.content.Stream, hash: w.hash}
+	w.hash.Reset()
+	w.content.Stream = stream
+	if err = w.decodeGuarded(ctx, spans); err == nil {
+		// What the decoder did not care to read belongs to the file version.
+		_, err = io.Copy(io.Discard, stream)
+	}
+	w.event.Bytes += stream.n
+	// That the file changed explains whatever else was found. Otherwise Close
+	// repeats what reading said.
+	if closed := w.content.Close(); err == nil || errors.Is(closed, ErrChanged) {
+		err = closed
+	}
+	w.hash.Sum(sum[:0])
+	return sum, err
 }
 
 // decodeGuarded calls the decoder. A panic of it is the file's fault and not
@@ -146,16 +203,16 @@ func (w *worker) decode(ctx context.Context) error {
 func (w *worker) decodeGuarded(ctx context.Context, spans int) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			w.pipeline.Log.Error("decoder panicked", slog.String("file", EscapePath(w.content.File.Path)),
+			w.Log.Error("decoder panicked", slog.String("file", EscapePath(w.content.File.Path)),
 				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 			w.dropFrom(spans)
-			w.decoder = w.pipeline.NewDecoder() // nobody knows what state the old one is in
-			s := w.batch.Begin(&w.content)
+			w.decoder = w.NewDecoder() // nobody knows what state the old one is in
+			s := w.batch.Begin(w.content)
 			s.State, s.Reason = Quarantined, fmt.Sprintf("reading it made the decoder panic, which is a bug in Penstock: %v", r)
 			w.batch.End()
 		}
 	}()
-	if err := w.decoder.Decode(ctx, &w.content, &w.batch); err != nil {
+	if err := w.decoder.Decode(ctx, w.content, &w.batch); err != nil {
 		w.dropFrom(spans)
 		return err
 	}
@@ -168,37 +225,70 @@ func (w *worker) dropFrom(spans int) {
 	}
 }
 
-// commit commits the batch and, when it is durable, tells the source and the
-// observer.
+// commit commits the batch and, when it is durable, tells the observer and the
+// source.
 func (w *worker) commit(ctx context.Context) error {
+	failed := len(w.event.Outcomes)
 	if len(w.batch.Spans) > 0 {
-		start := time.Now()
-		if w.committer == nil {
-			var err error
-			if w.committer, err = w.pipeline.Sink.Committer(ctx); err != nil {
-				return err
-			}
-		}
-		outcomes, err := w.committer.Commit(ctx, &w.batch)
+		outcomes, err := w.store(ctx)
 		if err != nil {
 			return err
 		}
-		if len(outcomes) != len(w.batch.Spans) {
-			return fmt.Errorf("the sink told the outcomes of %d files, but %d files were committed", len(outcomes), len(w.batch.Spans))
-		}
-		w.event.Commit = time.Since(start)
-		// What was not fetched is not in the ledger, and no affair of Done.
-		for _, o := range outcomes {
-			if err := w.pipeline.Source.Done(ctx, o.File, o); err != nil {
-				w.pipeline.Log.Warn("the source could not be told", slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
-			}
-		}
 		w.event.Outcomes = append(w.event.Outcomes, outcomes...)
 	}
-	if len(w.event.Outcomes) > 0 {
-		w.pipeline.tell(w.event)
+	if len(w.event.Outcomes) == 0 {
+		return nil
+	}
+	w.tell(w.event)
+	for i := range w.event.Outcomes {
+		o := &w.event.Outcomes[i]
+		switch {
+		case i < failed: // it is not in the ledger, and no affair of Done
+			w.ended(o.File.Path)
+		case w.finished == nil:
+			w.finisher.finish(ctx, o)
+		default:
+			select {
+			case w.finished <- *o:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 	}
 	return nil
+}
+
+// store commits the batch and returns what became of its files.
+func (w *worker) store(ctx context.Context) ([]Outcome, error) {
+	if w.Pace != nil {
+		waited, err := w.Pace.readingsOf(ctx, len(w.batch.Time))
+		w.cycles.paced(waited)
+		if err != nil {
+			return nil, err
+		}
+	}
+	start := time.Now()
+	if w.kept {
+		if err := w.Archive.Sync(ctx); err != nil {
+			return nil, fmt.Errorf("making the archive durable: %w", err)
+		}
+	}
+	defer w.cycles.enter(InCommit)()
+	if w.committer == nil {
+		var err error
+		if w.committer, err = w.Sink.Committer(ctx); err != nil {
+			return nil, err
+		}
+	}
+	outcomes, err := w.committer.Commit(ctx, &w.batch)
+	if err != nil {
+		return nil, err
+	}
+	if len(outcomes) != len(w.batch.Spans) {
+		return nil, fmt.Errorf("the sink told the outcomes of %d files, but %d files were committed", len(outcomes), len(w.batch.Spans))
+	}
+	w.event.Commit = time.Since(start)
+	return outcomes, nil
 }
 
 // A hashingStream hashes what is read from it. Once a read failed, all further

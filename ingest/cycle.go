@@ -1,0 +1,274 @@
+package ingest
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"sync"
+	"time"
+)
+
+// cycles keeps the account of a pipeline's cycles. Of a pipeline that lists
+// once it keeps none.
+type cycles struct {
+	run *run
+
+	mu       sync.Mutex
+	current  Cycle
+	told     bool      // that the current one is over
+	ended    time.Time // the current one's listing; zero while it goes on
+	allSeen  bool      // the ledger was asked about all that was listed
+	oldest   int64     // of those that are not under way and not loaded
+	attempts map[Stage]*attempt
+}
+
+// An attempt sums up what is going on in a stage: what takes for ever is to be
+// seen before it ends.
+type attempt struct {
+	n     int
+	since int64 // the sum of when they began, in nanoseconds since zero
+	zero  time.Time
+}
+
+func newCycles(r *run) *cycles {
+	c := &cycles{run: r, told: true, attempts: make(map[Stage]*attempt)}
+	now := time.Now()
+	for _, s := range []Stage{InFetch, InCommit} {
+		c.attempts[s] = &attempt{zero: now}
+	}
+	c.current.Files = make(map[State]int)
+	return c
+}
+
+// begin begins a cycle and returns when the next one is due.
+func (c *cycles) begin(number int) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	since := c.current // what was counted after the last was told
+	c.current = Cycle{
+		Number: number, Began: now, Poll: c.run.Poll, Files: since.Files, Readings: since.Readings, Rejected: since.Rejected, NotDone: since.NotDone,
+		Bytes: since.Bytes, Fetch: since.Fetch, Decode: since.Decode, Commit: since.Commit, Paced: since.Paced,
+	}
+	c.told, c.allSeen, c.ended, c.oldest = false, false, time.Time{}, math.MaxInt64
+	due := now.Add(c.run.Poll)
+	if c.run.Poll > 0 {
+		select { // who watches takes one of each listing, unless it is late itself
+		case <-c.run.due:
+		default:
+		}
+		c.run.due <- due
+	}
+	return due
+}
+
+// count adds files that were listed, and that are new.
+func (c *cycles) count(listed, isNew int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Listed += listed
+	c.current.New += isNew
+}
+
+// failed notes that a listing broke off, faulty that a part of it did.
+func (c *cycles) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Err = cmp.Or(c.current.Err, err)
+}
+
+func (c *cycles) faulty() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Faults++
+}
+
+// left notes a file that is not loaded, and not under way any more.
+func (c *cycles) left(modified int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.oldest = min(c.oldest, modified)
+}
+
+// turnedAway counts a file that found no room in the backlog.
+func (c *cycles) turnedAway(modified int64) {
+	c.left(modified)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Left++
+}
+
+func (c *cycles) notDone() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.NotDone++
+	return c.current.NotDone == 1
+}
+
+func (c *cycles) paced(d time.Duration) {
+	if d > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.current.Paced += d
+	}
+}
+
+// enter notes that a stage has begun, and returns what notes its end.
+func (c *cycles) enter(s Stage) (leave func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.attempts[s]
+	began := int64(time.Since(a.zero))
+	a.n++
+	a.since += began
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		a.n--
+		a.since -= began
+	}
+}
+
+// soFar is how long those in the stage have been in it, together.
+func (a *attempt) soFar() time.Duration {
+	return time.Duration(int64(a.n)*int64(time.Since(a.zero)) - a.since)
+}
+
+// add counts what an event tells.
+func (c *cycles) add(e *Event) {
+	if c.run.Poll <= 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := &c.current
+	n.Bytes += e.Bytes
+	n.Fetch += e.Fetch
+	n.Decode += e.Decode
+	n.Commit += e.Commit
+	for i := range e.Outcomes {
+		o := &e.Outcomes[i]
+		n.Files[o.State]++
+		n.Readings += o.Receipt.Cells.Stored + o.Receipt.Cells.Replaced
+		if o.State == Loaded {
+			n.Rejected += o.Receipt.Lines.Rejected + o.Receipt.Cells.Rejected
+		}
+	}
+}
+
+// listed notes that a listing has ended; looked, that the ledger has been asked
+// about all of it.
+func (c *cycles) listed() {
+	settling := 0
+	if s, ok := c.run.Source.(Settler); ok {
+		settling = s.Settling()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Settling = settling
+}
+
+func (c *cycles) looked() {
+	c.mu.Lock()
+	c.allSeen, c.ended = true, time.Now()
+	c.mu.Unlock()
+	if _, listed, _ := c.run.underWay.state(0); listed == 0 {
+		c.idle()
+	}
+}
+
+// idle tells the cycle when all that was listed is done.
+func (c *cycles) idle() {
+	c.mu.Lock()
+	over := c.allSeen && !c.told
+	c.mu.Unlock()
+	if over {
+		c.tell(true)
+	}
+}
+
+// overdue tells that the next listing is due while this one goes on.
+func (c *cycles) overdue() {
+	c.mu.Lock()
+	late := !c.allSeen && !c.told
+	c.mu.Unlock()
+	if late {
+		c.tell(false)
+	}
+}
+
+// close tells the cycle, if it was not told yet.
+func (c *cycles) close() { c.tell(true) }
+
+// end tells what is not told when the run ends.
+func (c *cycles) end() {
+	c.mu.Lock()
+	c.told = c.told && len(c.current.Files) == 0
+	began := c.current.Number > 0
+	c.mu.Unlock()
+	if began && c.run.Poll > 0 {
+		c.tell(true)
+	}
+}
+
+// tell tells of the current cycle. One that is over is told once.
+func (c *cycles) tell(over bool) {
+	queued, spooled := c.run.backlog.length(), c.run.spool.length()
+	underWay, listed, oldest := c.run.underWay.state(math.MaxInt64)
+	c.mu.Lock()
+	if c.told {
+		c.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	told := c.current
+	told.Over, told.Took = over, now.Sub(told.Began)
+	told.Listing = told.Took
+	if !c.ended.IsZero() {
+		told.Listing = c.ended.Sub(told.Began)
+	}
+	told.Queued, told.UnderWay, told.Spooled = queued, max(underWay-queued, 0), spooled
+	if told.Oldest = min(oldest, c.oldest); told.Oldest == math.MaxInt64 {
+		told.Oldest = 0
+	} else {
+		told.Lag = max(0, now.Sub(FromMicros(told.Oldest)))
+	}
+	if told.Overran = told.Took >= told.Poll && (listed > 0 || told.Listing >= told.Poll); told.Overran {
+		told.Bound = c.bound(&told)
+	}
+	if !over {
+		told.Files = maps.Clone(told.Files) // counting goes on
+	} else {
+		c.told = true
+		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Files: make(map[State]int)}
+	}
+	c.mu.Unlock()
+	c.run.tellCycle(&told)
+}
+
+// bound is the stage of which those who work in it had the most to do. It is
+// for who holds the lock.
+func (c *cycles) bound(n *Cycle) Stage {
+	workers, connections := time.Duration(c.run.Workers), time.Duration(c.run.Connections)
+	if connections == 0 {
+		connections = workers
+	}
+	bound, most := InListing, time.Duration(0)
+	if n.Listing >= n.Poll {
+		most = n.Listing
+	}
+	for _, s := range []struct {
+		stage Stage
+		took  time.Duration
+	}{
+		{InFetch, (n.Fetch + c.attempts[InFetch].soFar()) / connections},
+		{InDecode, n.Decode / workers},
+		{InCommit, (n.Commit + c.attempts[InCommit].soFar()) / workers},
+		{InPace, n.Paced / workers},
+	} {
+		if s.took > most {
+			bound, most = s.stage, s.took
+		}
+	}
+	return bound
+}

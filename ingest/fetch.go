@@ -1,0 +1,226 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+)
+
+// A parcel is a file's content on its way from a connection to a worker. Who
+// has it owns it, and gives it on or ends with release.
+type parcel struct {
+	reference
+	content  *Content
+	provided provided
+	took     time.Duration
+	charge   int64              // what it takes of the stock
+	cancel   context.CancelFunc // of the reading of a stream
+	released chan struct{}      // of a stream: closed when it is no longer read
+}
+
+// provided is what is known of a content before it is decoded.
+type provided struct {
+	sum    Digest
+	hashed bool
+	place  Place
+}
+
+// parcelOverhead is what a parcel takes besides its bytes, and streamCharge
+// what one with a stream does: its buffers.
+const (
+	parcelOverhead = 512
+	streamCharge   = 256 << 10
+)
+
+// keptBuffer is the size up to which the buffer of a content is used again.
+const keptBuffer = 64 << 10
+
+// fetchAhead is one connection's work: it fetches files of the backlog, one
+// after the other, until there are no more or take ends. What it has in its
+// hands when there is no room for more stays there, so that besides the stock
+// there is one content for each connection.
+func (r *run) fetchAhead() error {
+	for {
+		ref, ok := r.backlog.next(r.take)
+		if !ok {
+			return context.Cause(r.work)
+		}
+		waited, err := r.Pace.file(r.take)
+		r.cycles.paced(waited)
+		if err != nil {
+			return context.Cause(r.work)
+		}
+		p, err := r.fetchParcel(ref)
+		switch {
+		case r.take.Err() != nil:
+			r.release(p)
+			return context.Cause(r.work)
+		case err != nil:
+			r.unfetched(&ref, err, p.took)
+			r.release(p)
+		default:
+			r.fetchFailures.Store(0)
+			if err := r.passOn(p); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// fetchParcel fetches a file. The end of take ends the fetching, but not the
+// reading of a stream afterwards.
+func (r *run) fetchParcel(ref reference) (*parcel, error) {
+	p := &parcel{reference: ref, content: r.contents.Get().(*Content)}
+	ctx, cancel := context.WithCancel(r.work)
+	stop := context.AfterFunc(r.take, cancel)
+	end := r.cycles.enter(InFetch)
+	start := time.Now()
+	err := r.fetch(ctx, &p.reference, p.content, &p.provided)
+	p.took = time.Since(start)
+	end()
+	stop()
+	p.cancel = cancel
+	if err != nil {
+		return p, err
+	}
+	p.content.FirstFetched = ref.firstFetched
+	if p.content.Stream == nil {
+		p.charge = int64(cap(p.content.Data)) + parcelOverhead
+	} else {
+		p.charge, p.released = streamCharge, make(chan struct{})
+		r.streams.add(p)
+	}
+	return p, nil
+}
+
+// fetch reads a file and puts it into the archive, unless that has the same
+// bytes of it. After an error c holds nothing.
+func (r *run) fetch(ctx context.Context, ref *reference, c *Content, have *provided) error {
+	*have = provided{}
+	if err := r.Source.Fetch(ctx, ref.File, c); err != nil {
+		return err
+	}
+	if r.Archive == nil {
+		return nil
+	}
+	if c.Stream == nil {
+		have.sum, have.hashed = sha256.Sum256(c.Data), true
+		if ref.archived != nil && *ref.archived == have.sum {
+			return nil
+		}
+	}
+	place, err := r.Archive.Keep(ctx, c, have.sum)
+	have.place = place
+	return err
+}
+
+// unfetched tells of a file that could not be fetched. Where that happens to
+// many in a row it is not their fault: the others are left to the next listing.
+func (r *run) unfetched(f *reference, err error, took time.Duration) {
+	r.cycles.left(f.Modified)
+	r.tellFailed(f.File, err, took)
+	r.ended(f.Path)
+	if errors.Is(err, ErrChanged) || r.Poll <= 0 {
+		return
+	}
+	if int(r.fetchFailures.Add(1)) > 8+2*r.Connections {
+		r.fetchFailures.Store(0)
+		for _, f := range r.backlog.clear() {
+			r.drop(&f)
+		}
+	}
+}
+
+// passOn gives a parcel to the plan when there is room in the stock. Where the
+// database stands still, it leaves the parcel to the archive.
+func (r *run) passOn(p *parcel) error {
+	switch r.stock.acquire(r.take, p.charge, r.spool.patience(p)) {
+	case acquired:
+	case waitedTooLong:
+		p.charge = 0
+		if !r.spool.put(p) { // the archive had it before, and does not say where
+			r.drop(&p.reference)
+		}
+		r.release(p)
+		return nil
+	case tookEnded:
+		p.charge = 0
+		r.release(p)
+		return context.Cause(r.work)
+	}
+	released := p.released
+	select {
+	case r.fetched <- p:
+	case <-r.take.Done():
+		r.release(p)
+		return context.Cause(r.work)
+	}
+	if released == nil {
+		return nil
+	}
+	// The connection is taken as long as its stream is read.
+	select {
+	case <-released:
+		return nil
+	case <-r.work.Done():
+		return context.Cause(r.work)
+	}
+}
+
+// release ends a parcel: its stream is closed, its buffer is used again and its
+// room in the stock is free. A nil parcel is none.
+func (r *run) release(p *parcel) {
+	if p == nil {
+		return
+	}
+	r.streams.remove(p)
+	_ = p.content.Close() // open only where nobody wants it any more
+	if p.cancel != nil {
+		p.cancel()
+	}
+	if p.released != nil {
+		close(p.released)
+	}
+	if p.charge > 0 {
+		r.stock.release(p.charge)
+	}
+	c := p.content
+	p.content = nil
+	if cap(c.Data) > keptBuffer {
+		c.Data = nil
+	}
+	*c = Content{Data: c.Data[:0]}
+	r.contents.Put(c)
+}
+
+// streams are the parcels with a stream: those that nobody comes to read when a
+// run breaks off are closed in the end.
+type streams struct {
+	mu   sync.Mutex
+	open map[*parcel]struct{}
+}
+
+func (s *streams) add(p *parcel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*parcel]struct{})
+	}
+	s.open[p] = struct{}{}
+}
+
+func (s *streams) remove(p *parcel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, p)
+}
+
+// close is for when nothing runs any more.
+func (s *streams) close() {
+	for p := range s.open {
+		_ = p.content.Close() // nobody read it
+		p.cancel()
+	}
+}

@@ -1,0 +1,181 @@
+package ingest
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"maps"
+	"sync"
+	"time"
+)
+
+// A memory is what a pipeline that polls knows of the files that it has listed,
+// so that a folder of old files costs a listing and no more. A file is known
+// by two numbers of 64 bits, which take in its path, size and time under seeds
+// of this run: whether all of them agree is as good as certain, and a path
+// takes 24 bytes however long it is.
+//
+// Of a source listed once it remembers nothing, and files is nil.
+type memory struct {
+	tidies  bool  // the source moves or deletes what is done
+	whole   bool  // the last listing was: what it did not have is gone
+	newest  int64 // when the newest file that was listed was modified
+	key     maphash.Seed
+	version maphash.Seed
+
+	mu      sync.Mutex
+	began   time.Time
+	files   map[uint64]remembered
+	most    int // that files ever held
+	listing uint16
+}
+
+// remembered is what is known of one file as it was listed.
+type remembered struct {
+	version uint64
+	until   uint32 // seconds since began up to which the ledger need not be asked
+	listing uint16 // the last that had it
+	tries   uint8  // how often telling the source failed
+	done    bool   // the source was told what became of it
+}
+
+// The ledger is asked anew about a file that it knew after this time, less up
+// to a quarter of it, so that not all are asked about at a time. A person may
+// have marked it as due.
+const askedAnew = 10 * time.Minute
+
+// maxRemembered bounds the memory to some 50 MB. The ledger is asked about
+// further files at every listing.
+const maxRemembered = 1 << 20
+
+func newMemory(src Source, polls bool) *memory {
+	m := &memory{key: maphash.MakeSeed(), version: maphash.MakeSeed(), began: time.Now()}
+	if polls {
+		m.files = make(map[uint64]remembered)
+	}
+	if t, ok := src.(Tidier); ok {
+		m.tidies = t.Tidies()
+	}
+	return m
+}
+
+// keyOf is the number that a path is known by.
+func (m *memory) keyOf(path string) uint64 { return maphash.String(m.key, path) }
+
+// versionOf is the number that a file is known by as it was listed.
+func (m *memory) versionOf(f *File) uint64 {
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[0:], maphash.String(m.version, f.Path))
+	binary.LittleEndian.PutUint64(b[8:], uint64(f.Size))
+	binary.LittleEndian.PutUint64(b[16:], uint64(f.Modified))
+	binary.LittleEndian.PutUint64(b[24:], uint64(f.Precision))
+	return maphash.Bytes(m.version, b[:])
+}
+
+// fresh reports whether nothing need be asked about a file, and notes that it
+// is there.
+func (m *memory) fresh(s *sighting) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.kind == listed {
+		m.newest = max(m.newest, s.Modified)
+	}
+	key := m.keyOf(s.Path)
+	r, ok := m.files[key]
+	if !ok {
+		return false
+	}
+	r.listing = m.listing
+	m.files[key] = r
+	return r.version == m.versionOf(&s.File) && m.now() < r.until
+}
+
+// knows reports whether the ledger knew a file as it is now, however long ago
+// that was.
+func (m *memory) knows(f File) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.files[m.keyOf(f.Path)]
+	return ok && r.version == m.versionOf(&f)
+}
+
+// remember notes that the ledger knows a file as it was listed, and reports
+// whether that is news.
+func (m *memory) remember(f File) bool {
+	if m.files == nil {
+		return true
+	}
+	version := m.versionOf(&f)
+	spread := version % uint64(askedAnew/4/time.Second)
+	return m.set(m.keyOf(f.Path), version, func(r *remembered) { r.until = m.now() + uint32(askedAnew/time.Second) - uint32(spread) })
+}
+
+// untidied reports whether a file that the ledger has in the given state is
+// still there although the source would have tidied it away, had it been told.
+func (m *memory) untidied(f File, s State) bool {
+	if !m.tidies || s != Loaded && s != Duplicate {
+		return false
+	}
+	if m.files == nil {
+		return true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.files[m.keyOf(f.Path)]
+	return !ok || !r.done || r.version != m.versionOf(&f)
+}
+
+// tidied notes that the source was told what became of a file. If it is still
+// there as it was, that is as it should be.
+func (m *memory) tidied(f *flight) {
+	if m.tidies {
+		m.set(f.key, f.version, func(r *remembered) { r.done, r.tries = true, 0 })
+	}
+}
+
+// notTidied notes that the source could not be told. The file is let alone for
+// a while, longer each time, up to ten minutes.
+func (m *memory) notTidied(f *flight) {
+	if m.tidies {
+		m.set(f.key, f.version, func(r *remembered) {
+			r.tries = min(r.tries+1, 7)
+			r.until = m.now() + min(uint32(5)<<r.tries, uint32(askedAnew/time.Second))
+		})
+	}
+}
+
+// set changes what is known of a file, and reports whether nothing was of the
+// file as it is now.
+func (m *memory) set(key, version uint64, change func(*remembered)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.files[key]
+	if !ok && len(m.files) >= maxRemembered {
+		return true
+	}
+	news := !ok || r.version != version
+	if news {
+		r = remembered{version: version}
+	}
+	r.listing = m.listing
+	change(&r)
+	m.files[key] = r
+	m.most = max(m.most, len(m.files))
+	return news
+}
+
+// sweep forgets the files that are gone.
+func (m *memory) sweep() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.whole {
+		maps.DeleteFunc(m.files, func(_ uint64, r remembered) bool { return r.listing != m.listing })
+	}
+	if len(m.files) < m.most/4 { // a map never shrinks
+		files := make(map[uint64]remembered, len(m.files))
+		maps.Copy(files, m.files)
+		m.files, m.most = files, len(files)
+	}
+	m.listing++
+}
+
+func (m *memory) now() uint32 { return uint32(time.Since(m.began) / time.Second) }

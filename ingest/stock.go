@@ -1,0 +1,120 @@
+package ingest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// stockBytes bounds what was fetched ahead and is not decoded.
+const stockBytes = 64 << 20
+
+// A stock counts the bytes of what was fetched ahead. Who waits longest goes
+// first.
+type stock struct {
+	mu      sync.Mutex
+	free    int64
+	stands  bool // nothing was released since somebody waited too long
+	waiting []*claimant
+}
+
+type claimant struct {
+	bytes int64
+	ready chan struct{}
+}
+
+func newStock() *stock { return &stock{free: stockBytes} }
+
+type acquisition uint8
+
+const (
+	acquired acquisition = iota
+	waitedTooLong
+	tookEnded
+)
+
+// acquire waits for room for so many bytes until take ends, or, if patience is
+// positive, nothing has been released for so long while it waited. After that
+// it waits no more until something is.
+func (s *stock) acquire(take context.Context, bytes int64, patience time.Duration) acquisition {
+	c := s.claim(bytes)
+	if c == nil {
+		return acquired
+	}
+	var tooLong <-chan time.Time
+	if patience > 0 {
+		if s.standsStill() {
+			patience = 0
+		}
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		tooLong = timer.C
+	}
+	end := tookEnded
+	select {
+	case <-c.ready:
+		return acquired
+	case <-tooLong:
+		end = waitedTooLong
+	case <-take.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.waiting, c)
+	if i < 0 {
+		return acquired // at the same moment
+	}
+	s.waiting = slices.Delete(s.waiting, i, i+1)
+	if end == waitedTooLong {
+		s.stands = true
+	}
+	s.grant()
+	return end
+}
+
+// claim takes the bytes and returns nil, or returns who waits for them.
+func (s *stock) claim(bytes int64) *claimant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 && s.fits(bytes) {
+		s.free -= bytes
+		return nil
+	}
+	c := &claimant{bytes: bytes, ready: make(chan struct{})}
+	s.waiting = append(s.waiting, c)
+	return c
+}
+
+// fits lets through what is larger than all there is when nothing else is
+// there.
+func (s *stock) fits(bytes int64) bool { return bytes <= s.free || s.free == stockBytes }
+
+// take takes bytes without waiting, more than there are if need be.
+func (s *stock) take(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free -= bytes
+}
+
+func (s *stock) release(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free += bytes
+	s.stands = false
+	s.grant()
+}
+
+func (s *stock) standsStill() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stands
+}
+
+func (s *stock) grant() {
+	for len(s.waiting) > 0 && s.fits(s.waiting[0].bytes) {
+		s.free -= s.waiting[0].bytes
+		close(s.waiting[0].ready)
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+	}
+}

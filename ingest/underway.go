@@ -1,0 +1,82 @@
+package ingest
+
+import "sync"
+
+// underWay is the files of a pipeline that polls which are queued or worked
+// on, so that none is taken twice.
+type underWay struct {
+	known *memory // which numbers files
+
+	mu     sync.Mutex
+	files  map[uint64]*flight
+	listed int // of these, which a listing brought
+}
+
+// A flight is a file that is queued or worked on.
+type flight struct {
+	key, version uint64 // as memory has them
+	modified     int64
+	listed       bool
+	again        *File // as a hint says that it has become since
+}
+
+func newUnderWay(known *memory) *underWay {
+	return &underWay{known: known, files: make(map[uint64]*flight)}
+}
+
+// has reports whether a file is queued or worked on. Of one that is hinted to
+// have changed since it keeps the hint.
+func (u *underWay) has(s *sighting) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f, ok := u.files[u.known.keyOf(s.Path)]
+	if ok && s.kind == hinted && f.version != u.known.versionOf(&s.File) {
+		again := s.File
+		f.again = &again
+	}
+	return ok
+}
+
+// begin reports whether the file was not there already.
+func (u *underWay) begin(r *reference) bool {
+	f := &flight{key: u.known.keyOf(r.Path), version: u.known.versionOf(&r.File), modified: r.Modified, listed: r.listed}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.files[f.key] != nil {
+		return false
+	}
+	u.files[f.key] = f
+	if f.listed {
+		u.listed++
+	}
+	return true
+}
+
+// end returns what was known of the file; nil when it is not there. idle says
+// that no file is left which a listing brought.
+func (u *underWay) end(path string) (f *flight, idle bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := u.known.keyOf(path)
+	f = u.files[key]
+	if f == nil {
+		return nil, false
+	}
+	delete(u.files, key)
+	if f.listed {
+		u.listed--
+	}
+	return f, f.listed && u.listed == 0
+}
+
+// state returns how many files there are, how many of them a listing brought,
+// and when the oldest was modified, or otherwise if there is none.
+func (u *underWay) state(otherwise int64) (n, listed int, oldest int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	oldest = otherwise
+	for _, f := range u.files {
+		oldest = min(oldest, f.modified)
+	}
+	return len(u.files), u.listed, oldest
+}
