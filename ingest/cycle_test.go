@@ -1,0 +1,263 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCycles(t *testing.T) {
+	operate(t, func(p *plant) { p.yard.put("L/1", reading1(1)) }, func(p *plant) {
+		p.after(time.Second)
+		c := p.last()
+		if c.Number != 1 || !c.Over || c.Overran || c.Listed != 1 || c.New != 1 || c.Settling != 2 || c.Files[Loaded] != 1 || c.Readings != 1 || c.Oldest != 0 || c.Lag != 0 || c.Bytes == 0 {
+			t.Errorf("the first cycle: %+v", c)
+		}
+		if c.Took != 50*time.Millisecond || c.Listing != 0 || c.Poll != 30*time.Second {
+			t.Errorf("the first cycle took %s, its listing %s", c.Took, c.Listing)
+		}
+		p.yard.put("L/2", reading1(2))
+		p.yard.put("L/1", reading1(1)+reading1(3)) // which grows
+		p.after(29 * time.Second)
+		if p.yard.listings != 1 {
+			t.Errorf("listed %d times before the next one was due", p.yard.listings)
+		}
+		p.after(31 * time.Second)
+		if c = p.last(); c.Number != 2 || c.Listed != 2 || c.New != 2 || c.Files[Loaded] != 2 || c.Readings != 3 {
+			t.Errorf("the second cycle: %+v", c)
+		}
+		p.after(91 * time.Second)
+		if c = p.last(); c.Number != 4 || c.Listed != 2 || c.New != 0 || len(c.Files) != 0 || c.Took != 0 {
+			t.Errorf("a cycle without anything new: %+v", c)
+		}
+		if len(p.cycles) != 4 || p.book.refresh != 4 {
+			t.Errorf("told of %d cycles, refreshed %d times", len(p.cycles), p.book.refresh)
+		}
+		if p.yard.fetches["L/1"] != 2 || p.yard.fetches["L/2"] != 1 {
+			t.Errorf("fetched %v", p.yard.fetches)
+		}
+	})
+}
+
+// The ledger is asked about a file that it knew once in ten minutes: a person
+// may have marked it as due.
+func TestWhatIsKnownIsAskedSeldom(t *testing.T) {
+	operate(t, func(p *plant) {
+		for i := range 1000 {
+			f := p.yard.put(fmt.Sprintf("L/%d", i), reading1(i))
+			p.book.known[f.Path] = version{f, sumOf(reading1(i)), Loaded, 1}
+		}
+	}, func(p *plant) {
+		p.after(7 * time.Minute)
+		if p.book.asked != 1000 || p.told[Known] != 1000 || p.yard.listings != 15 {
+			t.Errorf("asked about %d files, told of %v, in %d listings", p.book.asked, p.told, p.yard.listings)
+		}
+		due := p.book.known["L/7"]
+		due.state = Due
+		p.book.known["L/7"] = due
+		p.after(11 * time.Minute)
+		if p.book.asked < 2000 || p.book.asked > 2001 || len(p.yard.fetches) != 1 || p.book.known["L/7"].n != 2 {
+			t.Errorf("asked about %d files, fetched %v", p.book.asked, p.yard.fetches)
+		}
+		if p.told[Known] != 1000 || p.told[Loaded] != 1 {
+			t.Errorf("told of %v: what stays known is no news", p.told)
+		}
+		// One that is gone is forgotten.
+		delete(p.yard.files, "L/8")
+		p.after(12 * time.Minute)
+		p.yard.putAt("L/8", reading1(8), FromMicros(p.book.known["L/8"].file.Modified))
+		asked := p.book.asked
+		p.after(12*time.Minute + 31*time.Second)
+		if p.book.asked != asked+1 || p.yard.fetches["L/8"] != 0 {
+			t.Errorf("asked about %d files after one came again, and fetched it %d times", p.book.asked-asked, p.yard.fetches["L/8"])
+		}
+	})
+}
+
+// A listing that breaks off is the cycle's error, and the next one is tried.
+func TestAListingThatFails(t *testing.T) {
+	for _, connections := range []int{0, 2} {
+		operate(t, func(p *plant) {
+			p.Connections = connections
+			f := p.yard.put("L/1", reading1(1))
+			p.book.known[f.Path] = version{f, sumOf(reading1(1)), Loaded, 1}
+			p.yard.broken = errAway
+		}, func(p *plant) {
+			p.after(65 * time.Second)
+			if c := p.last(); c.Number != 3 || !errors.Is(c.Err, errAway) || c.Faults != 0 || c.Listed != 1 || len(p.cycles) != 3 || p.told[Failed] != 0 {
+				t.Errorf("%+v; told of %v", c, p.told)
+			}
+			p.yard.mu.Lock()
+			p.yard.broken = nil
+			p.yard.mu.Unlock()
+			p.yard.put("L/2", reading1(2))
+			p.after(95 * time.Second)
+			if c := p.last(); c.Err != nil || c.Files[Loaded] != 1 {
+				t.Errorf("%+v", c)
+			}
+			if p.book.asked != 2 { // a listing that broke off tells nothing about what is gone
+				t.Errorf("asked about %d files", p.book.asked)
+			}
+		})
+	}
+}
+
+// A cycle that is not over when the next one is due says what held it up.
+func TestWhatHoldsACycleUp(t *testing.T) {
+	slow := func(at step, path string, d time.Duration) hook {
+		return func(ctx context.Context, now step, on string) error {
+			if now != at || path != on {
+				return nil
+			}
+			select {
+			case <-time.After(d):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	for _, c := range []struct {
+		at    step
+		bound Stage
+	}{{listing, InListing}, {fetching, InFetch}, {committing, InCommit}, {pending, InListing}} {
+		for _, connections := range []int{0, 2} {
+			t.Run(fmt.Sprint(c.at, " with ", connections), func(t *testing.T) {
+				operate(t, func(p *plant) {
+					p.Connections = connections
+					p.yard.put("L/1", reading1(1))
+					path := "L/1"
+					if c.at == pending {
+						path = ""
+					}
+					p.yard.hook = slow(c.at, path, 45*time.Second)
+					p.book.hook = p.yard.hook
+				}, func(p *plant) {
+					p.after(31 * time.Second)
+					first := p.last()
+					if over := c.bound != InListing; first.Number != 1 || !first.Overran || first.Over != over || first.Took != 30*time.Second {
+						t.Errorf("%+v", first)
+					}
+					// A fetch of a worker's own is not seen before it ends.
+					if first.Bound != c.bound && (c.at != fetching || connections > 0) {
+						t.Errorf("held up by %q", first.Bound)
+					}
+					p.after(59 * time.Second)
+					second := p.last()
+					switch c.at {
+					case listing, pending:
+						if second.Number != 2 && !second.Over && second.Number != 1 {
+							t.Errorf("%+v", second)
+						}
+					default:
+						if second.Number != 2 || second.Overran || !second.Over || second.Files[Loaded] != 1 || second.New != 0 {
+							t.Errorf("%+v", second)
+						}
+					}
+					if p.yard.fetches["L/1"] != 1 {
+						t.Errorf("fetched %d times", p.yard.fetches["L/1"])
+					}
+				})
+			})
+		}
+	}
+}
+
+// Hints are seen at once, and of a file that changes while it is worked on the
+// last one is not lost.
+func TestHints(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.Poll = time.Hour
+		p.book.hook = func(_ context.Context, at step, path string) error {
+			if at == committing && path == "L/slow" {
+				<-time.After(time.Second)
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(time.Minute)
+		for i := range 3 {
+			p.yard.hints <- p.yard.put(fmt.Sprintf("L/%d", i), reading1(i))
+		}
+		p.after(time.Minute + 60*time.Millisecond)
+		if len(p.book.order) != 3 || len(p.book.commits) != 1 {
+			t.Errorf("60 ms after the hints there are commits of %q", p.book.commits)
+		}
+		slow := p.yard.put("L/slow", reading1(4))
+		p.yard.hints <- slow
+		p.after(time.Minute + 500*time.Millisecond)
+		p.yard.hints <- slow // nothing new
+		p.after(time.Minute + 600*time.Millisecond)
+		p.yard.hints <- p.yard.put("L/slow", reading1(5)+reading1(6))
+		p.after(2 * time.Minute)
+		if p.yard.fetches["L/slow"] != 2 || p.book.known["L/slow"].sum != sumOf(reading1(5)+reading1(6)) || p.book.known["L/slow"].n != 2 {
+			t.Errorf("fetched %d times; in the book: %+v", p.yard.fetches["L/slow"], p.book.known["L/slow"])
+		}
+		if len(p.cycles) != 1 || p.last().Overran {
+			t.Errorf("cycles: %+v", p.cycles)
+		}
+	})
+}
+
+func TestNoMoreWatching(t *testing.T) {
+	operate(t, func(p *plant) { p.Source = blind{p.yard} }, func(p *plant) {
+		p.yard.put("L/1", reading1(1))
+		p.after(31 * time.Second)
+		if got := p.log.String(); strings.Count(got, "there is no watching") != 1 || len(p.book.order) != 1 {
+			t.Errorf("committed %q; the log says\n%s", p.book.order, got)
+		}
+	})
+}
+
+type blind struct{ *yard }
+
+func (blind) Watch(context.Context, func(File)) error { return errors.New("too many watches") }
+
+// Old files come oldest first, and what is newer than all that was there before
+// comes in between.
+func TestBacklogOrder(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.Workers, p.Limits = 1, Limits{Files: 1}
+		for i := range 400 { // listed by path, which is another order
+			p.yard.putAt(fmt.Sprintf("L/%03d", i*7%400), reading1(i), p.began.Add(time.Duration(i-1000)*time.Second))
+		}
+		p.book.hook = func(_ context.Context, at step, _ string) error {
+			if at == committing {
+				<-time.After(time.Second)
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(32 * time.Second)
+		order := p.book.order
+		for i, path := range order {
+			if i > 1 && path != fmt.Sprintf("L/%03d", i*7%400) { // the first ones were taken as they were listed
+				t.Fatalf("the %dth to be committed is %s: %q", i, path, order)
+			}
+		}
+		p.yard.put("live", reading1(1))
+		p.after(66 * time.Second)
+		if slices.Index(p.book.order, "live") < 0 {
+			t.Error("a file that came after 32 s, and was listed after 60 s, is not there after 66 s")
+		}
+		for i := range 100 {
+			p.yard.put(fmt.Sprintf("live/%02d", i), reading1(i))
+		}
+		p.after(151 * time.Second)
+		between := p.book.order
+		between = between[slices.IndexFunc(between, func(path string) bool { return strings.HasPrefix(path, "live/") }):][:28]
+		old := 0
+		for _, path := range between {
+			if strings.HasPrefix(path, "L/") {
+				old++
+			}
+		}
+		if old != 7 {
+			t.Errorf("while many live files wait, %d of 28 are old ones: %q", old, between)
+		}
+	})
+}
