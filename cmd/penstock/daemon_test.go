@@ -331,9 +331,9 @@ sources:
   - {name: north, url: north, poll: 1s, match: "*.txt"}
 `)
 	r.write("loggers.csv", "name,logger\nN3,weir\n")
-	r.write("north/a.txt", longFile("N3", 1.5))
 	r.signal(syscall.SIGHUP)
 	r.says(mark, `level=INFO msg="the config is taken" begun=1 ended=1 kept=0`)
+	r.write("north/a.txt", longFile("N3", 1.5))
 	r.comes("weir", "select logger from penstock.observations where path = 'a.txt'")
 	r.end(0)
 }
