@@ -70,7 +70,7 @@ func (r *Remote) fetch(ctx context.Context, f ingest.File, c *ingest.Content) er
 			return err
 		})
 		if err == nil {
-			c.File.Modified, c.File.Precision = latest(f, after)
+			c.File.Modified, c.File.Precision = latest(f, after, c.File.Size)
 			return nil
 		}
 		if errors.Is(err, errGrowing) {
@@ -89,9 +89,9 @@ func (r *Remote) fetch(ctx context.Context, f ingest.File, c *ingest.Content) er
 // latest returns the time that the ledger is told. Servers list times that are
 // less exact, and maybe of another zone, than what they say of one file: where
 // the two do not agree the listing's stands, as it is held against the next
-// listing's.
-func latest(f ingest.File, after listed) (int64, ingest.Precision) {
-	coarse := f.Precision > ingest.Second
+// listing's; unless the size shows that it is another file by now.
+func latest(f ingest.File, after listed, size int64) (int64, ingest.Precision) {
+	coarse := f.Precision > ingest.Second && (f.Size < 0 || f.Size == size)
 	if after.precision == ingest.Unknown || coarse && !ingest.SameModified(f.Modified, f.Precision, after.modified, after.precision) {
 		return f.Modified, f.Precision
 	}

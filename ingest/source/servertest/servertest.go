@@ -169,6 +169,13 @@ func (s *Server) Put(name string, data []byte, modified time.Time) {
 	s.must(os.Rename(temp, filepath.Join(s.Root, name)))
 }
 
+// MakeFolder makes a folder below Root, with those above it, unless it is
+// there.
+func (s *Server) MakeFolder(name string) {
+	s.t.Helper()
+	s.must(s.makeFolders(path.Clean(name)))
+}
+
 // makeFolders makes a folder below Root that the server may write to, with
 // those above it.
 func (s *Server) makeFolders(name string) error {

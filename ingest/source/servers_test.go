@@ -1,0 +1,103 @@
+package source_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"penstock/ingest"
+	"penstock/ingest/source"
+	"penstock/ingest/source/servertest"
+	"penstock/ingest/source/sourcetest"
+)
+
+// TestServersConform runs the suite against real servers: against one with TLS
+// and one with SFTP always, against all with PENSTOCK_SOAK=1.
+func TestServersConform(t *testing.T) {
+	for _, c := range []struct {
+		kind servertest.Kind
+		mode servertest.TLS
+		soak bool
+	}{
+		{servertest.VSFTPD, servertest.Explicit, false},
+		{servertest.OpenSSH, servertest.Plain, false},
+		{servertest.VSFTPD, servertest.Plain, true},
+		{servertest.VSFTPD, servertest.Implicit, true},
+		{servertest.ProFTPD, servertest.Plain, true},
+		{servertest.ProFTPD, servertest.Explicit, true},
+		{servertest.ProFTPD, servertest.Implicit, true},
+		{servertest.PureFTPD, servertest.Plain, true},
+		{servertest.PureFTPD, servertest.Explicit, true},
+	} {
+		t.Run(fmt.Sprintf("%s/%d", c.kind, c.mode), func(t *testing.T) {
+			if c.soak && os.Getenv("PENSTOCK_SOAK") == "" {
+				t.Skip("with PENSTOCK_SOAK=1")
+			}
+			conforms(t, c.kind, c.mode)
+		})
+	}
+}
+
+// A serverSite is a folder of a real server. One server has many.
+type serverSite struct {
+	*servertest.Server
+	t      *testing.T
+	folder string
+}
+
+// conforms runs the suite against a real server.
+func conforms(t *testing.T, kind servertest.Kind, mode servertest.TLS) {
+	server := servertest.Start(t, kind, servertest.Options{TLS: mode})
+	var sites atomic.Int32
+	sourcetest.Test(t, sourcetest.Place{Names: namesOn(kind), Open: func(t *testing.T) sourcetest.Site {
+		site := &serverSite{Server: server, t: t, folder: fmt.Sprintf("site-%d/", sites.Add(1))}
+		site.Server.MakeFolder(site.folder)
+		return site
+	}})
+}
+
+// namesOn are the odd names that a server of that kind can be asked for: over
+// FTP what ends a line ends a command, and pure-ftpd keeps other control
+// characters and backslashes to itself.
+func namesOn(kind servertest.Kind) []string {
+	refused := map[servertest.Kind]string{servertest.VSFTPD: "\r\n", servertest.ProFTPD: "\r\n", servertest.PureFTPD: "\r\n\x1b\\"}[kind]
+	return slices.DeleteFunc(slices.Clone(sourcetest.OddNames), func(n string) bool { return strings.ContainsAny(n, refused) })
+}
+
+func (s *serverSite) Put(path string, data []byte, modified time.Time) {
+	s.Server.Put(s.folder+path, data, modified)
+}
+
+func (s *serverSite) Remove(path string) { s.Server.Remove(s.folder + path) }
+
+func (s *serverSite) Path(path string) string { return path }
+
+func (s *serverSite) Source() ingest.Source { return newRemote(s.t, s.Server, s.folder, nil) }
+
+// newRemote returns the source of a folder of the server.
+func newRemote(t testing.TB, s *servertest.Server, folder string, change func(*source.RemoteOptions)) *source.Remote {
+	t.Helper()
+	common := source.RemoteOptions{Source: "field"}
+	if change != nil {
+		change(&common)
+	}
+	var r *source.Remote
+	var err error
+	if s.Kind == servertest.OpenSSH {
+		r, err = source.NewSFTP(source.SFTPOptions{RemoteOptions: common, URL: s.URL() + folder, KeyFile: s.Key, KnownHosts: []string{s.KnownHosts}})
+	} else {
+		r, err = source.NewFTP(source.FTPOptions{
+			RemoteOptions: common, URL: s.URL() + folder, TLS: source.TLSOptions{CAFile: s.CA},
+			Password: func() (string, error) { return s.Password, nil },
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
