@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"penstock/ingest/format"
+	"penstock/ingest/monitor"
 	"penstock/ingest/source"
 )
 
@@ -22,6 +24,7 @@ type config struct {
 	store    storeConfig
 	pipeline pipelineConfig
 	sources  []*sourceConfig
+	monitor  monitorConfig
 	builtins bool
 	profiles []*format.Profile
 	loggers  *format.Loggers // nil for none
@@ -38,6 +41,13 @@ type storeConfig struct {
 
 // A pipelineConfig is what all sources share.
 type pipelineConfig struct{ workers, chunk amount }
+
+// A monitorConfig says where metrics and health are served; nowhere without an
+// address.
+type monitorConfig struct {
+	listen string
+	pprof  bool
+}
 
 // loadConfig reads the config at path. The error joins all that is wrong with
 // it, and with the profiles and the table that it names, each with its file,
@@ -84,6 +94,7 @@ func (c *config) read(r *configReader, n *yaml.Node) (others error) {
 				configKey{"workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")},
 				configKey{"chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")})
 		}},
+		configKey{"monitor", func(n *yaml.Node) { c.monitor.read(r, n) }},
 		configKey{"sources", func(n *yaml.Node) { sources = n }},
 		configKey{"profiles", func(n *yaml.Node) { r.each(n, func(n *yaml.Node) { globs = append(globs, n) }) }},
 		configKey{"builtins", r.flag(&c.builtins)},
@@ -145,10 +156,13 @@ func (c *config) readLoggers(r *configReader, n *yaml.Node) error {
 // path is where a path of the config leads: it is relative to the config's own
 // folder.
 func (c *config) path(p string) string {
-	if filepath.IsAbs(p) {
-		return p
+	if !filepath.IsAbs(p) {
+		p = filepath.Join(filepath.Dir(c.file), p)
 	}
-	return filepath.Join(filepath.Dir(c.file), p)
+	if abs, err := filepath.Abs(p); err == nil {
+		return abs
+	}
+	return p
 }
 
 func (s *storeConfig) read(r *configReader, n *yaml.Node) {
@@ -179,6 +193,23 @@ func (s *storeConfig) readURL(r *configReader, n *yaml.Node) {
 		return
 	}
 	s.url = url
+}
+
+func (m *monitorConfig) read(r *configReader, n *yaml.Node) {
+	r.mapping(n, "monitor",
+		configKey{"listen", func(n *yaml.Node) {
+			if r.text(&m.listen)(n); m.listen == "" {
+				return
+			}
+			if _, _, err := net.SplitHostPort(m.listen); err != nil {
+				r.fault(n, "expected HOST:PORT, such as %s, not %q", monitor.DefaultListen, m.listen)
+			}
+		}},
+		configKey{"pprof", r.flag(&m.pprof)},
+	)
+	if m.listen == "" {
+		r.fault(n, "monitor has no listen: the HOST:PORT to serve metrics and health at, such as %s", monitor.DefaultListen)
+	}
 }
 
 // sourceName is what a source may be called: its name stands in metrics, names

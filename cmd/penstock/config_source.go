@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -21,9 +22,12 @@ type sourceConfig struct {
 	name string
 
 	// Where its files are, and which of them are taken.
-	scheme, folder string // folder is absolute
-	match, ignore  []string
-	poll           time.Duration
+	folder        string // absolute; "" where they are on a server
+	url           string // of the server; "" where they are in a folder
+	match, ignore []string
+	poll          time.Duration
+
+	server serverConfig
 
 	// How they are read.
 	profile, zone string
@@ -35,6 +39,17 @@ type sourceConfig struct {
 	policy   store.Policy
 	onChange store.OnChange
 	rank     int16
+}
+
+// A serverConfig is what a config says of the server that a source is on. Its
+// paths are absolute.
+type serverConfig struct {
+	passwordFile string
+	connections  int // 0 for the default, as the following
+	timeout      time.Duration
+	minRate      int
+	listingZone  string
+	tls          source.TLSOptions
 }
 
 // defaultPoll is how long after a listing began the next one does.
@@ -54,6 +69,18 @@ func (s *sourceConfig) settings(c *config) format.Settings {
 	return format.Settings{Profile: s.profile, Zone: s.zone, Window: s.window, MaxRejected: s.maxRejected, Loggers: c.loggers, Strict: s.strict}
 }
 
+// defaultConnections is how many connections to a server there are at most.
+const defaultConnections = 4
+
+// connections is how many files are fetched at a time ahead of the workers: of a
+// folder none, the workers read them.
+func (s *sourceConfig) connections() int {
+	if s.url == "" {
+		return 0
+	}
+	return cmp.Or(s.server.connections, defaultConnections)
+}
+
 // variable is the name of the environment variable that holds a setting of the
 // source.
 func (s *sourceConfig) variable(setting string) string {
@@ -68,15 +95,21 @@ func (s *sourceConfig) variable(setting string) string {
 
 // read reads the source at n and returns where its keys stand.
 func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string]*yaml.Node {
-	var zone, profile *yaml.Node
+	var profile *yaml.Node
 	at := r.mapping(n, "a source",
 		configKey{"name", func(n *yaml.Node) { s.readName(r, n) }},
 		configKey{"url", func(n *yaml.Node) { s.readURL(r, n, c) }},
+		configKey{"password_file", s.server.file(r, c, &s.server.passwordFile)},
+		configKey{"connections", r.integer(&s.server.connections, 1, 1000)},
+		configKey{"timeout", r.span(&s.server.timeout, time.Second)},
+		configKey{"min_rate", r.integer(&s.server.minRate, 1, 1_000_000_000)},
+		configKey{"listing_zone", func(n *yaml.Node) { r.zone(n, &s.server.listingZone) }},
+		configKey{"tls", func(n *yaml.Node) { s.server.readTLS(r, n, c) }},
 		configKey{"match", s.globs(r, &s.match)},
 		configKey{"ignore", s.globs(r, &s.ignore)},
 		configKey{"poll", r.span(&s.poll, time.Second)},
 		configKey{"profile", func(n *yaml.Node) { profile = n; r.text(&s.profile)(n) }},
-		configKey{"zone", func(n *yaml.Node) { zone = n; r.text(&s.zone)(n) }},
+		configKey{"zone", func(n *yaml.Node) { r.zone(n, &s.zone) }},
 		configKey{"window", func(n *yaml.Node) {
 			r.mapping(n, "window",
 				configKey{"past", r.span(&s.window.Past, time.Second)},
@@ -114,7 +147,8 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 			r.fault(n, "the source has no %s", name)
 		}
 	}
-	s.checkReading(r, zone, profile, c)
+	s.checkServer(r, at)
+	s.checkProfile(r, profile, c)
 	if s.strict && c.loggers == nil {
 		r.fault(at["strict"], "strict holds the loggers that are not in the loggers table, and the config names none: add loggers: FILE")
 	}
@@ -150,20 +184,26 @@ func (s *sourceConfig) globs(r *configReader, into *[]string) func(*yaml.Node) {
 	}
 }
 
-// checkReading looks whether files can be read as the source wants. A profile
-// that was approved is known to the store alone.
-func (s *sourceConfig) checkReading(r *configReader, zone, profile *yaml.Node, c *config) {
-	if zone != nil && s.zone != "" {
-		if err := (format.Settings{Zone: s.zone}).Check(&format.Set{}); err != nil {
-			r.fault(zone, "%v", err)
-		}
+// zone reads a time zone.
+func (r *configReader) zone(n *yaml.Node, into *string) {
+	r.text(into)(n)
+	if *into == "" {
+		return
 	}
+	if err := (format.Settings{Zone: *into}).Check(&format.Set{}); err != nil {
+		r.fault(n, "%v", err)
+	}
+}
+
+// checkProfile looks whether there is the profile. One that was approved is known
+// to the store alone.
+func (s *sourceConfig) checkProfile(r *configReader, profile *yaml.Node, c *config) {
 	if profile != nil && s.profile != "" && s.profile != "auto" && c.set.ByName(s.profile) == nil && !format.MayBeApproved(s.profile) {
 		r.fault(profile, "there is no profile %q: 'penstock profiles' lists those that are built in; name the file of your own with profiles: at the end of the config", s.profile)
 	}
 }
 
-const sourceURLs = "file:///FOLDER or a path"
+const sourceURLs = "file:///FOLDER or a path, or ftp://, ftps:// (explicit TLS) or ftps+implicit://USER@HOST/FOLDER"
 
 // readURL never repeats what it found: it may hold a password.
 func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
@@ -171,24 +211,73 @@ func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
 	if !ok {
 		return
 	}
-	if !strings.Contains(text, ":") {
-		s.scheme, s.folder = "file", s.absolute(c.path(text))
+	if !strings.Contains(text, "://") && !strings.HasPrefix(text, "file:") {
+		s.folder = c.path(text)
 		return
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "file" || u.Path == "" || u.Host != "" || u.User != nil {
-		r.fault(n, "expected %s", sourceURLs)
+	if err != nil {
+		r.fault(n, "the url is malformed; expected %s", sourceURLs)
 		return
 	}
-	s.scheme, s.folder = "file", filepath.Clean(u.Path)
+	if _, secret := u.User.Password(); secret {
+		r.fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into %s, or the systemd credential %s", s.variable("PASSWORD"), s.credential("password"))
+		return
+	}
+	if u.Scheme == "file" {
+		if u.Path == "" || u.Host != "" || u.User != nil {
+			r.fault(n, "a folder's url has three slashes and no host: file:///data/loggers")
+		}
+		s.folder = filepath.Clean(u.Path)
+		return
+	}
+	if u.User == nil && strings.Contains(u.Path, "@") {
+		r.fault(n, "there is an @ behind the host's name: in a user write a slash as %%2F, in a folder an @ as %%40")
+		return
+	}
+	s.url = text
+	if _, err := source.NewFTP(source.FTPOptions{RemoteOptions: source.RemoteOptions{Source: "checked"}, URL: text}); err != nil {
+		r.fault(n, "%v; expected %s", err, sourceURLs)
+	}
 }
 
-func (s *sourceConfig) absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
+func (s *sourceConfig) credential(what string) string { return s.name + "." + what }
+
+// serverKeys are those that only a source on a server has.
+var serverKeys = []string{"password_file", "connections", "timeout", "min_rate", "listing_zone", "tls"}
+
+// checkServer looks whether the keys fit the kind of source.
+func (s *sourceConfig) checkServer(r *configReader, at map[string]*yaml.Node) {
+	for _, name := range serverKeys {
+		if at[name] != nil && s.folder != "" {
+			r.fault(at[name], "%s is for sources on a server, and this one is a folder", name)
+		}
 	}
-	return path
+	if at["tls"] != nil && strings.HasPrefix(s.url, "ftp://") {
+		r.fault(at["tls"], "ftp:// goes without TLS: write ftps:// (explicit) or ftps+implicit://")
+	}
+}
+
+// file reads the path of a file, which is relative to the config.
+func (*serverConfig) file(r *configReader, c *config, into *string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		if r.text(into)(n); *into != "" {
+			*into = c.path(*into)
+		}
+	}
+}
+
+func (s *serverConfig) readTLS(r *configReader, n *yaml.Node, c *config) {
+	at := r.mapping(n, "tls",
+		configKey{"ca", s.file(r, c, &s.tls.CAFile)},
+		configKey{"cert", s.file(r, c, &s.tls.CertFile)},
+		configKey{"key", s.file(r, c, &s.tls.KeyFile)},
+		configKey{"server_name", r.text(&s.tls.ServerName)},
+	)
+	if (at["cert"] == nil) != (at["key"] == nil) {
+		r.fault(n, "cert and key go together: give both or neither")
+	}
 }
 
 // root is the ledger's text of where its files are.
-func (s *sourceConfig) root() string { return ingest.EscapePath(s.folder) }
+func (s *sourceConfig) root() string { return ingest.EscapePath(cmp.Or(s.folder, s.url)) }

@@ -38,6 +38,18 @@ func (a *app) storePassword() (secret, error) {
 	return a.credential(storeCredential)
 }
 
+// sourcePassword returns the password of a source's user, "" where there is none.
+// It is asked for at each login, so that one that was changed is taken up.
+func (a *app) sourcePassword(s *sourceConfig) (secret, error) {
+	if password := a.getenv(s.variable("PASSWORD")); password != "" {
+		return secret(password), nil
+	}
+	if file := s.server.passwordFile; file != "" {
+		return readSecret(file, "password_file of source "+s.name)
+	}
+	return a.credential(s.credential("password"))
+}
+
 // credential reads a credential that systemd has handed to the service, ""
 // when there is none of that name.
 func (a *app) credential(name string) (secret, error) {

@@ -29,6 +29,7 @@ type daemon struct {
 	flags   *pflag.FlagSet
 	monitor *monitor.Monitor
 	service *service
+	metrics *metricsServer // nil for none
 
 	store    *opened
 	approved *approvals
@@ -61,6 +62,10 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 	d.service = startService(d)
 	defer d.service.end()
 	d.adopt(c)
+	if err := d.serveMetrics(c.monitor); err != nil {
+		return err
+	}
+	defer func() { d.metrics.close() }()
 	a.log.Info("penstock runs", slog.String("version", version()), slog.String("config", a.configFile), slog.Int("sources", len(c.sources)))
 	d.service.ready("waiting for the store")
 	for {
@@ -184,6 +189,9 @@ func (d *daemon) reload() error {
 	if err == nil {
 		err = d.approved.check(c)
 	}
+	if err == nil {
+		err = d.serveMetrics(c.monitor)
+	}
 	d.monitor.Reloaded(err == nil)
 	if err != nil {
 		for wrong := range strings.SplitSeq(err.Error(), "\n") {
@@ -269,10 +277,17 @@ func (d *daemon) stopAll() error {
 	return nil
 }
 
-// watchStore asks the store from time to time whether it is there. It says so
-// once when it goes, and when it is back.
+// give ends the daemon with an error of a feeder, the first if there are several.
+func (d *daemon) give(err error) {
+	select {
+	case d.fatal <- err:
+	default:
+	}
+}
+
+// watchStore asks the store from time to time whether it is there, for the
+// monitor. The store itself logs when it goes and when it is back.
 func (d *daemon) watchStore(ctx context.Context) {
-	var since time.Time
 	for pause(ctx, pingEvery) {
 		asking, cancel := context.WithTimeout(ctx, pingEvery)
 		err := d.store.Ping(asking)
@@ -282,16 +297,8 @@ func (d *daemon) watchStore(ctx context.Context) {
 			return
 		case err != nil:
 			d.monitor.Store(err.Error())
-			if since.IsZero() {
-				since = time.Now()
-				d.log.Warn("the store is away: files wait", slog.Any("error", err))
-			}
 		default:
 			d.monitor.Store("")
-			if !since.IsZero() {
-				d.log.Info("the store is back", slog.String("after", span(time.Since(since))))
-				since = time.Time{}
-			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -27,13 +28,19 @@ import (
 // TestDaemon builds the program once for all that is tried with it.
 func TestDaemon(t *testing.T) {
 	s := &stage{binary: build(t), server: pgtest.Server(t)}
-	for name, try := range map[string]func(*testing.T, *stage){
-		"follows its folders":     followsFolders,
-		"reloads":                 reloads,
-		"is a service of systemd": isAService,
-		"has no config":           hasNoConfig,
+	for _, try := range []struct {
+		name string
+		run  func(*testing.T, *stage)
+	}{
+		{"follows its folders", followsFolders},
+		{"reloads", reloads},
+		{"is a service of systemd", isAService},
+		{"has no config", hasNoConfig},
+		{"waits for the store", waitsForStore},
+		{"stands by", standsBy},
+		{"keeps its secrets", keepsSecrets},
 	} {
-		t.Run(name, func(t *testing.T) { try(t, s) })
+		t.Run(try.name, func(t *testing.T) { try.run(t, s) })
 	}
 }
 
@@ -230,6 +237,14 @@ func (r *trial) penstock(code int, args ...string) string {
 		r.t.Fatalf("penstock %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, out)
 	}
 	return string(out)
+}
+
+// json runs a command that must end well and reads the JSON that it prints.
+func (r *trial) json(into any, args ...string) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(r.penstock(0, append(args, "-o", "json")...)), into); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func longFile(logger string, values ...float64) string {

@@ -18,7 +18,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2 // the command line or a setting is wrong
 	exitTrouble = 3 // finished, but some of the input was not taken as it is
-	exitInUse   = 4 // another instance holds the store
+	exitInUse   = 4 // another instance holds the store or the lease
 )
 
 var (
@@ -59,6 +59,7 @@ func (a *app) conclude(err error) int {
 	var exit exitError
 	var wrong *usageError
 	var inUse *pglocal.InUseError
+	var held *store.LeaseHeldError
 	switch {
 	case err == nil:
 		return exitWell
@@ -69,6 +70,9 @@ func (a *app) conclude(err error) int {
 	case errors.As(err, &wrong):
 		a.complain(err, wrong.hint)
 		return exitUsage
+	case errors.As(err, &held):
+		a.complain(err, held.Hint())
+		return exitInUse
 	case errors.As(err, &inUse):
 		a.complain(err, "")
 		return exitInUse

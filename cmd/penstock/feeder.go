@@ -65,13 +65,18 @@ func (f *feeder) run(before <-chan struct{}) {
 			f.dropped = f.work.Err() != nil && err != nil
 			return
 		}
-		if err == nil {
-			err = errors.New("its listing ended")
+		if held := (*store.LeaseHeldError)(nil); errors.As(err, &held) {
+			f.daemon.give(err)
+			return
+		}
+		if errors.Is(err, store.ErrLeaseLost) {
+			f.log.Warn("another process loads the source now")
+			continue
 		}
 		if time.Since(began) > wait.MaxInterval {
 			wait.Reset()
 		}
-		f.told.broke(err)
+		f.told.broke(err.Error(), hintFor(err))
 		f.daemon.monitor.Failed(f.config.name, err.Error())
 		pause(f.take, wait.NextBackOff())
 	}
@@ -101,11 +106,16 @@ func (f *feeder) feed() (err error) {
 	if err := f.decoders.check(); err != nil {
 		return err
 	}
-	src, closeSrc, err := f.daemon.openSource(f.config)
+	lease, err := f.lease()
 	if err != nil {
 		return err
 	}
-	defer closeSrc()
+	defer f.release(lease)
+	src, closeSource, err := f.daemon.openSource(f.config, f.log)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
 	sink, err := f.sink()
 	if err != nil {
 		return err
@@ -113,7 +123,7 @@ func (f *feeder) feed() (err error) {
 	workers, _ := tune(f.pipeline.workers, f.pipeline.chunk)
 	pipeline := &ingest.Pipeline{
 		Source: src, Sink: sink, NewDecoder: f.decoders.decoder, Workers: workers, Limits: limits(f.pipeline.chunk), Log: f.log,
-		Poll: f.config.poll,
+		Poll: f.config.poll, Connections: f.config.connections(), Guard: lease.Check,
 		Observe: func(e ingest.Event) {
 			f.told.observe(e)
 			f.daemon.monitor.Observe(e)
@@ -122,11 +132,51 @@ func (f *feeder) feed() (err error) {
 			}
 		},
 	}
-	err = pipeline.Run(f.take, f.work)
-	if err == nil {
-		err = sink.End(f.work)
+	take, end := context.WithCancelCause(f.take)
+	defer end(nil)
+	go func() {
+		select {
+		case <-lease.Lost():
+			end(store.ErrLeaseLost)
+		case <-take.Done():
+		}
+	}()
+	if err = pipeline.Run(take, f.work); err != nil {
+		return err
+	}
+	if err = sink.End(f.work); err == nil && take.Err() != nil {
+		err = context.Cause(take)
 	}
 	return err
+}
+
+// lease waits until no other process loads the source.
+func (f *feeder) lease() (*store.Lease, error) {
+	d, name, stoodBy := f.daemon, f.config.name, false
+	lease, err := d.store.Lease(f.take, store.LeaseOptions{Source: name, Wait: !d.noWait, Log: f.log, Standby: func(h store.LeaseHolder) {
+		stoodBy = true
+		f.log.Info("standing by: another process loads the source", slog.String("process", h.Name), slog.Time("since", h.Since))
+		d.monitor.Lease(name, false, "it is loaded by "+h.Name)
+		d.monitor.Waits(name, "standing by for "+h.Name)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if stoodBy {
+		f.log.Info("taking over the source")
+	}
+	d.monitor.Lease(name, true, "")
+	d.monitor.Waits(name, "")
+	return lease, nil
+}
+
+// release lets another process load the source at once.
+func (f *feeder) release(lease *store.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.work), 5*time.Second)
+	defer cancel()
+	if err := lease.Release(ctx); err != nil {
+		f.log.Warn("the lease ends by itself only", slog.Any("error", err))
+	}
 }
 
 // sink makes the sink of the source in the store.

@@ -70,7 +70,8 @@ Start with 'penstock demo', or with 'penstock replay FOLDER'.
 
 Exit codes: 0 all well; 1 failed; 2 the command line or a setting is wrong;
 3 finished, but some files were held or quarantined or could not be read, or
-some lines were rejected; 4 another instance holds the store.`
+some lines were rejected; 4 another instance holds the store or loads the
+source.`
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{

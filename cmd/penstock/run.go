@@ -27,6 +27,9 @@ start takes what was dropped. SIGHUP reads the config anew: checked first, taken
 whole, the old one kept where something is wrong; only sources that changed begin
 again.
 
+Of several daemons that have a source in common one loads it, and the others stand
+by: they take over within ten seconds when that one is gone.
+
 As a service of systemd it is of Type=notify-reload, and pings the watchdog as long
 as it makes progress, or has a reason not to.`,
 		Example: `  penstock check -c penstock.yaml
@@ -38,6 +41,7 @@ as it makes progress, or has a reason not to.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.DurationVar(&o.drain, "drain", o.drain, "how long what is under way may go on after the first signal, a `SPAN`")
-	fromEnvironment(f, "drain")
+	f.BoolVar(&o.noWait, "no-wait", false, "end with exit code 4 where another process loads a source of the config, and do not stand by")
+	fromEnvironment(f, "drain", "no-wait")
 	return cmd
 }

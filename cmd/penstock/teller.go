@@ -17,6 +17,7 @@ type teller struct {
 	now    func() time.Time
 	spoke  time.Time // when the last line of a cycle was written
 	broken *outage   // nil while the source can be listed
+	root   string    // why it cannot, in this cycle
 
 	shapes   map[string]bool      // whose question was told
 	asked    map[string]*told     // since the last line, by shape
@@ -88,6 +89,8 @@ func (t *teller) add(o *ingest.Outcome) {
 		if !t.shapes[askedKey(o.Shape)] {
 			t.gather(t.asked, o.Shape.ID, told{state: o.State, reason: o.Shape.Question, shape: o.Shape, example: o.File.Path})
 		}
+	case o.State == ingest.Failed && (o.File.Path == "." || o.File.Path == ""): // all of the source
+		t.root = o.Reason
 	case o.State == ingest.Quarantined, o.State == ingest.Held, o.State == ingest.Failed:
 		reason := withoutName(o.Reason, o.File.Path)
 		t.gather(t.wrong, string(o.State)+" "+reason, told{state: o.State, reason: reason, example: o.File.Path})
@@ -113,7 +116,7 @@ func (t *teller) gather(among map[string]*told, key string, what told) {
 // share is seen.
 func withoutName(reason, path string) string {
 	name := ingest.EscapePath(path)
-	if name == "" {
+	if len(name) < 5 { // it may stand anywhere by chance
 		return reason
 	}
 	return strings.ReplaceAll(reason, name, "...")
@@ -125,20 +128,25 @@ func (t *teller) cycle(c *ingest.Cycle) {
 	if !c.Over {
 		return
 	}
-	if c.Err != nil {
-		t.broke(c.Err)
-	} else {
+	switch {
+	case c.Err != nil:
+		t.broke(c.Err.Error(), hintFor(c.Err))
+	case t.root != "":
+		t.broke(t.root, "")
+	default:
 		t.mended()
 	}
+	broken := c.Err != nil || t.root != ""
+	t.root = ""
 	t.tellWrong()
 	happened := c.New > 0 || c.NotDone > 0
 	for state, n := range c.Files {
-		happened = happened || n > 0 && state != ingest.Known
+		happened = happened || n > 0 && state != ingest.Known && state != ingest.Failed
 	}
 	switch {
 	case happened:
 		t.log.Info("cycle", cycleAttrs(c)...)
-	case c.Err == nil && t.now().Sub(t.spoke) >= idleEvery:
+	case !broken && t.now().Sub(t.spoke) >= idleEvery:
 		t.log.Info("nothing new", slog.Int("listed", c.Listed), slog.Duration("for", t.now().Sub(t.spoke).Round(time.Minute)))
 	default:
 		return
@@ -248,22 +256,22 @@ func (t *teller) tellOne(key string, w *told) {
 }
 
 // broke tells that the source could not be listed, or that its pipeline ended.
-func (t *teller) broke(err error) {
-	attrs := []any{slog.Any("error", err)}
-	if hint := hintFor(err); hint != "" {
+func (t *teller) broke(reason, hint string) {
+	attrs := []any{slog.String("error", reason)}
+	if hint != "" {
 		attrs = append(attrs, slog.String("hint", hint))
 	}
 	b := t.broken
 	if b == nil {
-		t.broken = &outage{since: t.now(), said: t.now(), all: 1, reason: err.Error()}
+		t.broken = &outage{since: t.now(), said: t.now(), all: 1, reason: reason}
 		t.log.Error("the source fails: it is tried again and again", attrs...)
 		return
 	}
 	b.all++
 	b.times++
-	if b.reason != err.Error() || t.now().Sub(b.said) >= outageEvery {
+	if b.reason != reason || t.now().Sub(b.said) >= outageEvery {
 		t.log.Error("the source still fails", append(attrs, slog.Int("tried", b.times), slog.Duration("since", t.now().Sub(b.since).Round(time.Second)))...)
-		b.reason, b.said, b.times = err.Error(), t.now(), 0
+		b.reason, b.said, b.times = reason, t.now(), 0
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -339,12 +340,43 @@ func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, e
 }
 
 // openSource returns the source that a config describes, and what closes it.
-func (a *app) openSource(s *sourceConfig) (ingest.Source, func(), error) {
+func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func(), error) {
+	if s.url != "" {
+		return a.openServer(s, log)
+	}
 	dir, err := source.NewDir(source.Options{Source: s.name, Match: s.match, Ignore: s.ignore}, s.folder)
 	if err != nil {
 		return nil, nil, err
 	}
 	return dir, func() { closeSource(a, dir) }, nil
+}
+
+// openServer returns the source of a folder on a server. Nothing is asked of the
+// server yet.
+func (a *app) openServer(s *sourceConfig, log *slog.Logger) (ingest.Source, func(), error) {
+	zone, err := format.ParseZone(cmp.Or(s.server.listingZone, "UTC"))
+	if err != nil {
+		return nil, nil, err
+	}
+	remote, err := source.NewFTP(source.FTPOptions{
+		RemoteOptions: source.RemoteOptions{
+			Source: s.name, Match: s.match, Ignore: s.ignore, Log: log,
+			Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate,
+		},
+		URL: s.url, Zone: zone, TLS: s.server.tls,
+		Password: func() (string, error) {
+			password, err := a.sourcePassword(s)
+			return string(password), err
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, func() {
+		if err := remote.Close(); err != nil {
+			log.Warn("closing the source", slog.Any("error", err))
+		}
+	}, nil
 }
 
 // closeSource closes a source and logs what goes wrong: it is done with.

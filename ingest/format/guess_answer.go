@@ -61,7 +61,7 @@ func answer(root *yaml.Node, key, value string) error {
 	dialect := func() *yaml.Node { return mappingIn(root, "dialect") }
 	switch key {
 	case "zone":
-		if _, err := parseZone(value); err != nil {
+		if _, err := ParseZone(value); err != nil {
 			return err
 		}
 		withoutGroup(stamp(), "zone")

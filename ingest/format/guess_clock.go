@@ -84,7 +84,7 @@ func (g *guesser) checkClock(told string) {
 	if name == "" {
 		name = g.o.Zone
 	}
-	zone, err := parseZone(strings.ReplaceAll(name, " ", ""))
+	zone, err := ParseZone(strings.ReplaceAll(name, " ", ""))
 	if err != nil {
 		return
 	}

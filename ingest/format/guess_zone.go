@@ -58,7 +58,7 @@ func zoneWord(s string) (zone string, ok bool) {
 	case guessZones[s] != nil:
 		return guessZones[s].String(), true
 	case zoneOffset.MatchString(s):
-		if _, err := parseZone(strings.ReplaceAll(s, " ", "")); err == nil {
+		if _, err := ParseZone(strings.ReplaceAll(s, " ", "")); err == nil {
 			return strings.ReplaceAll(s, " ", ""), true
 		}
 	case windowsZones[strings.ToLower(s)] != "":
@@ -140,7 +140,7 @@ func (g *guesser) zoneOfHeader(f *Finding) bool {
 		name := g.columns[c].name
 		f.Line = g.sheets[0].namesLine()
 		if m := headerZone.FindStringSubmatch(name); m != nil {
-			if _, err := parseZone(m[1]); err == nil {
+			if _, err := ParseZone(m[1]); err == nil {
 				g.zone.header = c
 				f.Value, f.Evidence = m[1], fmt.Sprintf("the header says %q", name)
 				return true

@@ -224,7 +224,7 @@ func (r *reader) zone(into **time.Location) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
 		r.text(&s)(n)
-		zone, err := parseZone(s)
+		zone, err := ParseZone(s)
 		if err != nil {
 			r.fault(n, "%v", err)
 			return
@@ -233,9 +233,9 @@ func (r *reader) zone(into **time.Location) func(*yaml.Node) {
 	}
 }
 
-// parseZone reads an IANA name, UTC, or an offset such as +01:00, -0700 or
+// ParseZone reads an IANA name, UTC, or an offset such as +01:00, -0700 or
 // UTC+1. It never gives the machine's own zone.
-func parseZone(s string) (*time.Location, error) {
+func ParseZone(s string) (*time.Location, error) {
 	offset := strings.TrimPrefix(strings.TrimPrefix(s, "UTC"), "GMT")
 	if offset != "" && (offset[0] == '+' || offset[0] == '-') {
 		for _, form := range []string{"-07:00", "-0700", "-07", "-7"} {

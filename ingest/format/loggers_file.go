@@ -165,7 +165,7 @@ func (t *loggerLine) row(fault func(column, format string, args ...any)) *logger
 		fault("multiply", "0 would make all readings one")
 	}
 	if t.Zone != "" {
-		zone, err := parseZone(t.Zone)
+		zone, err := ParseZone(t.Zone)
 		if err != nil {
 			fault("zone", "%v", err)
 		}

@@ -254,7 +254,7 @@ func TestSettingsFaults(t *testing.T) {
 func TestParseZone(t *testing.T) {
 	at := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]int{"UTC": 0, "Europe/London": 3600, "+01:00": 3600, "-0700": -25200, "UTC+1": 3600, "GMT-07:00": -25200, "+05:30": 19800, "UTC+10": 36000, "-00:00": 0} {
-		zone, err := parseZone(s)
+		zone, err := ParseZone(s)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -264,7 +264,7 @@ func TestParseZone(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", "Local", "+25:00", "UTC+", "+", "Europe", "../etc/passwd", "+1:00", "1"} {
-		if zone, err := parseZone(s); err == nil {
+		if zone, err := ParseZone(s); err == nil {
 			t.Errorf("%q is %v", s, zone)
 		}
 	}

@@ -118,7 +118,7 @@ func NewDecoder(set *Set, s Settings) (*Decoder, error) {
 		d.tiers, d.forced = candidatesOf([][]*Profile{{p}}), true
 	}
 	if s.Zone != "" {
-		zone, err := parseZone(s.Zone)
+		zone, err := ParseZone(s.Zone)
 		if err != nil {
 			return nil, err
 		}

@@ -73,7 +73,7 @@ func (s *stamping) zoneNamed(text []byte) (*time.Location, error) {
 	if zone, ok := s.words.zones[string(text)]; ok {
 		return zone, nil
 	}
-	return parseZone(string(text))
+	return ParseZone(string(text))
 }
 
 func (s *stamping) read(r *reader, n *yaml.Node) {

@@ -1,0 +1,153 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"penstock/ingest/source/servertest"
+	"penstock/store/pglocal"
+)
+
+// A database that is not there yet is waited for, and so is one that goes away:
+// told once, and once when it is back.
+func waitsForStore(t *testing.T, s *stage) {
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	options := pglocal.Options{Dir: filepath.Join(t.TempDir(), "pg"), Command: "a test"}
+	start := func() *pglocal.Server {
+		t.Helper()
+		server, err := pglocal.Start(t.Context(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server
+	}
+	stop := func(server *pglocal.Server) {
+		if err := server.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	server := start()
+	r.url = server.URL()
+	stop(server)
+
+	r.write("north/a.csv", longFile("N1", 1.5))
+	r.begin()
+	r.says(0, `level=WARN msg="the store is away: waiting for it" error=`)
+	server = start()
+	r.says(0, `level=INFO msg="the store answers" after=`)
+	r.comes("N1 flow 1.5", observed)
+
+	stop(server)
+	r.says(0, `level=WARN msg="the database is not available, trying again until it is"`)
+	r.write("north/b.csv", longFile("N2", 2.5))
+	server = start()
+	defer func() { stop(server) }()
+	r.comes("N1 flow 1.5, N2 flow 2.5", observed)
+	r.says(0, `level=INFO msg="the database is available again"`)
+	if n := r.times("level=(WARN|ERROR)"); n != 2 {
+		t.Errorf("%d warnings and errors are logged, want one for each time:\n%s", n, r.text())
+	}
+	r.end(0)
+}
+
+// Of two daemons that load one source the second stands by, and takes over when
+// the first is killed. One that is not to wait ends.
+func standsBy(t *testing.T, s *stage) {
+	config := "sources:\n  - {name: north, url: north, poll: 1s}\n"
+	first := s.trial(t, config)
+	first.write("north/a.csv", longFile("N1", 1.5))
+	first.begin()
+	first.comes("N1 flow 1.5", observed)
+
+	second := &trial{t: t, binary: s.binary, dir: first.dir, url: first.url}
+	second.begin()
+	second.says(0, fmt.Sprintf(`level=INFO msg="standing by: another process loads the source" source=north process=".*process %d" since=`, first.daemon.Process.Pid))
+	third := &trial{t: t, binary: s.binary, dir: first.dir, url: first.url}
+	third.begin("--no-wait")
+	third.ends(4)
+	third.says(0, `penstock: source "north" is loaded by .*\nhint: a process that was killed gives it up at`)
+
+	killed := time.Now()
+	first.signal(syscall.SIGKILL)
+	first.write("north/b.csv", longFile("N2", 2.5))
+	second.says(0, `level=INFO msg="taking over the source" source=north`)
+	if took := time.Since(killed); took > 12*time.Second {
+		t.Errorf("it took over after %s", took)
+	}
+	second.comes("N1 flow 1.5, N2 flow 2.5", observed)
+	second.end(0)
+}
+
+// A password is in no log, error, argument or table, and in nothing that a check
+// or a command prints.
+func keepsSecrets(t *testing.T, s *stage) {
+	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{TLS: servertest.Explicit})
+	server.Put("a.csv", []byte(longFile("F1", 1.5)), time.Now().Add(-time.Hour))
+	r := s.trial(t, fmt.Sprintf(`
+sources:
+  - name: field
+    url: %q
+    password_file: secret
+    poll: 1s
+    tls: {ca: %q}
+  - name: wrong-one
+    url: %q
+    poll: 1s
+    tls: {ca: %q}
+`, server.URL(), server.CA, server.URL(), server.CA))
+	r.write("secret", server.Password+"\n")
+	const wrong = "wr0ng-s3cret"
+	r.env = []string{"PENSTOCK_SOURCE_WRONG_ONE_PASSWORD=" + wrong}
+	r.begin("--log-level", "debug")
+	r.comes("F1 flow 1.5", observed)
+	r.says(0, `level=ERROR msg="the source fails: it is tried again and again" source=wrong-one error=".*530`)
+	server.Put("b.csv", []byte(longFile("F2", 2.5)), time.Now().Add(-time.Hour))
+	r.comes("F1 flow 1.5, F2 flow 2.5", observed)
+
+	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", r.daemon.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.signal(syscall.SIGHUP)
+	r.says(0, "the config is taken")
+	r.end(0)
+	seen := r.text() + string(arguments) + r.penstock(0, "status") + r.penstock(0, "files", "ls") + allRows(t, r.url)
+	for _, secret := range []string{server.Password, wrong} {
+		if strings.Contains(seen, secret) {
+			t.Errorf("the password is to be seen:\n%s", seen)
+		}
+	}
+}
+
+// allRows is what all tables of the schema hold.
+func allRows(t *testing.T, url string) (all string) {
+	on(t, url, func(conn *pgx.Conn) {
+		rows, err := conn.Query(t.Context(), "select table_name::text from information_schema.tables where table_schema = 'penstock' order by 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range tables {
+			var text string
+			if err := conn.QueryRow(t.Context(), fmt.Sprintf("select coalesce(string_agg(t::text, '; '), '') from penstock.%s t", table)).Scan(&text); err != nil {
+				t.Fatal(err)
+			}
+			all += table + ": " + text + "\n"
+		}
+	})
+	if !strings.Contains(all, "F1") {
+		t.Fatalf("the tables are not what they should be:\n%s", all)
+	}
+	return all
+}

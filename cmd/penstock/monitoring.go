@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"penstock/ingest/monitor"
+)
+
+// metricsServer serves what the monitor knows, where the config wants it.
+type metricsServer struct {
+	config monitorConfig
+	end    context.CancelFunc
+	done   chan struct{}
+}
+
+// serveMetrics serves at the address of a config, and no longer at that of the
+// one before. An error says that it cannot, and all stays as it was.
+func (d *daemon) serveMetrics(c monitorConfig) error {
+	before := d.metrics
+	if before != nil && before.config == c {
+		return nil
+	}
+	if before != nil && before.config.listen == c.listen { // the address must be free first
+		before.close()
+		before, d.metrics = nil, nil
+	}
+	if c.listen == "" {
+		before.close()
+		d.metrics = nil
+		return nil
+	}
+	server, err := d.monitor.Listen(c.listen, c.pprof, d.log)
+	if err != nil {
+		return err
+	}
+	before.close()
+	d.metrics = serveWith(d, c, server)
+	return nil
+}
+
+func serveWith(d *daemon, c monitorConfig, server *monitor.Server) *metricsServer {
+	ctx, end := context.WithCancel(context.Background()) // until close: it answers while what is under way is finished
+	m := &metricsServer{config: c, end: end, done: make(chan struct{})}
+	d.log.Info("metrics and health are served", slog.String("address", server.Address()))
+	go func() {
+		defer close(m.done)
+		if err := server.Serve(ctx); err != nil {
+			d.log.Error("metrics and health are not served any more", slog.Any("error", err))
+		}
+	}()
+	return m
+}
+
+// close ends the serving; of none, nothing.
+func (m *metricsServer) close() {
+	if m != nil {
+		m.end()
+		<-m.done
+	}
+}
