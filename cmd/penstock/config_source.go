@@ -26,6 +26,7 @@ type sourceConfig struct {
 	url           string // of the server; "" where they are in a folder
 	match, ignore []string
 	poll          time.Duration
+	after         source.After // what becomes of them there once they are loaded
 
 	server serverConfig
 
@@ -108,6 +109,7 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 		configKey{"match", s.globs(r, &s.match)},
 		configKey{"ignore", s.globs(r, &s.ignore)},
 		configKey{"poll", r.span(&s.poll, time.Second)},
+		configKey{"after", func(n *yaml.Node) { s.readAfter(r, n) }},
 		configKey{"profile", func(n *yaml.Node) { profile = n; r.text(&s.profile)(n) }},
 		configKey{"zone", func(n *yaml.Node) { r.zone(n, &s.zone) }},
 		configKey{"window", func(n *yaml.Node) {
@@ -248,6 +250,9 @@ var serverKeys = []string{"password_file", "connections", "timeout", "min_rate",
 
 // checkServer looks whether the keys fit the kind of source.
 func (s *sourceConfig) checkServer(r *configReader, at map[string]*yaml.Node) {
+	if at["after"] != nil && s.url != "" {
+		r.fault(at["after"], "after is for folders: files on servers are left where they are")
+	}
 	for _, name := range serverKeys {
 		if at[name] != nil && s.folder != "" {
 			r.fault(at[name], "%s is for sources on a server, and this one is a folder", name)
@@ -263,6 +268,20 @@ func (*serverConfig) file(r *configReader, c *config, into *string) func(*yaml.N
 	return func(n *yaml.Node) {
 		if r.text(into)(n); *into != "" {
 			*into = c.path(*into)
+		}
+	}
+}
+
+func (s *sourceConfig) readAfter(r *configReader, n *yaml.Node) {
+	before := len(r.faults)
+	r.mapping(n, "after",
+		configKey{"do", r.choice(&s.after.Do, source.Keep, source.Delete, source.Move)},
+		configKey{"to", r.text(&s.after.To)},
+		configKey{"quarantine", r.text(&s.after.Quarantine)},
+	)
+	if err := s.after.Check(); err != nil && len(r.faults) == before {
+		for wrong := range strings.SplitSeq(err.Error(), "\n") {
+			r.fault(n, "after: %s", wrong)
 		}
 	}
 }

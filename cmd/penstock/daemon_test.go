@@ -269,7 +269,7 @@ sources:
 	r.write("north/a.csv", longFile("N1", 1.5))
 	r.begin()
 	r.comes("N1 flow 1.5", observed)
-	r.says(0, `level=ERROR msg="the source fails: it is tried again and again" source=south error="find .*south: no such file or directory"`)
+	r.says(0, `level=ERROR msg="the source fails: it is tried again and again" source=south error=".*south: no such file or directory"`)
 
 	r.write("north/b.csv", longFile("N2", 2.5))
 	r.comes("N1 flow 1.5, N2 flow 2.5", observed)

@@ -344,7 +344,7 @@ func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func
 	if s.url != "" {
 		return a.openServer(s, log)
 	}
-	dir, err := source.NewDir(source.Options{Source: s.name, Match: s.match, Ignore: s.ignore}, s.folder)
+	dir, err := source.NewDir(source.Options{Source: s.name, Match: s.match, Ignore: s.ignore, After: s.after, Live: true, Log: log}, s.folder)
 	if err != nil {
 		return nil, nil, err
 	}
