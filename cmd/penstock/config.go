@@ -159,9 +159,6 @@ func (c *config) path(p string) string {
 	if !filepath.IsAbs(p) {
 		p = filepath.Join(filepath.Dir(c.file), p)
 	}
-	if abs, err := filepath.Abs(p); err == nil {
-		return abs
-	}
 	return p
 }
 

@@ -42,8 +42,7 @@ type sourceConfig struct {
 	rank     int16
 }
 
-// A serverConfig is what a config says of the server that a source is on. Its
-// paths are absolute.
+// A serverConfig is what a config says of the server that a source is on.
 type serverConfig struct {
 	passwordFile string
 	connections  int // 0 for the default, as the following
@@ -215,6 +214,9 @@ func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
 	}
 	if !strings.Contains(text, "://") && !strings.HasPrefix(text, "file:") {
 		s.folder = c.path(text)
+		if abs, err := filepath.Abs(s.folder); err == nil {
+			s.folder = abs
+		}
 		return
 	}
 	u, err := url.Parse(text)
