@@ -121,6 +121,10 @@ type Content struct {
 	// where the ledger knows that it was (see Standing); 0 means Fetched.
 	FirstFetched int64
 
+	// Place is where an archive has these bytes already; zero for nowhere that is
+	// known. It is set by whoever fetches from an archive.
+	Place Place
+
 	Data   []byte        // the whole file when Stream is nil
 	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
 
