@@ -33,7 +33,7 @@ func TestDirAbsolute(t *testing.T) {
 
 func TestZip(t *testing.T) {
 	names := append(slices.Clone(sourcetest.OddNames), "../../up.csv", "/etc/absolute.csv", "a/../b.csv", "a//b.csv", "nested.zip")
-	sourcetest.Test(t, sourcetest.Place{Names: names, Open: func(t *testing.T) sourcetest.Site {
+	sourcetest.Test(t, sourcetest.Place{Names: names, Members: true, Open: func(t *testing.T) sourcetest.Site {
 		s := &zipSite{t: t, root: t.TempDir(), members: make(map[string]zipMember)}
 		s.write()
 		return s

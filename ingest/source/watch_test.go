@@ -112,6 +112,7 @@ func (w *watcher) hinted(all map[string]ingest.File, want ...string) {
 func TestWatchFiles(t *testing.T) {
 	root := tree(t, "old.csv", "a/", "done/", "b.d/", "quarantine/", ".git/")
 	d := newDir(t, source.Options{Source: "s", Match: []string{"*.csv", "probe-*"}, Ignore: []string{"**/.*", "b.d"}, After: source.After{Do: source.Move, To: "done/{yyyy}"}}, root)
+	t.Cleanup(func() { d.Close() })
 	w := watching(t, d, root)
 	w.begun("")
 	for _, p := range []string{"x.csv", "a/x.csv", "a/x.txt", "a/.x.csv", "done/x.csv", "quarantine/x.csv", ".git/x.csv", "b.d/x.csv", "a/y.csv.1-2.penstock-aside"} {

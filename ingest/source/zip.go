@@ -238,6 +238,23 @@ func (a *archive) close() {
 	}
 }
 
+// archiveOf is the path of the archive that holds the member at path, and false
+// when path is no member's.
+func (d *Dir) archiveOf(path string) (string, bool) {
+	for i := 0; ; {
+		before, _, ok := splitMember(path, i)
+		if !ok {
+			return "", false
+		}
+		if place, err := d.place(before); err == nil {
+			if st, err := statPath(place, true); err == nil && st.kind == regular {
+				return before, true
+			}
+		}
+		i = len(before)
+	}
+}
+
 // archive lists the members of the archive at path.
 func (w *walk) archive(path string) bool {
 	a, err := w.dir.archives.acquire(path)

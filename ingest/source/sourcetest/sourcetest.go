@@ -49,6 +49,9 @@ type Place struct {
 	// list and fetch. It should be OddNames, but for those that the place
 	// itself refuses.
 	Names []string
+
+	// Members says that the files are members of an archive.
+	Members bool
 }
 
 // OddNames are names that loggers, and those who copy their files about, do
@@ -97,6 +100,16 @@ func Test(t *testing.T, p Place) {
 		{"takes Done twice", testDone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			site := p.Open(t)
+			tidy(t)
+			c.run(t, site)
+		})
+	}
+	for _, c := range testsOfSettling {
+		t.Run(c.name, func(t *testing.T) {
+			if p.Members {
+				t.Skip("an archive settles as one")
+			}
 			site := p.Open(t)
 			tidy(t)
 			c.run(t, site)

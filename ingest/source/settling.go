@@ -1,0 +1,403 @@
+package source
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"hash/maphash"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"penstock/ingest"
+)
+
+// This file has how a Settled decides: passes asks for what is listed, hinted
+// for what is hinted, and again for what was young when it is looked at anew.
+
+// A young file has not settled.
+type young struct {
+	file    ingest.File // as it was seen last; without its path when it is not looked at again
+	key     uint64      // of the path
+	version uint64      // as it was listed last; 0 when it never was
+	listing int         // the number of that listing
+	since   time.Time   // when it was first seen as it is
+	begun   time.Time   // when it was first seen at all, or was last taken while it grew
+	grows   bool        // it was taken while it grew, and has not settled since
+	archive bool        // its members are the source's files, and not it
+	due     time.Time   // when it is looked at again
+	at      int         // in the queue; -1 when it is not there
+}
+
+// lookedAgain is how many young files are looked at again between listings: the
+// others wait for the next one.
+const lookedAgain = 4096
+
+// A look is one listing of a Settled.
+type look struct {
+	*Settled
+	began time.Time
+	holds int
+
+	// Of the member that came last: what the paths of its archive's members begin
+	// with, as they come one after the other, and whether the archive has settled.
+	within  string
+	settles bool
+}
+
+func (s *Settled) begin() *look {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.settled, s.listed) // of a listing that broke off
+	clear(s.listed)
+	s.number++
+	return &look{Settled: s, began: time.Now()}
+}
+
+// end forgets the files that the listing, which came to its end, did not have.
+func (l *look) end() {
+	s := l.Settled
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled, s.listed = s.listed, make(map[uint64]struct{}, len(s.listed))
+	s.held = l.holds
+	for _, y := range s.young {
+		if y.listing != s.number && y.since.Before(l.began) {
+			s.drop(y)
+		}
+	}
+}
+
+// passes reports whether what is listed goes out.
+func (l *look) passes(ctx context.Context, f ingest.File, err error) bool {
+	if err != nil {
+		return !isArchive(f.Path) || l.blames(ctx, f)
+	}
+	if l.within != "" && strings.HasPrefix(f.Path, l.within) {
+		return l.settles
+	}
+	whole, packed := l.carrier(f.Path)
+	if !packed {
+		return l.lets(ctx, f, false)
+	}
+	l.within, l.settles = whole+"!", false
+	if f, err = l.Locate(ctx, whole); err == nil {
+		l.settles = l.lets(ctx, f, true)
+	}
+	return l.settles
+}
+
+// blames reports whether what is wrong with an archive is to be told: of one
+// that is being uploaded nothing else is to be expected.
+func (l *look) blames(ctx context.Context, f ingest.File) bool {
+	now, err := l.Locate(ctx, f.Path)
+	return err != nil || l.lets(ctx, now, true)
+}
+
+// lets reports whether f, as it is now, has settled, and counts it if not.
+func (l *look) lets(ctx context.Context, f ingest.File, archive bool) bool {
+	v := l.judge(ctx, f, archive, true)
+	if v == settling {
+		l.holds++
+	}
+	return v == settled
+}
+
+// A verdict is what becomes of a file that was seen.
+type verdict int
+
+const (
+	passedOver verdict = iota // it is no file of the source
+	settling
+	growing // it has grown for so long that it is taken as it is
+	settled
+)
+
+// judge looks at f, as it was just seen: in the listing, or else.
+func (s *Settled) judge(ctx context.Context, f ingest.File, archive, listed bool) verdict {
+	if _, marker := s.markedBy(f.Path); marker || s.temporary.match(f.Path) {
+		return passedOver
+	}
+	if s.rule.Age == 0 && s.rule.Marker == "" {
+		return settled
+	}
+	y, v := s.see(f, archive, listed)
+	if v == settling || y == nil {
+		return v
+	}
+	if !s.marked(ctx, f.Path) {
+		return settling
+	}
+	if v == settled {
+		s.admit(y, f)
+	}
+	return settled
+}
+
+// see notes that f was seen. It returns what is kept of it unless it had
+// settled before, and whether it may be taken now.
+func (s *Settled) see(f ingest.File, archive, listed bool) (*young, verdict) {
+	now, version, key := time.Now(), maphash.Comparable(s.seed, f), maphash.String(s.seed, f.Path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	y := s.young[key]
+	if s.knows(version) {
+		if listed {
+			s.listed[version] = struct{}{}
+		}
+		if y != nil {
+			s.drop(y)
+		}
+		return nil, settled
+	}
+	first := y == nil
+	if first {
+		y = &young{key: key, since: now, begun: now, archive: archive, at: -1}
+		s.young[key] = y
+	}
+	changed := !first && !alike(y.file, f)
+	if changed {
+		y.since = now
+	}
+	y.file = f
+	if listed {
+		y.version, y.listing = version, s.number
+	}
+	rests := !first && !changed && now.Sub(y.since) >= s.rule.Age || s.rule.Age == 0
+	if !rests {
+		s.enqueue(y, y.since.Add(s.rule.Age))
+	}
+	if y.at < 0 {
+		y.file.Path = ""
+	}
+	switch {
+	case rests:
+		return y, settled
+	case changed && now.Sub(y.begun) >= s.rule.Growth:
+		y.begun, y.grows = now, true
+		return y, growing
+	}
+	return y, settling
+}
+
+func (s *Settled) knows(version uint64) bool {
+	_, before := s.settled[version]
+	_, now := s.listed[version]
+	return before || now
+}
+
+// admit notes that f has settled and is taken.
+func (s *Settled) admit(y *young, f ingest.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A listing may tell another time than a look at the file by itself.
+	for _, version := range []uint64{maphash.Comparable(s.seed, f), y.version} {
+		if version != 0 {
+			s.settled[version], s.listed[version] = struct{}{}, struct{}{}
+		}
+	}
+	if s.young[y.key] == y {
+		s.drop(y)
+	}
+}
+
+// grows reports whether f was taken while it grew.
+func (s *Settled) grows(f ingest.File) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	y := s.young[maphash.String(s.seed, f.Path)]
+	return y != nil && y.grows
+}
+
+// alike reports whether a and b are the same version of a file, as far as they
+// tell: times of different precision are of different clocks, it may be.
+func alike(a, b ingest.File) bool {
+	return (a.Size < 0 || b.Size < 0 || a.Size == b.Size) && (a.Precision != b.Precision || a.Modified == b.Modified)
+}
+
+// markerOf is the path of the marker of the file at p.
+func (s *Settled) markerOf(p string) string {
+	dir, name := path.Split(p)
+	return dir + s.before + name + s.after
+}
+
+// markedBy is the path of the file that the one at p is the marker of.
+func (s *Settled) markedBy(p string) (string, bool) {
+	if s.rule.Marker == "" {
+		return "", false
+	}
+	dir, name := path.Split(p)
+	name, begins := strings.CutPrefix(name, s.before)
+	name, ends := strings.CutSuffix(name, s.after)
+	return dir + name, begins && ends && name != ""
+}
+
+// marked reports whether the file at p has its marker, if it needs one.
+func (s *Settled) marked(ctx context.Context, p string) bool {
+	if s.rule.Marker == "" {
+		return true
+	}
+	_, err := s.locate(ctx, s.markerOf(p))
+	return err == nil
+}
+
+// carrier is the archive that the file at p is a member of.
+func (s *Settled) carrier(p string) (string, bool) {
+	if c, ok := s.Source.(interface{ archiveOf(p string) (string, bool) }); ok {
+		return c.archiveOf(p)
+	}
+	return "", false
+}
+
+// Watch implements [ingest.Watcher]: what the source hints is hinted when it
+// has settled, as is what a listing brought, up to some thousand files at a time.
+func (s *Settled) Watch(ctx context.Context, hint func(ingest.File)) error {
+	w, watches := s.Source.(ingest.Watcher)
+	hinted := func(f ingest.File) { s.hinted(ctx, f, hint) }
+	if s.rule.Age == 0 || s.locate == nil {
+		if !watches {
+			return ErrNotWatched
+		}
+		return w.Watch(ctx, hinted)
+	}
+	var group sync.WaitGroup
+	defer group.Wait()
+	if watches {
+		group.Go(func() {
+			if err := w.Watch(ctx, hinted); ctx.Err() == nil {
+				s.rule.Log.Warn("new files are found by listing alone", slog.String("source", s.Name()), slog.Any("error", err))
+			}
+		})
+	}
+	return s.lookAgain(ctx, hint)
+}
+
+// hinted passes f on, if it has settled. The marker of a file stands for it.
+func (s *Settled) hinted(ctx context.Context, f ingest.File, hint func(ingest.File)) {
+	if p, marker := s.markedBy(f.Path); marker {
+		var err error
+		if f, err = s.locate(ctx, p); err != nil {
+			return
+		}
+	}
+	seen := f
+	whole, packed := s.carrier(f.Path)
+	if packed {
+		var err error
+		if seen, err = s.locate(ctx, whole); err != nil {
+			return
+		}
+	}
+	if s.judge(ctx, seen, packed, false) == settled {
+		hint(f)
+	}
+}
+
+// lookAgain looks at what is young when it may have settled, until ctx ends.
+func (s *Settled) lookAgain(ctx context.Context, hint func(ingest.File)) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		p, archive, wait := s.next()
+		if p != "" {
+			s.again(ctx, p, archive, hint)
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.woken:
+		case <-timer.C:
+		}
+	}
+}
+
+// next takes what is due from the queue, or returns for how long there is
+// nothing.
+func (s *Settled) next() (p string, archive bool, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		return "", false, time.Hour
+	}
+	y := s.waiting[0]
+	if wait = time.Until(y.due); wait > 0 {
+		return "", false, wait
+	}
+	heap.Pop(&s.waiting)
+	p, y.file.Path = y.file.Path, ""
+	return p, y.archive, 0
+}
+
+// again looks at the file at p. Of an archive that has settled, the next
+// listing brings the members.
+func (s *Settled) again(ctx context.Context, p string, archive bool, hint func(ingest.File)) {
+	f, err := s.locate(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if y := s.young[maphash.String(s.seed, p)]; y != nil {
+			s.drop(y)
+		}
+		return
+	}
+	if err == nil && s.judge(ctx, f, archive, false) == settled && !archive {
+		hint(f)
+	}
+}
+
+// enqueue has y looked at again when it is due, if there is room.
+func (s *Settled) enqueue(y *young, due time.Time) {
+	if s.locate == nil || y.at < 0 && len(s.waiting) >= lookedAgain {
+		return
+	}
+	y.due = due
+	if y.at < 0 {
+		heap.Push(&s.waiting, y)
+	} else {
+		heap.Fix(&s.waiting, y.at)
+	}
+	if y.at == 0 {
+		select {
+		case s.woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drop forgets y.
+func (s *Settled) drop(y *young) {
+	delete(s.young, y.key)
+	if y.at >= 0 {
+		heap.Remove(&s.waiting, y.at)
+	}
+}
+
+// A queue is a heap by the time when its files are due.
+type queue []*young
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+
+func (q *queue) Push(x any) {
+	y := x.(*young)
+	y.at = len(*q)
+	*q = append(*q, y)
+}
+
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	y := (*q)[last]
+	(*q)[last], *q = nil, (*q)[:last]
+	y.at = -1
+	return y
+}
