@@ -24,7 +24,7 @@ type trial struct {
 	root  string
 	tell  chan ingest.File
 	src   *source.Settled
-	heard []string // what was hinted since it was last asked for
+	heard chan string // the paths that were hinted
 }
 
 // told is a Dir that hints what the test says.
@@ -49,7 +49,7 @@ func settling(t *testing.T, o source.Settling, run func(*trial)) {
 	t.Helper()
 	root := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		c := &trial{t: t, root: root, tell: make(chan ingest.File)}
+		c := &trial{t: t, root: root, tell: make(chan ingest.File), heard: make(chan string, 10000)}
 		d := newDir(t, source.Options{Source: "s"}, root)
 		defer d.Close()
 		var err error
@@ -58,19 +58,12 @@ func settling(t *testing.T, o source.Settling, run func(*trial)) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		heard := make(chan string, 10000)
-		go func() { ended <- c.src.Watch(ctx, func(f ingest.File) { heard <- f.Path }) }()
-		go func() {
-			for p := range heard {
-				c.heard = append(c.heard, p) // read when all is quiet
-			}
-		}()
+		go func() { ended <- c.src.Watch(ctx, func(f ingest.File) { c.heard <- f.Path }) }()
 		run(c)
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		close(heard)
 	})
 }
 
@@ -116,11 +109,17 @@ func (c *trial) lists(want ...string) {
 // hears fails unless these files were hinted since, in this order.
 func (c *trial) hears(want ...string) {
 	c.t.Helper()
-	synctest.Wait()
-	if !slices.Equal(c.heard, want) {
-		c.t.Errorf("hinted %q, want %q", c.heard, want)
+	if got := c.hints(); !slices.Equal(got, want) {
+		c.t.Errorf("hinted %q, want %q", got, want)
 	}
-	c.heard = nil
+}
+
+// hints are the paths that were hinted since it was last called.
+func (c *trial) hints() (all []string) {
+	for synctest.Wait(); len(c.heard) > 0; {
+		all = append(all, <-c.heard)
+	}
+	return all
 }
 
 func TestSettleAge(t *testing.T) {
@@ -196,9 +195,8 @@ func TestSettleGrowth(t *testing.T) {
 					c.hint("a.csv")
 				}
 				c.passes(5 * time.Second)
-				if len(c.heard) > 0 {
+				if all := c.hints(); len(all) > 0 {
 					taken = append(taken, 5*i)
-					c.hears("a.csv")
 					var content ingest.Content
 					f := ingest.File{Source: "s", Path: "a.csv", Size: 1, Modified: 1, Precision: ingest.Micro}
 					if err := c.src.Fetch(t.Context(), f, &content); err != nil || len(content.Data) != 10*i {
@@ -298,10 +296,9 @@ func TestSettleMany(t *testing.T) {
 		}
 		c.lists()
 		c.passes(time.Second)
-		if n := len(c.heard); n < 1000 || n >= files {
+		if n := len(c.hints()); n < 1000 || n >= files {
 			t.Errorf("%d files were hinted", n)
 		}
-		c.heard = nil
 		c.lists(names...)
 		c.hears()
 		c.passes(time.Hour)
