@@ -27,18 +27,20 @@ func TestFTP(t *testing.T) {
 	})
 	sourcetest.Test(t, sourcetest.Place{Names: names, Open: func(t *testing.T) sourcetest.Site {
 		root := t.TempDir()
-		return &ftpSite{folderSite: folderSite{t: t, root: root, name: "field"}, address: serveFTP(t, root)}
+		return &ftpSite{tidySite: tidySite{folderSite{t: t, root: root, name: "field"}}, address: serveFTP(t, root)}
 	}})
 }
 
 // An ftpSite is a folder that an FTP server offers.
 type ftpSite struct {
-	folderSite
+	tidySite
 	address string
 }
 
-func (s *ftpSite) Source() ingest.Source {
-	return newFTP(s.t, source.FTPOptions{URL: "ftp://loggers@" + s.address})
+func (s *ftpSite) Source() ingest.Source { return s.Tidying(source.After{}) }
+
+func (s *ftpSite) Tidying(after source.After) ingest.Source {
+	return newFTP(s.t, source.FTPOptions{URL: "ftp://loggers@" + s.address, RemoteOptions: source.RemoteOptions{After: after}})
 }
 
 // newFTP returns a source that logs in as serveFTP wants it.

@@ -43,6 +43,9 @@ type client interface {
 	// makeDirs makes a folder and those above it, unless they are there.
 	makeDirs(ctx context.Context, dir string) error
 
+	// at is the path from the server's own root on.
+	at(path string) (string, error)
+
 	// noop asks for nothing, so that the server sees that we are there.
 	noop(ctx context.Context) error
 
@@ -79,6 +82,9 @@ type RemoteOptions struct {
 
 	// Match and Ignore are patterns as in [Options].
 	Match, Ignore []string
+
+	// After is what becomes of files once the ledger has them.
+	After After
 
 	// Connections is how many connections there are at most, to list and to
 	// fetch by: 4. The server may allow fewer, and then it is fewer for a while.
@@ -167,10 +173,12 @@ type Remote struct {
 	address       string // for messages: the scheme, the host and the folder
 	match, ignore globs
 	pool          *pool
+	tidier        *tidier
+	yard          *yard
 }
 
 var (
-	_ ingest.Source = (*Remote)(nil)
+	_ ingest.Tidier = (*Remote)(nil)
 	_ io.Closer     = (*Remote)(nil)
 )
 
@@ -179,13 +187,15 @@ func newRemote(o RemoteOptions, address string, dial func(context.Context) (clie
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	r := &Remote{RemoteOptions: o, address: address}
-	var errs [2]error
+	r := &Remote{RemoteOptions: o, address: address, tidier: newTidier(o.After)}
+	var errs [3]error
 	r.match, errs[0] = compileGlobs(o.Match)
 	r.ignore, errs[1] = compileGlobs(o.Ignore)
+	errs[2] = o.After.Check()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
+	r.yard = &yard{Remote: r}
 	r.pool = newPool(&r.RemoteOptions, dial, password)
 	return r, nil
 }
@@ -198,9 +208,6 @@ func (r *Remote) Close() error {
 	r.pool.close()
 	return nil
 }
-
-// Done implements [ingest.Source]: all files are left where they are.
-func (r *Remote) Done(context.Context, ingest.File, ingest.Outcome) error { return nil }
 
 // Locate returns the file at path, a File.Path of this source, as it is now,
 // without listing anything. The error wraps fs.ErrNotExist when there is no

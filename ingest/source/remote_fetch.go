@@ -70,7 +70,7 @@ func (r *Remote) fetch(ctx context.Context, f ingest.File, c *ingest.Content) er
 			return err
 		})
 		if err == nil {
-			c.File.Modified, c.File.Precision = latest(f, after, c.File.Size)
+			c.File.Modified, c.File.Precision = r.latest(f, after)
 			return nil
 		}
 		if errors.Is(err, errGrowing) {
@@ -86,13 +86,17 @@ func (r *Remote) fetch(ctx context.Context, f ingest.File, c *ingest.Content) er
 	return err
 }
 
-// latest returns the time that the ledger is told. Servers list times that are
-// less exact, and maybe of another zone, than what they say of one file: where
-// the two do not agree the listing's stands, as it is held against the next
-// listing's; unless the size shows that it is another file by now.
-func latest(f ingest.File, after listed, size int64) (int64, ingest.Precision) {
-	coarse := f.Precision > ingest.Second && (f.Size < 0 || f.Size == size)
-	if after.precision == ingest.Unknown || coarse && !ingest.SameModified(f.Modified, f.Precision, after.modified, after.precision) {
+// latest returns the time that the ledger is told. A listing may tell it less
+// exactly than the server tells it of one file, and in another zone: where the
+// two do not agree for that alone the listing's stands, as it is held against
+// that of the next listing. A file that is to go is held against what the
+// server tells of it, whatever is listed.
+func (r *Remote) latest(f ingest.File, after listed) (int64, ingest.Precision) {
+	const zones = 15 * 3600e6
+	apart := f.Modified - after.modified
+	zoned := f.Precision > ingest.Second && f.Size == after.size && max(apart, -apart) < zones+int64(f.Precision) &&
+		!ingest.SameModified(f.Modified, f.Precision, after.modified, after.precision)
+	if after.precision == ingest.Unknown || zoned && !r.Tidies() {
 		return f.Modified, f.Precision
 	}
 	return after.modified, after.precision
@@ -105,7 +109,7 @@ func (r *Remote) attempt(ctx context.Context, cl client, path string, before lis
 	if c.Stream != nil { // of an attempt that failed
 		_ = c.Close()
 	}
-	careful := before.size > oneGo || !before.older(c.Fetched)
+	careful := before.size > oneGo || !before.older(c.Fetched) || r.Tidies() && before.precision > ingest.Second
 	if careful && (before.precision == ingest.Unknown || before.precision > ingest.Second) {
 		first, err := cl.stat(ctx, path)
 		if err != nil {

@@ -40,14 +40,22 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 		return w.fail(dir, w.fault("list", dir, fmt.Errorf("more than %d folders lie in one another: a link leads back to where it lies, and should be ignored", maxDepth)))
 	}
 	var all []listed
-	var folders []string
-	err := w.pool.with(w.ctx, 0, func(c client) error {
-		all, folders = all[:0], folders[:0] // it may be done again
+	var folders, asides []string
+	root := ""
+	err := w.pool.with(w.ctx, 0, func(c client) (err error) {
+		all, folders, asides = all[:0], folders[:0], asides[:0] // it may be done again
+		if root, err = c.at(""); err != nil {
+			return err
+		}
 		return c.list(w.ctx, dir, func(l listed) error {
 			switch below := join(dir, l.name); {
+			case l.err == nil && w.isAside(below):
+				asides = append(asides, below)
 			case l.err == nil && w.ignore.match(below):
 			case l.err == nil && l.kind == directory && named(l.name) == nil:
-				folders = append(folders, l.name)
+				if !w.tidier.owns(root, below) {
+					folders = append(folders, l.name)
+				}
 			case l.err == nil && !w.wants(below, l.kind):
 			default:
 				all = append(all, l)
@@ -61,7 +69,7 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 	if errors.Is(err, fs.ErrNotExist) && depth > 0 {
 		err = nil // gone since the folder above was read
 	}
-	if !w.entries(dir, all) {
+	if !w.recover(asides) || !w.entries(dir, all) {
 		return false
 	}
 	all = nil // not held while the folders below are listed
@@ -70,6 +78,26 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 	}
 	for _, name := range folders {
 		if !w.folder(join(dir, name), depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// isAside reports whether the path is that of a file that Done has set aside.
+func (r *Remote) isAside(path string) bool {
+	_, ok := asideOf(path)
+	return ok && r.Tidies()
+}
+
+// recover puts back what was set aside when penstock was ended.
+func (w *remoteWalk) recover(asides []string) bool {
+	for _, p := range asides {
+		_, err := w.tidier.recover(w.ctx, w.yard, p)
+		if w.ctx.Err() != nil {
+			return w.over()
+		}
+		if err != nil && !w.fail(p, w.fault("recover", p, err)) {
 			return false
 		}
 	}

@@ -1,0 +1,126 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sync"
+
+	"penstock/ingest"
+)
+
+// Tidies implements [ingest.Tidier].
+func (r *Remote) Tidies() bool { return r.tidier.Tidies() }
+
+// Done implements [ingest.Source].
+func (r *Remote) Done(ctx context.Context, f ingest.File, o ingest.Outcome) error {
+	if !r.Tidies() {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.usable(f.Path) != nil {
+		return nil // it cannot have been loaded from here
+	}
+	return r.tidier.done(ctx, r.yard, f, &o)
+}
+
+// A yard is the grounds of a Remote.
+type yard struct {
+	*Remote
+	mu   sync.Mutex
+	made map[string]struct{} // folders that are there
+}
+
+func (y *yard) look(ctx context.Context, p string) (ingest.File, error) {
+	var l listed
+	err := y.pool.with(ctx, y.Timeout, func(c client) (err error) {
+		l, err = c.stat(ctx, p)
+		return err
+	})
+	if err == nil && l.kind != regular && l.kind != unknown {
+		err = fmt.Errorf("it is a %s, %w", l.kind, ErrNotRegular)
+	}
+	return y.file(p, l), err
+}
+
+// rename implements grounds. A server may well replace a file that has the
+// name, so the name is looked for first. What takes it in the instant between
+// is lost; two instances of a source are not to run at once, and loggers do not
+// upload to the names that files are given here.
+func (y *yard) rename(ctx context.Context, from, to string) error {
+	tried := false
+	return y.pool.with(ctx, y.Timeout, func(c client) error {
+		_, err := c.stat(ctx, to)
+		switch {
+		case err == nil && tried:
+			// The connection broke while it was renamed. Had it another's name,
+			// that would have shown before.
+			if _, err := c.stat(ctx, from); errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return fs.ErrExist
+		case err == nil:
+			return fs.ErrExist
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		tried = true
+		if err = c.rename(ctx, from, to); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, there := c.stat(ctx, from); there != nil {
+			return err
+		}
+		// The file is there, so it is the folder that is not.
+		y.forget()
+		if err := y.make(ctx, c, path.Dir(to)); err != nil {
+			return err
+		}
+		return asExists(c.rename(ctx, from, to))
+	})
+}
+
+func (y *yard) remove(ctx context.Context, p string) error {
+	return y.pool.with(ctx, y.Timeout, func(c client) error { return c.remove(ctx, p) })
+}
+
+func (y *yard) makeDirs(ctx context.Context, p string) error {
+	if y.has(p) {
+		return nil
+	}
+	return y.pool.with(ctx, y.Timeout, func(c client) error { return y.make(ctx, c, p) })
+}
+
+func (y *yard) make(ctx context.Context, c client, p string) error {
+	if y.has(p) {
+		return nil
+	}
+	if err := c.makeDirs(ctx, p); err != nil {
+		return asExists(err)
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	const most = 1000
+	if y.made == nil || len(y.made) >= most {
+		y.made = make(map[string]struct{})
+	}
+	y.made[p] = struct{}{}
+	return nil
+}
+
+func (y *yard) has(p string) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	_, ok := y.made[p]
+	return ok
+}
+
+func (y *yard) forget() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.made = nil
+}
