@@ -3,6 +3,7 @@ package source_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -76,7 +77,15 @@ func (s *serverSite) Remove(path string) { s.Server.Remove(s.folder + path) }
 
 func (s *serverSite) Path(path string) string { return path }
 
-func (s *serverSite) Source() ingest.Source { return newRemote(s.t, s.Server, s.folder, nil) }
+func (s *serverSite) Source() ingest.Source { return s.Tidying(source.After{}) }
+
+func (s *serverSite) Tidying(after source.After) ingest.Source {
+	return newRemote(s.t, s.Server, s.folder, func(o *source.RemoteOptions) { o.After = after })
+}
+
+func (s *serverSite) Have() map[string][]byte {
+	return have(s.t, filepath.Join(s.Server.Root, s.folder))
+}
 
 // newRemote returns the source of a folder of the server.
 func newRemote(t testing.TB, s *servertest.Server, folder string, change func(*source.RemoteOptions)) *source.Remote {
