@@ -202,7 +202,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	batch.ExecParams("begin", nil, nil, nil, nil)
 	batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
 	batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
-	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.ids))))}, binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.lent.ids))))}, binaryFormat, binaryFormat)
 	if c.sink.store.layout.Append {
 		batch.ExecPrepared(claimLost.name, contents.params(), binaryFormat, binaryFormat)
 	}
@@ -219,7 +219,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 		eachRow(results.ResultReader(), readTwins(twins))
 	}
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { c.ids = append(c.ids, r.int8()) })
+		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = append(c.lent.ids, r.int8()) })
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), markLost(twins))
@@ -393,7 +393,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 		case cl.writes() && cl.again():
 			addAgain(again, cl, s)
 		case cl.writes():
-			cl.id, c.ids = c.ids[0], c.ids[1:]
+			cl.id, c.lent.ids = c.lent.ids[0], c.lent.ids[1:]
 			c.addNew(fresh, cl, s)
 		case cl.newest != nil && cl.newest.sum == s.Sum:
 			addHint(hint, cl, s)

@@ -12,16 +12,16 @@ import (
 	"penstock/ingest"
 )
 
-// A committer commits chunks for one worker on a connection that it keeps. It
-// is an ingest.Committer.
+// A committer commits chunks for one worker, each on a connection that it has
+// for that time. It is an ingest.Committer.
 type committer struct {
 	sink  *Sink
-	conn  *pgconn.PgConn // nil when there is none: the next commit opens one
+	lent  *connection    // nil between commits
+	conn  *pgconn.PgConn // lent's
 	chunk int32          // of the transaction under way; the same through all its tries
 
 	table     seriesTable
 	claims    []claim
-	ids       []int64 // reserved for file versions to come
 	take      []bool  // by span: its readings are to be stored
 	files     []int64 // by span: the id under which they are
 	order     ingest.Order
@@ -34,9 +34,8 @@ type committer struct {
 	held      copyTable
 	outcomes  []ingest.Outcome
 
-	careful int  // how many more chunks look up files that were new when they were listed
-	staged  int  // how many more chunks go through staging at once, because the last ones met readings
-	staging bool // the connection has its staging table
+	careful int // how many more chunks look up files that were new when they were listed
+	staged  int // how many more chunks go through staging at once, because the last ones met readings
 
 	compressed bool // while staged: what the readings met is compressed
 }
@@ -45,21 +44,23 @@ type committer struct {
 // that were there: a failed COPY costs as much as a good one.
 const stageFor = 8
 
-// Committer connects and prepares the ledger's statements.
+// Committer makes sure that there is a connection to commit on.
 func (s *Sink) Committer(ctx context.Context) (ingest.Committer, error) {
 	c := &committer{sink: s}
 	if err := c.retrying(ctx, func() error { return c.connect(ctx) }); err != nil {
 		return nil, err
 	}
+	c.giveBack()
 	return c, nil
 }
 
-// Close closes the connection.
+// Close closes the connection of a commit that a panic ended.
 func (c *committer) Close() { c.disconnect() }
 
 // Commit stores a batch in one transaction; see ingest.Committer for what it
 // promises. Only where the database refuses a file is the batch divided.
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
+	defer c.giveBack()
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
 	var spans, gained []int

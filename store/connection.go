@@ -3,28 +3,33 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// connect opens the committer's connection if it has none, and prepares it.
+// connect sees to it that the committer has a connection.
 func (c *committer) connect(ctx context.Context) error {
 	if c.conn != nil && !c.conn.IsClosed() {
 		return nil
 	}
-	// A server that crashed may give out again the ids that it gave us.
-	c.conn, c.staging, c.ids = nil, false, nil
-	conn, err := c.sink.store.connect(ctx)
+	c.disconnect()
+	lent, err := c.sink.store.connections.take(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to the store: %w", err)
 	}
-	if err := prepare(ctx, conn, statements); err != nil {
-		_ = conn.Close(ctx) // the preparation's error is the one to tell
-		return err
-	}
-	c.conn = conn
+	c.lent, c.conn = lent, lent.conn
 	return nil
+}
+
+// dial opens a connection for committers, and prepares it.
+func (s *Store) dial(ctx context.Context) (*connection, error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, conn, statements); err != nil {
+		closeConnection(conn)
+		return nil, err
+	}
+	return &connection{conn: conn}, nil
 }
 
 var statements = []statement{
@@ -40,13 +45,13 @@ const stagingSQL = `create temp table if not exists staging (
 // makeStaging makes the connection's staging table if it has none. Made within
 // a transaction it would end with it.
 func (c *committer) makeStaging(ctx context.Context) error {
-	if c.staging {
+	if c.lent.staging {
 		return nil
 	}
 	if _, err := c.conn.Exec(ctx, stagingSQL).ReadAll(); err != nil {
 		return fmt.Errorf("making the staging table: %w", err)
 	}
-	c.staging = true
+	c.lent.staging = true
 	return nil
 }
 
@@ -84,11 +89,19 @@ func (c *committer) disconnect() {
 		return
 	}
 	closeConnection(c.conn)
-	c.conn = nil
+	c.sink.store.connections.drop()
+	c.lent, c.conn = nil, nil
 }
 
-func closeConnection(conn *pgconn.PgConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // nothing is lost with it
+// giveBack leaves the connection to others, unless they cannot use it.
+func (c *committer) giveBack() {
+	if c.conn == nil {
+		return
+	}
+	if c.conn.IsClosed() || c.conn.IsBusy() || c.conn.TxStatus() != 'I' {
+		c.disconnect()
+		return
+	}
+	c.sink.store.connections.give(c.lent)
+	c.lent, c.conn = nil, nil
 }

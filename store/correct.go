@@ -81,7 +81,7 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 		}
 	}
 	k := &correction{Correction: what, store: s, committer: committer{sink: sink, chunk: newToken()}}
-	defer k.disconnect()
+	defer k.giveBack()
 	err = k.retrying(ctx, func() error { return k.run(ctx) })
 	if err != nil && !errors.Is(err, ErrBytesGone) {
 		return nil, fmt.Errorf("correcting %d files of source %q: %w", len(what.Files), source.Source, err)

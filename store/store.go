@@ -57,6 +57,8 @@ type Store struct {
 	away    outage
 	keeper  keeper
 	packs   packCache
+
+	connections connections // of all committers
 }
 
 // A Layout is how the readings table was made.
@@ -105,6 +107,7 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s.configure(config.ConnConfig)
 	config.MaxConns = max(4, config.MaxConns)
+	s.connections.dial = s.dial
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connecting to the store: %w", err)
 	}
@@ -127,9 +130,10 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the store's own connections. Committers have theirs and are
-// closed by their owners; leases are to be given back before.
+// Close ends the store's connections. Committers are to be closed before, and
+// leases given back.
 func (s *Store) Close() {
+	s.connections.close()
 	s.keeper.close()
 	s.pool.Close()
 }
