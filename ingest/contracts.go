@@ -150,9 +150,11 @@ type Sink interface {
 }
 
 // A Refresher is a sink that learns from time to time what others did. Its
-// Refresh is called before each listing of a pipeline that polls. It retries
-// what can be retried, as Commit does; an error is one that an operator must
-// see to.
+// Refresh is called before each listing of a pipeline that polls, while commits
+// are under way. When it returns, a Commit that begins later goes by all that
+// was durable when it was called: loggers that came, answers that people gave.
+// One that has begun goes on as it began. It retries what can be retried, as
+// Commit does; an error is one that an operator must see to.
 type Refresher interface {
 	Sink
 	Refresh(ctx context.Context) error

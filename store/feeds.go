@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"penstock/ingest"
 )
@@ -14,6 +15,12 @@ import (
 type feed struct {
 	logger string
 	recipe int32
+}
+
+// A feedCache remembers, for all committers of a sink, which feeds are recorded.
+type feedCache struct {
+	mu  sync.RWMutex
+	fed map[feed]bool
 }
 
 // Looked for before it is inserted: a conflict would burn an id.
@@ -26,7 +33,7 @@ var feedAdd = statement{"feed_add", `insert into feeds (logger, source, recipe)
 // taken spans are fed, where that is not known to be recorded.
 func (c *committer) recordFeeds(ctx context.Context, b *ingest.Batch, take []bool) error {
 	add := make(map[feed]bool)
-	cache := &c.sink.loggers
+	cache := &c.sink.feeds
 	for i := range b.Spans {
 		if !take[i] || b.Spans[i].Recipe == nil {
 			continue

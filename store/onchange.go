@@ -18,7 +18,7 @@ import (
 // OnChange says what becomes of a file in which a known logger is not what it
 // was: one that has a channel more, or another in place of one, that comes from
 // another source, or whose layout was guessed and is new for the logger. Known
-// is a logger that had series when the sink was made.
+// is a logger that had series when the sink was made, or last refreshed.
 type OnChange string
 
 // What a sink can do on a change. Where the profile was approved, that counts as
@@ -31,15 +31,15 @@ const (
 )
 
 // judges reports whether the span is held against what was known of its loggers.
-func (s *Sink) judges(span *ingest.Span) bool {
-	on, r := s.options.OnChange, span.Recipe
+func (c *committer) judges(span *ingest.Span) bool {
+	on, r := c.sink.options.OnChange, span.Recipe
 	switch {
 	case r == nil || on == LoadChanged:
 		return false
 	case r.Trust == ingest.Approved:
 		guessed, unsettled := false, false
 		if span.Kind != nil {
-			guessed, unsettled = s.unsettled[span.Kind.ID]
+			guessed, unsettled = c.before.unsettled[span.Kind.ID]
 		}
 		return unsettled && (guessed || on == HoldChanged)
 	}
@@ -71,11 +71,10 @@ type knownLogger struct {
 }
 
 // A loggerCache remembers, for all committers of a sink, what was known of
-// loggers, and which feeds are recorded.
+// loggers before.
 type loggerCache struct {
 	mu    sync.RWMutex
 	known map[string]*knownLogger
-	fed   map[feed]bool
 }
 
 var (
@@ -95,7 +94,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	var judged []int
 	for i := range b.Spans {
 		// What is withheld once is gone from the batch: there is nothing new in it.
-		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && c.sink.judges(s) {
+		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && c.judges(s) {
 			judged = append(judged, i)
 		}
 	}
@@ -111,7 +110,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	withheld := make(map[int]map[int32]bool)
 	for _, i := range judged {
 		s := &b.Spans[i]
-		j := judging{sink: c.sink, batch: b, span: s}
+		j := judging{sink: c.sink, loggers: c.before.loggers, batch: b, span: s}
 		j.judge(t.keysOf(i))
 		switch {
 		case j.held != nil:
@@ -130,7 +129,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 // lookUpLoggers sees to it that the cache has the loggers of the spans.
 func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []int) error {
 	missing := make(map[string]*knownLogger)
-	cache := &c.sink.loggers
+	cache := c.before.loggers
 	cache.mu.RLock()
 	for _, i := range spans {
 		for _, k := range c.table.keysOf(i) {
@@ -148,8 +147,8 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 		names[0].text(name)
 	}
 	batch := &pgconn.Batch{}
-	batch.ExecPrepared(loggerLook.name, append(names.params(), int4Param(c.sink.before.series)), binaryFormat, binaryFormat)
-	batch.ExecPrepared(feedLook.name, append(names.params(), int4Param(c.sink.before.feeds)), binaryFormat, binaryFormat)
+	batch.ExecPrepared(loggerLook.name, append(names.params(), int4Param(c.before.series)), binaryFormat, binaryFormat)
+	batch.ExecPrepared(feedLook.name, append(names.params(), int4Param(c.before.feeds)), binaryFormat, binaryFormat)
 	results := c.conn.ExecBatch(ctx, batch)
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {
@@ -186,9 +185,10 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 
 // judging is the judgement of one span.
 type judging struct {
-	sink  *Sink
-	batch *ingest.Batch
-	span  *ingest.Span
+	sink    *Sink
+	loggers *loggerCache
+	batch   *ingest.Batch
+	span    *ingest.Span
 
 	held  *ingest.Shape // the question that holds the whole file; nil for none
 	fresh []int32       // keys of channels that are new to loggers all of whose others are there
@@ -202,7 +202,7 @@ func (j *judging) judge(keys []int32) {
 		logger := j.batch.Keys[k].Logger
 		of[logger] = append(of[logger], k)
 	}
-	cache := &j.sink.loggers
+	cache := j.loggers
 	for _, logger := range slices.Sorted(maps.Keys(of)) {
 		cache.mu.RLock()
 		known := cache.known[logger]

@@ -339,12 +339,12 @@ func TestOnChangeIsRemembered(t *testing.T) {
 	if n := query(t, s, "select count(*) from feeds")[0]; n != "1" {
 		t.Errorf("%s feeds, want 1", n)
 	}
-	before := sink.loggers.known["L1"]
+	before := sink.before.Load().loggers.known["L1"]
 	b.Reset()
 	if _, err := c.Commit(t.Context(), fill(b, guessed("L1_9", "one", 19, "flow"))); err != nil {
 		t.Fatal(err)
 	}
-	if sink.loggers.known["L1"] != before || len(sink.loggers.fed) != 1 {
+	if sink.before.Load().loggers.known["L1"] != before || len(sink.feeds.fed) != 1 {
 		t.Error("the logger was looked up again")
 	}
 }

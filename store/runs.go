@@ -11,6 +11,14 @@ import (
 // not matter for a file which others of its run were committed before it.
 type past struct{ series, feeds int32 }
 
+// A before is what files are judged by: the past, and what was approved. It is
+// not changed once made.
+type before struct {
+	past
+	unsettled map[string]bool // see Store.unsettled
+	loggers   *loggerCache    // what is known of loggers by the past
+}
+
 // startRun registers a run. A run of a source (0 for none) that goes on with
 // one that was cut short, by the same command, has the same past: files become
 // the same however often it is cut short.
@@ -37,6 +45,54 @@ func (s *Store) pastOf(ctx context.Context, run int32) (before past, err error) 
 		return past{}, fmt.Errorf("reading run %d: %w", run, err)
 	}
 	return before, nil
+}
+
+// Refresh moves on what was known before: files that are committed from now on
+// are judged by what the store has now, also of what the sink itself brought,
+// and by what people have approved since. A commit under way is judged by what
+// was known when it began, through all its tries. The run keeps how far that
+// is, so that one that goes on after a kill does not judge by what was known
+// years ago. It waits for a database that is away as a commit does.
+func (s *Sink) Refresh(ctx context.Context) error {
+	var known past
+	err := s.store.newPatience(s.options.Log).untilThere(ctx, func() (err error) {
+		if known, err = s.store.movePast(ctx, s.run); err != nil {
+			return err
+		}
+		return s.judgeBy(ctx, known)
+	})
+	if err != nil {
+		return fmt.Errorf("refreshing what source %q is judged by: %w", s.options.Source, err)
+	}
+	return nil
+}
+
+// movePast moves the past of a run to now. The row is only written where there
+// is something new.
+func (s *Store) movePast(ctx context.Context, run int32) (now past, err error) {
+	err = s.pool.QueryRow(ctx, `with now as (
+			select coalesce((select max(id) from series), 0) as series, coalesce((select max(id) from feeds), 0) as feeds),
+		moved as (update runs r set series = now.series, feeds = now.feeds from now
+			where r.id = $1 and (r.series, r.feeds) is distinct from (now.series, now.feeds))
+		select series, feeds from now`, run).Scan(&now.series, &now.feeds)
+	return now, err
+}
+
+// judgeBy has files judged by a past, and by what is approved now. What was
+// read of loggers stays where nothing came since.
+func (s *Sink) judgeBy(ctx context.Context, known past) error {
+	unsettled, err := s.store.unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	now := &before{past: known, unsettled: unsettled}
+	if was := s.before.Load(); was != nil && was.past == known {
+		now.loggers = was.loggers
+	} else {
+		now.loggers = new(loggerCache)
+	}
+	s.before.Store(now)
+	return nil
 }
 
 // End records that the sink's run came to the end of its source. Without it,

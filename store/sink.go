@@ -46,16 +46,14 @@ type Sink struct {
 	source  int16
 	run     int32
 	chunk   atomic.Int32 // with run, the token that tells a commit of ours from another's
-	before  past
 	series  seriesCache
 	recipes recipeCache
 	shapes  shapeCache
-	loggers loggerCache
-
-	unsettled map[string]bool // when the sink was made; see Store.unsettled
+	feeds   feedCache
+	before  atomic.Pointer[before] // what files are judged by; Refresh puts another in its place
 }
 
-var _ ingest.Sink = (*Sink)(nil)
+var _ ingest.Refresher = (*Sink)(nil)
 
 // Sink registers the source and a run of this process, and returns the sink
 // for them. The sink's committers are to be closed before the store.
@@ -74,18 +72,16 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	if sink.source, err = s.sourceID(ctx, o); err != nil {
 		return nil, err
 	}
+	var known past
 	if sink.run = o.Run; o.Run == 0 {
-		sink.run, sink.before, err = s.startRun(ctx, sink.source)
+		sink.run, known, err = s.startRun(ctx, sink.source)
 	} else {
-		sink.before, err = s.pastOf(ctx, o.Run)
+		known, err = s.pastOf(ctx, o.Run)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if sink.unsettled, err = s.unsettled(ctx); err != nil {
-		return nil, err
-	}
-	return sink, nil
+	return sink, sink.judgeBy(ctx, known)
 }
 
 // Run is the run's number in the ledger.
