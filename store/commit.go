@@ -15,11 +15,11 @@ import (
 // A committer commits chunks for one worker, each on a connection that it has
 // for that time. It is an ingest.Committer.
 type committer struct {
-	sink   *Sink
-	lent   *connection    // nil between commits
-	conn   *pgconn.PgConn // lent's
-	before *before        // what the commit under way judges files by
-	chunk  int32          // of the transaction under way; the same through all its tries
+	sink     *Sink
+	lent     *connection    // nil between commits
+	conn     *pgconn.PgConn // lent's
+	judgedBy *before        // what the commit under way judges files by
+	chunk    int32          // of the transaction under way; the same through all its tries
 
 	table     seriesTable
 	claims    []claim
@@ -62,7 +62,7 @@ func (c *committer) Close() { c.disconnect() }
 // promises. Only where the database refuses a file is the batch divided.
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
 	defer c.giveBack()
-	c.before = c.sink.before.Load()
+	c.judgedBy = c.sink.before.Load()
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
 	var spans, gained []int

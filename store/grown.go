@@ -56,7 +56,7 @@ const carryOnLook = `with newest as materialized (
 		select c.n, (select id from files where key = c.key order by generation desc limit 1) as id
 		from unnest($1::uuid[]) with ordinality as c(key, n))
 	select n.n, f.id, f.generation, f.sha256, f.rank_time, f.recipe, f.run, f.chunk, f.fetched, r.last_ts,
-		coalesce(g.at, 0), f.state = 'loaded' and f.rank = $2 and r.unchanged + r.outranked + r.withheld = 0
+		coalesce(g.at, 0), (select count(*) from rejects x where x.file_id = f.id), f.state = 'loaded' and f.rank = $2 and r.unchanged + r.outranked + r.withheld = 0
 			and not exists (select from takeovers t where t.from_file = f.id)
 			and not exists (select from held h where h.file_id = f.id)
 			and not exists (select from files d where d.content = f.content and d.state = 'duplicate')
@@ -94,6 +94,7 @@ type carried struct {
 	fetched    int64
 	last       int64 // the last instant of its readings; firstInstant where it has none
 	at         int64
+	rejects    int
 	pack       int32 // where what it gained is archived; 0 for nowhere
 	sound      bool  // nothing hangs on it that what it gained would change
 }
@@ -237,7 +238,7 @@ func (c *committer) lookToCarryOn(ctx context.Context, b *ingest.Batch, spans []
 			if !r.null() {
 				v.last = r.time()
 			}
-			v.at = r.int8()
+			v.at, v.rejects = r.int8(), int(r.int8())
 			v.sound = !r.null() && r.bool()
 		})
 	}
@@ -256,7 +257,7 @@ func (c *committer) decideCarried(ctx context.Context, b *ingest.Batch, v *carri
 		c.outcomes[v.span] = o
 		return true, err
 	case v.sum == s.Sum:
-		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Known, Standing: ingest.Loaded, FileID: v.id, Generation: v.generation}
+		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Known, Standing: ingest.Loaded, FileID: v.id, Generation: v.generation, Rejects: v.rejects}
 		return true, nil
 	case v.sum != of.Sum || v.at != of.At || !v.sound || s.Fetched < v.fetched:
 	case c.sink.store.layout.Append && c.before(b, s, v.last):

@@ -39,7 +39,7 @@ func (c *committer) judges(span *ingest.Span) bool {
 	case r.Trust == ingest.Approved:
 		guessed, unsettled := false, false
 		if span.Kind != nil {
-			guessed, unsettled = c.before.unsettled[span.Kind.ID]
+			guessed, unsettled = c.judgedBy.unsettled[span.Kind.ID]
 		}
 		return unsettled && (guessed || on == HoldChanged)
 	}
@@ -110,7 +110,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	withheld := make(map[int]map[int32]bool)
 	for _, i := range judged {
 		s := &b.Spans[i]
-		j := judging{sink: c.sink, loggers: c.before.loggers, batch: b, span: s}
+		j := judging{sink: c.sink, loggers: c.judgedBy.loggers, batch: b, span: s}
 		j.judge(t.keysOf(i))
 		switch {
 		case j.held != nil:
@@ -129,7 +129,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 // lookUpLoggers sees to it that the cache has the loggers of the spans.
 func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []int) error {
 	missing := make(map[string]*knownLogger)
-	cache := c.before.loggers
+	cache := c.judgedBy.loggers
 	cache.mu.RLock()
 	for _, i := range spans {
 		for _, k := range c.table.keysOf(i) {
@@ -147,8 +147,8 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 		names[0].text(name)
 	}
 	batch := &pgconn.Batch{}
-	batch.ExecPrepared(loggerLook.name, append(names.params(), int4Param(c.before.series)), binaryFormat, binaryFormat)
-	batch.ExecPrepared(feedLook.name, append(names.params(), int4Param(c.before.feeds)), binaryFormat, binaryFormat)
+	batch.ExecPrepared(loggerLook.name, append(names.params(), int4Param(c.judgedBy.series)), binaryFormat, binaryFormat)
+	batch.ExecPrepared(feedLook.name, append(names.params(), int4Param(c.judgedBy.feeds)), binaryFormat, binaryFormat)
 	results := c.conn.ExecBatch(ctx, batch)
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {
