@@ -160,6 +160,7 @@ func TestRefusedCommitLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%s temporary tables are there for one connection, want at most 1", got[0])
 	}
 	c.Close()
+	s.connections.close()
 	waitFor(t, "the temporary table to go with its connection", func() bool {
 		return query(t, s, "select count(*) from pg_class where relpersistence = 't' and relkind = 'r'")[0] == "0"
 	})
