@@ -190,7 +190,8 @@ func (c *cycles) idle() {
 // overdue tells that the next listing is due while this one goes on.
 func (c *cycles) overdue() {
 	c.mu.Lock()
-	late := !c.allSeen && !c.told
+	// The one that was due may have begun at this moment.
+	late := !c.allSeen && !c.told && time.Since(c.current.Began) >= c.run.Poll
 	c.mu.Unlock()
 	if late {
 		c.tell(false)

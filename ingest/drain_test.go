@@ -153,10 +153,12 @@ var steps = []step{listing, pending, connecting, fetching, reading, decoding, co
 
 // Wherever the parts wait, and many are listed meanwhile, an abort ends all.
 func TestAbort(t *testing.T) {
-	for _, at := range steps {
-		t.Run(string(at), func(t *testing.T) {
+	for i := range 2 * len(steps) {
+		at, connections := steps[i/2], i%2*3
+		t.Run(fmt.Sprintf("%s with %d connections", at, connections), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(streamed(3 * listedAhead)...)
+				r.Connections = connections
 				r.shelf.watch = true
 				r.hook(newGate(at).hook)
 				work, abort := context.WithCancelCause(t.Context())
@@ -191,11 +193,11 @@ func streamed(n int) []item {
 func TestErrorsOfTheSinkEndTheRun(t *testing.T) {
 	refused := errors.New("permission denied for table readings")
 	for _, at := range []step{pending, connecting, committing} {
-		for _, others := range []step{listing, fetching, reading, committing} {
-			t.Run(fmt.Sprintf("%s while others wait in %s", at, others), func(t *testing.T) {
+		for i, others := range []step{listing, fetching, reading, committing, listing, fetching, reading, committing} {
+			t.Run(fmt.Sprintf("%s while others wait in %s with %d connections", at, others, i/4*9), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(streamed(3 * listedAhead)...)
-					r.Workers, r.Limits.Files = 4, 1
+					r.Workers, r.Limits.Files, r.Connections = 4, 1, i/4*9
 					r.shelf.watch = true
 					hold := newGate(others)
 					var once sync.Once
@@ -247,10 +249,11 @@ func TestErrorsOfDoneAreOnlyLogged(t *testing.T) {
 // A panic is the run's error and names itself; nothing hangs and nothing stays
 // open.
 func TestPanicsEndTheRun(t *testing.T) {
-	for _, at := range []step{listing, pending, connecting, fetching, committing, finishing} {
-		t.Run(string(at), func(t *testing.T) {
+	for i, at := range []step{listing, pending, connecting, fetching, committing, finishing, listing, pending, connecting, fetching, committing, finishing} {
+		t.Run(fmt.Sprintf("%s with %d connections", at, i/6*3), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(streamed(3 * listedAhead)...)
+				r.Connections = i / 6 * 3
 				r.shelf.watch = true
 				r.hook(func(_ context.Context, now step, path string) error {
 					if now == at && (path == "" || path == r.shelf.items[40].path || now == committing) {

@@ -17,7 +17,6 @@ type parcel struct {
 	took     time.Duration
 	charge   int64              // what it takes of the stock
 	cancel   context.CancelFunc // of the reading of a stream
-	released chan struct{}      // of a stream: closed when it is no longer read
 }
 
 // provided is what is known of a content before it is decoded.
@@ -54,7 +53,7 @@ func (r *run) fetchAhead() error {
 		}
 		p, err := r.fetchParcel(ref)
 		switch {
-		case r.take.Err() != nil:
+		case r.take.Err() != nil, r.work.Err() != nil: // which take follows a moment later
 			r.release(p)
 			return context.Cause(r.work)
 		case err != nil:
@@ -89,7 +88,7 @@ func (r *run) fetchParcel(ref reference) (*parcel, error) {
 	if p.content.Stream == nil {
 		p.charge = int64(cap(p.content.Data)) + parcelOverhead
 	} else {
-		p.charge, p.released = streamCharge, make(chan struct{})
+		p.charge = streamCharge
 		r.streams.add(p)
 	}
 	return p, nil
@@ -150,21 +149,11 @@ func (r *run) passOn(p *parcel) error {
 		r.release(p)
 		return context.Cause(r.work)
 	}
-	released := p.released
 	select {
 	case r.fetched <- p:
+		return nil
 	case <-r.take.Done():
 		r.release(p)
-		return context.Cause(r.work)
-	}
-	if released == nil {
-		return nil
-	}
-	// The connection is taken as long as its stream is read.
-	select {
-	case <-released:
-		return nil
-	case <-r.work.Done():
 		return context.Cause(r.work)
 	}
 }
@@ -179,9 +168,6 @@ func (r *run) release(p *parcel) {
 	_ = p.content.Close() // open only where nobody wants it any more
 	if p.cancel != nil {
 		p.cancel()
-	}
-	if p.released != nil {
-		close(p.released)
 	}
 	if p.charge > 0 {
 		r.stock.release(p.charge)

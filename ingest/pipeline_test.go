@@ -121,7 +121,7 @@ func TestEveryFileHasOneOutcome(t *testing.T) {
 			want[it.path] = it.fate()
 		}
 		r := newRig(items...)
-		r.Workers = rapid.IntRange(1, 4).Draw(t, "workers")
+		r.Workers, r.Connections = rapid.IntRange(1, 4).Draw(t, "workers"), rapid.IntRange(0, 3).Draw(t, "connections")
 		r.Limits = Limits{Files: rapid.IntRange(0, 9).Draw(t, "chunk"), Bytes: rapid.Int64Range(0, 200).Draw(t, "bytes"), Readings: rapid.IntRange(0, 20).Draw(t, "readings")}
 		items = slices.DeleteFunc(slices.Clone(items), func(it item) bool {
 			if it.unlists != nil || rapid.IntRange(0, 9).Draw(t, "known") > 0 {

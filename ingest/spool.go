@@ -144,7 +144,6 @@ func (r *run) unspoolOne(f *spooled) *parcel {
 	}
 	p.content.FirstFetched = f.firstFetched
 	if p.content.Stream != nil {
-		p.released = make(chan struct{})
 		r.streams.add(p)
 	} else if more := int64(cap(p.content.Data)) + parcelOverhead - p.charge; more > 0 {
 		r.stock.take(more)
