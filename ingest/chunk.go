@@ -87,9 +87,12 @@ func (r *run) addReferences(open *openChunk, refs []reference) error {
 
 func (r *run) gatherParcels(open *openChunk) error {
 	// Half of what may be fetched ahead is left for the others: whoever waits for
-	// room in the stock is sure to get it.
+	// room in the stock is sure to get it, if the open chunk gets no other file.
 	if limit := int64(stockBytes / 2); open.limits.Bytes <= 0 || open.limits.Bytes > limit {
 		open.limits.Bytes = limit
+	}
+	if open.limits.Files <= 0 {
+		open.limits.Files = stockChunk
 	}
 	for {
 		select {

@@ -19,6 +19,7 @@ type cycles struct {
 	ended    time.Time // the current one's listing; zero while it goes on
 	allSeen  bool      // the ledger was asked about all that was listed
 	oldest   int64     // of those that are not under way and not loaded
+	said     time.Time // that a source could not be told
 	attempts map[Stage]*attempt
 }
 
@@ -98,12 +99,21 @@ func (c *cycles) turnedAway(modified int64) {
 	c.current.Left++
 }
 
-func (c *cycles) notDone() (first bool) {
+// notDone counts a file of which the source could not be told, and reports
+// whether it is time for a line about that: there may be thousands.
+func (c *cycles) notDone() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current.NotDone++
-	return c.current.NotDone == 1
+	if !c.said.IsZero() && time.Since(c.said) < saidEvery {
+		return false
+	}
+	c.said = time.Now()
+	return true
 }
+
+// saidEvery is the time between two lines that say the same.
+const saidEvery = time.Hour
 
 func (c *cycles) paced(d time.Duration) {
 	if d > 0 {

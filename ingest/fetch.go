@@ -149,13 +149,8 @@ func (r *run) passOn(p *parcel) error {
 		r.release(p)
 		return context.Cause(r.work)
 	}
-	select {
-	case r.fetched <- p:
-		return nil
-	case <-r.take.Done():
-		r.release(p)
-		return context.Cause(r.work)
-	}
+	r.fetched <- p
+	return nil
 }
 
 // release ends a parcel: its stream is closed, its buffer is used again and its

@@ -53,20 +53,20 @@ func (f *finisher) finish(ctx context.Context, o *Outcome) {
 	if err == nil {
 		err = r.Source.Done(ctx, o.File, *o)
 	}
-	if flight := r.ended(o.File.Path); flight != nil {
+	if err != nil && ctx.Err() == nil && r.cycles.notDone() {
+		r.Log.Warn("the source could not be told what became of a file, it is done again later; more of them are counted, not told",
+			slog.String("source", r.name), slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
+	}
+	if r.Poll <= 0 {
+		return
+	}
+	if flight := r.underWay.of(o.File.Path); flight != nil {
 		if err == nil {
 			r.known.tidied(flight)
 		} else {
 			r.known.notTidied(flight)
 		}
-	}
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	// One line stands for all until the next cycle; the cycle tells how many.
-	if r.cycles.notDone() {
-		r.Log.Warn("the source could not be told what became of a file, it is done again later",
-			slog.String("source", r.name), slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
+		r.ended(o.File.Path)
 	}
 }
 

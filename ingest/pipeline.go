@@ -131,9 +131,12 @@ func newRun(p *Pipeline, take, work context.Context) *run {
 	r := &run{
 		Pipeline: p, name: p.Source.Name(), take: take, work: work,
 		sightings: make(chan sighting, listedAhead), looked: make(chan struct{}, 1), due: make(chan time.Time, 1),
-		backlog: newBacklog(p.Poll > 0), fetched: make(chan *parcel), chunks: make(chan chunk),
-		known: newMemory(p.Source, p.Poll > 0), stock: newStock(),
+		backlog: newBacklog(p.Poll > 0), chunks: make(chan chunk),
+		known: newMemory(p.Source, p.Poll > 0), stock: newStock(p),
 		contents: sync.Pool{New: func() any { return new(Content) }},
+	}
+	if p.Connections > 0 { // the stock bounds what waits there: who has room in it finds a place
+		r.fetched = make(chan *parcel, r.stock.places)
 	}
 	r.underWay = newUnderWay(r.known)
 	r.cycles = newCycles(r)
@@ -250,19 +253,18 @@ func failedAs(err error) State {
 
 // ended notes that a file is not worked on any more. If it has changed
 // meanwhile, it is seen again.
-func (r *run) ended(path string) *flight {
+func (r *run) ended(path string) {
 	if r.Poll <= 0 {
-		return nil
+		return
 	}
-	f, idle := r.underWay.end(path)
-	if f != nil && f.again != nil {
+	again, idle := r.underWay.end(path)
+	if again != nil {
 		select {
-		case r.sightings <- sighting{File: *f.again, kind: hinted}:
+		case r.sightings <- sighting{File: *again, kind: hinted}:
 		default: // the next listing has it
 		}
 	}
 	if idle {
 		r.cycles.idle()
 	}
-	return f
 }

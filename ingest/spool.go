@@ -113,11 +113,7 @@ func (r *run) unspool() error {
 		}
 		// Which one is the newest is seen only now.
 		if p := r.unspoolOne(r.spool.newest()); p != nil {
-			select {
-			case r.fetched <- p:
-			case <-r.take.Done():
-				r.release(p)
-			}
+			r.fetched <- p
 		}
 	}
 }

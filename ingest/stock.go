@@ -10,11 +10,16 @@ import (
 // stockBytes bounds what was fetched ahead and is not decoded.
 const stockBytes = 64 << 20
 
-// A stock counts the bytes of what was fetched ahead. Who waits longest goes
-// first.
+// stockChunk is how many files a chunk of contents that were fetched ahead has
+// at most where its limits do not say.
+const stockChunk = 1000
+
+// A stock counts what was fetched ahead, in bytes and in files: those that wait
+// there come before a live file. Who waits longest goes first.
 type stock struct {
 	mu      sync.Mutex
 	free    int64
+	places  int
 	stands  bool // nothing was released since somebody waited too long
 	waiting []*claimant
 }
@@ -24,7 +29,14 @@ type claimant struct {
 	ready chan struct{}
 }
 
-func newStock() *stock { return &stock{free: stockBytes} }
+// newStock returns a stock for a chunk for each worker and an open one.
+func newStock(p *Pipeline) *stock {
+	chunk := p.Limits.Files
+	if chunk <= 0 {
+		chunk = stockChunk
+	}
+	return &stock{free: stockBytes, places: max(64, chunk*(p.Workers+1))}
+}
 
 type acquisition uint8
 
@@ -79,6 +91,7 @@ func (s *stock) claim(bytes int64) *claimant {
 	defer s.mu.Unlock()
 	if len(s.waiting) == 0 && s.fits(bytes) {
 		s.free -= bytes
+		s.places--
 		return nil
 	}
 	c := &claimant{bytes: bytes, ready: make(chan struct{})}
@@ -88,9 +101,12 @@ func (s *stock) claim(bytes int64) *claimant {
 
 // fits lets through what is larger than all there is when nothing else is
 // there.
-func (s *stock) fits(bytes int64) bool { return bytes <= s.free || s.free == stockBytes }
+func (s *stock) fits(bytes int64) bool {
+	return s.places > 0 && (bytes <= s.free || s.free == stockBytes)
+}
 
-// take takes bytes without waiting, more than there are if need be.
+// take takes bytes for a file that is there already, without waiting, more than
+// there are if need be.
 func (s *stock) take(bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,6 +117,7 @@ func (s *stock) release(bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free += bytes
+	s.places++
 	s.stands = false
 	s.grant()
 }
@@ -114,6 +131,7 @@ func (s *stock) standsStill() bool {
 func (s *stock) grant() {
 	for len(s.waiting) > 0 && s.fits(s.waiting[0].bytes) {
 		s.free -= s.waiting[0].bytes
+		s.places--
 		close(s.waiting[0].ready)
 		s.waiting = slices.Delete(s.waiting, 0, 1)
 	}

@@ -52,13 +52,20 @@ func (u *underWay) begin(r *reference) bool {
 	return true
 }
 
-// end returns what was known of the file; nil when it is not there. idle says
-// that no file is left which a listing brought.
-func (u *underWay) end(path string) (f *flight, idle bool) {
+// of returns what is known of a file; nil when it is not there.
+func (u *underWay) of(path string) *flight {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.files[u.known.keyOf(path)]
+}
+
+// end takes the file out, and returns what it has become since, if that is
+// known. idle says that no file is left which a listing brought.
+func (u *underWay) end(path string) (again *File, idle bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := u.known.keyOf(path)
-	f = u.files[key]
+	f := u.files[key]
 	if f == nil {
 		return nil, false
 	}
@@ -66,7 +73,7 @@ func (u *underWay) end(path string) (f *flight, idle bool) {
 	if f.listed {
 		u.listed--
 	}
-	return f, f.listed && u.listed == 0
+	return f.again, f.listed && u.listed == 0
 }
 
 // state returns how many files there are, how many of them a listing brought,

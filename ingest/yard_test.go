@@ -322,7 +322,7 @@ func operate(t *testing.T, set func(*plant), does func(*plant)) {
 			if err != nil && work.Err() == nil {
 				t.Errorf("ends with %v", err)
 			}
-		case <-time.After(5 * time.Second): // what a part of the test's may take for a step
+		case <-time.After(15 * time.Second): // what a part of the test's may take for a step
 			t.Error("does not end with take, though nothing moves")
 			abort()
 			<-p.running
