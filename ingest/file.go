@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -133,39 +132,6 @@ type Content struct {
 	// Gain.From. nil for the whole file.
 	Gain *Gain
 }
-
-// A Gain is what a file that grew has beyond the version that the ledger has.
-type Gain struct {
-	Seam int64  // bytes of the head, which ends with a line; at most Of.At
-	Of   Growth // the version that it is carried on from
-
-	// Before is the GrowthWindow bytes before Of.At, or all, for the window of the
-	// version that comes.
-	Before []byte
-}
-
-// A Growth is how a file version is carried on when its file has grown.
-type Growth struct {
-	At     int64  // bytes up to the end of the last line that was read
-	Lines  int64  // how many lines those are
-	Sum    Digest // of the whole file as it was then
-	Hashed []byte // the state of a SHA-256 over the first At bytes, as package crypto/sha256 marshals it
-	Window Digest // SHA-256 of the last GrowthWindow bytes before At, or of all
-	Whole  int64  // when all of those bytes were last read, in microseconds since the Unix epoch, UTC
-}
-
-// GrowthWindow is how many bytes before the end of what was read must still be
-// the same for a file to have grown, and not to be another.
-const GrowthWindow = 64 << 10
-
-// HeadOfGrown is how many bytes of a file that grew are read again, and up to
-// the end of the line that they end in: the header, and all that profiles and
-// guesses look at before they decide how a file is read.
-const HeadOfGrown = 5 << 18
-
-// ErrWhole says that what a file has gained cannot be read by itself: the whole
-// file is to be fetched and decoded as a version like any other.
-var ErrWhole = errors.New("what the file has gained tells too little by itself")
 
 // Close ends the stream, if there is one, and reports what Stream's Close
 // reports: ErrChanged when the file changed while it was read.

@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -74,7 +73,7 @@ func readGain(c *ingest.Content, file *os.File, size int64, of *ingest.Growth) e
 	if _, err := file.ReadAt(c.Data, 0); err != nil {
 		return shorter(err)
 	}
-	seam, err := seamOf(c.Data, of)
+	seam, err := ingest.SeamOf(c.Data, of)
 	if err != nil {
 		return err
 	}
@@ -82,32 +81,9 @@ func readGain(c *ingest.Content, file *os.File, size int64, of *ingest.Growth) e
 	if _, err := file.ReadAt(c.Data[seam:], of.At-window); err != nil {
 		return shorter(err)
 	}
-	return setGain(c, seam, window, of)
-}
-
-// seamOf returns how much of the beginning of a file is its head: up to the end
-// of the line that byte HeadOfGrown is in, or all that was read before.
-func seamOf(beginning []byte, of *ingest.Growth) (int64, error) {
-	if of.At <= ingest.HeadOfGrown {
-		return of.At, nil
-	}
-	end := bytes.IndexByte(beginning[ingest.HeadOfGrown:], '\n')
-	if end < 0 {
-		return 0, fmt.Errorf("%w: its lines are too long", ingest.ErrWhole)
-	}
-	return ingest.HeadOfGrown + int64(end) + 1, nil
-}
-
-// setGain takes the window out of c.Data, where it stands between the head and
-// what was gained, and holds it against what it was.
-func setGain(c *ingest.Content, seam, window int64, of *ingest.Growth) error {
 	before := bytes.Clone(c.Data[seam : seam+window])
-	if sha256.Sum256(before) != of.Window {
-		return fmt.Errorf("%w: what was read of it before is not the same any more", ingest.ErrWhole)
-	}
 	c.Data = append(c.Data[:seam], c.Data[seam+window:]...)
-	c.Gain = &ingest.Gain{Seam: seam, Of: *of, Before: before}
-	return nil
+	return c.Gained(seam, of, before)
 }
 
 // shorter says that a file ended before its size.

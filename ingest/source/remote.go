@@ -175,6 +175,7 @@ type Remote struct {
 	pool          *pool
 	tidier        *tidier
 	yard          *yard
+	heads         heads
 }
 
 var (
