@@ -97,6 +97,7 @@ func Test(t *testing.T, p Place) {
 		{"closes a stream half read", testStreamPart},
 		{"ends a stream with its context", testStreamCancel},
 		{"never mixes two versions in a stream", testStreamReplaced},
+		{"fetches what a file gained", testGrown},
 		{"takes Done twice", testDone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
