@@ -13,6 +13,8 @@ type reference struct {
 	firstFetched int64
 	isNew        bool
 	listed       bool    // by a listing: else a hint told of it
+	growth       *Growth // of the version that the ledger has, where the file may be carried on from it
+	grew         bool    // it is larger than that
 	archived     *Digest // of the bytes that the archive has of it; nil for none
 }
 

@@ -52,6 +52,13 @@ type Watcher interface {
 	Watch(ctx context.Context, hint func(File)) error
 }
 
+// A Wrapper is a source that adds something to another, and leaves to it what it
+// does not do itself.
+type Wrapper interface {
+	Source
+	Wrapped() Source
+}
+
 // A Grower is a source that can fetch only what a file has gained.
 type Grower interface {
 	Source
@@ -85,7 +92,9 @@ type Settler interface {
 // several goroutines at once.
 type Archive interface {
 	// Keep writes the bytes of c and what names it, and returns where they are.
-	// They are durable when Sync, called later, returns. c stays readable: where
+	// They are durable when Sync, called later, returns. Where c.Gain is set, they
+	// are what the file gained on the version at c.Gain.Of.Place, and Fetch will
+	// give the whole. c stays readable: where
 	// it is a stream, Keep leaves another one of the same bytes in its place,
 	// whose Close reports what that of the first did. sum is the SHA-256 of
 	// c.Data; it is zero where c is a stream, whose bytes nobody has seen yet. An
@@ -129,7 +138,8 @@ type Decoder interface {
 type Standing struct {
 	Take         bool    // it is to be fetched: new, or it may have changed, or it is due
 	State        State   // of its path's newest version; "" when the ledger has none
-	Growth       *Growth // of a file that is larger than its newest version, by which it may be carried on; nil when it is to be fetched whole
+	Grew         bool    // it is loaded, and larger than it was then
+	Growth       *Growth // of a file that grew, by which it may be carried on; nil when it is to be fetched whole
 	FirstFetched int64   // of a version that is due: when it was first fetched, in microseconds UTC; else 0
 	// Archived is the SHA-256 of its path's newest version where the ledger knows
 	// a place in the archive for its bytes, else zero: the same bytes are not

@@ -98,13 +98,13 @@ func (r *run) fetchParcel(ref reference) (*parcel, error) {
 // bytes of it. After an error c holds nothing.
 func (r *run) fetch(ctx context.Context, ref *reference, c *Content, have *provided) error {
 	*have = provided{}
-	if err := r.Source.Fetch(ctx, ref.File, c); err != nil {
+	if err := r.fetchBytes(ctx, ref, c); err != nil {
 		return err
 	}
 	if r.Archive == nil {
 		return nil
 	}
-	if c.Stream == nil {
+	if c.Stream == nil && c.Gain == nil {
 		have.sum, have.hashed = sha256.Sum256(c.Data), true
 		if ref.archived != nil && *ref.archived == have.sum {
 			return nil

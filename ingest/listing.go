@@ -223,7 +223,7 @@ func (r *run) filter(batch []sighting) error {
 			continue
 		}
 		if s.Take || r.known.untidied(f, s.State) {
-			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", listed: batch[i].kind == listed}
+			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", growth: s.Growth, grew: s.Grew, listed: batch[i].kind == listed}
 			if s.Archived != (Digest{}) {
 				ref.archived = &s.Archived
 			}

@@ -53,6 +53,9 @@ type Pipeline struct {
 	// Spool bytes wait there alone; 0 for none, and only with Connections.
 	Archive Archive
 	Spool   int64
+	// Rehash is how long a file that grows is carried on from where it ended
+	// before all of it is hashed again; 0 for ever.
+	Rehash time.Duration
 	// Guard is asked before the source is told what became of files. Its error
 	// withholds that: the files are done again later. nil for no guard.
 	Guard func(ctx context.Context) error
@@ -76,6 +79,7 @@ type run struct {
 	chunks    chan chunk
 	finished  chan Outcome // files of which the source is to be told; nil where the worker does it
 
+	grower        Grower // the source, where it can fetch what files gain
 	known         *memory
 	underWay      *underWay
 	cycles        *cycles
@@ -139,6 +143,7 @@ func newRun(p *Pipeline, take, work context.Context) *run {
 		r.fetched = make(chan *parcel, r.stock.places)
 	}
 	r.underWay = newUnderWay(r.known)
+	r.grower = growerOf(p.Source)
 	r.cycles = newCycles(r)
 	if p.Archive != nil && p.Spool > 0 && p.Connections > 0 {
 		r.spool = newSpool(p.Spool)

@@ -24,7 +24,8 @@ type worker struct {
 	content   *Content // that it decodes
 	batch     Batch
 	event     Event
-	hash      hash.Hash
+	hash      hash.Hash // of the stream that was read last
+	last      lastBytes // likewise
 	finisher  finisher
 	kept      bool // the archive has something of the batch that is not durable yet
 }
@@ -157,6 +158,9 @@ func (w *worker) taken(ctx context.Context, f *reference, err error) error {
 // decode turns the fetched content into a span of the batch and hashes it. A
 // stream is hashed as it is read.
 func (w *worker) decode(ctx context.Context, f *reference, have *provided) error {
+	if w.content.Gain != nil {
+		return w.decodeGain(ctx, f, have)
+	}
 	spans := len(w.batch.Spans)
 	sum := have.sum
 	if w.content.Stream == nil {
@@ -176,12 +180,16 @@ func (w *worker) decode(ctx context.Context, f *reference, have *provided) error
 	}
 	s := &w.batch.Spans[spans]
 	s.Sum, s.Place, s.New = sum, have.place, f.isNew
+	if s.GrowsAt > 0 && w.keepsGrowth(f, s.GrowsAt) {
+		w.noteGrowth(s)
+	}
 	w.kept = w.kept || have.place != (Place{})
 	return nil
 }
 
 func (w *worker) decodeStream(ctx context.Context, spans int) (sum Digest, err error) {
-	stream := &hashingStream{ReadCloser: w.content.Stream, hash: w.hash}
+	stream := &hashingStream{ReadCloser: w.content.Stream, hash: w.hash, last: &w.last}
+	w.last.buf = w.last.buf[:0]
 	w.hash.Reset()
 	w.content.Stream = stream
 	if err = w.decodeGuarded(ctx, spans); err == nil {
@@ -229,13 +237,24 @@ func (w *worker) dropFrom(spans int) {
 // source.
 func (w *worker) commit(ctx context.Context) error {
 	failed := len(w.event.Outcomes)
+	var whole []reference
 	if len(w.batch.Spans) > 0 {
 		outcomes, err := w.store(ctx)
 		if err != nil {
 			return err
 		}
+		outcomes, whole = toTakeWhole(outcomes)
 		w.event.Outcomes = append(w.event.Outcomes, outcomes...)
 	}
+	if err := w.tellAll(ctx, failed); err != nil || len(whole) == 0 {
+		return err
+	}
+	return w.takeWhole(ctx, whole)
+}
+
+// tellAll tells the observer and the source of the event's outcomes, of which the
+// first so many are of files that could not be fetched.
+func (w *worker) tellAll(ctx context.Context, failed int) error {
 	if len(w.event.Outcomes) == 0 {
 		return nil
 	}
@@ -297,6 +316,7 @@ func (w *worker) store(ctx context.Context) ([]Outcome, error) {
 type hashingStream struct {
 	io.ReadCloser
 	hash hash.Hash
+	last *lastBytes
 	n    int64
 	err  error
 }
@@ -307,6 +327,7 @@ func (s *hashingStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.ReadCloser.Read(p)
 	s.hash.Write(p[:n])
+	s.last.write(p[:n])
 	s.n += int64(n)
 	s.err = err
 	return n, err

@@ -56,7 +56,7 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 		n := int(r.int8() - 1)
 		size := int64(0)
 		if standings[n], size = standing(r, files[n], now); standings[n].State == ingest.Loaded && files[n].Size > size {
-			grown = append(grown, n)
+			standings[n].Grew, grown = true, append(grown, n)
 		}
 	})
 	if _, err := r.Close(); err != nil {

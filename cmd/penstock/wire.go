@@ -314,6 +314,9 @@ type listing struct {
 	seen *progress
 }
 
+// Wrapped implements ingest.Wrapper.
+func (l *listing) Wrapped() ingest.Source { return l.Source }
+
 func (l *listing) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
 	return func(yield func(ingest.File, error) bool) {
 		for f, err := range l.Source.Files(ctx) {

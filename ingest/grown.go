@@ -1,0 +1,204 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"errors"
+	"hash"
+	"io"
+	"time"
+)
+
+// A file that grew is fetched, decoded and stored as what it gained, where its
+// source, its layout and the ledger allow it. Wherever one of them says
+// ErrWhole, or the outcome is Whole, the file is taken whole, as any other.
+
+// growthFrom is the size in bytes from which it is kept of a file by what it is
+// carried on when it grows. Of smaller ones that is kept once they have grown:
+// most never do, and reading such a file whole costs little.
+const growthFrom = 64 << 10
+
+// growerOf returns the source that fetches what files of s gain, nil if there is
+// none.
+func growerOf(s Source) Grower {
+	for {
+		if g, ok := s.(Grower); ok {
+			return g
+		}
+		w, ok := s.(Wrapper)
+		if !ok {
+			return nil
+		}
+		s = w.Wrapped()
+	}
+}
+
+// fetchBytes reads a file into c, or only what it gained.
+func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error {
+	c.Gain = nil
+	g, grower := ref.growth, r.grower
+	if g == nil || grower == nil || r.Archive != nil && g.Place == (Place{}) {
+		return r.Source.Fetch(ctx, ref.File, c)
+	}
+	if r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds() {
+		same, err := r.rehash(ctx, ref, c)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return r.Source.Fetch(ctx, ref.File, c)
+		}
+	}
+	err := grower.FetchGain(ctx, ref.File, g, c)
+	if errors.Is(err, ErrWhole) {
+		return r.Source.Fetch(ctx, ref.File, c)
+	}
+	return err
+}
+
+// rehash reads all of a file, and reports whether it still begins with what was
+// read of it before. If so, that is noted in its growth.
+func (r *run) rehash(ctx context.Context, ref *reference, c *Content) (same bool, err error) {
+	if err := r.Source.Fetch(ctx, ref.File, c); err != nil {
+		return false, err
+	}
+	h := sha256.New()
+	var in io.Reader = bytes.NewReader(c.Data)
+	if c.Stream != nil {
+		in = c.Stream
+	}
+	n, err := io.CopyN(h, in, ref.growth.At)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in) // so that Close tells whether it changed
+	}
+	if closed := c.Close(); err == nil || errors.Is(closed, ErrChanged) {
+		err = closed
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	g := *ref.growth
+	g.Whole = c.Fetched
+	ref.growth = &g
+	return n == g.At && bytes.Equal(stateOf(h), g.Hashed), nil
+}
+
+// stateOf returns the state of a SHA-256.
+func stateOf(h hash.Hash) []byte {
+	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		panic(err) // crypto/sha256 always can
+	}
+	return state
+}
+
+// decodeGain decodes what a file gained into a span, or, where that cannot be
+// read by itself, all of the file.
+func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) error {
+	spans := len(w.batch.Spans)
+	err := w.decodeGuarded(ctx, spans)
+	if err == nil && w.batch.Spans[spans].State != Loaded {
+		w.dropFrom(spans)
+		err = ErrWhole // how it is refused is to be told of the file as a version
+	}
+	if errors.Is(err, ErrWhole) {
+		return w.decodeWhole(ctx, f)
+	}
+	if err != nil {
+		return err
+	}
+	c := w.content
+	g, gained := c.Gain, c.Data[c.Gain.Seam:]
+	if err := w.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(g.Of.Hashed); err != nil {
+		w.dropFrom(spans)
+		return w.decodeWhole(ctx, f) // another Go wrote it
+	}
+	w.event.Bytes += int64(len(gained))
+	s := &w.batch.Spans[spans]
+	ended := s.GrowsAt - g.Of.At
+	w.hash.Write(gained[:ended])
+	s.Growth = &Growth{At: s.GrowsAt, Hashed: stateOf(w.hash), Whole: g.Of.Whole}
+	w.hash.Write(gained[ended:])
+	w.hash.Sum(s.Sum[:0])
+	s.Growth.Sum = s.Sum
+	before := append(g.Before, gained[:ended]...)
+	s.Growth.Window = sha256.Sum256(before[max(0, len(before)-GrowthWindow):])
+	s.Gained, s.Place = g, have.place
+	w.kept = w.kept || have.place != (Place{})
+	return nil
+}
+
+// decodeWhole fetches all of a file, of which only the gain was there, and
+// decodes that.
+func (w *worker) decodeWhole(ctx context.Context, f *reference) error {
+	whole := *f
+	whole.growth, whole.grew = nil, true
+	var have provided
+	if err := w.fetch(ctx, &whole, &w.own, &have); err != nil {
+		return err
+	}
+	w.content = &w.own
+	return w.decode(ctx, &whole, &have)
+}
+
+// noteGrowth keeps on a span by what its file, which was read whole, is carried
+// on when it grows.
+func (w *worker) noteGrowth(s *Span) {
+	last := w.last.buf
+	if w.content.Data != nil && len(w.content.Data) > 0 { // else it was a stream
+		last = w.content.Data
+		w.hash.Reset()
+		w.hash.Write(last)
+	}
+	s.Growth = &Growth{At: s.GrowsAt, Sum: s.Sum, Hashed: stateOf(w.hash), Whole: s.Fetched,
+		Window: sha256.Sum256(last[max(0, len(last)-GrowthWindow):])}
+}
+
+// keepsGrowth reports whether it is to be kept of a file by what it is carried on.
+func (w *worker) keepsGrowth(f *reference, size int64) bool {
+	return w.grower != nil && (f.grew || size >= growthFrom)
+}
+
+// takeWhole takes the files whole of which what they gained could not be stored by
+// itself, and commits them.
+func (w *worker) takeWhole(ctx context.Context, files []reference) error {
+	w.begin(chunk{number: w.event.Chunk})
+	for i := range files {
+		start := time.Now()
+		err := w.decodeWhole(ctx, &files[i])
+		w.event.Fetch += time.Since(start)
+		if err := w.taken(ctx, &files[i], err); err != nil {
+			return err
+		}
+	}
+	return w.commit(ctx)
+}
+
+// toTakeWhole leaves of the outcomes those that are final, and returns the files
+// of the others.
+func toTakeWhole(outcomes []Outcome) (final []Outcome, files []reference) {
+	final = outcomes[:0]
+	for _, o := range outcomes {
+		if o.State == Whole {
+			files = append(files, reference{File: o.File})
+		} else {
+			final = append(final, o)
+		}
+	}
+	return final, files
+}
+
+// A lastBytes keeps the last GrowthWindow bytes that are written to it.
+type lastBytes struct{ buf []byte }
+
+func (l *lastBytes) write(p []byte) {
+	if len(p) >= GrowthWindow {
+		l.buf = append(l.buf[:0], p[len(p)-GrowthWindow:]...)
+		return
+	}
+	if l.buf = append(l.buf, p...); len(l.buf) > 4*GrowthWindow {
+		l.buf = l.buf[:copy(l.buf, l.buf[len(l.buf)-GrowthWindow:])]
+	}
+}
