@@ -84,7 +84,7 @@ func (r *Remote) gainFrom(ctx context.Context, f ingest.File, of *ingest.Growth,
 			return err
 		}
 		c.File.Size = size
-		c.File.Modified, c.File.Precision = latest(f, after, size)
+		c.File.Modified, c.File.Precision = r.latest(f, after)
 		gained := c.Data[int64(len(head))+ingest.GrowthWindow:]
 		window := bytes.Clone(c.Data[len(head) : len(head)+ingest.GrowthWindow])
 		c.Data = append(c.Data[:len(head)], gained...)
