@@ -36,6 +36,9 @@ func (r *run) list() error {
 		if err := r.refresh(); err != nil {
 			return err
 		}
+		if r.anew.Swap(false) {
+			r.known.askAnew()
+		}
 		due := r.cycles.begin(number)
 		whole := r.listOnce()
 		r.cycles.listed()

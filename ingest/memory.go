@@ -163,6 +163,16 @@ func (m *memory) set(key, version uint64, change func(*remembered)) bool {
 	return news
 }
 
+// askAnew has the ledger asked about every file when it is listed next.
+func (m *memory) askAnew() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, r := range m.files {
+		r.until = 0
+		m.files[key] = r
+	}
+}
+
 // sweep forgets the files that are gone.
 func (m *memory) sweep() {
 	m.mu.Lock()

@@ -63,7 +63,13 @@ type Pipeline struct {
 	Pace  *Pace      // bounds the files and readings a second, likewise
 
 	observing sync.Mutex
+	anew      atomic.Bool
 }
+
+// AskAnew makes the next listing of a pipeline that polls ask the ledger about
+// all files, also about those that it knew a while ago: a person may have marked
+// some as due. It may be called at any time, by anyone.
+func (p *Pipeline) AskAnew() { p.anew.Store(true) }
 
 // A run is what one Run of a pipeline needs besides the pipeline.
 type run struct {

@@ -18,13 +18,19 @@ func (s *Store) Ping(ctx context.Context) error {
 // short of something for the moment, so that trying again later may do.
 func Away(err error) bool { return err != nil && judge(err) == tryLater }
 
-// Approvals returns a text that changes whenever a profile is approved, or its
-// approval altered: whoever keeps what Approved returned need not read it again
-// while it stays the same.
-func (s *Store) Approvals(ctx context.Context) (state string, err error) {
-	err = s.pool.QueryRow(ctx, "select coalesce(md5(string_agg(id || md5(approved), '' order by id)), '') from shapes where approved is not null").Scan(&state)
+// Changes are what a process that goes on is to look for from time to time. Of
+// each it matters only whether it is what it was.
+type Changes struct {
+	Approved string // another whenever a profile is approved, or its approval altered
+	Actions  string // another whenever a person did something to the data
+}
+
+// Changes returns how things stand.
+func (s *Store) Changes(ctx context.Context) (c Changes, err error) {
+	err = s.pool.QueryRow(ctx, `select (select coalesce(md5(string_agg(id || md5(approved), '' order by id)), '') from shapes where approved is not null),
+		(select coalesce((select id || ' ' || files from actions order by id desc limit 1), ''))`).Scan(&c.Approved, &c.Actions)
 	if err != nil {
-		return "", fmt.Errorf("looking for newly approved profiles: %w", err)
+		return c, fmt.Errorf("looking for what a person did: %w", err)
 	}
-	return state, nil
+	return c, nil
 }

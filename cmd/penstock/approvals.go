@@ -20,18 +20,21 @@ import (
 type approvals struct {
 	store *store.Store
 	log   *slog.Logger
+	acted chan<- struct{} // is sent to when a person did something to the data
 
 	mu       sync.Mutex
-	state    string
+	looked   bool          // at changes
+	changes  store.Changes // what profiles are of
 	profiles []*format.Profile
 	known    map[*liveDecoders]struct{}
 }
 
-func newApprovals(s *store.Store, log *slog.Logger) *approvals {
-	return &approvals{store: s, log: log, state: "not looked at yet", known: make(map[*liveDecoders]struct{})}
+func newApprovals(s *store.Store, log *slog.Logger, acted chan<- struct{}) *approvals {
+	return &approvals{store: s, log: log, acted: acted, known: make(map[*liveDecoders]struct{})}
 }
 
-// approvalsEvery is how often the store is asked whether a profile was approved.
+// approvalsEvery is how often the store is asked whether a profile was approved,
+// or files were marked as due.
 const approvalsEvery = 5 * time.Second
 
 // watch looks again and again until ctx ends.
@@ -48,20 +51,30 @@ func (a *approvals) watch(ctx context.Context) {
 func (a *approvals) look(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	state, err := a.store.Approvals(ctx)
-	if err != nil || state == a.state {
-		return err
-	}
-	profiles, err := (&opened{Store: a.store}).approved(ctx)
+	changes, err := a.store.Changes(ctx)
 	if err != nil {
 		return err
 	}
-	if a.state != "not looked at yet" {
-		a.log.Info("profiles were approved: files are read by them from now on", slog.Int("approved", len(profiles)))
+	first, before := !a.looked, a.changes
+	if first || changes.Approved != before.Approved {
+		profiles, err := (&opened{Store: a.store}).approved(ctx)
+		if err != nil {
+			return err
+		}
+		a.profiles = profiles
+		for l := range a.known {
+			l.remake(profiles)
+		}
 	}
-	a.state, a.profiles = state, profiles
-	for l := range a.known {
-		l.remake(profiles)
+	a.looked, a.changes = true, changes
+	if !first && changes.Approved != before.Approved {
+		a.log.Info("profiles were approved: files are read by them from now on", slog.Int("approved", len(a.profiles)))
+	}
+	if !first && changes != before {
+		select {
+		case a.acted <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type config struct {
 	store    storeConfig
 	pipeline pipelineConfig
 	sources  []*sourceConfig
+	limits   limitsConfig
 	monitor  monitorConfig
 	builtins bool
 	profiles []*format.Profile
@@ -41,6 +42,17 @@ type storeConfig struct {
 
 // A pipelineConfig is what all sources share.
 type pipelineConfig struct{ workers, chunk amount }
+
+// limitsConfig bounds what all sources together may do; 0 is no bound.
+type limitsConfig struct{ readingsPerSecond, filesPerSecond float64 }
+
+func (l *limitsConfig) read(r *configReader, n *yaml.Node) {
+	const rate = "a number above 0"
+	r.mapping(n, "limits",
+		configKey{"readings_per_second", r.fraction(&l.readingsPerSecond, 1e12, rate)},
+		configKey{"files_per_second", r.fraction(&l.filesPerSecond, 1e12, rate)},
+	)
+}
 
 // A monitorConfig says where metrics and health are served; nowhere without an
 // address.
@@ -94,6 +106,7 @@ func (c *config) read(r *configReader, n *yaml.Node) (others error) {
 				configKey{"workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")},
 				configKey{"chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")})
 		}},
+		configKey{"limits", func(n *yaml.Node) { c.limits.read(r, n) }},
 		configKey{"monitor", func(n *yaml.Node) { c.monitor.read(r, n) }},
 		configKey{"sources", func(n *yaml.Node) { sources = n }},
 		configKey{"profiles", func(n *yaml.Node) { r.each(n, func(n *yaml.Node) { globs = append(globs, n) }) }},

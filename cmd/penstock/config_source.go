@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,9 @@ type serverConfig struct {
 	minRate      int
 	listingZone  string
 	tls          source.TLSOptions
+
+	keyFile, passphraseFile string
+	knownHosts              []string
 }
 
 // defaultPoll is how long after a listing began the next one does.
@@ -105,6 +109,16 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 		configKey{"min_rate", r.integer(&s.server.minRate, 1, 1_000_000_000)},
 		configKey{"listing_zone", func(n *yaml.Node) { r.zone(n, &s.server.listingZone) }},
 		configKey{"tls", func(n *yaml.Node) { s.server.readTLS(r, n, c) }},
+		configKey{"key_file", s.server.file(r, c, &s.server.keyFile)},
+		configKey{"passphrase_file", s.server.file(r, c, &s.server.passphraseFile)},
+		configKey{"known_hosts", func(n *yaml.Node) {
+			r.each(n, func(n *yaml.Node) {
+				var file string
+				if s.server.file(r, c, &file)(n); file != "" {
+					s.server.knownHosts = append(s.server.knownHosts, file)
+				}
+			})
+		}},
 		configKey{"match", s.globs(r, &s.match)},
 		configKey{"ignore", s.globs(r, &s.ignore)},
 		configKey{"poll", r.span(&s.poll, time.Second)},
@@ -204,7 +218,7 @@ func (s *sourceConfig) checkProfile(r *configReader, profile *yaml.Node, c *conf
 	}
 }
 
-const sourceURLs = "file:///FOLDER or a path, or ftp://, ftps:// (explicit TLS) or ftps+implicit://USER@HOST/FOLDER"
+const sourceURLs = "file:///FOLDER or a path, or ftp://, ftps:// (explicit TLS), ftps+implicit:// or sftp://USER@HOST/FOLDER"
 
 // readURL never repeats what it found: it may hold a password.
 func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
@@ -240,28 +254,45 @@ func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
 		return
 	}
 	s.url = text
-	if _, err := source.NewFTP(source.FTPOptions{RemoteOptions: source.RemoteOptions{Source: "checked"}, URL: text}); err != nil {
+	checked := source.RemoteOptions{Source: "checked"}
+	if u.Scheme == "sftp" {
+		_, err = source.NewSFTP(source.SFTPOptions{RemoteOptions: checked, URL: text, KnownHosts: []string{"checked"}, KeyFile: "checked"})
+	} else {
+		_, err = source.NewFTP(source.FTPOptions{RemoteOptions: checked, URL: text})
+	}
+	if err != nil {
 		r.fault(n, "%v; expected %s", err, sourceURLs)
 	}
 }
 
 func (s *sourceConfig) credential(what string) string { return s.name + "." + what }
 
-// serverKeys are those that only a source on a server has.
-var serverKeys = []string{"password_file", "connections", "timeout", "min_rate", "listing_zone", "tls"}
-
 // checkServer looks whether the keys fit the kind of source.
 func (s *sourceConfig) checkServer(r *configReader, at map[string]*yaml.Node) {
+	scheme, _, _ := strings.Cut(s.url, "://")
+	if s.folder != "" {
+		scheme = "file"
+	}
 	if at["after"] != nil && s.url != "" {
 		r.fault(at["after"], "after is for folders: files on servers are left where they are")
 	}
-	for _, name := range serverKeys {
-		if at[name] != nil && s.folder != "" {
-			r.fault(at[name], "%s is for sources on a server, and this one is a folder", name)
+	for _, only := range []struct {
+		schemes []string
+		keys    []string
+	}{
+		{[]string{"ftp", "ftps", "ftps+implicit", "sftp"}, []string{"password_file", "connections", "timeout", "min_rate"}},
+		{[]string{"ftp", "ftps", "ftps+implicit"}, []string{"listing_zone"}},
+		{[]string{"ftps", "ftps+implicit"}, []string{"tls"}},
+		{[]string{"sftp"}, []string{"key_file", "passphrase_file", "known_hosts"}},
+	} {
+		for _, key := range only.keys {
+			if at[key] != nil && scheme != "" && !slices.Contains(only.schemes, scheme) {
+				r.fault(at[key], "%s is for sources of %s, and this one is of %s", key, strings.Join(only.schemes, ", "), scheme)
+			}
 		}
 	}
-	if at["tls"] != nil && strings.HasPrefix(s.url, "ftp://") {
-		r.fault(at["tls"], "ftp:// goes without TLS: write ftps:// (explicit) or ftps+implicit://")
+	if at["passphrase_file"] != nil && at["key_file"] == nil {
+		r.fault(at["passphrase_file"], "there is a passphrase and no key that it is for: name its file with key_file")
 	}
 }
 

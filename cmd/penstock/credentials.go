@@ -41,13 +41,22 @@ func (a *app) storePassword() (secret, error) {
 // sourcePassword returns the password of a source's user, "" where there is none.
 // It is asked for at each login, so that one that was changed is taken up.
 func (a *app) sourcePassword(s *sourceConfig) (secret, error) {
-	if password := a.getenv(s.variable("PASSWORD")); password != "" {
-		return secret(password), nil
+	return a.sourceSecret(s, "password", s.server.passwordFile)
+}
+
+// sourcePassphrase returns what the source's key is encrypted with, likewise.
+func (a *app) sourcePassphrase(s *sourceConfig) (secret, error) {
+	return a.sourceSecret(s, "passphrase", s.server.passphraseFile)
+}
+
+func (a *app) sourceSecret(s *sourceConfig, what, file string) (secret, error) {
+	if text := a.getenv(s.variable(strings.ToUpper(what))); text != "" {
+		return secret(text), nil
 	}
-	if file := s.server.passwordFile; file != "" {
-		return readSecret(file, "password_file of source "+s.name)
+	if file != "" {
+		return readSecret(file, what+"_file of source "+s.name)
 	}
-	return a.credential(s.credential("password"))
+	return a.credential(s.credential(what))
 }
 
 // credential reads a credential that systemd has handed to the service, ""

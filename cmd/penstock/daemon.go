@@ -31,9 +31,13 @@ type daemon struct {
 	service *service
 	metrics *metricsServer // nil for none
 
+	turn *ingest.Turnstile // of the chunks of all sources
+	pace *ingest.Pace      // likewise of their files and readings
+
 	store    *opened
 	approved *approvals
 	feeders  map[string]*feeder
+	acted    chan struct{}      // a person did something to the data
 	fatal    chan error         // of feeders, that end the daemon
 	endWork  context.CancelFunc // what is under way in all feeders
 	work     context.Context    // of all feeders
@@ -57,7 +61,7 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 		return err
 	}
 	a.log = slog.New(newSparing(a.log.Handler()))
-	d := &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version())}
+	d := &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version()), turn: ingest.NewTurnstile(1), pace: ingest.NewPace(0, 0)}
 	d.busy(time.Minute)
 	d.service = startService(d)
 	defer d.service.end()
@@ -92,6 +96,9 @@ func (a *app) daemonConfig() (*config, error) {
 func (d *daemon) adopt(c *config) {
 	d.config = c
 	d.takeStore(d.flags)
+	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
+	d.turn.Set(workers)
+	d.pace.Set(c.limits.filesPerSecond, c.limits.readingsPerSecond)
 }
 
 // serve opens the store and feeds it until the daemon is to end, or the store is
@@ -104,11 +111,11 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 		d.store.close(d.log)
 		d.store = nil
 	}()
-	d.fatal = make(chan error, 1)
+	d.fatal, d.acted = make(chan error, 1), make(chan struct{}, 1)
 	d.feeders = make(map[string]*feeder)
 	d.work, d.endWork = context.WithCancel(d.app.work)
 	defer d.endWork()
-	d.approved = newApprovals(d.store.Store, d.log)
+	d.approved = newApprovals(d.store.Store, d.log, d.acted)
 	watching, stopWatching := context.WithCancel(d.work)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { d.approved.watch(watching) })
@@ -175,6 +182,10 @@ func (d *daemon) supervise(hangups <-chan os.Signal) error {
 			}
 		case err := <-d.fatal:
 			return err
+		case <-d.acted:
+			for _, f := range d.feeders {
+				f.askAnew()
+			}
 		case <-tick.C:
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +120,18 @@ sources:
 	r.signal(syscall.SIGHUP)
 	r.says(0, "the config is taken")
 	r.end(0)
-	seen := r.text() + string(arguments) + r.penstock(0, "status") + r.penstock(0, "files", "ls") + allRows(t, r.url)
+	tried := r.penstock(1, "check")
+	for _, says := range []string{
+		`ok +field +log in +ftps://.*, 2 entries in its folder`, `ok +field +list +2 files match`,
+		`ok +field +read +the newest, [ab].csv, is read by plain-long: 1 reading from 2024-05-01 00:00:00 to 2024-05-01 00:00:00 UTC`,
+		`note +field +secrets +.*secret can be read by other users \(mode 0644\): chmod 600`,
+		`WRONG +wrong-one +log in +.*530`,
+	} {
+		if !regexp.MustCompile(says).MatchString(tried) {
+			t.Errorf("check does not say %q:\n%s", says, tried)
+		}
+	}
+	seen := tried + r.text() + string(arguments) + r.penstock(0, "status") + r.penstock(0, "files", "ls") + allRows(t, r.url)
 	for _, secret := range []string{server.Password, wrong} {
 		if strings.Contains(seen, secret) {
 			t.Errorf("the password is to be seen:\n%s", seen)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -26,8 +27,9 @@ type feeder struct {
 
 	take, work       context.Context
 	endTake, endWork context.CancelCauseFunc
-	done             chan struct{} // closed when it has ended
-	dropped          bool          // what was under way, at the end; once done is closed
+	running          atomic.Pointer[ingest.Pipeline] // nil while there is none
+	done             chan struct{}                   // closed when it has ended
+	dropped          bool                            // what was under way, at the end; once done is closed
 }
 
 // errDrained ends the work of a feeder that did not finish in time.
@@ -45,6 +47,13 @@ func newFeeder(d *daemon, s *sourceConfig) *feeder {
 
 // stop lets the feeder finish what is under way, for as long as it may.
 func (f *feeder) stop() { f.endTake(errInterrupted) }
+
+// askAnew has the ledger asked about all files: some may be due.
+func (f *feeder) askAnew() {
+	if p := f.running.Load(); p != nil {
+		p.AskAnew()
+	}
+}
 
 // run feeds until it is told to stop. before is closed when the feeder that had
 // the source has ended; nil for none.
@@ -123,7 +132,7 @@ func (f *feeder) feed() (err error) {
 	workers, _ := tune(f.pipeline.workers, f.pipeline.chunk)
 	pipeline := &ingest.Pipeline{
 		Source: src, Sink: sink, NewDecoder: f.decoders.decoder, Workers: workers, Limits: limits(f.pipeline.chunk), Log: f.log,
-		Poll: f.config.poll, Connections: f.config.connections(), Guard: lease.Check,
+		Poll: f.config.poll, Connections: f.config.connections(), Guard: lease.Check, Turn: f.daemon.turn, Pace: f.daemon.pace,
 		Observe: func(e ingest.Event) {
 			f.told.observe(e)
 			f.daemon.monitor.Observe(e)
@@ -132,6 +141,8 @@ func (f *feeder) feed() (err error) {
 			}
 		},
 	}
+	f.running.Store(pipeline)
+	defer f.running.Store(nil)
 	take, end := context.WithCancelCause(f.take)
 	defer end(nil)
 	go func() {

@@ -356,22 +356,16 @@ func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func
 
 // openServer returns the source of a folder on a server. Nothing is asked of the
 // server yet.
-func (a *app) openServer(s *sourceConfig, log *slog.Logger) (ingest.Source, func(), error) {
-	zone, err := format.ParseZone(cmp.Or(s.server.listingZone, "UTC"))
-	if err != nil {
-		return nil, nil, err
+func (a *app) openServer(s *sourceConfig, log *slog.Logger) (*source.Remote, func(), error) {
+	options := source.RemoteOptions{
+		Source: s.name, Match: s.match, Ignore: s.ignore, Log: log,
+		Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate,
 	}
-	remote, err := source.NewFTP(source.FTPOptions{
-		RemoteOptions: source.RemoteOptions{
-			Source: s.name, Match: s.match, Ignore: s.ignore, Log: log,
-			Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate,
-		},
-		URL: s.url, Zone: zone, TLS: s.server.tls,
-		Password: func() (string, error) {
-			password, err := a.sourcePassword(s)
-			return string(password), err
-		},
-	})
+	open := a.newFTP
+	if strings.HasPrefix(s.url, "sftp:") {
+		open = a.newSFTP
+	}
+	remote, err := open(s, options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -380,6 +374,43 @@ func (a *app) openServer(s *sourceConfig, log *slog.Logger) (ingest.Source, func
 			log.Warn("closing the source", slog.Any("error", err))
 		}
 	}, nil
+}
+
+func (a *app) newFTP(s *sourceConfig, o source.RemoteOptions) (*source.Remote, error) {
+	zone, err := format.ParseZone(cmp.Or(s.server.listingZone, "UTC"))
+	if err != nil {
+		return nil, err
+	}
+	return source.NewFTP(source.FTPOptions{RemoteOptions: o, URL: s.url, Zone: zone, TLS: s.server.tls, Password: a.secretOf(s, (*app).sourcePassword)})
+}
+
+// newSFTP gives no passphrase where none was put anywhere, and no password where
+// there is a key besides.
+func (a *app) newSFTP(s *sourceConfig, o source.RemoteOptions) (*source.Remote, error) {
+	sftp := source.SFTPOptions{RemoteOptions: o, URL: s.url, KeyFile: s.server.keyFile, KnownHosts: s.server.knownHosts}
+	password, err := a.sourcePassword(s)
+	if err != nil {
+		return nil, err
+	}
+	if password != "" || s.server.keyFile == "" {
+		sftp.Password = a.secretOf(s, (*app).sourcePassword)
+	}
+	passphrase, err := a.sourcePassphrase(s)
+	if err != nil {
+		return nil, err
+	}
+	if passphrase != "" {
+		sftp.Passphrase = a.secretOf(s, (*app).sourcePassphrase)
+	}
+	return source.NewSFTP(sftp)
+}
+
+// secretOf reads a secret of the source anew each time it is called.
+func (a *app) secretOf(s *sourceConfig, read func(*app, *sourceConfig) (secret, error)) func() (string, error) {
+	return func() (string, error) {
+		text, err := read(a, s)
+		return string(text), err
+	}
 }
 
 // closeSource closes a source and logs what goes wrong: it is done with.

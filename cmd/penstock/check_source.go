@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"penstock/ingest"
+	"penstock/ingest/format"
+)
+
+// checkSource tries a source: it logs in, lists, and reads one file.
+func (a *app) checkSource(s *sourceConfig, f *findings, approved []*format.Profile) {
+	ctx, cancel := context.WithTimeout(a.take, checkFor)
+	defer cancel()
+	if s.url != "" {
+		a.checkSecrets(s, f)
+	}
+	src, closeSource, ok := a.checkOpen(ctx, s, f)
+	if !ok {
+		return
+	}
+	defer closeSource()
+	files, newest, more, err := listSome(ctx, src)
+	switch {
+	case err != nil && files == 0:
+		f.wrong("list", err, "")
+		return
+	case err != nil:
+		f.wrong("list", fmt.Errorf("%s, and not all could be listed: %w", countedOr(int64(files), "file matches", "files match"), err), "")
+	case files == 0:
+		f.note("list", "no file matches", "see match and ignore, if there should be some")
+		return
+	case more:
+		f.ok("list", "more than %s match", counted(int64(files), "file"))
+	default:
+		f.ok("list", "%s", countedOr(int64(files), "file matches", "files match"))
+	}
+	a.checkFile(ctx, s, src, newest, f, approved)
+}
+
+// checkOpen opens the source as the daemon does, and logs in where it is on a
+// server.
+func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (ingest.Source, func(), bool) {
+	if s.url == "" {
+		if _, err := os.Stat(s.folder); errors.Is(err, fs.ErrNotExist) {
+			f.wrong("folder", fmt.Errorf("there is no folder %s", s.folder), "'penstock run' waits for it")
+			return nil, nil, false
+		}
+		src, closeSource, err := a.openSource(s, a.log)
+		if err != nil {
+			f.wrong("folder", err, "")
+			return nil, nil, false
+		}
+		f.ok("folder", "%s", s.folder)
+		return src, closeSource, true
+	}
+	server, closeSource, err := a.openServer(s, a.log)
+	if err != nil {
+		f.wrong("log in", err, "")
+		return nil, nil, false
+	}
+	entries, err := server.Check(ctx)
+	if err != nil {
+		closeSource()
+		f.wrong("log in", err, "")
+		return nil, nil, false
+	}
+	f.ok("log in", "%s, %s in its folder", s.url, countedOr(int64(entries), "entry", "entries"))
+	return server, closeSource, true
+}
+
+func countedOr(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + many
+}
+
+// checkSecrets looks whether secrets can be read, and by whom.
+func (a *app) checkSecrets(s *sourceConfig, f *findings) {
+	for _, file := range []string{s.server.passwordFile, s.server.passphraseFile, s.server.keyFile} {
+		st, err := os.Stat(file)
+		if file != "" && err == nil && st.Mode().Perm()&0o077 != 0 {
+			f.note("secrets", fmt.Sprintf("%s can be read by other users (mode %04o)", file, st.Mode().Perm()), "chmod 600 "+file)
+		}
+	}
+}
+
+// mostChecked is how many files a check lists.
+const mostChecked = 100_000
+
+// listSome counts the files of a source and returns the newest. An error is the
+// first of the listing's.
+func listSome(ctx context.Context, src ingest.Source) (n int, newest ingest.File, more bool, wrong error) {
+	for f, err := range src.Files(ctx) {
+		if err != nil {
+			if wrong == nil {
+				wrong = err
+			}
+			continue
+		}
+		if n == mostChecked {
+			return n, newest, true, wrong
+		}
+		if n++; n == 1 || f.Modified > newest.Modified {
+			newest = f
+		}
+	}
+	if wrong == nil {
+		wrong = ctx.Err()
+	}
+	return n, newest, false, wrong
+}
+
+// checkFile reads a file as the daemon would, and says what it gives.
+func (a *app) checkFile(ctx context.Context, s *sourceConfig, src ingest.Source, file ingest.File, f *findings, approved []*format.Profile) {
+	name := ingest.EscapePath(file.Path)
+	decoder, err := format.NewDecoder(a.config.set.WithApproved(approved...), s.settings(a.config))
+	if err != nil {
+		f.wrong("profile", err, "")
+		return
+	}
+	var c ingest.Content
+	if err := src.Fetch(ctx, file, &c); err != nil {
+		f.wrong("read", fmt.Errorf("the newest, %s: %w", name, err), "")
+		return
+	}
+	c.FirstFetched = time.Now().UnixMicro()
+	b := &ingest.Batch{}
+	_, err = decodeSummed(ctx, decoder, &c, b)
+	if err != nil || len(b.Spans) == 0 {
+		f.wrong("read", fmt.Errorf("the newest, %s: %w", name, err), "")
+		return
+	}
+	span := &b.Spans[0]
+	profile := ""
+	if span.Recipe != nil {
+		profile = " by " + span.Recipe.Profile
+	}
+	switch {
+	case span.State == ingest.Held:
+		f.note("read", fmt.Sprintf("the newest, %s, would be held: %s", name, span.Reason), "'penstock guess' shows what it is taken for")
+	case span.State != ingest.Loaded:
+		f.note("read", fmt.Sprintf("the newest, %s, would be quarantined", name), span.Reason)
+	case span.Begin == span.End:
+		f.ok("read", "the newest, %s, is read%s and has no readings", name, profile)
+	default:
+		first, last := b.Time[span.Begin], b.Time[span.Begin]
+		for _, t := range b.Time[span.Begin:span.End] {
+			first, last = min(first, t), max(last, t)
+		}
+		f.ok("read", "the newest, %s, is read%s: %s from %s to %s UTC", name, profile, counted(int64(span.End-span.Begin), "reading"),
+			moment(ingest.FromMicros(first)), moment(ingest.FromMicros(last)))
+	}
+}
