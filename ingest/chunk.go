@@ -72,7 +72,7 @@ func (r *run) gatherReferences(open *openChunk) error {
 func (r *run) addReferences(open *openChunk, refs []reference) error {
 	for i := range refs {
 		if r.take.Err() != nil {
-			break
+			return context.Cause(r.work)
 		}
 		if err := open.before(r.work, refs[i].Size); err != nil {
 			return err

@@ -209,6 +209,40 @@ func TestTurnstile(t *testing.T) {
 	}
 }
 
+// A source that does not answer keeps no other one from its turn.
+func TestTurnstileAndADeadSource(t *testing.T) {
+	turn := NewTurnstile(1)
+	operate(t, func(p *plant) {
+		p.Turn, p.Workers, p.Limits.Files = turn, 3, 1
+		p.yard.put("dead/1", reading1(1))
+		p.yard.put("dead/2", reading1(2))
+		p.yard.put("slow", reading1(3))
+		p.yard.hook = func(ctx context.Context, now step, path string) error {
+			switch {
+			case now == fetching && strings.HasPrefix(path, "dead"):
+				return lasting(time.Hour)(ctx)
+			case now == fetching && path == "slow":
+				return lasting(time.Second)(ctx)
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(time.Minute)
+		p.yard.put("L/1", reading1(4))
+		p.after(2 * time.Minute)
+		if len(p.book.order) != 2 {
+			t.Errorf("committed beside a dead source: %q", p.book.order)
+		}
+		p.after(2 * time.Hour)
+		if len(p.book.order) != 4 || p.book.most != 1 {
+			t.Errorf("committed %q, %d at a time", p.book.order, p.book.most)
+		}
+	})
+	if turn.taken != 0 || len(turn.waiting) != 0 {
+		t.Errorf("%d places are taken, %d wait", turn.taken, len(turn.waiting))
+	}
+}
+
 func TestPace(t *testing.T) {
 	for _, connections := range []int{0, 3} {
 		var pace *Pace // made in the bubble

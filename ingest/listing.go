@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -311,7 +310,7 @@ func (r *run) ask(question func(context.Context) error) (away bool, err error) {
 		return false, nil
 	case r.take.Err() != nil:
 		return false, context.Cause(r.work)
-	case ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil:
 		r.away.Store(true)
 		return true, nil
 	}

@@ -43,7 +43,7 @@ type remembered struct {
 // have marked it as due.
 const askedAnew = 10 * time.Minute
 
-// maxRemembered bounds the memory to some 50 MB. The ledger is asked about
+// maxRemembered bounds the memory to some 60 MB. The ledger is asked about
 // further files at every listing.
 const maxRemembered = 1 << 20
 

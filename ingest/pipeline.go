@@ -126,7 +126,7 @@ func (p *Pipeline) Run(take, work context.Context) error {
 		close(passedOn)
 	})
 
-	r := newRun(p, take, work)
+	r := p.newRun(take, work)
 	r.start(group)
 	err := group.Wait() // which ends work
 	<-passedOn
@@ -137,7 +137,7 @@ func (p *Pipeline) Run(take, work context.Context) error {
 	return err
 }
 
-func newRun(p *Pipeline, take, work context.Context) *run {
+func (p *Pipeline) newRun(take, work context.Context) *run {
 	r := &run{
 		Pipeline: p, name: p.Source.Name(), take: take, work: work,
 		sightings: make(chan sighting, listedAhead), looked: make(chan struct{}, 1), due: make(chan time.Time, 1),

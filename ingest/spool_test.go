@@ -143,7 +143,7 @@ func TestSpool(t *testing.T) {
 			away.Unlock()
 			return nil
 		}
-		p.book.hook = func(ctx context.Context, now step, path string) error {
+		p.book.hook = func(ctx context.Context, now step, _ string) error {
 			if now == committing || now == pending {
 				return gone(ctx)
 			}

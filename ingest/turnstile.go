@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Turnstile bounds how many chunks are worked on at a time, by all the
@@ -68,5 +69,83 @@ func (t *Turnstile) admit() {
 		close(t.waiting[0])
 		t.waiting = slices.Delete(t.waiting, 0, 1)
 		t.taken++
+	}
+}
+
+// A turn is a place in a turnstile that one worker takes again and again. It
+// goes to others while the worker waits for a source that does not answer, so
+// that a dead one does not hold up those that share the turnstile. The zero
+// turn is that of no turnstile.
+type turn struct {
+	turnstile *Turnstile
+
+	mu     sync.Mutex
+	inside bool
+	waits  bool        // for a source
+	late   *time.Timer // until it has waited too long
+}
+
+// waitsFor is how long a worker may wait for a source with its place.
+const waitsFor = 100 * time.Millisecond
+
+func (t *turn) enter(ctx context.Context) error {
+	if t.turnstile == nil {
+		return nil
+	}
+	if err := t.turnstile.Enter(ctx); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inside = true
+	return nil
+}
+
+func (t *turn) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside {
+		t.inside = false
+		t.turnstile.Leave()
+	}
+}
+
+// away calls what waits for a source, and has the place again when it returns.
+func (t *turn) away(ctx context.Context, fetch func() error) error {
+	if t.turnstile == nil {
+		return fetch()
+	}
+	t.setWaits(true)
+	if t.late == nil {
+		t.late = time.AfterFunc(waitsFor, t.giveUp)
+	} else {
+		t.late.Reset(waitsFor)
+	}
+	err := fetch()
+	t.late.Stop()
+	if t.setWaits(false) {
+		return err
+	}
+	if entered := t.enter(ctx); err == nil {
+		err = entered
+	}
+	return err
+}
+
+// setWaits reports whether the worker still has its place.
+func (t *turn) setWaits(waits bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waits = waits
+	return t.inside
+}
+
+// giveUp leaves the place to others while the worker waits.
+func (t *turn) giveUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waits && t.inside {
+		t.inside = false
+		t.turnstile.Leave()
 	}
 }

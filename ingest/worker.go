@@ -27,12 +27,13 @@ type worker struct {
 	hash      hash.Hash // of the stream that was read last
 	last      lastBytes // likewise
 	finisher  finisher
+	turn      turn
 	kept      bool // the archive has something of the batch that is not durable yet
 }
 
 // worker runs one worker until there are no more chunks.
 func (r *run) worker(number int) error {
-	w := &worker{run: r, number: number, decoder: r.NewDecoder(), hash: sha256.New(), finisher: finisher{run: r}}
+	w := &worker{run: r, number: number, decoder: r.NewDecoder(), hash: sha256.New(), finisher: finisher{run: r}, turn: turn{turnstile: r.Turn}}
 	defer func() {
 		_ = w.own.Close() // open only where a panic ends the worker, and says so
 		if w.committer != nil {
@@ -56,12 +57,10 @@ func (r *run) worker(number int) error {
 
 // inTurn works on a chunk when there is a place for it.
 func (w *worker) inTurn(c chunk) error {
-	if w.Turn != nil {
-		if err := w.Turn.Enter(w.run.work); err != nil {
-			return err
-		}
-		defer w.Turn.Leave()
+	if err := w.turn.enter(w.run.work); err != nil {
+		return err
 	}
+	defer w.turn.leave()
 	return w.work(w.run.work, c)
 }
 
@@ -118,7 +117,7 @@ func (w *worker) takeIn(ctx context.Context, f *reference) error {
 	}
 	var have provided
 	start := time.Now()
-	err := w.fetch(ctx, f, &w.own, &have)
+	err := w.turn.away(ctx, func() error { return w.fetch(ctx, f, &w.own, &have) })
 	fetched := time.Now()
 	w.event.Fetch += fetched.Sub(start)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -325,7 +326,7 @@ func operate(t *testing.T, set func(*plant), does func(*plant)) {
 		case <-time.After(15 * time.Second): // what a part of the test's may take for a step
 			t.Error("does not end with take, though nothing moves")
 			abort()
-			<-p.running
+			t.Log(<-p.running)
 		}
 		abort()
 		if len(p.yard.faults) > 0 || p.yard.open != 0 || p.yard.fetching != 0 {
@@ -342,10 +343,7 @@ func (p *plant) observe(e Event) {
 			p.t.Errorf("the event of a cycle: %+v", e)
 		}
 		c := *e.Cycle
-		c.Files = map[State]int{}
-		for s, n := range e.Cycle.Files {
-			c.Files[s] = n
-		}
+		c.Files = maps.Clone(c.Files)
 		p.cycles = append(p.cycles, c)
 		return
 	}
