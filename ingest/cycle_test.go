@@ -80,9 +80,9 @@ func TestWhatIsKnownIsAskedSeldom(t *testing.T) {
 
 // A listing that breaks off is the cycle's error, and the next one is tried.
 func TestAListingThatFails(t *testing.T) {
-	for _, connections := range []int{0, 2} {
+	for i, at := range []string{"", ".", "", "."} {
 		operate(t, func(p *plant) {
-			p.Connections = connections
+			p.Connections, p.yard.at = i/2*2, at
 			f := p.yard.put("L/1", reading1(1))
 			p.book.known[f.Path] = version{f, sumOf(reading1(1)), Loaded, 1}
 			p.yard.broken = errAway
@@ -104,6 +104,16 @@ func TestAListingThatFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A folder that cannot be listed is told as a file that cannot.
+func TestAFolderThatIsNotListed(t *testing.T) {
+	operate(t, func(p *plant) { p.yard.broken, p.yard.at = errAway, "north" }, func(p *plant) {
+		p.after(35 * time.Second)
+		if c := p.last(); c.Err != nil || c.Faults != 1 || c.Files[Failed] != 1 || c.Number != 2 {
+			t.Errorf("%+v", c)
+		}
+	})
 }
 
 // A cycle that is not over when the next one is due says what held it up.

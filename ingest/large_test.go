@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +16,11 @@ import (
 // keeps them.
 type oldFiles struct {
 	endless
-	fetches int
+	fetches atomic.Int64
 }
 
 func (o *oldFiles) Fetch(ctx context.Context, f File, c *Content) error {
-	o.fetches++
+	o.fetches.Add(1)
 	return o.endless.Fetch(ctx, f, c)
 }
 
@@ -49,11 +51,84 @@ func TestManyKnownFilesCostAListing(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if listings != 9 || sink.asked != files || known != files || old.fetches != 0 {
-			t.Errorf("%d listings, asked about %d files, told of %d, fetched %d", listings, sink.asked, known, old.fetches)
+		if listings != 9 || sink.asked != files || known != files || old.fetches.Load() != 0 {
+			t.Errorf("%d listings, asked about %d files, told of %d, fetched %d", listings, sink.asked, known, old.fetches.Load())
 		}
 	})
 }
+
+// More files than the backlog has room for come with the next listing, which
+// begins as soon as there is room: nobody waits for the poll.
+func TestABacklogLargerThanItsBound(t *testing.T) {
+	const files = backlogBound*5/2 + 10
+	for _, connections := range []int{0, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			listings, left, loaded := 0, 0, 0
+			sink := &learner{known: map[string]bool{}}
+			many := Pipeline{
+				Source: counted{&oldFiles{endless: endless{files}}, &listings}, Sink: sink, Workers: 2, Poll: time.Hour, Connections: connections,
+				Limits: Limits{Files: 1000}, NewDecoder: func() Decoder { return &lineDecoder{} },
+				Observe: func(e Event) {
+					if e.Cycle != nil {
+						left, loaded = e.Cycle.Left, loaded+e.Cycle.Files[Loaded]
+					}
+				},
+			}
+			take, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- many.Run(take, t.Context()) }()
+			time.Sleep(time.Minute) //nolint:forbidigo // the clock is the bubble's
+			synctest.Wait()
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if len(sink.known) != files || loaded != files || left != 0 || sink.twice > 0 {
+				t.Errorf("%d of %d files are loaded, %d twice, in %d listings; %d are left", loaded, files, sink.twice, listings, left)
+			}
+			if listings < 2 || listings > 10 {
+				t.Errorf("%d listings", listings)
+			}
+		})
+	}
+}
+
+// A learner is a Sink that knows what was committed.
+type learner struct {
+	mu    sync.Mutex
+	known map[string]bool
+	twice int
+}
+
+func (l *learner) Pending(_ context.Context, files []File) ([]Standing, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	standings := make([]Standing, len(files))
+	for i, f := range files {
+		standings[i].Take = !l.known[f.Path]
+	}
+	return standings, nil
+}
+
+func (l *learner) Committer(context.Context) (Committer, error) { return learning{l}, nil }
+
+type learning struct{ *learner }
+
+func (l learning) Commit(_ context.Context, b *Batch) ([]Outcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	outcomes := make([]Outcome, len(b.Spans))
+	for i, s := range b.Spans {
+		if l.known[s.File.Path] {
+			l.twice++
+		}
+		l.known[s.File.Path] = true
+		outcomes[i] = Outcome{File: s.File, State: Loaded}
+	}
+	return outcomes, nil
+}
+
+func (learning) Close() {}
 
 // counted counts the listings of a source.
 type counted struct {
@@ -72,14 +147,21 @@ func BenchmarkKnown(b *testing.B) {
 	for _, files := range []int{200_000, 1_000_000} {
 		b.Run(fmt.Sprint(files), func(b *testing.B) {
 			source := endless{files}
+			all := make([]File, 0, files)
+			for f, err := range source.Files(b.Context()) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				all = append(all, f)
+			}
 			m := newMemory(source, true)
 			before := heapNow()
-			for f, _ := range source.Files(b.Context()) {
+			for _, f := range all {
 				m.remember(f)
 			}
 			perFile := float64(heapNow()-before) / float64(files)
 			for b.Loop() {
-				for f, _ := range source.Files(b.Context()) {
+				for _, f := range all {
 					if !m.fresh(&sighting{File: f}) {
 						b.Fatal("forgotten")
 					}
@@ -90,6 +172,7 @@ func BenchmarkKnown(b *testing.B) {
 			b.ReportMetric(perFile, "B/file")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(files), "ns/file")
 			runtime.KeepAlive(m)
+			runtime.KeepAlive(all)
 		})
 	}
 }

@@ -85,9 +85,9 @@ func (r *run) listOnce() bool {
 }
 
 // unlisted tells what could not be listed. Of a source that is listed again, an
-// error that concerns no path is the cycle's.
+// error that concerns no path, or the root, is the cycle's.
 func (r *run) unlisted(f File, err error) {
-	if r.Poll > 0 && f.Path == "" {
+	if r.Poll > 0 && (f.Path == "" || f.Path == ".") {
 		r.cycles.failed(err)
 		return
 	}

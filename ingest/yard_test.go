@@ -25,7 +25,8 @@ type yard struct {
 
 	mu       sync.Mutex
 	files    map[string]*planted
-	broken   error // of the next listings
+	broken   error // of the next listings, at
+	at       string
 	listings int
 	lists    bool
 	fetches  map[string]int
@@ -97,7 +98,7 @@ func (y *yard) Files(ctx context.Context) iter.Seq2[File, error] {
 			}
 		}
 		if broken != nil {
-			yield(File{}, broken)
+			yield(File{Path: y.at}, broken)
 		}
 	}
 }
