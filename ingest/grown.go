@@ -39,7 +39,7 @@ func growerOf(s Source) Grower {
 func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error {
 	c.Gain = nil
 	g, grower := ref.growth, r.grower
-	if g == nil || grower == nil || r.Archive != nil && g.Place == (Place{}) {
+	if g == nil || grower == nil || r.Archive != nil { // which keeps whole files
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
 	if r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds() {

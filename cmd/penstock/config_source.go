@@ -27,7 +27,8 @@ type sourceConfig struct {
 	url           string // of the server; "" where they are in a folder
 	match, ignore []string
 	poll          time.Duration
-	after         source.After // what becomes of them there once they are loaded
+	rehash        time.Duration // 0 for never
+	after         source.After  // what becomes of them there once they are loaded
 
 	server serverConfig
 
@@ -59,8 +60,11 @@ type serverConfig struct {
 // defaultPoll is how long after a listing began the next one does.
 const defaultPoll = 30 * time.Second
 
+// defaultRehash is after what time a file that grows is hashed whole again.
+const defaultRehash = 24 * time.Hour
+
 func newSourceConfig() *sourceConfig {
-	return &sourceConfig{ignore: source.DefaultIgnore(), poll: defaultPoll, profile: "auto",
+	return &sourceConfig{ignore: source.DefaultIgnore(), poll: defaultPoll, rehash: defaultRehash, profile: "auto",
 		policy: store.Latest, onChange: store.HoldChanged}
 }
 
@@ -122,6 +126,7 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 		configKey{"match", s.globs(r, &s.match)},
 		configKey{"ignore", s.globs(r, &s.ignore)},
 		configKey{"poll", r.span(&s.poll, time.Second)},
+		configKey{"rehash", r.span(&s.rehash, 0)},
 		configKey{"after", func(n *yaml.Node) { s.readAfter(r, n) }},
 		configKey{"profile", func(n *yaml.Node) { profile = n; r.text(&s.profile)(n) }},
 		configKey{"zone", func(n *yaml.Node) { r.zone(n, &s.zone) }},

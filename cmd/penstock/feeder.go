@@ -132,7 +132,7 @@ func (f *feeder) feed() (err error) {
 	workers, _ := tune(f.pipeline.workers, f.pipeline.chunk)
 	pipeline := &ingest.Pipeline{
 		Source: src, Sink: sink, NewDecoder: f.decoders.decoder, Workers: workers, Limits: limits(f.pipeline.chunk), Log: f.log,
-		Poll: f.config.poll, Connections: f.config.connections(), Guard: lease.Check, Turn: f.daemon.turn, Pace: f.daemon.pace,
+		Poll: f.config.poll, Rehash: f.config.rehash, Connections: f.config.connections(), Guard: lease.Check, Turn: f.daemon.turn, Pace: f.daemon.pace,
 		Observe: func(e ingest.Event) {
 			f.told.observe(e)
 			f.daemon.monitor.Observe(e)

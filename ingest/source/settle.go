@@ -130,6 +130,9 @@ func Settle(src ingest.Source, o Settling) (*Settled, error) {
 	return s, nil
 }
 
+// Wrapped implements [ingest.Wrapper].
+func (s *Settled) Wrapped() ingest.Source { return s.Source }
+
 // Files implements [ingest.Source]: the files that have settled.
 func (s *Settled) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
 	return func(yield func(ingest.File, error) bool) {
