@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -167,7 +168,12 @@ var errPlain = fmt.Errorf("%w", errRefused)
 // is. The server's text may repeat what was sent: the password is taken out.
 func (c *ftpConn) refusal(err error, password string) error {
 	if c.wire.isCut() {
-		return c.wire.why(err)
+		err = c.wire.why(err)
+		if d := c.dialer; d.tls != nil && len(d.tls.Certificates) == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+			// Why it closes the connection is lost when we were just writing.
+			err = fmt.Errorf("%w; it may want a client certificate", err)
+		}
+		return err
 	}
 	var reply *textproto.Error
 	var garbled textproto.ProtocolError

@@ -371,3 +371,10 @@ func (s *session) send(data []byte) {
 		s.reply("226 all sent")
 	}
 }
+
+// commands are all that came, as they came.
+func (s *script) commands() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}

@@ -1,0 +1,516 @@
+package source_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"penstock/ingest"
+	"penstock/ingest/source"
+)
+
+// TestFTPPassword: a wrong password is tried few times, whoever asks; a new one
+// at once. It is in no message and no line of the log, although the server
+// says it.
+func TestFTPPassword(t *testing.T) {
+	t.Parallel()
+	var password atomic.Value
+	password.Store("mistyped")
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, c, a string) bool {
+			if c == "PASS" && a != s.password {
+				s.reply("530 Login incorrect: " + a + " is not right")
+				return true
+			}
+			return false
+		}
+	})
+	s.put("x.csv", random(10, 1), then)
+	o := quick(s)
+	var log bytes.Buffer
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Password = func() (string, error) { return password.Load().(string), nil }
+	r := newFTP(t, o)
+	f := ingest.File{Source: "field", Path: "x.csv", Size: 10}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 20 {
+				err := r.Fetch(t.Context(), f, new(ingest.Content))
+				if err == nil || !strings.Contains(err.Error(), `the server refused the login of "loggers"`) || strings.Contains(err.Error(), "mistyped") {
+					t.Errorf("with a wrong password: %v", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.count("PASS"); n != 1 {
+		t.Errorf("the wrong password was tried %d times", n)
+	}
+	password.Store("secret")
+	if err := r.Fetch(t.Context(), f, new(ingest.Content)); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
+	if strings.Contains(log.String(), "mistyped") || strings.Contains(log.String(), "secret") {
+		t.Errorf("the log is\n%s", log.String())
+	}
+	if n := strings.Count(log.String(), "plain FTP"); n != 1 {
+		t.Errorf("plain FTP is warned of %d times in\n%s", n, log.String())
+	}
+}
+
+// TestFTPLimit: a server that takes fewer connections than are configured, and
+// says so as vsftpd and pure-ftpd do, or as proftpd does. All is fetched by
+// those there are, and once there may be more there are.
+func TestFTPLimit(t *testing.T) {
+	const files, allowed = 60, 2
+	for _, c := range []struct{ at, says string }{
+		{"", "421 There are too many connected users, please try later."},
+		{"PASS", "530 Sorry, the maximum number of clients (2) from your host are already connected."},
+		{"PASS", "530 Login incorrect."}, // a login that worked shows that it is not
+		{"USER", "421 2 users (the maximum) are already logged in, sorry"},
+	} {
+		t.Run(c.at+c.says[:3], func(t *testing.T) {
+			t.Parallel()
+			var over atomic.Bool
+			s := newScript(t, func(s *script) {
+				s.on = func(s *session, command, _ string) bool {
+					if command != c.at || over.Load() || s.connections() <= allowed {
+						return false
+					}
+					s.reply(c.says)
+					s.Close()
+					return true
+				}
+			})
+			for i := range files {
+				s.put(fmt.Sprintf("%d.csv", i), random(1000, byte(i)), then)
+			}
+			o := quick(s)
+			o.Connections, o.Recover = 6, 50*time.Millisecond
+			r := newFTP(t, o)
+			all, err := lists(t, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fetchAll := func() {
+				var wg sync.WaitGroup
+				for w := range 6 {
+					wg.Go(func() {
+						var c ingest.Content
+						for i := w; i < files; i += 6 {
+							err := r.Fetch(t.Context(), all[fmt.Sprintf("%d.csv", i)], &c)
+							if err != nil || !bytes.Equal(c.Data, random(1000, byte(i))) {
+								t.Errorf("file %d: %v", i, err)
+							}
+						}
+					})
+				}
+				wg.Wait()
+			}
+			fetchAll()
+			over.Store(true)
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for n := 0; s.connections() < 6; n++ {
+				if n == 500 {
+					t.Fatalf("there are %d connections, and may be 6", s.connections())
+				}
+				fetchAll()
+				<-tick.C
+			}
+		})
+	}
+}
+
+// TestFTPUnreachable: a server that is away is waited for by who fetches, told
+// of by who lists, and not called without end.
+func TestFTPUnreachable(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	r := newFTP(t, source.FTPOptions{URL: "ftp://loggers@" + address, RemoteOptions: source.RemoteOptions{Timeout: 300 * time.Millisecond, Retry: 20 * time.Millisecond}})
+	_, err = lists(t, r)
+	says(t, err, "list ftp://"+address, "connection refused")
+	start := time.Now()
+	err = r.Fetch(t.Context(), ingest.File{Source: "field", Path: "x.csv"}, new(ingest.Content))
+	says(t, err, "fetch ftp://"+address+"/x.csv", "connection refused")
+	if took := time.Since(start); took < 100*time.Millisecond {
+		t.Errorf("the server was given up after %v", took)
+	}
+}
+
+// TestFTPDead: connections that die while they are idle are dropped, and what
+// is asked is done by new ones without anyone noticing.
+func TestFTPDead(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	s.put("x.csv", random(10, 1), then)
+	o := quick(s)
+	o.Connections = 1
+	r := newFTP(t, o)
+	f := ingest.File{Source: "field", Path: "x.csv", Size: 10, Modified: ingest.Micros(then), Precision: ingest.Second}
+	for range 5 {
+		if err := r.Fetch(t.Context(), f, new(ingest.Content)); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := lists(t, r); err != nil || len(all) != 1 {
+			t.Fatalf("listed %v, and %v", all, err)
+		}
+		s.hangUp()
+	}
+	if n := s.count("USER"); n != 5 {
+		t.Errorf("%d logins for 5 connections that died", n)
+	}
+}
+
+// TestFTPIdle: idle connections are kept alive by NOOP, and closed when nobody
+// needs them for long.
+func TestFTPIdle(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	s.put("x.csv", random(10, 1), then)
+	o := quick(s)
+	o.Idle = 50 * time.Millisecond
+	r := newFTP(t, o)
+	if _, err := lists(t, r); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 20*time.Second, func(ctx context.Context) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for s.connections() > 0 && ctx.Err() == nil {
+			<-tick.C
+		}
+	})
+	if n := s.count("NOOP"); n < 3 {
+		t.Errorf("an idle connection saw %d NOOPs", n)
+	}
+	if s.count("QUIT") != 1 {
+		t.Error("it was closed without QUIT")
+	}
+	if _, err := lists(t, r); err != nil || s.count("USER") != 2 {
+		t.Errorf("afterwards: %v, %d logins", err, s.count("USER"))
+	}
+}
+
+// TestFTPClose: a closed source asks for nothing more, and leaves none behind.
+func TestFTPClose(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	r := newFTP(t, quick(s))
+	if _, err := lists(t, r); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := lists(t, r)
+	says(t, err, "the source is closed")
+}
+
+// TestFTPPassive: data comes from the host that commands go to, whatever it
+// says; and from ports that PASV tells, too.
+func TestFTPPassive(t *testing.T) {
+	t.Parallel()
+	elsewhere, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skipf("there is no 127.0.0.2 here: %v", err)
+	}
+	defer elsewhere.Close()
+	var called atomic.Int32
+	go func() {
+		for {
+			c, err := elsewhere.Accept()
+			if err != nil {
+				return
+			}
+			called.Add(1)
+			c.Close()
+		}
+	}()
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, c, _ string) bool {
+			switch c {
+			case "EPSV":
+				s.reply("500 not known")
+			case "PASV":
+				_, port, _ := net.SplitHostPort(elsewhere.Addr().String())
+				var n int
+				fmt.Sscan(port, &n)
+				l, err := net.Listen("tcp", "127.0.0.1:"+port)
+				if err != nil {
+					s.reply("425 no port")
+					return true
+				}
+				s.passive = l
+				s.reply(fmt.Sprintf("227 Entering Passive Mode (127,0,0,2,%d,%d)", n/256, n%256))
+			default:
+				return false
+			}
+			return true
+		}
+	})
+	s.put("x.csv", random(10, 1), then)
+	all, err := lists(t, newFTP(t, quick(s)))
+	if err != nil || len(all) != 1 {
+		t.Errorf("listed %v, and %v", all, err)
+	}
+	if called.Load() > 0 {
+		t.Error("the host that the server named was called")
+	}
+}
+
+// An authority signs certificates.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t}
+	a.key, a.cert = a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "those who sign"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	a.file = a.write("ca.pem", "CERTIFICATE", a.cert.Raw)
+	return a
+}
+
+// sign makes a certificate, which signs itself without an authority.
+func (a *authority) sign(c *x509.Certificate, by *authority) (*ecdsa.PrivateKey, *x509.Certificate) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c.SerialNumber, _ = rand.Int(rand.Reader, big.NewInt(1<<62))
+	if c.NotAfter.IsZero() {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
+	parent, signer := c, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err == nil {
+		c, err = x509.ParseCertificate(raw)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key, c
+}
+
+func (a *authority) write(name, kind string, raw []byte) string {
+	path := filepath.Join(a.t.TempDir(), name)
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	return path
+}
+
+// server is a configuration with a certificate of that kind.
+func (a *authority) server(change func(*x509.Certificate)) *tls.Config {
+	c := &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if change != nil {
+		change(c)
+	}
+	key, cert := a.sign(c, a)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+}
+
+// TestFTPTLS: explicit and implicit, verified, with a client certificate, and
+// with data connections that resume the session of their own control
+// connection.
+func TestFTPTLS(t *testing.T) {
+	ca := newAuthority(t)
+	other := newAuthority(t)
+	key, cert := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "loggers"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile := ca.write("cert.pem", "CERTIFICATE", cert.Raw), ca.write("key.pem", "PRIVATE KEY", der)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	asking := ca.server(nil)
+	asking.ClientAuth, asking.ClientCAs = tls.RequireAndVerifyClientCert, pool
+	plain := source.TLSOptions{CAFile: ca.file}
+	for _, c := range []struct {
+		name   string
+		server *tls.Config
+		tls    source.TLSOptions
+		says   string // "": it works
+	}{
+		{"in order", ca.server(nil), plain, ""},
+		{"TLS 1.2", func() *tls.Config { c := ca.server(nil); c.MaxVersion = tls.VersionTLS12; return c }(), plain, ""},
+		{"TLS 1.1", func() *tls.Config {
+			c := ca.server(nil)
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+			return c
+		}(), plain, "protocol version"},
+		{"signed by nobody we know", ca.server(nil), source.TLSOptions{}, "name the certificate of who signed it as the CA file"},
+		{"signed by another", ca.server(nil), source.TLSOptions{CAFile: other.file}, "not trusted"},
+		{"expired", ca.server(func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+		}), plain, "expired"},
+		{"for another host", ca.server(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }), plain, "127.0.0.9"},
+		{"for a name", ca.server(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"ftp.example.com"} }), source.TLSOptions{CAFile: ca.file, ServerName: "ftp.example.com"}, ""},
+		{"not verified", ca.server(func(c *x509.Certificate) { c.IPAddresses = nil }), source.TLSOptions{SkipVerify: true}, ""},
+		{"client certificate", asking, source.TLSOptions{CAFile: ca.file, CertFile: certFile, KeyFile: keyFile}, ""},
+		{"no client certificate", asking, plain, "certificate"},
+	} {
+		for _, implicit := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, implicit %t", c.name, implicit), func(t *testing.T) {
+				t.Parallel()
+				var sessions, resumed atomic.Int32
+				s := newScript(t, func(s *script) {
+					s.tls, s.implicit = c.server.Clone(), implicit
+					s.tls.VerifyConnection = func(state tls.ConnectionState) error {
+						sessions.Add(1)
+						if state.DidResume {
+							resumed.Add(1)
+						}
+						return nil
+					}
+				})
+				for i := range 10 {
+					s.put(fmt.Sprintf("%d.csv", i), random(i*100, byte(i)), then)
+				}
+				o := quick(s)
+				o.URL, o.TLS = strings.Replace(o.URL, "ftp://", "ftps://", 1), c.tls
+				if implicit {
+					o.URL = strings.Replace(o.URL, "ftps://", "ftps+implicit://", 1)
+				}
+				r := newFTP(t, o)
+				all, err := lists(t, r)
+				if c.says != "" {
+					says(t, err, "list ftps", c.says)
+					if s.count("PASS") > 0 {
+						t.Error("the password was sent")
+					}
+					return
+				}
+				if err != nil || len(all) != 10 {
+					t.Fatalf("listed %v, and %v", all, err)
+				}
+				var wg sync.WaitGroup
+				for i := range 10 {
+					wg.Go(func() {
+						var c ingest.Content
+						if err := r.Fetch(t.Context(), all[fmt.Sprintf("%d.csv", i)], &c); err != nil || !bytes.Equal(c.Data, random(i*100, byte(i))) {
+							t.Errorf("file %d: %v", i, err)
+						}
+					})
+				}
+				wg.Wait()
+				if control := int32(s.count("USER")); sessions.Load()-resumed.Load() != control || resumed.Load() != 11 {
+					t.Errorf("%d sessions, %d resumed, of 11 data connections, with %d for commands", sessions.Load(), resumed.Load(), control)
+				}
+				if s.count("PROT P") != s.count("USER") {
+					t.Error("data is not protected")
+				}
+			})
+		}
+	}
+}
+
+// TestFTPWantsTLS: what is not TLS is told, on either side.
+func TestFTPWantsTLS(t *testing.T) {
+	t.Parallel()
+	plain := newScript(t, nil)
+	o := quick(plain)
+	o.URL = strings.Replace(o.URL, "ftp://", "ftps://", 1)
+	_, err := lists(t, newFTP(t, o))
+	says(t, err, "the server does not offer TLS")
+	o.URL = strings.Replace(o.URL, "ftps://", "ftps+implicit://", 1)
+	_, err = lists(t, newFTP(t, o))
+	says(t, err, "does not speak TLS there")
+	for _, reply := range []string{"530 Non-anonymous sessions must use encryption.", "550 SSL/TLS required on the control channel", "421 Sorry, cleartext sessions and weak ciphers are not accepted on this server."} {
+		strict := newScript(t, func(s *script) {
+			s.on = func(s *session, c, _ string) bool {
+				if c == "USER" {
+					s.reply(reply)
+				}
+				return c == "USER"
+			}
+		})
+		_, err = lists(t, newFTP(t, quick(strict)))
+		says(t, err, "make the URL ftps://")
+		if strict.count("PASS") > 0 {
+			t.Error("the password was sent")
+		}
+	}
+}
+
+// TestFTPURL: what a URL can and cannot be.
+func TestFTPURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"ftp://loggers:secret@host/":  "a password stands in the URL",
+		"ftp://loggers:se%cret@host/": "malformed",
+		"http://host/":                `the URL's scheme is "http"`,
+		"host/upload":                 "the URL's scheme",
+		"ftp:///upload":               "names no host",
+		"ftp://host/a?b":              "%3F",
+		"ftp://host/a%0Ab":            "line break",
+		"ftp://us%0Der@host/":         "line break",
+	} {
+		_, err := source.NewFTP(source.FTPOptions{URL: url, RemoteOptions: source.RemoteOptions{Source: "field"}})
+		says(t, err, want)
+		if err != nil && strings.Contains(err.Error(), "se%cret") {
+			t.Errorf("%v has the password", err)
+		}
+	}
+	_, err := source.NewFTP(source.FTPOptions{URL: "ftp://host", RemoteOptions: source.RemoteOptions{Source: "field"}, TLS: source.TLSOptions{SkipVerify: true}})
+	says(t, err, "there is no TLS with ftp://")
+	_, err = source.NewFTP(source.FTPOptions{URL: "ftps://host", RemoteOptions: source.RemoteOptions{Source: "field"}, TLS: source.TLSOptions{CertFile: "x"}})
+	says(t, err, "both its file and that of its key")
+}
+
+// TestFTPHome: the folder of the URL is below the one that the login leads to,
+// unless it has two slashes.
+func TestFTPHome(t *testing.T) {
+	for url, want := range map[string]string{"": "/home/log\"gers", "/up": "/home/log\"gers/up", "//srv/up": "/srv/up", "/%2Fsrv/up/": "/srv/up", "/up/../../x": "/home/log\"gers/x"} {
+		t.Run(url, func(t *testing.T) {
+			t.Parallel()
+			s := newScript(t, func(s *script) {
+				s.on = func(s *session, c, _ string) bool {
+					if c == "PWD" {
+						s.reply(`257 "/home/log""gers" is where you are`)
+					}
+					return c == "PWD"
+				}
+			})
+			s.put(want[1:]+"/x.csv", random(10, 1), then)
+			o := quick(s)
+			o.URL += url
+			all, err := lists(t, newFTP(t, o))
+			if err != nil || len(all) != 1 {
+				t.Errorf("listed %v, and %v; the server was asked %q", all, err, s.commands())
+			}
+		})
+	}
+}
