@@ -167,6 +167,10 @@ func (o *RemoteOptions) complete() error {
 // line of a listing that is not understood. An empty listing says nothing of
 // what was there before.
 //
+// A zip archive is fetched whole when it is listed, and its members are files
+// as in [Dir]; it is done when all of them are. Archives are looked into
+// whatever Match says of their own names, and the patterns see their members.
+//
 // All methods may be called concurrently. Close ends the connections.
 type Remote struct {
 	RemoteOptions
@@ -175,6 +179,7 @@ type Remote struct {
 	pool          *pool
 	tidier        *tidier
 	yard          *yard
+	copies        *copies
 	heads         heads
 }
 
@@ -197,6 +202,10 @@ func newRemote(o RemoteOptions, address string, dial func(context.Context) (clie
 		return nil, err
 	}
 	r.yard = &yard{Remote: r}
+	var err error
+	if r.copies, err = newCopies(r); err != nil {
+		return nil, err
+	}
 	r.pool = newPool(&r.RemoteOptions, dial, password)
 	return r, nil
 }
@@ -204,23 +213,32 @@ func newRemote(o RemoteOptions, address string, dial func(context.Context) (clie
 // Name implements [ingest.Source].
 func (r *Remote) Name() string { return r.Source }
 
-// Close ends all connections, those in use as soon as they are given back.
+// Close ends all connections, those in use as soon as they are given back, and
+// removes the copies of archives.
 func (r *Remote) Close() error {
 	r.pool.close()
-	return nil
+	return r.copies.close()
 }
 
 // Locate returns the file at path, a File.Path of this source, as it is now,
 // without listing anything. The error wraps fs.ErrNotExist when there is no
 // such file any more.
 func (r *Remote) Locate(ctx context.Context, path string) (ingest.File, error) {
+	f, err := r.member(ctx, path, false)
+	if err != nil || f.Path != "" {
+		return f, err
+	}
 	var l listed
-	err := r.usable(path)
-	if err == nil {
+	if err = r.usable(path); err == nil {
 		err = r.pool.with(ctx, r.Timeout, func(c client) (err error) {
 			l, err = c.stat(ctx, path)
 			return err
 		})
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if f, e := r.member(ctx, path, true); e != nil || f.Path != "" {
+			return f, e
+		}
 	}
 	if err == nil && l.kind == directory {
 		err = fmt.Errorf("it is a folder, %w", ErrNotRegular)

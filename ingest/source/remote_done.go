@@ -22,10 +22,21 @@ func (r *Remote) Done(ctx context.Context, f ingest.File, o ingest.Outcome) erro
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if done, err := r.memberDone(ctx, f, &o); done {
+		return err
+	}
 	if r.usable(f.Path) != nil {
 		return nil // it cannot have been loaded from here
 	}
 	return r.tidier.done(ctx, r.yard, f, &o)
+}
+
+// clear removes the file at path, if it is there: a marker whose file is done.
+func (r *Remote) clear(ctx context.Context, path string) error {
+	if err := r.yard.remove(ctx, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r.fault("delete", path, err)
+	}
+	return nil
 }
 
 // A yard is the grounds of a Remote.

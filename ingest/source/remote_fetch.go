@@ -43,9 +43,17 @@ func (r *Remote) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) er
 		return context.Cause(ctx)
 	}
 	c.Fetched = ingest.Micros(time.Now())
-	err := r.usable(f.Path)
-	if err == nil {
-		err = r.fetch(ctx, f, c)
+	member, err := r.fetchMember(ctx, f, c, false)
+	if err == nil && !member {
+		if err = r.usable(f.Path); err == nil {
+			err = r.fetch(ctx, f, c)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			// It may be a member of an archive that was not listed yet.
+			if member, e := r.fetchMember(ctx, f, c, true); member {
+				err = e
+			}
+		}
 	}
 	if err == nil {
 		return nil

@@ -17,6 +17,10 @@ import (
 // FTP). Its head comes from the server once, and then from memory.
 func (r *Remote) FetchGain(ctx context.Context, f ingest.File, of *ingest.Growth, c *ingest.Content) error {
 	c.Gain = nil
+	if r.isMember(f.Path) {
+		c.File, c.Data, c.Stream = f, c.Data[:0], nil
+		return orWhole(nil)
+	}
 	if f.Size >= 0 && f.Size-of.At > ingest.SpoolAbove {
 		return fmt.Errorf("%w: it gained %d bytes", ingest.ErrWhole, f.Size-of.At)
 	}

@@ -56,7 +56,7 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 				if !w.tidier.owns(root, below) {
 					folders = append(folders, l.name)
 				}
-			case l.err == nil && !w.wants(below, l.kind):
+			case l.err == nil && !isArchive(l.name) && !w.wants(below, l.kind):
 			default:
 				all = append(all, l)
 			}
@@ -149,7 +149,7 @@ func (w *remoteWalk) entries(dir string, all []listed) bool {
 			l.err = fmt.Errorf("it is a %s, %w", l.kind, ErrNotRegular)
 		}
 		if l.err == nil {
-			if !w.yield(w.file(below, *l), nil) {
+			if !w.found(w.file(below, *l)) {
 				return false
 			}
 			continue
@@ -162,6 +162,14 @@ func (w *remoteWalk) entries(dir string, all []listed) bool {
 		return w.fail(dir, w.fault("list", dir, fmt.Errorf("%d more entries cannot be used either", unclear-maxUnclear)))
 	}
 	return true
+}
+
+// found yields the file, or the members if it is an archive.
+func (w *remoteWalk) found(f ingest.File) bool {
+	if isArchive(f.Path) {
+		return w.archive(f)
+	}
+	return w.yield(f, nil)
 }
 
 // follow looks at what the link at that path leads to. A link that leads to

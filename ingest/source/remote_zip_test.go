@@ -1,0 +1,204 @@
+package source_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"penstock/ingest"
+	"penstock/ingest/source"
+	"penstock/ingest/source/sourcetest"
+)
+
+// packOf is an archive of members of these names, each with its name for
+// content.
+func packOf(t *testing.T, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range names {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Modified: then, Method: zip.Deflate})
+		if err == nil {
+			_, err = f.Write([]byte(name))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestFTPZipOnce: an archive that stays as it is is fetched once, however often
+// it is listed and read from; one that changes is fetched anew.
+func TestFTPZipOnce(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	s.put("up/a.zip", packOf(t, "x.csv", "y.csv", "z.txt"), then)
+	s.put("up/plain.zip!b.csv", []byte("plain"), then)
+	o := quick(s)
+	o.Spool = t.TempDir()
+	o.Match = []string{"**/*.csv"}
+	r := newFTP(t, o)
+	var c ingest.Content
+	for range 3 {
+		all, err := lists(t, r)
+		if got := slices.Sorted(maps.Keys(all)); err != nil || !slices.Equal(got, []string{"up/a.zip!x.csv", "up/a.zip!y.csv", "up/plain.zip!b.csv"}) {
+			t.Fatalf("listed %q, and %v", got, err)
+		}
+		for path, want := range map[string]string{"up/a.zip!x.csv": "x.csv", "up/a.zip!y.csv": "y.csv", "up/plain.zip!b.csv": "plain"} {
+			if err := r.Fetch(t.Context(), all[path], &c); err != nil || string(c.Data) != want {
+				t.Errorf("%s: %q, %v", path, c.Data, err)
+			}
+		}
+	}
+	if n := s.count("RETR /up/a.zip"); n != 1 {
+		t.Errorf("the archive was fetched %d times", n)
+	}
+	s.put("up/a.zip", packOf(t, "new.csv"), then.Add(time.Hour))
+	all, err := lists(t, r)
+	if _, ok := all["up/a.zip!new.csv"]; err != nil || !ok || len(all) != 2 {
+		t.Errorf("of a new archive: listed %v, and %v", all, err)
+	}
+	err = r.Fetch(t.Context(), ingest.File{Source: "field", Path: "up/a.zip!x.csv"}, &c)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a member that is gone: %v", err)
+	}
+	says(t, err, "up/a.zip!x.csv", "no such member")
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := have(t, o.Spool); len(left) > 0 {
+		t.Errorf("%d copies are left", len(left))
+	}
+}
+
+// TestFTPZipNames: members have the names that they have, wherever these would
+// lead on a disk.
+func TestFTPZipNames(t *testing.T) {
+	t.Parallel()
+	names := append(slices.Clone(sourcetest.OddNames), "../../up.csv", "/etc/absolute.csv", "a//b.csv", "nested.zip")
+	s := newScript(t, nil)
+	s.put("all.ZIP", packOf(t, names...), then)
+	r := newFTP(t, quick(s))
+	all, err := lists(t, r)
+	if err != nil || len(all) != len(names) {
+		t.Errorf("listed %d of %d members, and %v", len(all), len(names), err)
+	}
+	var c ingest.Content
+	for _, name := range names {
+		if err := r.Fetch(t.Context(), all["all.ZIP!"+name], &c); err != nil || string(c.Data) != name {
+			t.Errorf("%q: %q, %v", name, c.Data, err)
+		}
+		if f, err := r.Locate(t.Context(), "all.ZIP!"+name); err != nil || f != all["all.ZIP!"+name] {
+			t.Errorf("%q: found %+v, %v", name, f, err)
+		}
+	}
+}
+
+// TestFTPZipYoung: an archive that was written to a moment ago may be written to
+// again without its time, or its size, telling.
+func TestFTPZipYoung(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	now := time.Now()
+	s.put("a.zip", packOf(t, "1.csv"), now)
+	r := newFTP(t, quick(s))
+	_, err := lists(t, r)
+	s.put("a.zip", packOf(t, "2.csv"), now)
+	all, again := lists(t, r)
+	if _, ok := all["a.zip!2.csv"]; err != nil || again != nil || !ok {
+		t.Errorf("listed %v, %v and %v", all, err, again)
+	}
+}
+
+// TestFTPZipByName: a member can be found and fetched by its path before
+// anything was listed.
+func TestFTPZipByName(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	s.put("a.zip", packOf(t, "x.csv"), then)
+	r := newFTP(t, quick(s))
+	f, err := r.Locate(t.Context(), "a.zip!x.csv")
+	if err != nil || f.Size != 5 {
+		t.Fatalf("found %+v, %v", f, err)
+	}
+	fresh := newFTP(t, quick(s))
+	var c ingest.Content
+	if err := fresh.Fetch(t.Context(), f, &c); err != nil || string(c.Data) != "x.csv" || c.File.Path != "a.zip!x.csv" {
+		t.Errorf("fetched %q of %+v, %v", c.Data, c.File, err)
+	}
+	for _, path := range []string{"a.zip!no.csv", "b.zip!x.csv"} {
+		if _, err := r.Locate(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestFTPZipBroken: what is no archive, or one that is cut, is told, and
+// disturbs nothing else.
+func TestFTPZipBroken(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	whole := packOf(t, "x.csv")
+	s.put("cut.zip", whole[:len(whole)-10], then)
+	s.put("text.zip", []byte("no archive, but a text"), then)
+	s.put("whole.zip", whole, then)
+	s.put("y.csv", []byte("y"), then)
+	r := newFTP(t, quick(s))
+	all, err := lists(t, r)
+	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, []string{"whole.zip!x.csv", "y.csv"}) {
+		t.Errorf("listed %q", got)
+	}
+	says(t, joined(err), "cut.zip: the zip archive is cut short", "text.zip: it has the name of a zip archive")
+	if strings.Contains(err.Error(), "penstock-archives") {
+		t.Errorf("%v names the copy", err)
+	}
+}
+
+// TestFTPZipDone: an archive goes when the last of its members is done, to the
+// folder for broken files if one of them is broken.
+func TestFTPZipDone(t *testing.T) {
+	t.Parallel()
+	for name, states := range map[string][]ingest.State{"done": {ingest.Loaded, ingest.Known, ingest.Duplicate}, "quarantine": {ingest.Loaded, ingest.Quarantined, ingest.Loaded}, "": {ingest.Loaded, ingest.Held, ingest.Loaded}} {
+		s := newScript(t, nil)
+		s.put("up/a.zip", packOf(t, "0.csv", "1.csv", "2.csv"), then)
+		o := quick(s)
+		o.After = source.After{Do: source.Move, To: "done"}
+		r := newFTP(t, o)
+		all, err := lists(t, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, state := range states {
+			var c ingest.Content
+			if err := r.Fetch(t.Context(), all[fmt.Sprintf("up/a.zip!%d.csv", i)], &c); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, there := s.get("/up/a.zip"); !there && i < 2 {
+					t.Errorf("it went after %d members", i)
+				}
+				if err := r.Done(t.Context(), c.File, ingest.Outcome{File: c.File, State: state, Standing: ingest.Loaded}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		where := "/" + name + "/up/a.zip"
+		if name == "" {
+			where = "/up/a.zip"
+		}
+		if _, there := s.get(where); !there {
+			t.Errorf("with %q it is not at %s; the server was asked %q", states, where, s.commands())
+		}
+	}
+}
