@@ -244,7 +244,7 @@ func TestFTPCut(t *testing.T) {
 	}{
 		{"both connections", func(s *session, data net.Conn) { data.Close(); s.Close() }},
 		{"the data, reset", func(s *session, data net.Conn) {
-			data.(*net.TCPConn).SetLinger(0)
+			_ = data.(*net.TCPConn).SetLinger(0)
 			data.Close()
 			s.reply("226 all sent")
 		}},

@@ -252,7 +252,7 @@ func TestFTPLinks(t *testing.T) {
 	t.Parallel()
 	s := newScript(t, func(s *script) {
 		s.features = []string{"MDTM", "SIZE"}
-		s.on = func(s *session, c, a string) bool {
+		s.on = func(s *session, c, _ string) bool {
 			if c == "LIST" && s.cwd == "/" {
 				s.send([]byte("lrwxrwxrwx 1 a b 8 Feb 29  2024 link.csv -> real.csv\r\nlrwxrwxrwx 1 a b 8 Feb 29  2024 away -> /srv\r\n"))
 				return true
@@ -272,7 +272,7 @@ func TestFTPLinks(t *testing.T) {
 func TestFTPDepth(t *testing.T) {
 	t.Parallel()
 	s := newScript(t, func(s *script) {
-		s.on = func(s *session, c, a string) bool {
+		s.on = func(s *session, c, _ string) bool {
 			switch c {
 			case "CWD":
 				s.reply("250 there")

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,8 +261,7 @@ func TestFTPPassive(t *testing.T) {
 				s.reply("500 not known")
 			case "PASV":
 				_, port, _ := net.SplitHostPort(elsewhere.Addr().String())
-				var n int
-				fmt.Sscan(port, &n)
+				n, _ := strconv.Atoi(port)
 				l, err := net.Listen("tcp", "127.0.0.1:"+port)
 				if err != nil {
 					s.reply("425 no port")

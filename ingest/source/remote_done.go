@@ -25,8 +25,8 @@ func (r *Remote) Done(ctx context.Context, f ingest.File, o ingest.Outcome) erro
 	if done, err := r.memberDone(ctx, f, &o); done {
 		return err
 	}
-	if r.usable(f.Path) != nil {
-		return nil // it cannot have been loaded from here
+	if err := r.usable(f.Path); err != nil {
+		return r.fault("finish", f.Path, err)
 	}
 	return r.tidier.done(ctx, r.yard, f, &o)
 }

@@ -155,7 +155,7 @@ func (l *listed) older(fetched int64) bool {
 // one that the server keeps from us: some have the same words for both.
 func (r *Remote) kept(ctx context.Context, cl client, path string, err error) error {
 	if _, there := cl.stat(ctx, path); there == nil {
-		return fmt.Errorf("%v, although it is there: %w; give the source's user the right to read it", err, fs.ErrPermission)
+		return fmt.Errorf("%s, although it is there: %w; give the source's user the right to read it", err.Error(), fs.ErrPermission)
 	}
 	return err
 }

@@ -288,7 +288,7 @@ func (w *remoteWalk) archive(f ingest.File) bool {
 			return err
 		}
 		path := f.Path + "!" + name
-		more := true
+		var more bool
 		if k := m.kind(); k != regular {
 			more = w.fail(path, w.fault("read", path, fmt.Errorf("it is a %s, %w", k, ErrNotRegular)))
 		} else {
