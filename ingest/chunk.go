@@ -77,6 +77,9 @@ func (r *run) addReferences(open *openChunk, refs []reference) error {
 		if err := open.before(r.work, refs[i].Size); err != nil {
 			return err
 		}
+		if open.files == nil {
+			open.files = make([]reference, 0, len(refs)-i)
+		}
 		open.files = append(open.files, refs[i])
 		if err := open.added(r.work, refs[i].Size); err != nil {
 			return err

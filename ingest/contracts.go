@@ -48,7 +48,8 @@ type Watcher interface {
 	// Watch calls hint for each file that seems to have come or changed, as it
 	// stands then, until ctx ends; hint may be called from several goroutines
 	// at once and may block. It returns ctx's error, or another when there is no
-	// watching any more: the source is then only listed.
+	// watching any more: the source is then only listed. It returns nil at once
+	// where there is nothing that could be watched.
 	Watch(ctx context.Context, hint func(File)) error
 }
 

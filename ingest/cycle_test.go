@@ -214,18 +214,24 @@ func TestHints(t *testing.T) {
 }
 
 func TestNoMoreWatching(t *testing.T) {
-	operate(t, func(p *plant) { p.Source = blind{p.yard} }, func(p *plant) {
-		p.yard.put("L/1", reading1(1))
-		p.after(31 * time.Second)
-		if got := p.log.String(); strings.Count(got, "there is no watching") != 1 || len(p.book.order) != 1 {
-			t.Errorf("committed %q; the log says\n%s", p.book.order, got)
-		}
-	})
+	for _, err := range []error{nil, errors.New("too many watches")} {
+		operate(t, func(p *plant) { p.Source = blind{p.yard, err} }, func(p *plant) {
+			p.yard.put("L/1", reading1(1))
+			p.after(31 * time.Second)
+			if got := p.log.String(); strings.Contains(got, "there is no watching") != (err != nil) || len(p.book.order) != 1 {
+				t.Errorf("committed %q; the log says\n%s", p.book.order, got)
+			}
+		})
+	}
 }
 
-type blind struct{ *yard }
+// blind has nothing to watch, or fails to.
+type blind struct {
+	*yard
+	err error
+}
 
-func (blind) Watch(context.Context, func(File)) error { return errors.New("too many watches") }
+func (b blind) Watch(context.Context, func(File)) error { return b.err }
 
 // Old files come oldest first, and what is newer than all that was there before
 // comes in between.

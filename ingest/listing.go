@@ -147,7 +147,7 @@ func (r *run) watch() error {
 		return nil
 	}
 	err := w.Watch(r.take, func(f File) { r.send(sighting{File: f, kind: hinted}) })
-	if r.take.Err() == nil {
+	if err != nil && r.take.Err() == nil {
 		r.Log.Warn("there is no watching the source any more: new files are seen at the next listing", slog.String("source", r.name), slog.Any("error", err))
 	}
 	return context.Cause(r.work)

@@ -327,7 +327,7 @@ func TestSettleOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Watch(t.Context(), nil); !errors.Is(err, source.ErrNotWatched) {
+	if err := s.Watch(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Locate(t.Context(), "x"); !errors.Is(err, fs.ErrNotExist) {

@@ -260,7 +260,7 @@ func (s *Settled) Watch(ctx context.Context, hint func(ingest.File)) error {
 	hinted := func(f ingest.File) { s.hinted(ctx, f, hint) }
 	if s.rule.Age == 0 || s.locate == nil {
 		if !watches {
-			return ErrNotWatched
+			return nil
 		}
 		return w.Watch(ctx, hinted)
 	}
