@@ -147,7 +147,7 @@ func (w *worker) decodeWhole(ctx context.Context, f *reference) error {
 // on when it grows.
 func (w *worker) noteGrowth(s *Span) {
 	last := w.last.buf
-	if w.content.Data != nil && len(w.content.Data) > 0 { // else it was a stream
+	if len(w.content.Data) > 0 { // else it was a stream
 		last = w.content.Data
 		w.hash.Reset()
 		w.hash.Write(last)
