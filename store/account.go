@@ -80,9 +80,14 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 		addRejects(rejects, cl.id, s.Rejects)
 		if waits(s) && !cl.waitsOn {
-			held.row(2)
+			held.row(3)
 			held.int8(cl.id)
 			held.text(s.Shape.ID)
+			if logger := c.heldOf[cl.span]; logger == "" {
+				held.null()
+			} else {
+				held.text(logger)
+			}
 		}
 	}
 	exec(accountForget, again)

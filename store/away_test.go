@@ -94,7 +94,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 			}
 			t.Cleanup(s.Close)
 			p := startProxy(t, direct)
-			cutStore, err := Open(t.Context(), p.url, Options{})
+			cutStore, err := Open(t.Context(), p.url, Options{untold: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestUnknownCommitOutcome(t *testing.T) {
 	}
 	t.Cleanup(s.Close)
 	p := startProxy(t, direct)
-	cutStore, err := Open(t.Context(), p.url, Options{})
+	cutStore, err := Open(t.Context(), p.url, Options{untold: true})
 	if err != nil {
 		t.Fatal(err)
 	}

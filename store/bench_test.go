@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"penstock/ingest"
 )
@@ -33,4 +34,28 @@ func BenchmarkCommit(b *testing.B) {
 		n++
 	}
 	b.ReportMetric(float64(50*n)/b.Elapsed().Seconds(), "files/s")
+}
+
+// BenchmarkCommitTold is BenchmarkCommit with and without those downstream being
+// told, in turns.
+func BenchmarkCommitTold(b *testing.B) {
+	var took [2]time.Duration
+	var c [2]ingest.Committer
+	for i, untold := range []bool{true, false} {
+		c[i] = committerOf(b, sinkOf(b, open(b, Options{untold: untold}), SinkOptions{Live: true}))
+	}
+	batch := &ingest.Batch{}
+	n := 0
+	for b.Loop() {
+		for i := range c {
+			benchChunk(batch, n)
+			began := time.Now()
+			if _, err := c[i].Commit(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			took[i] += time.Since(began)
+		}
+		n++
+	}
+	b.ReportMetric(took[1].Seconds()/took[0].Seconds(), "told/untold")
 }

@@ -33,6 +33,7 @@ type committer struct {
 	receipts  copyTable
 	rejects   copyTable
 	held      copyTable
+	heldOf    map[int]string // by span: the logger that a question that holds it is about
 	outcomes  []ingest.Outcome
 
 	careful int // how many more chunks look up files that were new when they were listed
@@ -63,6 +64,7 @@ func (c *committer) Close() { c.disconnect() }
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
 	defer c.giveBack()
 	c.judgedBy = c.sink.before.Load()
+	clear(c.heldOf)
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
 	var spans, gained []int
@@ -182,6 +184,7 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 		return err
 	}
 	step("committed")
+	c.report(b)
 	c.careful = max(0, c.careful-1)
 	return c.tell(ctx, b)
 }

@@ -212,6 +212,9 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 	if err := k.remember(ctx); err != nil {
 		return err
 	}
+	if err := k.exec(ctx, anewSQL, ids(k.ids), nil); err != nil {
+		return err
+	}
 	if err := k.takeOut(ctx); err != nil {
 		return err
 	}
@@ -228,6 +231,11 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 	}
 	if err := k.orphan(ctx); err != nil {
 		return err
+	}
+	if k.Reload { // they may have other series now
+		if err := k.exec(ctx, anewSQL, ids(k.ids), nil); err != nil {
+			return err
+		}
 	}
 	if err := k.record(ctx); err != nil {
 		return err

@@ -201,7 +201,19 @@ func (c *committer) transactCarryOn(ctx context.Context, b *ingest.Batch, spans 
 	if err := c.writeCarried(ctx, b, mine); err != nil {
 		return fmt.Errorf("carrying on files that have grown: %w", err)
 	}
-	return c.commit(ctx)
+	if err := c.commit(ctx); err != nil {
+		return err
+	}
+	n := c.newsOf(b)
+	for i := range versions {
+		v := &versions[i]
+		c.addArrival(&n, b, v.span)
+		if v.sum == b.Spans[v.span].Sum { // committed by an earlier try
+			n.unsure = append(n.unsure, v.id)
+		}
+	}
+	c.tellOf(n, len(mine))
+	return nil
 }
 
 // lookToCarryOn begins the transaction and reads the newest versions of the

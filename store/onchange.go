@@ -115,6 +115,10 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 		switch {
 		case j.held != nil:
 			holdSpan(s, j.held.Question, j.held.Answers...)
+			if c.heldOf == nil {
+				c.heldOf = make(map[int]string)
+			}
+			c.heldOf[i] = j.heldOf
 			take[i] = false
 		case len(j.fresh) > 0:
 			withheld[i] = j.withhold()
@@ -190,8 +194,9 @@ type judging struct {
 	batch   *ingest.Batch
 	span    *ingest.Span
 
-	held  *ingest.Shape // the question that holds the whole file; nil for none
-	fresh []int32       // keys of channels that are new to loggers all of whose others are there
+	held   *ingest.Shape // the question that holds the whole file; nil for none
+	heldOf string        // the logger that it is about
+	fresh  []int32       // keys of channels that are new to loggers all of whose others are there
 }
 
 // judge looks at the loggers of the span's keys one by one. The first question
@@ -209,6 +214,7 @@ func (j *judging) judge(keys []int32) {
 		cache.mu.RUnlock()
 		if known != nil && len(known.channels) > 0 && j.held == nil {
 			j.judgeLogger(logger, known, of[logger])
+			j.heldOf = logger
 		}
 	}
 }

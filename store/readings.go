@@ -84,7 +84,7 @@ func readingsDDL(mode string, hypertable bool) []string {
 	} else {
 		ddl = append(ddl, "create index readings_series_ts on readings (series_id, ts)")
 	}
-	return append(ddl, `create view observations as
+	return append(append(ddl, markDDL...), `create view observations as
 		select s.logger, s.channel, s.unit, r.ts, r.value, r.quality, f.path
 		from readings r join series s on s.id = r.series_id join files f on f.id = r.file_id`,
 		`comment on view observations is 'The readings with their names: what people query'`)

@@ -35,8 +35,11 @@ type SinkOptions struct {
 	// OnChange says what becomes of files in which a known logger is not what it
 	// was; HoldGuessed when empty.
 	OnChange OnChange
-	Run      int32 // goes on with this run of the store's; 0 for a run of its own
-	Log      *slog.Logger
+	// Live says that files come as loggers send them: their arrivals tell when a
+	// logger falls silent.
+	Live bool
+	Run  int32 // goes on with this run of the store's; 0 for a run of its own
+	Log  *slog.Logger
 }
 
 // A Sink commits the files of one source for one run. It is an ingest.Sink.
@@ -80,6 +83,9 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !s.options.untold {
+		s.startTelling(o.Log, o.Live)
 	}
 	return sink, sink.judgeBy(ctx, known)
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,9 @@ type Options struct {
 	RetryFor time.Duration
 
 	settings map[string]string // run-time parameters, for tests
+	untold   bool              // nobody downstream is told, for tests that count messages
+
+	writeEvery time.Duration // writeEvery when 0; short in tests
 }
 
 // DefaultRetryFor is how long a commit goes on trying while the database is
@@ -59,6 +63,8 @@ type Store struct {
 	packs   packCache
 
 	connections connections // of all committers
+	telling     sync.Once
+	teller      *teller // nil until there is a sink
 }
 
 // A Layout is how the readings table was made.
@@ -97,6 +103,9 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.RetryFor == 0 {
 		o.RetryFor = DefaultRetryFor
 	}
+	if o.writeEvery == 0 {
+		o.writeEvery = writeEvery
+	}
 	s := &Store{options: o, keeper: newKeeper()}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -133,6 +142,9 @@ func (s *Store) open(ctx context.Context) error {
 // Close ends the store's connections. Committers are to be closed before, and
 // leases given back.
 func (s *Store) Close() {
+	if s.teller != nil {
+		s.teller.close()
+	}
 	s.connections.close()
 	s.keeper.close()
 	s.pool.Close()

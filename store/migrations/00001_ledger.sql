@@ -174,9 +174,11 @@ comment on column shapes.answered is 'the question is the one that approved answ
 
 create table held (
     file_id int8 primary key,
-    shape   text not null
+    shape   text not null,
+    logger  text
 );
 create index held_shape on held (shape);
+comment on column held.logger is 'which the question is about, where the file is held for a change of that logger';
 comment on table held is 'Which files wait for the answer to a shape''s question, whole or, of those that are loaded, with the channels that are new';
 
 create table growths (
@@ -229,6 +231,30 @@ create table actions (
 create unique index actions_run on actions (run) where run <> 0;
 comment on table actions is 'Whatever a person did to the data';
 
+create table marks (
+    series_id        int4 primary key,
+    last_ts          timestamptz not null,
+    contiguous_until timestamptz not null,
+    step             interval,
+    stale            bool not null default false,
+    anew             bool not null default false
+);
+create index marks_stale on marks (series_id) where stale;
+comment on table marks is 'Up to when each series is complete; written after commits, in batches. The view watermarks is to be read';
+comment on column marks.step is 'the median of its last steps; null while there are fewer than two readings';
+comment on column marks.stale is 'to be looked at in the readings: they did not simply go on';
+comment on column marks.anew is 'readings were taken out, so from further back than contiguous_until';
+
+create table arrivals (
+    logger text primary key,
+    last   timestamptz not null,
+    every  interval,
+    steps  int8[] not null
+);
+comment on table arrivals is 'When files of a logger come from live sources';
+comment on column arrivals.every is 'the median of the steps; null while there are fewer than three';
+comment on column arrivals.steps is 'the last ones between files, in microseconds, the latest at the end; files that come together count as one';
+
 create table leases (
     source text primary key,
     holder text not null,
@@ -242,6 +268,6 @@ comment on column leases.token is 'drawn by the process for this lease alone';
 comment on column leases.until is 'when it ends unless it is renewed before; in the past where it was given back';
 
 -- +goose Down
-drop table leases, actions, takeovers, passes, rejects, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
+drop table arrivals, marks, leases, actions, takeovers, passes, rejects, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A teller tells those downstream what commits brought: listeners (NOTIFY), and
+// the tables marks and arrivals, from which it is read up to when a series is
+// complete and which loggers are silent. It is one goroutine of a store, with a
+// connection of its own. Commits hand it what they brought in memory and do not
+// wait for it: what it writes is none of their transactions.
+type teller struct {
+	store *Store
+	log   *slog.Logger
+	wake  chan struct{} // holds one element while there is news
+	stop  context.CancelFunc
+	ended chan struct{}
+
+	mu     sync.Mutex
+	news   news
+	writes int // of the tables, that ended
+
+	// Of the goroutine alone.
+	conn     *pgconn.PgConn
+	told     time.Time // listeners
+	written  time.Time // the tables
+	failing  bool
+	arriving map[string]*arrivals
+}
+
+// news is what commits brought that is not told yet.
+type news struct {
+	sources map[string]brought
+	series  map[int32]stretch
+	unsure  []int64            // file versions whose series are to be looked at anew
+	arrived map[string][]int64 // by logger: when its files came, in microseconds UTC
+}
+
+// brought is what a source's files brought.
+type brought struct {
+	Files    int64 `json:"files"`
+	Readings int64 `json:"readings"`
+}
+
+const (
+	tellEvery  = 100 * time.Millisecond // at most one notification in this time
+	writeEvery = time.Second            // likewise of the tables
+	lookEvery  = 10 * time.Second       // at marks that others left to be looked at
+	// lastWords is how long the store's closing waits for what is not told yet.
+	lastWords = 5 * time.Second
+)
+
+// startTelling starts the teller, once. live says that a daemon loads: then it
+// begins with what a killed one may have left untold.
+func (s *Store) startTelling(log *slog.Logger, live bool) {
+	s.telling.Do(func() {
+		ctx, stop := context.WithCancel(context.Background()) // until Close
+		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), arriving: make(map[string]*arrivals)}
+		go s.teller.run(ctx, live)
+	})
+}
+
+// add takes over news; the zero value adds nothing.
+func (t *teller) add(n news) {
+	t.mu.Lock()
+	if t.news.sources == nil {
+		t.news.sources, t.news.series, t.news.arrived = make(map[string]brought), make(map[int32]stretch), make(map[string][]int64)
+	}
+	for source, b := range n.sources {
+		was := t.news.sources[source]
+		t.news.sources[source] = brought{was.Files + b.Files, was.Readings + b.Readings}
+	}
+	for id, x := range n.series {
+		if was, ok := t.news.series[id]; ok {
+			x = x.with(was)
+		}
+		t.news.series[id] = x
+	}
+	t.news.unsure = append(t.news.unsure, n.unsure...)
+	for logger, at := range n.arrived {
+		t.news.arrived[logger] = append(t.news.arrived[logger], at...)
+	}
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tells until ctx ends, and then what is left.
+func (t *teller) run(ctx context.Context, live bool) {
+	defer close(t.ended)
+	defer func() {
+		if t.conn != nil {
+			closeConnection(t.conn)
+		}
+	}()
+	if live {
+		t.try(ctx, "looking at what was committed last", t.lookAtLatest)
+	}
+	for t.waitForNews(ctx) && sleep(ctx, tellEvery-time.Since(t.told)) == nil {
+		t.tell(ctx)
+		if time.Since(t.written) >= t.store.options.writeEvery {
+			t.write(ctx, writeEvery/10)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	t.tell(ctx)
+	t.write(ctx, lastWords/2)
+}
+
+// waitForNews waits until there is something to do; false when ctx ends.
+func (t *teller) waitForNews(ctx context.Context) bool {
+	wait := lookEvery
+	if t.pending() {
+		wait = t.store.options.writeEvery - time.Since(t.written)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-t.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// pending reports whether the tables lag behind.
+func (t *teller) pending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
+}
+
+// close ends the teller when it has told what it knows, or could not.
+func (t *teller) close() {
+	t.stop()
+	<-t.ended
+}
+
+// try does one thing that may fail without harm: what is not told now is told
+// later. Of failures in a row the first is logged.
+func (t *teller) try(ctx context.Context, what string, f func(context.Context) error) (done bool) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := t.connect(ctx)
+	if err == nil {
+		err = f(ctx)
+	}
+	switch {
+	case err == nil:
+		t.failing = false
+		return true
+	case !t.failing && ctx.Err() == nil:
+		t.failing = true
+		t.log.Warn("those downstream are told later", slog.String("what", what), slog.Any("error", err))
+	}
+	return false
+}
+
+func (t *teller) connect(ctx context.Context) (err error) {
+	if t.conn != nil && !t.conn.IsClosed() {
+		return nil
+	}
+	if t.conn, err = t.store.connect(ctx); err != nil {
+		return err
+	}
+	// A correction may hold a row for long.
+	_, err = t.conn.Exec(ctx, "set lock_timeout = '1s'").ReadAll()
+	return err
+}
+
+// exec runs one statement, a transaction of its own.
+func (t *teller) exec(ctx context.Context, sql string, params [][]byte, each func(*record)) error {
+	r := t.conn.ExecParams(ctx, sql, params, nil, binaryFormat, binaryFormat)
+	eachRow(r, each)
+	_, err := r.Close()
+	return err
+}
+
+// A notification is what listeners of the channel penstock are told, as JSON: what
+// came since the one before. Sources is left out where there are very many.
+type notification struct {
+	Schema   string             `json:"schema"`
+	Files    int64              `json:"files"`
+	Readings int64              `json:"readings"`
+	Sources  map[string]brought `json:"sources,omitempty"`
+}
+
+// maxPayload keeps well below the 8,000 bytes that PostgreSQL takes.
+const maxPayload = 4000
+
+// tell sends one notification, if there is news.
+func (t *teller) tell(ctx context.Context) {
+	t.mu.Lock()
+	sources := t.news.sources
+	t.news.sources = make(map[string]brought)
+	t.mu.Unlock()
+	if len(sources) == 0 {
+		return
+	}
+	told := t.try(ctx, "notifying listeners", func(ctx context.Context) error {
+		payload, err := payloadOf(t.store.options.Schema, sources)
+		if err != nil {
+			return err
+		}
+		return t.exec(ctx, "select pg_notify('penstock', $1)", [][]byte{payload}, nil)
+	})
+	t.told = time.Now()
+	if !told {
+		t.told = t.told.Add(writeEvery)
+		t.add(news{sources: sources})
+	}
+}
+
+func payloadOf(schema string, sources map[string]brought) ([]byte, error) {
+	n := notification{Schema: schema, Sources: sources}
+	for _, b := range sources {
+		n.Files += b.Files
+		n.Readings += b.Readings
+	}
+	payload, err := json.Marshal(n)
+	if err == nil && len(payload) > maxPayload {
+		n.Sources = nil
+		payload, err = json.Marshal(n)
+	}
+	return payload, err
+}
+
+// write brings the tables up to date. What it cannot write it keeps.
+func (t *teller) write(ctx context.Context, atMost time.Duration) {
+	t.mu.Lock()
+	n := news{series: t.news.series, unsure: t.news.unsure, arrived: t.news.arrived}
+	t.news.series, t.news.unsure, t.news.arrived = make(map[int32]stretch), nil, make(map[string][]int64)
+	t.mu.Unlock()
+	if !t.try(ctx, "marking up to when series are complete", func(ctx context.Context) error { return t.mark(ctx, n) }) {
+		t.add(news{series: n.series, unsure: n.unsure})
+	}
+	if len(n.arrived) > 0 && !t.try(ctx, "keeping when files came", func(ctx context.Context) error { return t.keepArrivals(ctx, n.arrived) }) {
+		t.add(news{arrived: n.arrived})
+	}
+	t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
+	t.written = time.Now()
+	t.mu.Lock()
+	t.writes++
+	t.mu.Unlock()
+}
