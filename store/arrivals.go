@@ -160,33 +160,43 @@ type SilentLogger struct {
 	For    time.Duration // since Last, by the database's clock
 }
 
-// Silent lists the loggers of live sources that are silent, those first that are
-// so for longest. every says how often the files of some loggers are to come,
-// whatever they did; of the others, three steps must be known.
-func (s *Store) Silent(ctx context.Context, every map[string]time.Duration) ([]SilentLogger, error) {
+// A Silence is which of the loggers of live sources send files.
+type Silence struct {
+	Silent    []SilentLogger // those first that are so for longest
+	Reporting int            // loggers of which files come as usual
+	Irregular int            // loggers of which too few files came to tell
+}
+
+// Silent tells which loggers of live sources are silent: none of their files came
+// for more than three times the median of the times from one to the next, of
+// which three must be known. every says how often some loggers record: of these,
+// the longer of the two counts, and nothing needs to be known.
+func (s *Store) Silent(ctx context.Context, every map[string]time.Duration) (*Silence, error) {
 	rows, err := s.pool.Query(ctx, `select logger, last, coalesce(extract(epoch from every), 0)::float8, extract(epoch from now() - last)::float8 from arrivals`)
 	if err != nil {
 		return nil, fmt.Errorf("reading when files came: %w", err)
 	}
-	var silent []SilentLogger
+	found := &Silence{}
 	var l SilentLogger
 	var usual, since float64
 	_, err = pgx.ForEachRow(rows, []any{&l.Logger, &l.Last, &usual, &since}, func() error {
-		l.Every = time.Duration(usual * float64(time.Second))
-		if given := every[l.Logger]; given > 0 {
-			l.Every = given
-		}
+		l.Every = max(time.Duration(usual*float64(time.Second)), every[l.Logger])
 		l.Last, l.For = l.Last.UTC(), time.Duration(since*float64(time.Second))
-		if l.Every > 0 && l.For > silentAfter*l.Every {
-			silent = append(silent, l)
+		switch {
+		case l.Every == 0:
+			found.Irregular++
+		case l.For > silentAfter*l.Every:
+			found.Silent = append(found.Silent, l)
+		default:
+			found.Reporting++
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading when files came: %w", err)
 	}
-	slices.SortFunc(silent, func(a, b SilentLogger) int {
+	slices.SortFunc(found.Silent, func(a, b SilentLogger) int {
 		return cmp.Or(cmp.Compare(b.For, a.For), cmp.Compare(a.Logger, b.Logger))
 	})
-	return silent, nil
+	return found, nil
 }

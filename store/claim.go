@@ -30,6 +30,9 @@ type version struct {
 	rejects    int   // lines and cells that are kept
 }
 
+// adopted reports whether nobody has looked at the version's content.
+func (v *version) adopted() bool { return v.sum == ingest.Digest{} }
+
 // A claim is what is decided about one span of the batch.
 type claim struct {
 	span    int // index in the batch's spans
@@ -106,12 +109,12 @@ var (
 	// the planner begin with all that are due, who may be many while its
 	// statistics know of none.
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
-			recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
+			sha256 = c.sha256, recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
 			trusted = c.trusted, pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
-			run = $13, chunk = $14, changed = now()
+			run = $14, chunk = $15, changed = now()
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
-			$11::int4[], $12::int8[])
-			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset)
+			$11::int4[], $12::int8[], $13::bytea[])
+			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256)
 		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
 			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset)
@@ -321,7 +324,9 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	n := cl.newest
 	switch {
 	case n == nil:
-	case n.sum != s.Sum && s.Fetched < n.fetched:
+	case n.adopted() && n.state == ingest.Due:
+		cl.rank.generation = n.generation // it is now that its content is seen
+	case n.sum != s.Sum && s.Fetched < n.fetched && !n.adopted():
 		// Another process fetched the path later, and was faster: what we have
 		// is there no more. As a new generation it would stand.
 		cl.state, cl.tells, cl.reason = ingest.Known, ingest.Changed, "a later fetch of it is in the ledger already"
@@ -382,7 +387,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	fresh.start()
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
-	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
+	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea)
 	// In one order for all committers: two that claim the same files then wait
 	// for each other and do not deadlock.
 	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
@@ -467,6 +472,7 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 	w[6].int8(s.File.Size)
 	addModified(&w[7], &w[8], &w[9], s)
 	addPlace(&w[10], &w[11], cl, s)
+	w[12].bytes(s.Sum[:])
 	cl.id = cl.newest.id
 }
 

@@ -43,6 +43,9 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 	standings := make([]ingest.Standing, len(files))
 	for i := range standings {
 		standings[i].Take = true
+		if since := s.options.Since; !since.IsZero() && files[i].Modified != 0 && files[i].Modified < ingest.Micros(since) {
+			standings[i] = ingest.Standing{State: ingest.Skipped} // unless the ledger has it
+		}
 	}
 	conn, err := s.store.pool.Acquire(ctx)
 	if err != nil {
@@ -91,6 +94,9 @@ func standing(r *record, f ingest.File, now int64) (st ingest.Standing, size int
 	}
 	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
 		!trusted && (exact(f.Precision) || now-f.Modified < hashedFor+int64(f.Precision))
+	if st.State == ingest.Skipped && (precision == ingest.Unknown || f.Precision == ingest.Unknown) {
+		st.Take = size != f.Size // there is nothing else to go by: no content was seen
+	}
 	if st.Take {
 		copy(st.Archived[:], archived)
 	}

@@ -241,7 +241,7 @@ func TestDuplicateClaimedDuringUndo(t *testing.T) {
 
 // A dry run leaves no trace, not even of series that it met for the first time.
 func TestDryRunWritesNothing(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, Options{untold: true})
 	sink := sinkOf(t, s, SinkOptions{})
 	files := []testFile{{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}},
 		{path: "L1_b", modified: begin + 1, readings: []testReading{{"flow", 1, 2, ""}}}, {path: "L1_c", modified: begin - 1, readings: []testReading{{"flow", 1, 2, ""}}}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -35,6 +36,10 @@ type SinkOptions struct {
 	// OnChange says what becomes of files in which a known logger is not what it
 	// was; HoldGuessed when empty.
 	OnChange OnChange
+	// Since is before when files were modified that are skipped, unless the ledger
+	// has a version of them; the zero time skips none. The ledger has no row of
+	// what is skipped so: an earlier time takes it.
+	Since time.Time
 	// Live says that files come as loggers send them: their arrivals tell when a
 	// logger falls silent.
 	Live bool

@@ -158,6 +158,7 @@ func (t *teller) try(ctx context.Context, what string, f func(context.Context) e
 	case err == nil:
 		t.failing = false
 		return true
+	case judge(err) == tryLater: // who commits says that the database is away
 	case !t.failing && ctx.Err() == nil:
 		t.failing = true
 		t.log.Warn("those downstream are told later", slog.String("what", what), slog.Any("error", err))

@@ -42,6 +42,7 @@ type sourceConfig struct {
 	policy   store.Policy
 	onChange store.OnChange
 	rank     int16
+	since    time.Time // what was modified before is skipped; zero for all
 }
 
 // A serverConfig is what a config says of the server that a source is on.
@@ -157,6 +158,17 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 			var rank int
 			r.integer(&rank, -32768, 32767)(n)
 			s.rank = int16(rank)
+		}},
+		configKey{"since", func(n *yaml.Node) {
+			const expected = "a day such as 2026-01-01, or a time such as 2026-01-01T06:00:00Z"
+			text, ok := r.scalar(n, expected)
+			if !ok {
+				return
+			}
+			var err error
+			if s.since, err = parseMoment(text, time.UTC); err != nil {
+				r.fault(n, "expected %s, not %q", expected, text)
+			}
 		}},
 	)
 	if at == nil {

@@ -201,7 +201,7 @@ func (f *feeder) sink() (*approvingSink, error) {
 		root = withEarlier(root, before.Root)
 	}
 	sink, err := f.daemon.store.Sink(f.take, store.SinkOptions{
-		Source: s.name, Root: root, Rank: s.rank, Policy: s.policy, OnChange: s.onChange, Log: f.log,
+		Source: s.name, Root: root, Rank: s.rank, Policy: s.policy, OnChange: s.onChange, Since: s.since, Live: true, Log: f.log,
 	})
 	if err != nil {
 		return nil, err

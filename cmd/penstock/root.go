@@ -104,7 +104,7 @@ func newRoot(a *app) *cobra.Command {
 	fromEnvironment(f, "config", "store", "schema", "output", "color", "log-level", "log-format", "quiet")
 	root.AddCommand(
 		newDemo(a), newRun(a), newCheck(a), newReplay(a), newMigrate(a),
-		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a),
+		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a), newLedger(a),
 		newGuess(a), newProfiles(a), newPsql(a), newVersion(a),
 	)
 	return root

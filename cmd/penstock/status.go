@@ -14,16 +14,29 @@ import (
 )
 
 func newStatus(a *app) *cobra.Command {
-	return &cobra.Command{
+	var silent bool
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "files by state, readings, rates, lag, loggers that fell silent",
 		Long: `Status shows how the store stands. A logger is silent when it is behind the
 store's newest reading, or behind now if that is earlier, by more than three times
 the median time between the ends of its files; three files are needed to tell.
--o csv prints the loggers.`,
+-o csv prints the loggers.
+
+With --silent it prints the loggers of live sources from which no file came for more
+than three times the median of the times from one to the next, or as long as the
+loggers table of the config says that they record, and exits with 3 if there are
+any.`,
 		Args: args(0, 0),
-		RunE: func(*cobra.Command, []string) error { return a.status() },
+		RunE: func(*cobra.Command, []string) error {
+			if silent {
+				return a.silentLoggers()
+			}
+			return a.status()
+		},
 	}
+	cmd.Flags().BoolVar(&silent, "silent", false, "only the loggers from which files came, and come no more")
+	return cmd
 }
 
 // A statusReport is the status in JSON.

@@ -184,6 +184,24 @@ func (l *Loggers) zone(source string, name []byte) *time.Location {
 	return nil
 }
 
+// Every returns how often loggers record, by the names that they have in the
+// store: of each the longest that the table says.
+func (l *Loggers) Every() map[string]time.Duration {
+	every := make(map[string]time.Duration)
+	if l == nil {
+		return every
+	}
+	for _, e := range l.listed {
+		for _, r := range e.rows {
+			name := cmp.Or(r.logger, e.name)
+			if r.every > every[name] {
+				every[name] = r.every
+			}
+		}
+	}
+	return every
+}
+
 // forSource returns all that counts for files of a source, by name.
 func (l *Loggers) forSource(source string) []*listed {
 	var all []*listed
