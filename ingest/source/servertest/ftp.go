@@ -30,8 +30,12 @@ func setUpVSFTPD(s *Server) []string {
 		"anon_world_readable_only=NO", "anon_umask=022",
 		"force_dot_files=YES", "use_localtime=NO", "delay_failed_login=0",
 		"secure_chroot_dir=" + s.dir, "seccomp_sandbox=NO",
-		"xferlog_enable=YES", "log_ftp_protocol=YES", "vsftpd_log_file=" + s.file("log"),
 		fmt.Sprintf("max_clients=%d", s.connections()), "max_per_ip=0",
+	}
+	if s.Options.Quiet {
+		config.add("xferlog_enable=NO")
+	} else {
+		config.add("xferlog_enable=YES", "log_ftp_protocol=YES", "vsftpd_log_file="+s.file("log"))
 	}
 	if s.Options.TLS != Plain {
 		config.add("ssl_enable=YES", "allow_anon_ssl=YES", "force_anon_logins_ssl=YES", "force_anon_data_ssl=YES",

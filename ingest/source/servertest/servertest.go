@@ -59,6 +59,7 @@ type Options struct {
 	ClientCA    bool        // refuses clients without a certificate: Server.ClientCertificate is one
 	Connections int         // refuses more at a time; 0: hundreds
 	Passphrase  string      // encrypts Server.Key
+	Quiet       bool        // VSFTPD logs nothing, for measuring
 }
 
 // A Server is a running server.
