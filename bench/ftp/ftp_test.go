@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -274,6 +272,10 @@ func retrieve(conn *client.ServerConn, path string) ([]byte, error) {
 func (f *field) daemon(address string, connections int) (seconds float64, err error) {
 	ctx := f.tb.Context()
 	f.runs++
+	// The clients before are gone when their server has noticed.
+	if err := until(ctx, time.Millisecond, func() (bool, error) { return f.server.Sessions() == 0, nil }); err != nil {
+		return 0, err
+	}
 	url, err := f.database(ctx, fmt.Sprintf("run_%d", f.runs))
 	if err != nil {
 		return 0, err
@@ -291,7 +293,7 @@ func (f *field) daemon(address string, connections int) (seconds float64, err er
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	began, err := connected(ctx, address)
+	began, err := f.connected(ctx)
 	if err == nil {
 		err = f.loaded(ctx, url)
 	}
@@ -323,22 +325,10 @@ func (f *field) config(address string, connections int) (string, error) {
 	return config, errors.Join(os.WriteFile(password, []byte(f.server.Password), 0o600), os.WriteFile(config, []byte(text), 0o600))
 }
 
-// connected returns when somebody connects to the address, as the system tells:
-// what the daemon does before that is none of this.
-func connected(ctx context.Context, address string) (time.Time, error) {
-	_, text, err := net.SplitHostPort(address)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var port int
-	if _, err := fmt.Sscan(text, &port); err != nil {
-		return time.Time{}, err
-	}
-	established := fmt.Sprintf(":%04X 01 ", port)
-	err = until(ctx, time.Millisecond, func() (bool, error) {
-		table, err := os.ReadFile("/proc/net/tcp")
-		return strings.Contains(string(table), established), err
-	})
+// connected returns when the server has its first client: what the daemon does
+// before that is none of this.
+func (f *field) connected(ctx context.Context) (time.Time, error) {
+	err := until(ctx, time.Millisecond, func() (bool, error) { return f.server.Sessions() > 0, nil })
 	return time.Now(), err
 }
 

@@ -39,6 +39,8 @@ func TestDaemon(t *testing.T) {
 		{"waits for the store", waitsForStore},
 		{"stands by", standsBy},
 		{"keeps its secrets", keepsSecrets},
+		{"loads the same from every server", sameFromServers},
+		{"logs in by SSH", logsInBySSH},
 	} {
 		t.Run(try.name, func(t *testing.T) { try.run(t, s) })
 	}

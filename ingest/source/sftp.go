@@ -25,9 +25,9 @@ type SFTPOptions struct {
 	URL string
 
 	// KeyFile is the private key to log in with, as ssh-keygen writes it, and
-	// Passphrase returns what it is encrypted with; nil: it is not. Password
-	// returns the password, which is tried when the server does not take the
-	// key. All are read for each login, so that a new one is taken up.
+	// Passphrase returns what it is encrypted with. Password returns the
+	// password, which is tried when the server does not take the key. nil and
+	// "" are none. All are read for each login, so that a new one is taken up.
 	KeyFile    string
 	Passphrase func() (string, error)
 	Password   func() (string, error)
@@ -62,7 +62,10 @@ type sftpDialer struct {
 	root    string // absolute, or below the folder of the login
 }
 
-const sftpExample = "write it like sftp://user@sftp.example.com/upload"
+const (
+	noneToLogInWith = "there is neither a key nor a password to log in with: name the file of one"
+	sftpExample     = "write it like sftp://user@sftp.example.com/upload"
+)
 
 func (o *SFTPOptions) dialer() (*sftpDialer, error) {
 	u, err := url.Parse(o.URL)
@@ -82,7 +85,7 @@ func (o *SFTPOptions) dialer() (*sftpDialer, error) {
 	case strings.ContainsRune(u.Path, 0):
 		return nil, errors.New("the URL's folder has a NUL in it")
 	case o.KeyFile == "" && o.Password == nil:
-		return nil, errors.New("there is neither a key nor a password to log in with: name the file of one")
+		return nil, errors.New(noneToLogInWith)
 	case o.KeyFile == "" && o.Passphrase != nil:
 		return nil, errors.New("there is a passphrase and no key that it is for: name the key's file")
 	}
@@ -119,17 +122,23 @@ func (d *sftpDialer) credentials() (string, error) {
 		}
 		all.Write(key)
 	}
-	for _, read := range []func() (string, error){d.Passphrase, d.Password} {
-		all.WriteByte(0)
-		if read != nil {
-			text, err := read()
-			if err != nil {
-				return "", err
-			}
-			all.WriteString(text)
+	for _, secret := range []func() (string, error){d.Passphrase, d.Password} {
+		text, err := textOf(secret)
+		if err != nil {
+			return "", err
 		}
+		all.WriteByte(0)
+		all.WriteString(text)
 	}
 	return all.String(), nil
+}
+
+// textOf reads a secret, "" for none.
+func textOf(secret func() (string, error)) (string, error) {
+	if secret == nil {
+		return "", nil
+	}
+	return secret()
 }
 
 // methods are the ways to log in, each of which is tried once at most: servers
@@ -143,12 +152,14 @@ func (d *sftpDialer) methods() ([]ssh.AuthMethod, error) {
 		}
 		all = append(all, ssh.PublicKeys(key))
 	}
-	if d.Password == nil {
-		return all, nil
-	}
-	password, err := d.Password()
-	if err != nil {
+	password, err := textOf(d.Password)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("get the password: %w", err)
+	case password == "" && len(all) == 0:
+		return nil, errors.New(noneToLogInWith)
+	case password == "":
+		return all, nil
 	}
 	given := false
 	give := func() (string, error) {
@@ -185,12 +196,13 @@ func (d *sftpDialer) key() (ssh.Signer, error) {
 		return key, nil
 	case !errors.As(err, &encrypted):
 		return nil, fmt.Errorf("%s is no private key: %w; ssh-keygen makes one, and it is the file without .pub", d.KeyFile, err)
-	case d.Passphrase == nil:
-		return nil, fmt.Errorf("the key %s is encrypted: name the file of its passphrase", d.KeyFile)
 	}
-	passphrase, err := d.Passphrase()
+	passphrase, err := textOf(d.Passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("get the passphrase of the key: %w", err)
+	}
+	if passphrase == "" {
+		return nil, fmt.Errorf("the key %s is encrypted: name the file of its passphrase", d.KeyFile)
 	}
 	key, err = ssh.ParsePrivateKeyWithPassphrase(text, []byte(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {

@@ -149,6 +149,15 @@ func (s *Server) Restart() {
 	}
 }
 
+// Sessions is how many processes the server has for its clients: none when
+// nobody is connected, and one or more for each connection, by the server.
+func (s *Server) Sessions() int {
+	if s.process == nil {
+		return 0
+	}
+	return len(descendants(s.process.cmd.Process.Pid, nil))
+}
+
 // Log is what the server has written of what it did.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(s.file("log"))

@@ -39,6 +39,9 @@ func TestFTP(t *testing.T) {
 				if err := conn.Login(s.User, s.Password); err != nil {
 					t.Fatal(err)
 				}
+				if n := s.Sessions(); n == 0 {
+					t.Error("there is no session")
+				}
 				if here, err := conn.CurrentDir(); here != s.Folder {
 					t.Errorf("the folder is %q, want %q: %v", here, s.Folder, err)
 				}

@@ -1,0 +1,134 @@
+package main_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"penstock/ingest/source/servertest"
+)
+
+// The same files are loaded alike from a folder and from every server there is:
+// from one with TLS and one of SFTP always, from all with PENSTOCK_SOAK=1.
+func sameFromServers(t *testing.T, s *stage) {
+	const files = 2000
+	b := &bed{t: t, binary: s.binary, site: wholeDays(t, writeSite(t, files)), server: s.server}
+	url := makeDatabase(t, s.server, "from_a_folder")
+	b.finish(url, "--source", "field")
+	b.clean = b.contents(url)
+	if len(b.clean) < files {
+		t.Fatalf("a folder leaves only %d rows", len(b.clean))
+	}
+	for _, c := range []struct {
+		kind servertest.Kind
+		mode servertest.TLS
+		soak bool
+	}{
+		{servertest.VSFTPD, servertest.Explicit, false},
+		{servertest.OpenSSH, servertest.Plain, false},
+		{servertest.VSFTPD, servertest.Plain, true},
+		{servertest.VSFTPD, servertest.Implicit, true},
+		{servertest.ProFTPD, servertest.Plain, true},
+		{servertest.ProFTPD, servertest.Explicit, true},
+		{servertest.ProFTPD, servertest.Implicit, true},
+		{servertest.PureFTPD, servertest.Plain, true},
+		{servertest.PureFTPD, servertest.Explicit, true},
+	} {
+		t.Run(fmt.Sprintf("%s/%d", c.kind, c.mode), func(t *testing.T) {
+			if c.soak && !soak() {
+				t.Skip("with PENSTOCK_SOAK=1")
+			}
+			server := servertest.Start(t, c.kind, servertest.Options{TLS: c.mode})
+			upload(t, server, b.site)
+			r := s.trial(t, "sources:\n"+serverSource(server, "upload"))
+			r.write("secret", server.Password+"\n")
+			r.begin()
+			r.comes(fmt.Sprint(files), "select count(*) from penstock.files")
+			r.end(0)
+			if diff := cmp.Diff(b.clean, b.contents(r.url)); diff != "" {
+				t.Errorf("from the server (-folder +server):\n%s", diff)
+			}
+		})
+	}
+}
+
+// serverSource is the source of a folder of the server, in a config.
+func serverSource(server *servertest.Server, folder string) string {
+	source := fmt.Sprintf("  - {name: field, poll: 1s, url: %q, ", server.URL()+folder)
+	switch {
+	case server.Kind == servertest.OpenSSH:
+		source += fmt.Sprintf("key_file: %q, known_hosts: %q", server.Key, server.KnownHosts)
+	case server.Options.TLS != servertest.Plain:
+		source += fmt.Sprintf("password_file: secret, tls: {ca: %q}", server.CA)
+	default:
+		source += "password_file: secret"
+	}
+	return source + "}\n"
+}
+
+// wholeDays gives the files below dir times that every server can tell: one
+// that only knows LIST tells no more than the day.
+func wholeDays(t *testing.T, dir string) string {
+	t.Helper()
+	eachFile(t, dir, func(path, _ string, modified time.Time) error {
+		hours := modified.Sub(modified.Truncate(24 * time.Hour)).Hours()
+		day := modified.Truncate(24*time.Hour).AddDate(0, 0, int(hours))
+		return os.Chtimes(path, day, day)
+	})
+	return dir
+}
+
+// upload puts the files below dir into the server's folder upload.
+func upload(t *testing.T, server *servertest.Server, dir string) {
+	t.Helper()
+	eachFile(t, dir, func(path, name string, modified time.Time) error {
+		data, err := os.ReadFile(path)
+		server.Put("upload/"+name, data, modified)
+		return err
+	})
+}
+
+// eachFile calls do for the files below dir, with their names below it.
+func eachFile(t *testing.T, dir string, do func(path, name string, modified time.Time) error) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		return do(path, strings.TrimPrefix(path, dir+"/"), info.ModTime().UTC())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A source on a server of SFTP logs in with a key, and the passphrase from where
+// the environment and systemd have it.
+func logsInBySSH(t *testing.T, s *stage) {
+	server := servertest.Start(t, servertest.OpenSSH, servertest.Options{Passphrase: "battery-staple"})
+	server.Put("a.csv", []byte(longFile("F1", 1.5)), time.Now().Add(-time.Hour))
+	r := s.trial(t, fmt.Sprintf("sources:\n  - {name: field, poll: 1s, url: %q, known_hosts: %q, key_file: %q}\n", server.URL(), server.KnownHosts, server.Key))
+	r.env = []string{"PENSTOCK_SOURCE_FIELD_PASSPHRASE=wr0ng"}
+	r.begin()
+	r.says(0, `level=ERROR msg="the source fails: it is tried again and again" source=field error=".*the passphrase is not that of the key`)
+	r.end(0)
+
+	r.write("credentials/field.passphrase", "battery-staple\n")
+	r.env = []string{"CREDENTIALS_DIRECTORY=" + filepath.Join(r.dir, "credentials")}
+	r.begin()
+	r.comes("F1 flow 1.5", observed)
+	r.end(0)
+	if seen := r.text() + allRows(t, r.url); strings.Contains(seen, "battery-staple") || strings.Contains(seen, "wr0ng") {
+		t.Errorf("the passphrase is to be seen:\n%s", seen)
+	}
+}
