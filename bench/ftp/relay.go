@@ -1,7 +1,7 @@
 // Package ftp measures how near Penstock comes to the bare transfer of files
 // over FTP, on this machine and with servers that are far away:
 //
-//	go test ./bench/ftp -run '^$' -bench . -benchtime 5x -timeout 1h
+//	go test ./bench/ftp -run "^$" -bench . -benchtime 5x -timeout 1h
 package ftp
 
 import (
