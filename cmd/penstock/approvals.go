@@ -20,17 +20,19 @@ import (
 type approvals struct {
 	store *store.Store
 	log   *slog.Logger
+	args  []string        // of the command line, for the account of what is marked as due
 	acted chan<- struct{} // is sent to when a person did something to the data
 
 	mu       sync.Mutex
+	late     time.Time     // when to look for files that were held although their question was answered; zero for never
 	looked   bool          // at changes
 	changes  store.Changes // what profiles are of
 	profiles []*format.Profile
 	known    map[*liveDecoders]struct{}
 }
 
-func newApprovals(s *store.Store, log *slog.Logger, acted chan<- struct{}) *approvals {
-	return &approvals{store: s, log: log, acted: acted, known: make(map[*liveDecoders]struct{})}
+func newApprovals(s *store.Store, log *slog.Logger, args []string, acted chan<- struct{}) *approvals {
+	return &approvals{store: s, log: log, args: args, acted: acted, known: make(map[*liveDecoders]struct{})}
 }
 
 // approvalsEvery is how often the store is asked whether a profile was approved,
@@ -43,7 +45,50 @@ func (a *approvals) watch(ctx context.Context) {
 		if err := a.look(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
 			a.log.Error("approved profiles could not be read", slog.Any("error", err))
 		}
+		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("files that were held while their question was answered wait until they are taken up by hand", slog.Any("error", err))
+		}
 	}
+}
+
+// takeLate marks as due the files that were held although their question was
+// answered: they were under way in that moment. It is done once for each answer,
+// when what was under way has been committed.
+func (a *approvals) takeLate(ctx context.Context) error {
+	a.mu.Lock()
+	now := !a.late.IsZero() && time.Now().After(a.late)
+	if now {
+		a.late = time.Time{}
+	}
+	a.mu.Unlock()
+	if !now {
+		return nil
+	}
+	shapes, err := a.store.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range shapes {
+		if !shapes[i].Answered || shapes[i].Approved == "" || shapes[i].Held == 0 {
+			continue
+		}
+		var files []store.FileVersion
+		for v, err := range a.store.Files(ctx, store.Selection{Shape: shapes[i].ID, Newest: true, States: []ingest.State{ingest.Held}}) {
+			if err != nil {
+				return err
+			}
+			files = append(files, v)
+		}
+		action := correcting{reason: "they were held while the question of shape " + shapes[i].ID + " was answered"}.action(a.args)
+		marked, err := a.store.MarkDue(ctx, files, action)
+		if err != nil {
+			return err
+		}
+		if marked > 0 {
+			a.log.Info("files were held while their question was answered: they are taken up", slog.String("shape", shapes[i].ID), slog.Int64("files", marked))
+		}
+	}
+	return nil
 }
 
 // look reads the approved profiles if they are others than before, and hands
@@ -68,6 +113,7 @@ func (a *approvals) look(ctx context.Context) error {
 	}
 	a.looked, a.changes = true, changes
 	if !first && changes.Approved != before.Approved {
+		a.late = time.Now().Add(2 * approvalsEvery)
 		a.log.Info("profiles were approved: files are read by them from now on", slog.Int("approved", len(a.profiles)))
 	}
 	if !first && changes != before {

@@ -44,13 +44,17 @@ type storeConfig struct {
 type pipelineConfig struct{ workers, chunk amount }
 
 // limitsConfig bounds what all sources together may do; 0 is no bound.
-type limitsConfig struct{ readingsPerSecond, filesPerSecond float64 }
+type limitsConfig struct {
+	readingsPerSecond, filesPerSecond float64
+	connections                       int // that commit to the database at a time
+}
 
 func (l *limitsConfig) read(r *configReader, n *yaml.Node) {
 	const rate = "a number above 0"
 	r.mapping(n, "limits",
 		configKey{"readings_per_second", r.fraction(&l.readingsPerSecond, 1e12, rate)},
 		configKey{"files_per_second", r.fraction(&l.filesPerSecond, 1e12, rate)},
+		configKey{"database_connections", r.integer(&l.connections, 1, 10_000)},
 	)
 }
 

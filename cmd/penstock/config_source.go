@@ -27,8 +27,9 @@ type sourceConfig struct {
 	url           string // of the server; "" where they are in a folder
 	match, ignore []string
 	poll          time.Duration
-	rehash        time.Duration // 0 for never
-	after         source.After  // what becomes of them there once they are loaded
+	rehash        time.Duration   // 0 for never
+	settling      source.Settling // but for its log
+	after         source.After    // what becomes of them there once they are loaded
 
 	server serverConfig
 
@@ -58,6 +59,9 @@ type serverConfig struct {
 	knownHosts              []string
 }
 
+// defaultSettle is for how long a file must have been as it is to be taken.
+const defaultSettle = 10 * time.Second
+
 // defaultPoll is how long after a listing began the next one does.
 const defaultPoll = 30 * time.Second
 
@@ -65,7 +69,7 @@ const defaultPoll = 30 * time.Second
 const defaultRehash = 24 * time.Hour
 
 func newSourceConfig() *sourceConfig {
-	return &sourceConfig{ignore: source.DefaultIgnore(), poll: defaultPoll, rehash: defaultRehash, profile: "auto",
+	return &sourceConfig{ignore: source.DefaultIgnore(), poll: defaultPoll, rehash: defaultRehash, settling: source.Settling{Age: defaultSettle}, profile: "auto",
 		policy: store.Latest, onChange: store.HoldChanged}
 }
 
@@ -128,6 +132,10 @@ func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string
 		configKey{"ignore", s.globs(r, &s.ignore)},
 		configKey{"poll", r.span(&s.poll, time.Second)},
 		configKey{"rehash", r.span(&s.rehash, 0)},
+		configKey{"settle", r.span(&s.settling.Age, 0)},
+		configKey{"growth", r.span(&s.settling.Growth, time.Second)},
+		configKey{"temporary", s.globs(r, &s.settling.Temporary)},
+		configKey{"marker", func(n *yaml.Node) { s.readMarker(r, n) }},
 		configKey{"after", func(n *yaml.Node) { s.readAfter(r, n) }},
 		configKey{"profile", func(n *yaml.Node) { profile = n; r.text(&s.profile)(n) }},
 		configKey{"zone", func(n *yaml.Node) { r.zone(n, &s.zone) }},
@@ -290,9 +298,6 @@ func (s *sourceConfig) checkServer(r *configReader, at map[string]*yaml.Node) {
 	if s.folder != "" {
 		scheme = "file"
 	}
-	if at["after"] != nil && s.url != "" {
-		r.fault(at["after"], "after is for folders: files on servers are left where they are")
-	}
 	for _, only := range []struct {
 		schemes []string
 		keys    []string
@@ -319,6 +324,15 @@ func (*serverConfig) file(r *configReader, c *config, into *string) func(*yaml.N
 		if r.text(into)(n); *into != "" {
 			*into = c.path(*into)
 		}
+	}
+}
+
+func (s *sourceConfig) readMarker(r *configReader, n *yaml.Node) {
+	if r.text(&s.settling.Marker)(n); s.settling.Marker == "" {
+		return
+	}
+	if _, err := source.Settle(&source.Dir{}, source.Settling{Marker: s.settling.Marker}); err != nil {
+		r.fault(n, "%v", err)
 	}
 }
 

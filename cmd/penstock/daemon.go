@@ -99,6 +99,9 @@ func (d *daemon) adopt(c *config) {
 	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
 	d.turn.Set(workers)
 	d.pace.Set(c.limits.filesPerSecond, c.limits.readingsPerSecond)
+	if d.store != nil {
+		d.store.SetConnections(c.limits.connections)
+	}
 }
 
 // serve opens the store and feeds it until the daemon is to end, or the store is
@@ -115,7 +118,8 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 	d.feeders = make(map[string]*feeder)
 	d.work, d.endWork = context.WithCancel(d.app.work)
 	defer d.endWork()
-	d.approved = newApprovals(d.store.Store, d.log, d.acted)
+	d.store.SetConnections(d.config.limits.connections)
+	d.approved = newApprovals(d.store.Store, d.log, d.args, d.acted)
 	watching, stopWatching := context.WithCancel(d.work)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { d.approved.watch(watching) })

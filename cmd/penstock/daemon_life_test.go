@@ -20,7 +20,7 @@ import (
 // A database that is not there yet is waited for, and so is one that goes away:
 // told once, and once when it is back.
 func waitsForStore(t *testing.T, s *stage) {
-	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n")
 	options := pglocal.Options{Dir: filepath.Join(t.TempDir(), "pg"), Command: "a test"}
 	start := func() *pglocal.Server {
 		t.Helper()
@@ -62,7 +62,7 @@ func waitsForStore(t *testing.T, s *stage) {
 // Of two daemons that load one source the second stands by, and takes over when
 // the first is killed. One that is not to wait ends.
 func standsBy(t *testing.T, s *stage) {
-	config := "sources:\n  - {name: north, url: north, poll: 1s}\n"
+	config := "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n"
 	first := s.trial(t, config)
 	first.write("north/a.csv", longFile("N1", 1.5))
 	first.begin()
@@ -87,6 +87,46 @@ func standsBy(t *testing.T, s *stage) {
 	second.end(0)
 }
 
+// A vendor changes the header of all its loggers overnight: they gather as one
+// shape that is told once, one answer loads them all, and other loggers go on.
+func gathersAChange(t *testing.T, s *stage) {
+	const loggers = 300
+	r := s.trial(t, "sources:\n  - {name: site, url: site, poll: 1s, settle: 0, zone: UTC}\npipeline: {chunk: 50}\n")
+	file := func(day int, header string) {
+		for i := range loggers {
+			r.write(fmt.Sprintf("site/V-%03d_202506%02d.csv", i, day), fmt.Sprintf("%s\n2025-06-%02d 00:00,%d,3.5\n2025-06-%02d 00:15,%d,3.4\n", header, day, i, day, i))
+		}
+	}
+	file(1, "Time,Flow (l/s),Battery (V)")
+	r.begin()
+	const loaded = "select count(*) from penstock.files where state = 'loaded'"
+	const held = "select count(*) from penstock.files where state = 'held'"
+	r.comes("300", loaded)
+	// The night: files are judged by what there was before the last listing.
+	r.comes("true", "select bool_and(series = (select max(id) from penstock.series)) from penstock.runs")
+
+	mark := r.mark()
+	file(2, "Time,Durchfluss (l/s),Batterie (V)")
+	r.write("site/other.csv", longFile("N1", 1.5))
+	r.comes("300", held)
+	r.comes("301", loaded)
+	r.says(mark, `level=WARN msg="files of a new shape wait for an answer" source=site shape=\S+ files=\d+ `)
+	if n := r.times(`msg="files (of a new shape|held|quarantined|failed)`); n != 1 {
+		t.Errorf("it is told %d times, want once:\n%s", n, r.text())
+	}
+	var pending []struct{ Shape string }
+	r.json(&pending, "profiles", "pending")
+	if len(pending) != 1 {
+		t.Fatalf("%d shapes wait: %v", len(pending), pending)
+	}
+	r.penstock(0, "profiles", "approve", pending[0].Shape, "--map", "Durchfluss=Flow", "--map", "Batterie=Battery", "--yes")
+	r.comes("601", loaded)
+	file(3, "Time,Durchfluss (l/s),Batterie (V)")
+	r.comes("901", loaded)
+	r.comes("601", "select count(*) from penstock.series") // two for each, and the other's
+	r.end(0)
+}
+
 // A password is in no log, error, argument or table, and in nothing that a check
 // or a command prints.
 func keepsSecrets(t *testing.T, s *stage) {
@@ -98,10 +138,12 @@ sources:
     url: %q
     password_file: secret
     poll: 1s
+    settle: 0
     tls: {ca: %q}
   - name: wrong-one
     url: %q
     poll: 1s
+    settle: 0
     tls: {ca: %q}
 `, server.URL(), server.CA, server.URL(), server.CA))
 	r.write("secret", server.Password+"\n")

@@ -38,6 +38,7 @@ func TestDaemon(t *testing.T) {
 		{"has no config", hasNoConfig},
 		{"waits for the store", waitsForStore},
 		{"stands by", standsBy},
+		{"gathers a change as one shape", gathersAChange},
 		{"keeps its secrets", keepsSecrets},
 		{"loads the same from every server", sameFromServers},
 		{"logs in by SSH", logsInBySSH},
@@ -265,8 +266,8 @@ const observed = "select string_agg(logger || ' ' || channel || ' ' || value, ',
 func followsFolders(t *testing.T, s *stage) {
 	r := s.trial(t, `
 sources:
-  - {name: north, url: north, poll: 1s}
-  - {name: south, url: south, poll: 1s}
+  - {name: north, url: north, poll: 1s, settle: 0}
+  - {name: south, url: south, poll: 1s, settle: 0}
 `)
 	r.write("north/a.csv", longFile("N1", 1.5))
 	r.begin()
@@ -307,8 +308,8 @@ func (r *trial) text() string {
 func reloads(t *testing.T, s *stage) {
 	r := s.trial(t, `
 sources:
-  - {name: north, url: north, poll: 1s}
-  - {name: south, url: south, poll: 1s}
+  - {name: north, url: north, poll: 1s, settle: 0}
+  - {name: south, url: south, poll: 1s, settle: 0}
 `)
 	r.write("north/a.csv", longFile("N1", 1.5))
 	r.write("south/a.csv", longFile("S1", 1.5))
@@ -318,11 +319,11 @@ sources:
 	mark := r.mark()
 	r.write("penstock.yaml", `
 sources:
-  - {name: north, url: north, poll: 1s, zone: Europe/Lundon}
+  - {name: north, url: north, poll: 1s, settle: 0, zone: Europe/Lundon}
   - {name: north, url: east, pol: 1s}
 `)
 	r.signal(syscall.SIGHUP)
-	for _, wrong := range []string{`3:47: unknown zone`, `4:6: two sources are called`, `4:30: unknown key`} {
+	for _, wrong := range []string{`3:58: unknown zone`, `4:6: two sources are called`, `4:30: unknown key`} {
 		r.says(mark, `level=ERROR msg="the config is not taken, the old one stays" error=".*penstock.yaml:`+wrong)
 	}
 	r.write("south/b.csv", longFile("S2", 2.5))
@@ -331,8 +332,8 @@ sources:
 	mark = r.mark()
 	r.write("penstock.yaml", `
 sources:
-  - {name: north, url: north, poll: 1s}
-  - {name: east, url: east, poll: 1s}
+  - {name: north, url: north, poll: 1s, settle: 0}
+  - {name: east, url: east, poll: 1s, settle: 0}
 `)
 	r.write("east/a.csv", longFile("E1", 1.5))
 	r.signal(syscall.SIGHUP)
@@ -345,7 +346,7 @@ sources:
 pipeline: {workers: 1}
 loggers: loggers.csv
 sources:
-  - {name: north, url: north, poll: 1s, match: "*.txt"}
+  - {name: north, url: north, poll: 1s, settle: 0, match: "*.txt"}
 `)
 	r.write("loggers.csv", "name,logger\nN3,weir\n")
 	r.signal(syscall.SIGHUP)
@@ -357,7 +358,7 @@ sources:
 
 // systemd is told how the daemon stands, and the watchdog is pinged.
 func isAService(t *testing.T, s *stage) {
-	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n")
 	dir, err := os.MkdirTemp("", "notify") // short enough for a socket's name
 	if err != nil {
 		t.Fatal(err)

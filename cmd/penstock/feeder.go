@@ -120,7 +120,7 @@ func (f *feeder) feed() (err error) {
 		return err
 	}
 	defer f.release(lease)
-	src, closeSource, err := f.daemon.openSource(f.config, f.log)
+	src, closeSource, err := f.daemon.openSettled(f.config, f.log)
 	if err != nil {
 		return err
 	}

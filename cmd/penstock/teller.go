@@ -139,7 +139,7 @@ func (t *teller) cycle(c *ingest.Cycle) {
 	broken := c.Err != nil || t.root != ""
 	t.root = ""
 	t.tellWrong()
-	happened := c.New > 0 || c.NotDone > 0
+	happened := c.NotDone > 0 || c.New > 0 && c.Queued+c.UnderWay > 0
 	for state, n := range c.Files {
 		happened = happened || n > 0 && state != ingest.Known && state != ingest.Failed
 	}

@@ -342,7 +342,24 @@ func sourceOf(o source.Options, paths []string) (dir *source.Dir, root string, e
 	return dir, root, err
 }
 
-// openSource returns the source that a config describes, and what closes it.
+// openSettled returns the source that a config describes, of which files are
+// taken when they have settled, and what closes it.
+func (a *app) openSettled(s *sourceConfig, log *slog.Logger) (ingest.Source, func(), error) {
+	src, closeSource, err := a.openSource(s, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	rule := s.settling
+	rule.Log = log
+	settled, err := source.Settle(src, rule)
+	if err != nil {
+		closeSource()
+		return nil, nil, err
+	}
+	return settled, closeSource, nil
+}
+
+// openSource returns the source as it is, and what closes it.
 func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func(), error) {
 	if s.url != "" {
 		return a.openServer(s, log)
@@ -358,7 +375,7 @@ func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func
 // server yet.
 func (a *app) openServer(s *sourceConfig, log *slog.Logger) (*source.Remote, func(), error) {
 	options := source.RemoteOptions{
-		Source: s.name, Match: s.match, Ignore: s.ignore, Log: log,
+		Source: s.name, Match: s.match, Ignore: s.ignore, After: s.after, Log: log,
 		Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate,
 	}
 	open := a.newFTP
