@@ -208,7 +208,7 @@ func (t *takingUp) run(files []store.FileVersion) error {
 		if err != nil {
 			return err
 		}
-		from, there = append(from, c), append(there, c.there...)
+		from, there = append(from, c), append(append(there, c.there...), c.waiting...)
 	}
 	if err := t.settled(from); err != nil {
 		return err
@@ -252,6 +252,7 @@ func (t *takingUp) run(files []store.FileVersion) error {
 // before, and the readings.
 func (t *takingUp) load(from []*chosen, due int64) error {
 	for _, c := range from {
+		t.noteWaiting(c)
 		decoders, err := t.how.decoders(c.Name(), c.zone)
 		if err != nil {
 			return err

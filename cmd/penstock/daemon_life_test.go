@@ -114,16 +114,38 @@ func gathersAChange(t *testing.T, s *stage) {
 	if n := r.times(`msg="files (of a new shape|held|quarantined|failed)`); n != 1 {
 		t.Errorf("it is told %d times, want once:\n%s", n, r.text())
 	}
-	var pending []struct{ Shape string }
-	r.json(&pending, "profiles", "pending")
-	if len(pending) != 1 {
-		t.Fatalf("%d shapes wait: %v", len(pending), pending)
-	}
-	r.penstock(0, "profiles", "approve", pending[0].Shape, "--map", "Durchfluss=Flow", "--map", "Batterie=Battery", "--yes")
+	r.penstock(0, "profiles", "approve", r.shape(), "--map", "Durchfluss=Flow", "--map", "Batterie=Battery", "--yes")
 	r.comes("601", loaded)
 	file(3, "Time,Durchfluss (l/s),Batterie (V)")
 	r.comes("901", loaded)
 	r.comes("601", "select count(*) from penstock.series") // two for each, and the other's
+	r.end(0)
+}
+
+// Files on a server are read by the daemon alone: what a person answers about
+// them, or marks to be tried again, it takes up.
+func isToldOfServers(t *testing.T, s *stage) {
+	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
+	old := time.Now().Add(-time.Hour)
+	server.Put("weir7.csv", []byte("Time,Stage\n03/04/2025 00:00,4.5\n03/04/2025 00:15,4.5\n"), old)
+	server.Put("broken.csv", []byte("who,knows\n1,2\n"), old)
+	r := s.trial(t, fmt.Sprintf("sources:\n  - {name: field, url: %q, password_file: secret, poll: 1s, settle: 0, zone: UTC}\n", server.URL()))
+	r.write("secret", server.Password)
+	r.begin()
+	r.says(0, `level=WARN msg="plain FTP: the password and all data cross the network`)
+	r.comes("held quarantined", "select string_agg(state::text, ' ' order by path desc) from penstock.files")
+	shape := r.shape()
+	r.penstock(0, "profiles", "approve", shape, "--set", "order=dmy", "--yes")
+	r.comes("weir7 2025-04-03 00:15:00+00", "select max(logger || ' ' || ts) from penstock.observations")
+
+	if out := r.penstock(2, "files", "retry", "--zone", "Europe/Athens"); !strings.Contains(out, "1 file is of source field on a server, where only 'penstock run' reads: it does not know of --zone Europe/Athens") {
+		t.Error(out)
+	}
+	if out := r.penstock(0, "files", "retry"); !strings.Contains(out, "1 file is of source field on a server: 'penstock run' takes them up at its next listing.") {
+		t.Error(out)
+	}
+	r.comes("2", "select count(*) from penstock.actions")
+	r.comes("quarantined", "select state from penstock.files where path = 'broken.csv' and changed > (select max(at) from penstock.actions)")
 	r.end(0)
 }
 

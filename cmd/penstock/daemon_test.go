@@ -39,6 +39,7 @@ func TestDaemon(t *testing.T) {
 		{"waits for the store", waitsForStore},
 		{"stands by", standsBy},
 		{"gathers a change as one shape", gathersAChange},
+		{"is told about files on a server", isToldOfServers},
 		{"keeps its secrets", keepsSecrets},
 		{"loads the same from every server", sameFromServers},
 		{"logs in by SSH", logsInBySSH},
@@ -248,6 +249,17 @@ func (r *trial) json(into any, args ...string) {
 	if err := json.Unmarshal([]byte(r.penstock(0, append(args, "-o", "json")...)), into); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// shape is the one shape that files wait for.
+func (r *trial) shape() string {
+	r.t.Helper()
+	var pending []struct{ Shape string }
+	r.json(&pending, "profiles", "pending")
+	if len(pending) != 1 {
+		r.t.Fatalf("%d shapes wait: %v", len(pending), pending)
+	}
+	return pending[0].Shape
 }
 
 func longFile(logger string, values ...float64) string {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -150,19 +152,24 @@ func (a *app) retrySource(s *opened, g *again, files []store.FileVersion, c *cor
 	if err != nil {
 		return nil, err
 	}
+	if given := how.reading.given(); len(from.waiting) > 0 && len(given) > 0 {
+		return nil, usage("put it into the config's source, or answer for all files of the shape: penstock profiles pending",
+			"%s of source %s on a server, where only 'penstock run' reads: it does not know of %s", countedOr(int64(len(from.waiting)), "file is", "files are"), from.Name(), strings.Join(given, " "))
+	}
 	action := c.action(a.args)
 	action.Run = sink.Run()
-	marked, err := s.MarkDue(a.take, from.there, action)
+	marked, err := s.MarkDue(a.take, slices.Concat(from.there, from.waiting), action)
 	if err != nil {
 		return nil, err
 	}
+	a.noteWaiting(from)
 	r, err := a.run(&job{source: from, sink: sink, decoders: decoders, workers: how.workers, chunk: how.chunk, verb: "loaded"})
 	if err != nil {
 		return nil, err
 	}
 	// The action of this run has the files that were marked; here are those that
 	// were due before, and what came of all of them.
-	action.Files = int64(len(from.there)) - marked
+	action.Files = max(0, int64(len(from.there)+len(from.waiting))-marked)
 	action.Readings = r.receipt.Cells.Stored + r.receipt.Cells.Replaced
 	if action.Files+action.Readings > 0 {
 		err = s.Record(a.work, action)
@@ -177,6 +184,7 @@ type chosen struct {
 	files     []ingest.File
 	there     []store.FileVersion // of files
 	gone      []error             // why the others are not among them
+	waiting   []store.FileVersion // on a server, which only the daemon reads
 	zone      string              // that was given for all of them
 	lost      []ingest.File
 }
@@ -194,6 +202,10 @@ func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
 		if a.take.Err() != nil {
 			return nil, context.Cause(a.take)
 		}
+		if err != nil && onServer(v.Root) {
+			c.waiting = append(c.waiting, *v)
+			continue
+		}
 		if err != nil {
 			a.log.Debug("not to be had", slog.String("file", v.Display), slog.Any("error", err))
 			c.lost, c.gone = append(c.lost, v.File()), append(c.gone, err)
@@ -205,6 +217,19 @@ func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
 		}
 	}
 	return c, nil
+}
+
+// onServer reports whether the files of a source with that root are on a server.
+func onServer(root string) bool {
+	now, _ := rootsIn(root)
+	return slices.ContainsFunc(now, func(r string) bool { return strings.Contains(r, "://") })
+}
+
+// noteWaiting says who loads the files that are not to be had from here.
+func (a *app) noteWaiting(c *chosen) {
+	if n := int64(len(c.waiting)); n > 0 {
+		a.note("%s of source %s on a server: 'penstock run' takes them up at its next listing.", countedOr(n, "file is", "files are"), c.Name())
+	}
 }
 
 // Fetch implements [ingest.Source].
