@@ -146,25 +146,21 @@ func (d *daemon) awaitStore() error {
 	for d.take.Err() == nil {
 		d.busy(10 * time.Minute) // a private PostgreSQL may be made first
 		s, err := d.openStore(d.take, writes, store.Options{Create: true, RetryFor: -1})
-		if err == nil {
+		switch {
+		case err == nil:
 			d.store = s
 			d.monitor.Store("")
 			if !since.IsZero() {
 				d.log.Info("the store answers", slog.String("after", span(time.Since(since))))
 			}
 			return nil
-		}
-		if d.take.Err() != nil {
-			break
-		}
-		if !store.Away(err) {
+		case d.take.Err() == nil && !store.Away(err):
 			return err
-		}
-		d.monitor.Store(err.Error())
-		if since.IsZero() {
+		case d.take.Err() == nil && since.IsZero():
 			since = time.Now()
 			d.log.Warn("the store is away: waiting for it", slog.Any("error", err))
 		}
+		d.monitor.Store(err.Error())
 		pause(d.take, wait.NextBackOff())
 	}
 	return nil

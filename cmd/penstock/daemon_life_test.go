@@ -111,7 +111,7 @@ func gathersAChange(t *testing.T, s *stage) {
 	r.comes("300", held)
 	r.comes("301", loaded)
 	r.says(mark, `level=WARN msg="files of a new shape wait for an answer" source=site shape=\S+ files=\d+ `)
-	if n := r.times(`msg="files (of a new shape|held|quarantined|failed)`); n != 1 {
+	if n := r.times(`msg="files (of a new shape|not loaded)`); n != 1 {
 		t.Errorf("it is told %d times, want once:\n%s", n, r.text())
 	}
 	r.penstock(0, "profiles", "approve", r.shape(), "--map", "Durchfluss=Flow", "--map", "Batterie=Battery", "--yes")

@@ -200,14 +200,14 @@ func (t *teller) tellWrong() {
 		}
 	}
 	for state, n := range t.skipped {
-		t.log.Warn("more files "+string(state)+" for other reasons", slog.Int("files", n), slog.String("see", "penstock files ls --state "+string(state)))
+		t.log.Warn("files not loaded for further reasons", slog.String("state", string(state)), slog.Int("files", n), slog.String("see", "penstock files ls --state "+string(state)))
 	}
 	for key, o := range t.outages {
 		switch {
 		case o.seen:
 			o.seen = false
 		case o.state == ingest.Failed: // such files are tried in each cycle
-			t.log.Info("no longer: "+o.reason, slog.Int("times", o.all), slog.Duration("for", t.now().Sub(o.since).Round(time.Second)))
+			t.log.Info("no longer", slog.String("reason", o.reason), slog.Int("times", o.all), slog.Duration("for", t.now().Sub(o.since).Round(time.Second)))
 			delete(t.outages, key)
 		case t.now().Sub(o.said) >= outageEvery:
 			delete(t.outages, key)
@@ -226,12 +226,13 @@ func (t *teller) ask(a *told) {
 		clear(t.shapes)
 	}
 	t.shapes[askedKey(a.shape)] = true
-	what := "files of a new shape wait for an answer"
-	if a.state != ingest.Held {
-		what = "files are loaded but for channels that wait for an answer"
+	attrs := []any{slog.String("shape", a.shape.ID), slog.Int("files", a.files), slog.String("example", ingest.EscapePath(a.example)),
+		slog.String("question", a.reason), slog.String("see", "penstock profiles pending "+a.shape.ID)}
+	if a.state == ingest.Held {
+		t.log.Warn("files of a new shape wait for an answer", attrs...)
+	} else {
+		t.log.Warn("files are loaded but for channels that wait for an answer", attrs...)
 	}
-	t.log.Warn(what, slog.String("shape", a.shape.ID), slog.Int("files", a.files), slog.String("example", ingest.EscapePath(a.example)),
-		slog.String("question", a.reason), slog.String("see", "penstock profiles pending "+a.shape.ID))
 }
 
 // tellOne tells a reason that some files share. Of files that failed it is told
@@ -242,14 +243,14 @@ func (t *teller) tellOne(key string, w *told) {
 		if len(t.outages) < mostTold*4 {
 			t.outages[key] = &outage{since: t.now(), said: t.now(), all: w.files, reason: w.reason, state: w.state, seen: true}
 		}
-		t.log.Warn("files "+string(w.state), slog.Int("files", w.files), slog.String("example", ingest.EscapePath(w.example)), slog.String("reason", w.reason))
+		t.log.Warn("files not loaded", slog.String("state", string(w.state)), slog.Int("files", w.files), slog.String("example", ingest.EscapePath(w.example)), slog.String("reason", w.reason))
 		return
 	}
 	o.seen = true
 	o.times += w.files
 	o.all += w.files
 	if t.now().Sub(o.said) >= outageEvery {
-		t.log.Warn("files "+string(w.state)+", as before", slog.Int("files", o.times), slog.String("example", ingest.EscapePath(w.example)),
+		t.log.Warn("files not loaded, as before", slog.String("state", string(w.state)), slog.Int("files", o.times), slog.String("example", ingest.EscapePath(w.example)),
 			slog.String("reason", w.reason), slog.Duration("since", t.now().Sub(o.since).Round(time.Second)))
 		o.said, o.times = t.now(), 0
 	}

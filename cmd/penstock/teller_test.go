@@ -69,16 +69,16 @@ func TestTellerRepeatsNothing(t *testing.T) {
 		for range 130 {
 			h.observe(unreadable(3))
 			h.observe(over(ingest.Cycle{Listed: 3, Files: map[ingest.State]int{ingest.Failed: 3}}))
-			time.Sleep(time.Minute)
+			pause(t.Context(), time.Minute)
 		}
 		h.observe(over(ingest.Cycle{Listed: 3}))
 		h.expect(t,
-			`level=WARN msg="files failed" files=3 example=folder/file-0.csv reason="read ...: permission denied"`,
-			`level=WARN msg="files failed, as before" files=180 example=folder/file-0.csv reason="read ...: permission denied" since=1h0m0s`,
+			`level=WARN msg="files not loaded" state=failed files=3 example=folder/file-0.csv reason="read ...: permission denied"`,
+			`level=WARN msg="files not loaded, as before" state=failed files=180 example=folder/file-0.csv reason="read ...: permission denied" since=1h0m0s`,
 			`level=INFO msg="nothing new" listed=3 for=1h0m0s`,
-			`level=WARN msg="files failed, as before" files=180 example=folder/file-0.csv reason="read ...: permission denied" since=2h0m0s`,
+			`level=WARN msg="files not loaded, as before" state=failed files=180 example=folder/file-0.csv reason="read ...: permission denied" since=2h0m0s`,
 			`level=INFO msg="nothing new" listed=3 for=1h0m0s`,
-			`level=INFO msg="no longer: read ...: permission denied" times=390 for=2h10m0s`,
+			`level=INFO msg="no longer" reason="read ...: permission denied" times=390 for=2h10m0s`,
 		)
 	})
 }
@@ -91,7 +91,7 @@ func TestTellerTellsOutages(t *testing.T) {
 		for range 61 {
 			h.observe(ingest.Event{Outcomes: []ingest.Outcome{{File: ingest.File{Path: "."}, State: ingest.Failed, Reason: "no route to host"}}})
 			h.observe(over(ingest.Cycle{}))
-			time.Sleep(time.Minute)
+			pause(t.Context(), time.Minute)
 		}
 		h.broke("password refused", "look")
 		h.observe(over(ingest.Cycle{Listed: 1, New: 1, Files: map[ingest.State]int{ingest.Loaded: 1}, Readings: 4, Took: 2 * time.Second, Lag: 90 * time.Second}))
@@ -134,13 +134,13 @@ func TestTellerCutsWhatIsMany(t *testing.T) {
 			`level=WARN msg="a cycle takes longer than its interval" interval=1m0s took=1m1s bound_by=decode queued=7`,
 			`level=WARN msg="files of a new shape wait for an answer" shape=abc files=1 example=a0.csv question=03/00/2025? see="penstock profiles pending abc"`,
 			`level=INFO msg="cycles fit into their interval again" after=0s`,
-			`level=WARN msg="files quarantined" files=1 example=b.csv reason="reason 0"`,
+			`level=WARN msg="files not loaded" state=quarantined files=1 example=b.csv reason="reason 0"`,
 		} {
 			if i < len(said) && said[i] != want {
 				t.Errorf("line %d is\n%s, want\n%s", i, said[i], want)
 			}
 		}
-		if last := said[len(said)-1]; last != `level=WARN msg="more files quarantined for other reasons" files=12 see="penstock files ls --state quarantined"` {
+		if last := said[len(said)-1]; last != `level=WARN msg="files not loaded for further reasons" state=quarantined files=12 see="penstock files ls --state quarantined"` {
 			t.Error(last)
 		}
 	})
@@ -154,7 +154,7 @@ func TestSparing(t *testing.T) {
 		for range 100 {
 			log.Warn("no answer", slog.String("error", "timeout"))
 			log.Info("a line of its own")
-			time.Sleep(10 * time.Second)
+			pause(t.Context(), 10*time.Second)
 		}
 		log.Warn("no answer", slog.String("error", "refused"))
 		if n := strings.Count(text.String(), "a line of its own"); n != 100 {
