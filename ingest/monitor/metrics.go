@@ -103,7 +103,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 
 		cycles:    counter("cycles_total", "Listings that were done with, or were followed by the next.", "source"),
 		overran:   counter("cycles_overrun_total", "Cycles with work left when the next listing was due, by the stage that held them up.", "source", "bound"),
-		lastCycle: gauge("last_cycle_timestamp_seconds", "When a cycle was last over whose listing went to its end; absent until the first.", "source"),
+		lastCycle: gauge("last_cycle_timestamp_seconds", "When a cycle was last over of a source that could be listed; absent until the first.", "source"),
 		took:      gauge("cycle_seconds", "What the last cycle took, or the present one has taken, from the begin of its listing to the last of its files.", "source"),
 		ratio:     gauge("cycle_interval_ratio", "The same over the poll interval: above 1 the source brings more than is dealt with.", "source"),
 		listed:    gauge("listed_files", "Files in the last listing.", "source"),
@@ -245,17 +245,21 @@ func (s *series) cycle(c *ingest.Cycle, at time.Time, first bool) {
 	}
 	s.listed.Set(float64(c.Listed))
 	s.settling.Set(float64(c.Settling))
-	s.up.Set(oneIf(c.Err == nil))
+	s.up.Set(oneIf(!down(c)))
 	s.cycles.Inc()
 	s.stages[ingest.InListing].Add(c.Listing.Seconds())
 	s.stages[ingest.InPace].Add(c.Paced.Seconds())
 	s.notDone.Add(float64(c.NotDone))
-	if c.Err != nil {
+	if down(c) {
 		s.failures.Inc()
 	} else {
 		s.lastCycle().Set(seconds(at))
 	}
 }
+
+// down reports whether the source could not be listed: the listing broke off, or
+// there was nothing of it but what could not be listed.
+func down(c *ingest.Cycle) bool { return c.Err != nil || c.Faults > 0 && c.Listed == 0 }
 
 // arrival is when a file came, where its source tells that to the second.
 func arrival(f *ingest.File) (time.Time, bool) {

@@ -29,8 +29,8 @@ type Monitor struct {
 	store   string // what is wrong with the store, "" for nothing
 }
 
-// New returns a Monitor of no sources, whose store has not been reached yet.
-// The version is that of the program.
+// New returns a Monitor of no sources, whose store has not been reached yet, and
+// whose configuration was just taken. The version is that of the program.
 func New(version string) *Monitor {
 	m := &Monitor{
 		now: time.Now, registry: prometheus.NewRegistry(),
@@ -38,6 +38,7 @@ func New(version string) *Monitor {
 	}
 	m.metrics = newMetrics(m.registry, version)
 	m.registry.MustRegister(&ages{m})
+	m.Reloaded(true)
 	return m
 }
 
@@ -47,6 +48,7 @@ type watched struct {
 	*series
 	poll    time.Duration
 	waits   string    // why it rightly does nothing, "" when it works
+	fault   string    // what could not be listed last, in this cycle
 	moved   time.Time // when it last did something, or was last told to
 	worked  time.Time // when files were last dealt with, or none waited
 	backlog int
@@ -99,6 +101,9 @@ func (m *Monitor) Observe(e ingest.Event) {
 		if e.Worker > 0 || slices.ContainsFunc(e.Outcomes, func(o ingest.Outcome) bool { return o.State != ingest.Known }) {
 			w.worked = w.moved
 		}
+		if n := len(e.Outcomes); e.Worker == 0 && n > 0 && e.Outcomes[n-1].State == ingest.Failed {
+			w.fault = e.Outcomes[n-1].Reason
+		}
 		m.mu.Unlock()
 		w.count(&e)
 		return
@@ -111,8 +116,14 @@ func (m *Monitor) Observe(e ingest.Event) {
 // leaves takes in what a cycle leaves to be done, and reports whether the
 // cycle is told to have overrun for the first time.
 func (w *watched) leaves(c *ingest.Cycle) bool {
-	if c.Err != nil {
+	switch {
+	case c.Err != nil:
 		w.waits = c.Err.Error()
+	case down(c):
+		w.waits = w.fault
+	}
+	if c.Over {
+		w.fault = ""
 	}
 	w.backlog = c.Queued + c.UnderWay
 	if w.backlog == 0 {

@@ -159,7 +159,7 @@ func TestFollowedSourcesBeginAtZeroAndForgottenOnesGo(t *testing.T) {
 
 func TestWhatStandsIsTold(t *testing.T) {
 	m := newTested()
-	expect(t, scrape(t, m), map[string]float64{`penstock_store_up`: 0})
+	expect(t, scrape(t, m), map[string]float64{`penstock_store_up`: 0, `penstock_config_last_reload_successful`: 1})
 	m.Store("")
 	m.Loggers(40, 2, 3)
 	m.Reloaded(true)
@@ -245,4 +245,18 @@ func TestCyclesAreTold(t *testing.T) {
 		`penstock_source_up{source="field"}`:               0,
 		`penstock_source_failures_total{source="field"}`:   1,
 	})
+
+	// So is one of which nothing could be listed, and its reason is kept; a folder
+	// that cannot be read beside others is none.
+	m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{State: ingest.Failed, Reason: "dial: connection refused"}}})
+	tell(ingest.Cycle{Number: 9, Over: true, Faults: 1})
+	expect(t, scrape(t, m), map[string]float64{`penstock_source_up{source="field"}`: 0, `penstock_source_failures_total{source="field"}`: 2})
+	if waiting := m.waiting(); len(waiting) != 1 || waiting[0].Reason != "dial: connection refused" {
+		t.Errorf("waiting: %+v", waiting)
+	}
+	tell(ingest.Cycle{Number: 10, Over: true, Faults: 1, Listed: 7})
+	expect(t, scrape(t, m), map[string]float64{`penstock_source_up{source="field"}`: 1, `penstock_source_failures_total{source="field"}`: 2})
+	if waiting := m.waiting(); len(waiting) != 0 {
+		t.Errorf("waiting: %+v", waiting)
+	}
 }

@@ -105,6 +105,7 @@ func (m *Monitor) handler(profiles bool, log *slog.Logger) http.Handler {
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Registry:            m.registry,
 		MaxRequestsInFlight: 4,
+		DisableCompression:  true, // some kilobytes of text, against megabytes that a compressor keeps
 		Timeout:             10 * time.Second,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
