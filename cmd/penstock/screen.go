@@ -45,11 +45,21 @@ func (a *app) dress() {
 	a.errProfile = a.profileOf(a.err.w)
 	a.errTerminal = isTerminal(a.err.w)
 	a.outTerminal = isTerminal(a.out)
-	if f, ok := a.out.(*os.File); ok && a.outTerminal {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			a.width = width
-		}
+	a.width, _ = a.outSize()
+}
+
+// outSize is how many cells the terminal behind stdout is wide and high, 0 where
+// there is none.
+func (a *app) outSize() (width, height int) {
+	f, ok := a.out.(*os.File)
+	if !ok || !a.outTerminal {
+		return 0, 0
 	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
 }
 
 func (a *app) profileOf(w io.Writer) colorprofile.Profile {

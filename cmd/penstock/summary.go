@@ -233,6 +233,9 @@ func (a *app) totals(b *strings.Builder, r *result) {
 		return
 	}
 	line("took", took, rate(s.Files.Seen, s.Seconds)+" files", rate(r.receipt.Cells.Readings(), s.Seconds)+" readings", byteSize(s.Bytes))
+	if s.Workers == 0 {
+		return // of several pipelines
+	}
 	line("workers", fmt.Sprintf("%d with chunks of %d: fetch %.2f s, decode %.2f s, commit %.2f s", s.Workers, s.Chunk,
 		s.StageSeconds.Fetch, s.StageSeconds.Decode, s.StageSeconds.Commit))
 }
