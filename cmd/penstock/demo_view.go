@@ -205,11 +205,14 @@ func plainly(_ ingest.State, text string) string { return text }
 // states counts files by what became of them.
 func (v *demoView) states(show func(ingest.State, string) string) (words []string) {
 	for _, state := range []ingest.State{ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Failed} {
-		if n := v.tally.files[state]; n > 0 || state == ingest.Loaded {
+		n := v.tally.files[state]
+		switch {
+		case state == ingest.Loaded:
+			words = append(words, show(state, counted(n, "file")+" loaded"))
+		case n > 0:
 			words = append(words, show(state, count(n)+" "+string(state)))
 		}
 	}
-	words[0] = strings.Replace(words[0], " loaded", " files loaded", 1)
 	return words
 }
 

@@ -94,33 +94,6 @@ func TestDryRunIntoAClosedPipe(t *testing.T) {
 	}
 }
 
-func TestDemo(t *testing.T) {
-	dir, own := t.TempDir(), filepath.Join(t.TempDir(), "own")
-	// What is set for a store of one's own does not lead the demo into it.
-	environ := []string{"PENSTOCK_STORE=local:" + own, "PENSTOCK_SCHEMA=own", "PENSTOCK_ZONE=Asia/Tokyo", "PENSTOCK_OUTPUT=json"}
-	for _, first := range []bool{true, false} {
-		out, _ := penstockWith(t, environ, exitWell, "demo", "--dir", dir)
-		if _, err := os.Stat(own); err == nil {
-			t.Fatal("the demo made a store of PENSTOCK_STORE")
-		}
-		for _, want := range []string{
-			"files     18 seen, 12 loaded, 1 duplicate, 3 held, 2 quarantined\n",
-			"readings  858 stored, 6 missing\n",
-			`not a number: "###"`,
-		} {
-			if first && !strings.Contains(out, want) {
-				t.Errorf("the demo does not show %q:\n%s", want, out)
-			}
-		}
-		if n := strings.Count(out, "files     18 seen, 18 known\n"); first && n != 1 || !first && n != 2 {
-			t.Errorf("all files were known %d times:\n%s", n, out)
-		}
-		if !strings.Contains(out, " Reservoir_Met/Met15 | RH          | %     |      282 |") {
-			t.Errorf("the query's result is not as expected:\n%s", out)
-		}
-	}
-}
-
 // The lines of progress that a run of some seconds writes where there is no
 // terminal, and the bar where there is one.
 func TestProgress(t *testing.T) {
