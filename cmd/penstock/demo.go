@@ -198,6 +198,9 @@ func (d *demo) live(s *store.Store, server *demoServer) (*result, error) {
 	view.look(viewing)
 	stopView()
 	all.Wait()
+	if err != nil {
+		return nil, err
+	}
 	if !d.outTerminal {
 		view.show()
 	}
@@ -206,7 +209,7 @@ func (d *demo) live(s *store.Store, server *demoServer) (*result, error) {
 		sent += fmt.Sprintf(" (%s broke off, and came again)", counted(n, "upload"))
 	}
 	fmt.Fprintf(d.out, "%s; %s of theirs are in the table.\n", sent, counted(view.stored, "reading"))
-	return &result{tally: view.tally, took: time.Since(view.began), verb: "loaded", source: demoFTPSource}, err
+	return &result{tally: view.tally, took: time.Since(view.began), verb: "loaded", source: demoFTPSource}, nil
 }
 
 // awaitIdle waits until what the loggers sent is loaded, but not for ever.
