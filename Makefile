@@ -20,7 +20,7 @@ help: ## show this
 build: setup ## build ./penstock
 	$(GO) build -buildvcs=$(VCS) -o penstock ./cmd/penstock
 
-demo: build ## a whole site in one command: logger files, a private PostgreSQL, a summary, a query
+demo: build ## a whole site, live: loggers that send by FTP, the daemon that loads, a private PostgreSQL; Ctrl-C ends it
 	./penstock demo
 
 test: setup-servers ## the whole suite, against a real PostgreSQL and real FTP and SFTP servers
