@@ -7,9 +7,15 @@ import (
 	"time"
 )
 
-// stallsAfter is how long a source may do nothing before it counts as stuck,
-// if its poll interval is not longer.
-const stallsAfter = 10 * time.Minute
+const (
+	// stallsAfter is how long a source may do nothing before it counts as stuck,
+	// if its poll interval is not longer.
+	stallsAfter = 10 * time.Minute
+	// stallsUnderWay is how long files may be under way and none come to its end.
+	// Fetching and committing have deadlines of their own, and a year's file over
+	// a slow line takes its time: it would begin anew with each restart.
+	stallsUnderWay = 3 * time.Hour
+)
 
 // A Want is one thing that is not as it should be. Source is "" where it is
 // the whole process.
@@ -19,11 +25,12 @@ type Want struct {
 	Reason string `json:"reason"`
 }
 
-// Stuck names the sources that make no progress though nothing hinders them: no
-// listing ended, or files wait and none was dealt with, for ten minutes (three
-// polls, where that is longer). Waiting that was told by Waits, Failed or Store
-// is no fault of the process, and no restart would end it. What an empty list
-// promises is what systemd's watchdog and /healthz go by.
+// Stuck names the sources that make no progress though nothing hinders them: for
+// ten minutes (three polls, where that is longer) no listing ended, or files wait
+// and none is under way; or for three hours none that is under way was dealt
+// with. Waiting that was told by Waits, Failed or Store is no fault of the process,
+// and no restart would end it; nor is standing by. What an empty list promises is
+// what systemd's watchdog and /healthz go by.
 func (m *Monitor) Stuck() []Want {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -33,12 +40,16 @@ func (m *Monitor) Stuck() []Want {
 	now := m.now()
 	var stuck []Want
 	for name, w := range m.sources {
+		if w.lease.asked && !w.lease.held {
+			continue // it stands by, for years if need be
+		}
 		patience := max(stallsAfter, 3*w.poll)
+		still, idle := now.Sub(w.moved), now.Sub(w.worked)
 		switch {
-		case now.Sub(w.moved) > patience:
-			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("no listing and no commit ended for %s", now.Sub(w.moved).Round(time.Second))})
-		case w.backlog > 0 && now.Sub(w.worked) > patience:
-			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("%d files wait, and none was dealt with for %s", w.backlog, now.Sub(w.worked).Round(time.Second))})
+		case still > patience:
+			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("no listing and no commit ended for %s", still.Round(time.Second))})
+		case w.queued > 0 && w.underWay == 0 && idle > patience, w.underWay > 0 && idle > max(patience, stallsUnderWay):
+			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("%d files wait and %d are under way, and none was dealt with for %s", w.queued, w.underWay, idle.Round(time.Second))})
 		}
 	}
 	return sorted(stuck)

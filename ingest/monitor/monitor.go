@@ -46,15 +46,15 @@ func New(version string) *Monitor {
 // Monitor's mutex; its counters guard themselves.
 type watched struct {
 	*series
-	poll    time.Duration
-	waits   string    // why it rightly does nothing, "" when it works
-	fault   string    // what could not be listed last, in this cycle
-	moved   time.Time // when it last did something, or was last told to
-	worked  time.Time // when files were last dealt with, or none waited
-	backlog int
-	lease   leaseState
-	oldest  time.Time // when the oldest file that is not loaded was modified; zero for none
-	overran int       // the number of the last cycle that was told to have overrun
+	poll             time.Duration
+	waits            string    // why it rightly does nothing, "" when it works
+	fault            string    // what could not be listed last, in this cycle
+	moved            time.Time // when it last did something, or was last told to
+	worked           time.Time // when files were last dealt with, or none waited
+	queued, underWay int       // files, by the last cycle
+	lease            leaseState
+	oldest           time.Time // when the oldest file that is not loaded was modified; zero for none
+	overran          int       // the number of the last cycle that was told to have overrun
 }
 
 type leaseState struct {
@@ -125,8 +125,8 @@ func (w *watched) leaves(c *ingest.Cycle) bool {
 	if c.Over {
 		w.fault = ""
 	}
-	w.backlog = c.Queued + c.UnderWay
-	if w.backlog == 0 {
+	w.queued, w.underWay = c.Queued, c.UnderWay
+	if w.queued+w.underWay == 0 {
 		w.worked = w.moved
 	}
 	w.oldest = time.Time{}
@@ -170,6 +170,9 @@ func (m *Monitor) Lease(source string, held bool, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.follow(source)
+	if held && !w.lease.held {
+		w.moved, w.worked = m.now(), m.now()
+	}
 	w.lease = leaseState{asked: true, held: held, reason: reason}
 	w.held.Set(oneIf(held))
 }

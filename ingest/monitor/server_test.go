@@ -119,6 +119,15 @@ func TestHealthyWhileThereIsProgress(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	expectStuck("field", "no listing and no commit")
 
+	// Who stands by may do so for years, and has his time when it ends.
+	m.Lease("field", false, "held by db7")
+	m.Lease("yearly", false, "held by db7")
+	now = now.AddDate(3, 0, 0)
+	expectStuck("", "")
+	m.Lease("field", true, "")
+	m.Lease("yearly", true, "")
+	expectStuck("", "")
+
 	// Without a store nothing can go on.
 	m.Store("connection refused")
 	now = now.Add(3 * time.Hour)
@@ -173,23 +182,27 @@ func TestFilesThatWaitForEverAreNoProgress(t *testing.T) {
 	m.now = func() time.Time { return now }
 	m.Store("")
 	m.Follow("field", time.Minute)
-	for range 12 {
-		now = now.Add(time.Minute)
-		m.Observe(ingest.Event{Source: "field", Cycle: &ingest.Cycle{Over: true, Queued: 7, UnderWay: 1}})
-		m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{State: ingest.Known}}})
+	goOn := func(minutes int, c ingest.Cycle) {
+		for range minutes {
+			now = now.Add(time.Minute)
+			m.Observe(ingest.Event{Source: "field", Cycle: &c})
+			m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{State: ingest.Known}}})
+		}
 	}
-	if got := m.Stuck(); len(got) != 1 || got[0].Reason != "8 files wait, and none was dealt with for 12m0s" {
-		t.Errorf("stuck: %+v", got)
+	expectStuck := func(want string) {
+		t.Helper()
+		if got := m.Stuck(); want == "" && len(got) != 0 || want != "" && (len(got) != 1 || got[0].Reason != want) {
+			t.Errorf("stuck: %+v, want %q", got, want)
+		}
 	}
+	goOn(12, ingest.Cycle{Over: true, Queued: 7})
+	expectStuck("7 files wait and 0 are under way, and none was dealt with for 12m0s")
 	m.Observe(ingest.Event{Source: "field", Worker: 2, Outcomes: []ingest.Outcome{{State: ingest.Loaded}}})
-	if got := m.Stuck(); len(got) != 0 {
-		t.Errorf("after a commit still stuck: %+v", got)
-	}
-	for range 12 {
-		now = now.Add(time.Minute)
-		m.Observe(ingest.Event{Source: "field", Cycle: &ingest.Cycle{Over: true}})
-	}
-	if got := m.Stuck(); len(got) != 0 {
-		t.Errorf("with nothing to do stuck: %+v", got)
-	}
+	expectStuck("")
+	goOn(120, ingest.Cycle{Over: true, Queued: 7, UnderWay: 1}) // a large file over a slow line
+	expectStuck("")
+	goOn(61, ingest.Cycle{Over: true, Queued: 7, UnderWay: 1})
+	expectStuck("7 files wait and 1 are under way, and none was dealt with for 3h1m0s")
+	goOn(12, ingest.Cycle{Over: true})
+	expectStuck("")
 }
