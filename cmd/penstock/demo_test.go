@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestDemo(t *testing.T) {
 		want   []string
 	}{
 		{"8s", []string{
-			"12 files loaded, 1 duplicate, 3 held, 2 quarantined",
+			"1 duplicate, 3 held, 3 quarantined\n",
 			" broke off, and came again)",
 			"readings  858 stored, 6 missing\n",
 			`not a number: "###"`,
@@ -44,6 +45,11 @@ func TestDemo(t *testing.T) {
 		for _, want := range run.want {
 			if !strings.Contains(out, want) {
 				t.Errorf("the demo does not show %q:\n%s", want, out)
+			}
+		}
+		if files, loaded := sent.FindStringSubmatch(out), regexp.MustCompile(`seen, (\d+) loaded`).FindStringSubmatch(out); run.length == "8s" {
+			if n, err := strconv.Atoi(files[1]); err != nil || loaded == nil || loaded[1] != strconv.Itoa(n-1+12) {
+				t.Errorf("%s files were sent, one of them cut short, and 12 of the folder are right; loaded: %q", files[1], loaded)
 			}
 		}
 		counts := sent.FindStringSubmatch(out)
