@@ -75,13 +75,13 @@ sources:
   - name: site               # three days of files in a folder
     url: %q
     poll: 5s
+    settle: 0s
   - name: field              # six loggers that send by FTP
     url: %q
     password_file: ftp-password
     poll: 1s
     settle: 2s               # a file is taken when it has not changed for so long
     connections: 2
-    ignore: ["**/*.tmp"]
     after: {do: move, to: "done/{yyyy}/{mm}/{dd}"}
     zone: UTC
 `

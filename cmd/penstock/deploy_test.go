@@ -249,6 +249,25 @@ func TestUnitBySystemd(t *testing.T) {
 	}
 }
 
+// The configs to begin with are right, and say what their comments say.
+func TestDeployedConfigs(t *testing.T) {
+	for file, sources := range map[string]int{"penstock.example.yaml": 2, "compose.penstock.yaml": 1} {
+		c, err := loadConfig(filepath.Join("deploy", file))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if len(c.sources) != sources || c.store.url == "" || c.monitor.listen == "" {
+			t.Errorf("%s: %d sources, store %q, monitor %q", file, len(c.sources), c.store.url, c.monitor.listen)
+		}
+		for _, s := range c.sources {
+			if s.settling.Age < 5*time.Second {
+				t.Errorf("%s: files of %s are taken before they are whole", file, s.name)
+			}
+		}
+	}
+}
+
 // The compose file names what is there, and holds no password.
 func TestComposeFile(t *testing.T) {
 	text, err := os.ReadFile("deploy/compose.yaml")
