@@ -86,7 +86,7 @@ sources:
     zone: UTC
 `
 
-const demoQuery = `select logger, channel, unit, count(*) as readings, min(ts)::timestamp(0) as first, max(ts)::timestamp(0) as last, round(avg(value)::numeric, 2) as mean
+const demoQuery = `select logger, channel, unit, count(*) as readings, max(ts)::timestamp(0) as newest, round(avg(value)::numeric, 2) as mean
 from observations group by logger, channel, unit order by logger, channel`
 
 // A demo is one run of the command.
@@ -99,7 +99,7 @@ type demo struct {
 	config        string
 }
 
-func (d *demo) run() error {
+func (d *demo) run() (err error) {
 	site := filepath.Join(d.dir, "site")
 	n, err := writeSite(site)
 	if err != nil {
@@ -109,7 +109,7 @@ func (d *demo) run() error {
 	if err != nil {
 		return err
 	}
-	defer server.stop()
+	defer func() { err = errors.Join(err, server.stop()) }()
 	if err := d.writeConfig(site, server); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (d *demo) run() error {
 // openDemoStore opens the store and keeps it open for all that the demo runs, so
 // that a private PostgreSQL is started once.
 func (d *demo) openDemoStore() (*opened, error) {
-	in := d.like(nil)
+	in := d.like(d.take, nil)
 	in.store, in.schema = d.where, d.schema
 	s, err := in.openStore(d.take, writes, store.Options{Create: true})
 	if err != nil {
@@ -187,8 +187,8 @@ func (d *demo) live(s *store.Store, server *demoServer) (*result, error) {
 		d.awaitIdle(running, view)
 		stopDaemon()
 	})
-	daemon := d.like(slices.Concat(args, []string{"--store", d.url, "--schema", d.schema}))
-	daemon.take, daemon.watch = running, view.observe
+	daemon := d.like(running, slices.Concat(args, []string{"--store", d.url, "--schema", d.schema}))
+	daemon.watch = view.observe
 	if d.logLevel.value == "info" {
 		daemon.logLevel.value = "warn" // the view says the rest
 	}
@@ -242,9 +242,7 @@ func (d *demo) tell(r *result) error {
 		{"What is there now:", []string{"psql", "-c", demoQuery}},
 	} {
 		fmt.Fprintf(d.out, "\n%s\n%s\n", d.style(bold, step.say), d.style(faint, "$ penstock "+shown(step.args)))
-		in := d.like(slices.Concat([]string{"--store", d.url, "--schema", d.schema}, step.args))
-		in.take = d.work
-		if err := d.execute(in); err != nil {
+		if err := d.execute(d.like(d.work, slices.Concat([]string{"--store", d.url, "--schema", d.schema}, step.args))); err != nil {
 			return err
 		}
 	}
@@ -254,12 +252,13 @@ func (d *demo) tell(r *result) error {
 	return err
 }
 
-// like returns the program for another command line within this process. What a
-// person's variables say of their own store is not meant for this one.
-func (d *demo) like(args []string) *app {
+// like returns the program for another command line within this process, which
+// begins nothing new when take ends. What a person's variables say of their own
+// store is not meant for this one.
+func (d *demo) like(take context.Context, args []string) *app {
 	environ := slices.DeleteFunc(slices.Clone(d.environ), func(v string) bool { return strings.HasPrefix(v, "PENSTOCK_") })
 	in := newApp(args, environ, d.in, d.out, d.err)
-	in.take, in.work, in.log, in.err = d.take, d.work, d.log, d.err
+	in.take, in.work, in.log, in.err = take, d.work, d.log, d.err
 	in.color, in.logLevel, in.logFormat, in.quiet = d.color, d.logLevel, d.logFormat, d.quiet
 	return in
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -58,7 +57,9 @@ func startDemoServer(dir string) (*demoServer, error) {
 // stop cuts all connections and returns when they have ended.
 func (s *demoServer) stop() error {
 	err := s.listener.end()
-	<-s.served // what it says is that the listener is closed
+	if served := <-s.served; !errors.Is(served, net.ErrClosed) {
+		err = errors.Join(err, served)
+	}
 	return errors.Join(err, s.root.Close())
 }
 
@@ -216,16 +217,3 @@ func (d demoFolder) PutFile(_ *ftp.Context, path string, data io.Reader, offset 
 }
 
 var _ ftp.Driver = demoFolder{}
-
-// until waits for a time, or for the end of ctx, and reports whether it was the
-// time.
-func until(ctx context.Context, t time.Time) bool {
-	timer := time.NewTimer(time.Until(t))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

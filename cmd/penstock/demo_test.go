@@ -88,13 +88,13 @@ func TestDemoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Quit()
 	check := func(what string, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
+	defer func() { check("QUIT", c.Quit()) }()
 	check("STOR", c.Stor("a.csv", strings.NewReader("a long text")))
 	check("STOR again", c.Stor("a.csv", strings.NewReader("a text")))
 	check("STOR from an offset", c.StorFrom("a.csv", strings.NewReader("tail"), 2))
@@ -162,11 +162,12 @@ func TestDemoView(t *testing.T) {
 			t.Errorf("the view has no %q:\n%s", want, first)
 		}
 	}
+	_, below, _ := strings.Cut(first, "  sent")
 	out.Reset()
 	a.note("something happened")
 	v.show()
 	up := "\x1b[" + strings.TrimPrefix(strings.SplitN(out.String(), "A", 2)[0], "\x1b[") + "A\r\x1b[J"
-	if got := out.String(); !strings.HasPrefix(got, up+"something happened\n") || !strings.HasSuffix(got, first[strings.Index(first, "  sent"):]) {
+	if got := out.String(); !strings.HasPrefix(got, up+"something happened\n") || !strings.HasSuffix(got, "  sent"+below) {
 		t.Errorf("what is logged does not stand above the view: %q", got)
 	}
 	if lines := strings.Count(first, "\n"); up != "\x1b["+count(int64(lines))+"A\r\x1b[J" {
