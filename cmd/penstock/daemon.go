@@ -42,6 +42,8 @@ type daemon struct {
 	endWork  context.CancelFunc // what is under way in all feeders
 	work     context.Context    // of all feeders
 
+	every atomic.Pointer[map[string]time.Duration] // how often loggers record, by the config's table
+
 	until atomic.Int64 // the supervisor is busy until then, rightly, in nanoseconds since the epoch
 }
 
@@ -95,6 +97,8 @@ func (a *app) daemonConfig() (*config, error) {
 // adopt makes c the config that the daemon goes by.
 func (d *daemon) adopt(c *config) {
 	d.config = c
+	every := c.loggers.Every()
+	d.every.Store(&every)
 	d.takeStore(d.flags)
 	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
 	d.turn.Set(workers)
@@ -124,6 +128,7 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 	var watchers sync.WaitGroup
 	watchers.Go(func() { d.approved.watch(watching) })
 	watchers.Go(func() { d.watchStore(watching) })
+	watchers.Go(func() { d.watchSilence(watching) })
 	for _, s := range d.config.sources {
 		d.start(s, nil)
 	}
