@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -304,5 +305,35 @@ func TestFTPMatch(t *testing.T) {
 	}
 	if n := s.count("CWD /up/b/tmp"); n != 0 {
 		t.Error("an ignored folder was entered")
+	}
+}
+
+// TestFTPListMemory: a folder of 200,000 files is listed in little memory.
+func TestFTPListMemory(t *testing.T) {
+	const files, most = 200_000, 64 << 20
+	var text strings.Builder
+	for i := range files {
+		fmt.Fprintf(&text, "type=file;size=%d;modify=20260131235957;UNIX.mode=0644; logger-%06d_20260131.csv\r\n", i, i)
+	}
+	r := newFTP(t, quick(listingOf(t, "MLSD", text.String())))
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, n := held(), 0
+	for _, err := range r.Files(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 1 {
+			if now := held(); now-before > most {
+				t.Errorf("the listing holds %d bytes, more than %d", now-before, most)
+			}
+		}
+	}
+	if n != files {
+		t.Errorf("listed %d files, want %d", n, files)
 	}
 }

@@ -1,8 +1,11 @@
 // Package source holds the places that files come from. Each is an
 // [ingest.Source], and each passes the suite in package sourcetest.
 //
-// Dir is what a replay reads: folders, single files, and zip archives whose
-// members are files of their own.
+// Dir is what a replay reads and a daemon watches: folders, single files, and
+// zip archives whose members are files of their own. Remote is a folder of a
+// server, NewFTP and NewSFTP make one: to follow it, begin with client in
+// remote.go, which is all that a protocol has to do, and see what is done with
+// it in the files remote_*.go.
 package source
 
 import (
