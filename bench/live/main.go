@@ -1,0 +1,201 @@
+// Command live measures `penstock run` on a folder, on this machine, now: how
+// long after its closing rename a file is visible in the table, and how much
+// memory the daemon takes when there is nothing to do.
+//
+//	go run ./bench/live -penstock ./penstock
+//
+// It runs the program from outside, on a private PostgreSQL of its own with its
+// default durability.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"penstock/store/pglocal"
+)
+
+// A site is a folder that the daemon watches, and what it writes to.
+type site struct {
+	penstock string
+	files    int     // written one after the other
+	rate     float64 // of these in a second
+	listed   int     // files that lie in the folder already
+	settle   string
+	poll     string
+	dir      string // scratch
+	store    string // URL of a private PostgreSQL
+	out      io.Writer
+}
+
+// The folder that is watched, and the one beside it where files are written
+// before they get their names.
+func (s *site) watched() string { return filepath.Join(s.dir, "in") }
+func (s *site) staging() string { return filepath.Join(s.dir, "staging") }
+
+// A measurement begins with an empty folder and an empty store.
+type measurement struct {
+	name string
+	run  func(context.Context, *site) error
+}
+
+var measurements = []measurement{
+	{"visible", visible},
+	{"idle", idle},
+	{"listed", listed},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "live:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	s := site{out: out}
+	f := flag.NewFlagSet("live", flag.ContinueOnError)
+	f.StringVar(&s.penstock, "penstock", "./penstock", "the program to measure")
+	f.IntVar(&s.files, "files", 10_000, "files that are renamed into the folder")
+	f.Float64Var(&s.rate, "rate", 500, "of these in a second")
+	f.IntVar(&s.listed, "listed", 200_000, "files that lie in the folder for the measure of memory")
+	f.StringVar(&s.settle, "settle", "0s", "the source's settle")
+	f.StringVar(&s.poll, "poll", "5s", "the source's poll")
+	only := f.String("only", "", "only the measurements whose name this regular expression matches: visible, idle, listed")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	if s.penstock, err = filepath.Abs(s.penstock); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.penstock); err != nil {
+		return fmt.Errorf("no program to measure: %w (make build, or name it with -penstock)", err)
+	}
+	binaries, err := pglocal.FindBinaries()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, PostgreSQL %s; settle %s, poll %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), binaries.Version, s.settle, s.poll)
+	for _, m := range measurements {
+		if match.MatchString(m.name) {
+			if err := s.withServer(ctx, m); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// withServer makes one measurement on a cluster and in a folder of its own.
+func (s *site) withServer(ctx context.Context, m measurement) (err error) {
+	if s.dir, err = os.MkdirTemp("", "penstock-live-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
+	if err := errors.Join(os.Mkdir(s.watched(), 0o755), os.Mkdir(s.staging(), 0o755)); err != nil {
+		return err
+	}
+	server, err := pglocal.Start(ctx, pglocal.Options{Dir: filepath.Join(s.dir, "pg")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
+	s.store = server.URL()
+	return m.run(ctx, s)
+}
+
+// A daemon is `penstock run` under way.
+type daemon struct {
+	cmd  *exec.Cmd
+	said *strings.Builder
+}
+
+// start starts the daemon on the folder.
+func (s *site) start(ctx context.Context) (*daemon, error) {
+	config := fmt.Sprintf("store: {url: %q}\nsources:\n  - {name: live, url: %q, poll: %s}\n", s.store, s.watched(), s.poll)
+	path := filepath.Join(s.dir, "penstock.yaml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	d := &daemon{cmd: exec.CommandContext(ctx, s.penstock, "run", "-c", path), said: new(strings.Builder)}
+	d.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+s.dir, "XDG_STATE_HOME="+s.dir)
+	d.cmd.Dir = s.dir
+	d.cmd.Stderr = d.said
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
+	return d, d.cmd.Start()
+}
+
+// stop drains the daemon. What it said is in the error when it failed.
+func (d *daemon) stop() error {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	if err := d.cmd.Wait(); err != nil {
+		return fmt.Errorf("penstock run: %w\n%s", err, d.said)
+	}
+	return nil
+}
+
+// write puts a file of one reading in place by a rename, and returns when the
+// rename had been done.
+func (s *site) write(i int) (time.Time, error) {
+	name := fmt.Sprintf("%02d/L%03d_%07d.csv", i%50, i%500, i)
+	at := time.Now().UTC().Truncate(time.Second).Add(-time.Duration(i) * time.Millisecond)
+	staged := filepath.Join(s.staging(), "next.csv")
+	text := fmt.Sprintf("logger,channel,timestamp,value,unit\nL%03d,flow,%s,%d.5,l/s\n", i%500, at.Format("2006-01-02T15:04:05.000Z"), i)
+	if err := os.WriteFile(staged, []byte(text), 0o644); err != nil {
+		return time.Time{}, err
+	}
+	err := os.Rename(staged, filepath.Join(s.watched(), name))
+	return time.Now(), err
+}
+
+func (s *site) folders() error {
+	for i := range 50 {
+		if err := os.Mkdir(filepath.Join(s.watched(), fmt.Sprintf("%02d", i)), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaits returns when n files are visible.
+func (s *site) awaits(ctx context.Context, n int) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.store)
+		if err == nil {
+			var seen int
+			err = conn.QueryRow(ctx, "select count(*) from penstock.files where state = 'loaded'").Scan(&seen)
+			conn.Close(context.WithoutCancel(ctx))
+			if err == nil && seen >= n {
+				return nil
+			}
+		}
+		select { // until there is a schema, errors are to be expected
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
