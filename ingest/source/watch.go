@@ -47,7 +47,7 @@ func (d *Dir) Watch(ctx context.Context, hint func(ingest.File)) error {
 	var drained sync.WaitGroup
 	drained.Go(w.drain)
 	defer drained.Wait()
-	defer notify.Close()
+	defer func() { _ = notify.Close() }() // nothing is lost by it
 	if !d.watch.CompareAndSwap(nil, w) {
 		return errors.New("the folders are watched already")
 	}
