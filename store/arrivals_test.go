@@ -32,8 +32,8 @@ func TestSilentLoggers(t *testing.T) {
 	const minute = time.Minute
 	come(c, "regular", 60*minute, 45*minute, 30*minute, 15*minute)
 	come(c, "gone", 120*minute, 105*minute, 90*minute, 75*minute, 60*minute)
-	for _, d := range []time.Duration{70, 55, 40, 25, 10} { // three files at a time
-		come(c, "several", d*minute, d*minute-2*time.Second, d*minute-4*time.Second)
+	for _, d := range []time.Duration{70 * minute, 55 * minute, 40 * minute, 25 * minute, 10 * minute} { // three files at a time
+		come(c, "several", d, d-2*time.Second, d-4*time.Second)
 	}
 	come(c, "few", 300*minute, 200*minute)
 	come(committerOf(t, sinkOf(t, s, SinkOptions{Source: "archive"})), "replayed", 900*minute, 800*minute, 700*minute, 600*minute)

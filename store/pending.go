@@ -57,7 +57,7 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 	var grown []int
 	eachRow(r, func(r *record) {
 		n := int(r.int8() - 1)
-		size := int64(0)
+		var size int64
 		if standings[n], size = standing(r, files[n], now); standings[n].State == ingest.Loaded && files[n].Size > size {
 			standings[n].Grew, grown = true, append(grown, n)
 		}
