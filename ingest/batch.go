@@ -42,13 +42,14 @@ type Batch struct {
 // its counts so far. The decoder fills it in, but for the fields said to be
 // the pipeline's.
 type Span struct {
-	File         File   // the pipeline's
-	Fetched      int64  // the pipeline's: when these bytes were fetched
-	FirstFetched int64  // the pipeline's: when a version of this content under this path was first fetched
-	Sum          Digest // the pipeline's: SHA-256 of the original bytes
-	Place        Place  // the pipeline's: where the archive has these bytes; zero where there is none
-	New          bool   // the pipeline's: the sink knew no version of the path when it was listed
-	Ledger       int64  // the correction's: the id of the file version that is loaded again; 0 for a new one
+	File         File      // the pipeline's
+	Fetched      int64     // the pipeline's: when these bytes were fetched
+	FirstFetched int64     // the pipeline's: when a version of this content under this path was first fetched
+	Sum          Digest    // the pipeline's: SHA-256 of the original bytes
+	Place        Place     // the pipeline's: where the archive has these bytes; zero where there is none
+	New          bool      // the pipeline's: the sink knew no version of the path when it was listed
+	Recorded     *Recorded // the pipeline's: what a lost ledger had of the version; nil for one that is loaded like any other
+	Ledger       int64     // the correction's: the id of the file version that is loaded again; 0 for a new one
 
 	Begin, End int // the readings [Begin, End) of the batch
 
@@ -238,7 +239,7 @@ func (b *Batch) Begin(c *Content) *Span {
 	if first == 0 {
 		first = c.Fetched
 	}
-	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: first, Begin: len(b.Time), End: len(b.Time), State: Loaded})
+	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: first, Recorded: c.Recorded, Begin: len(b.Time), End: len(b.Time), State: Loaded})
 	return &b.Spans[len(b.Spans)-1]
 }
 

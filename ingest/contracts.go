@@ -104,8 +104,13 @@ type Archive interface {
 	Sync(ctx context.Context) error
 
 	// Fetch reads what Keep has put at a place, as Source.Fetch would: it sets
-	// c.File, c.Fetched and the bytes.
+	// c.File, c.Fetched, c.Place and the bytes.
 	Fetch(ctx context.Context, at Place, c *Content) error
+
+	// Settle tells that the ledger has what was kept at these places, whatever
+	// became of it. Until then it is not deleted, however old it is, and is taken
+	// up again when the process ends before. It may be told twice.
+	Settle(places ...Place)
 }
 
 // A Place is where in an archive the bytes of a file are. The zero Place is

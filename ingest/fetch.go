@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -97,11 +98,11 @@ func (r *run) fetchParcel(ref reference) (*parcel, error) {
 // fetch reads a file and puts it into the archive, unless that has the same
 // bytes of it. After an error c holds nothing.
 func (r *run) fetch(ctx context.Context, ref *reference, c *Content, have *provided) error {
-	*have = provided{}
+	*have, c.Place, c.Recorded = provided{}, Place{}, nil
 	if err := r.fetchBytes(ctx, ref, c); err != nil {
 		return err
 	}
-	if r.Archive == nil {
+	if have.place = c.Place; r.Archive == nil || c.Place != (Place{}) {
 		return nil
 	}
 	if c.Stream == nil && c.Gain == nil {
@@ -139,6 +140,11 @@ func (r *run) passOn(p *parcel) error {
 	case acquired:
 	case waitedTooLong:
 		p.charge = 0
+		if p.provided.place != (Place{}) { // the source may not have it any more when the process ends
+			if err := r.Archive.Sync(r.work); err != nil {
+				return fmt.Errorf("making the archive durable: %w", err)
+			}
+		}
 		if !r.spool.put(p) { // the archive had it before, and does not say where
 			r.drop(&p.reference)
 		}

@@ -124,6 +124,10 @@ type Content struct {
 	// known. It is set by whoever fetches from an archive.
 	Place Place
 
+	// Recorded is what is to be repeated of the version's standing in a ledger
+	// that was lost; nil for a file that is loaded like any other.
+	Recorded *Recorded
+
 	Data   []byte        // the whole file when Stream is nil
 	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
 

@@ -20,6 +20,8 @@ type vault struct {
 	synced int // of packs, how many are durable
 	full   error
 	reads  int
+
+	settled map[Place]bool
 }
 
 type kept struct {
@@ -64,6 +66,17 @@ func (v *vault) Fetch(_ context.Context, at Place, c *Content) error {
 	return nil
 }
 
+func (v *vault) Settle(places ...Place) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.settled == nil {
+		v.settled = make(map[Place]bool)
+	}
+	for _, at := range places {
+		v.settled[at] = true
+	}
+}
+
 // durable says that what a commit names is.
 func (v *vault) durable(p *plant) hook {
 	return func(_ context.Context, now step, _ string) error {
@@ -100,6 +113,9 @@ func TestArchive(t *testing.T) {
 			}
 			for path, place := range p.book.places {
 				k := v.packs[place.Offset-1]
+				if !v.settled[place] {
+					t.Errorf("%s is loaded, and the archive is not told", path)
+				}
 				if k.file.Path != path || sumOf(string(k.data)) != p.book.known[path].sum {
 					t.Errorf("%s is at the place of %s", path, k.file.Path)
 				}

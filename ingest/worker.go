@@ -29,6 +29,7 @@ type worker struct {
 	finisher  finisher
 	turn      turn
 	kept      bool // the archive has something of the batch that is not durable yet
+	places    []Place
 }
 
 // worker runs one worker until there are no more chunks.
@@ -182,7 +183,7 @@ func (w *worker) decode(ctx context.Context, f *reference, have *provided) error
 	if s.GrowsAt > 0 && w.keepsGrowth(f, s.GrowsAt) {
 		w.noteGrowth(s)
 	}
-	w.kept = w.kept || have.place != (Place{})
+	w.kept = w.kept || w.Archive != nil && have.place != (Place{})
 	return nil
 }
 
@@ -306,7 +307,21 @@ func (w *worker) store(ctx context.Context) ([]Outcome, error) {
 		return nil, fmt.Errorf("the sink told the outcomes of %d files, but %d files were committed", len(outcomes), len(w.batch.Spans))
 	}
 	w.event.Commit = time.Since(start)
+	if w.kept {
+		w.settle()
+	}
 	return outcomes, nil
+}
+
+// settle tells the archive that the ledger has the batch.
+func (w *worker) settle() {
+	w.places = w.places[:0]
+	for i := range w.batch.Spans {
+		if at := w.batch.Spans[i].Place; at != (Place{}) {
+			w.places = append(w.places, at)
+		}
+	}
+	w.Archive.Settle(w.places...)
 }
 
 // A hashingStream hashes what is read from it. Once a read failed, all further

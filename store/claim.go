@@ -156,7 +156,7 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 				return err
 			}
 		}
-		if waits(s) {
+		if waits(s) && s.Recorded == nil {
 			if err := c.sink.ask(ctx, s.Shape); err != nil {
 				return err
 			}
@@ -192,7 +192,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	var looked []*claim // in the order of keys
 	for i := range c.claims {
 		cl := &c.claims[i]
-		if isNew := b.Spans[cl.span].New && c.careful == 0; isNew {
+		if s := &b.Spans[cl.span]; s.New && s.Recorded == nil && c.careful == 0 {
 			continue
 		}
 		looked = append(looked, cl)
@@ -312,6 +312,10 @@ func (c *committer) decideContents(twins map[[16]byte]twin) {
 // decideVersion settles which version of its path a claim is: the newest one
 // again, or the next generation.
 func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
+	if s.Recorded != nil {
+		c.decideRecorded(cl, s)
+		return
+	}
 	own := s.NameTime
 	if own == 0 {
 		own = s.File.Modified
@@ -478,7 +482,7 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 
 // addContent adds the content key of what is loaded, or a duplicate of it.
 func addContent(w *column, cl *claim) {
-	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate {
+	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate || cl.state == ingest.Undone {
 		w.bytes(cl.content[:])
 	} else {
 		w.null()

@@ -136,6 +136,7 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 			return err
 		}
 	}
+	c.applyRecorded(b, spans)
 	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.take)
 	for _, i := range spans {
@@ -205,7 +206,7 @@ func (c *committer) sort(b *ingest.Batch) {
 		case cl.loads():
 			c.take[cl.span] = true
 			c.files[cl.span] = cl.id
-		case cl.writes() && cl.state == ingest.Duplicate:
+		case cl.writes() && (cl.state == ingest.Duplicate || cl.state == ingest.Undone):
 			c.countDuplicate(b, cl.span)
 		}
 	}

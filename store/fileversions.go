@@ -17,6 +17,7 @@ type FileVersion struct {
 	ID         int64
 	Source     string // the source's name
 	Root       string // where the source's files were last found
+	Archive    string // the folder of the archive that its bytes were last kept in; "" for none
 	Path       string // below Root, raw bytes
 	Display    string // Path, escaped
 	Generation int32  // 1 for the first version of the path
@@ -138,7 +139,7 @@ func (s *Store) Standings(ctx context.Context, source string, files []ingest.Fil
 
 // selectFiles gives what scanFile reads. A receipt may be missing where a file
 // has never been decoded.
-const selectFiles = `select f.id, s.name, s.root, f.path, f.generation, f.state::text, coalesce(f.reason, ''), f.sha256,
+const selectFiles = `select f.id, s.name, s.root, s.archive, f.path, f.generation, f.state::text, coalesce(f.reason, ''), f.sha256,
 	f.size, f.modified, f.modified_step, f.rank, f.rank_time, f.trusted, coalesce(f.recipe, 0), coalesce(p.profile, ''), coalesce(p.zone, ''), coalesce(p.trust, 0), coalesce(h.shape, ''),
 	coalesce(k.name, ''), coalesce(f.pack_offset, 0), f.run, f.fetched, f.changed, r.first_ts, r.last_ts, r.series,
 	coalesce(r.lines, 0), coalesce(r.lines_preamble, 0), coalesce(r.lines_header, 0), coalesce(r.lines_blank, 0),
@@ -153,7 +154,7 @@ func scanFile(row pgx.CollectableRow) (FileVersion, error) {
 	var modified, first, last *time.Time
 	var step *int32
 	l, c := &v.Receipt.Lines, &v.Receipt.Cells
-	err := row.Scan(&v.ID, &v.Source, &v.Root, &v.Display, &v.Generation, &v.State, &v.Reason, &sum,
+	err := row.Scan(&v.ID, &v.Source, &v.Root, &v.Archive, &v.Display, &v.Generation, &v.State, &v.Reason, &sum,
 		&v.Size, &modified, &step, &v.Rank, &v.RankTime, &v.Trusted, &v.Recipe, &v.Profile, &v.Zone, &v.Trust, &v.Shape,
 		&v.Place.Pack, &v.Place.Offset, &v.Run, &v.Fetched, &v.Changed, &first, &last, &v.Series,
 		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data,

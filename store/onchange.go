@@ -94,7 +94,7 @@ func (c *committer) holdChanges(ctx context.Context, b *ingest.Batch, take []boo
 	var judged []int
 	for i := range b.Spans {
 		// What is withheld once is gone from the batch: there is nothing new in it.
-		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && c.judges(s) {
+		if s := &b.Spans[i]; take[i] && s.Receipt.Cells.Withheld == 0 && s.Recorded == nil && c.judges(s) {
 			judged = append(judged, i)
 		}
 	}

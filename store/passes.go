@@ -65,6 +65,11 @@ func (c *committer) decidePasses(ctx context.Context, b *ingest.Batch) error {
 	if err != nil {
 		return err
 	}
+	for _, cl := range open {
+		if r := b.Spans[cl.span].Recorded; r != nil && r.Pass != 0 {
+			known[cl.key] = r.Pass
+		}
+	}
 	// What was decided stands before anything is decided anew; then the earlier
 	// file comes first, for they arrived together.
 	slices.SortStableFunc(open, func(x, y *claim) int {

@@ -31,8 +31,11 @@ const (
 type SinkOptions struct {
 	Source string // the source's name
 	Root   string // where its files are to be found again
-	Rank   int16  // the number that stands first in its files' rank
-	Policy Policy // Latest when empty
+	// Archive is the folder of the archive that keeps their bytes. Where it is
+	// empty the ledger's stays as it is.
+	Archive string
+	Rank    int16  // the number that stands first in its files' rank
+	Policy  Policy // Latest when empty
 	// OnChange says what becomes of files in which a known logger is not what it
 	// was; HoldGuessed when empty.
 	OnChange OnChange
@@ -100,12 +103,12 @@ func (s *Sink) Run() int32 { return s.run }
 
 func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err error) {
 	// Looked up before it is inserted: a conflict would burn one of few numbers.
-	err = s.pool.QueryRow(ctx, "update sources set root = $2, on_conflict = $3 where name = $1 returning id",
-		o.Source, o.Root, o.Policy).Scan(&id)
+	err = s.pool.QueryRow(ctx, "update sources set root = $2, on_conflict = $3, archive = coalesce(nullif($4, ''), archive) where name = $1 returning id",
+		o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = s.pool.QueryRow(ctx, `insert into sources (name, root, on_conflict) values ($1, $2, $3)
+		err = s.pool.QueryRow(ctx, `insert into sources (name, root, on_conflict, archive) values ($1, $2, $3, $4)
 			on conflict (name) do update set root = excluded.root, on_conflict = excluded.on_conflict returning id`,
-			o.Source, o.Root, o.Policy).Scan(&id)
+			o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("registering source %q: %w", o.Source, err)
@@ -117,7 +120,7 @@ func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err erro
 // with; nil when the ledger does not know it.
 func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, error) {
 	o := SinkOptions{Source: name}
-	err := s.pool.QueryRow(ctx, "select root, on_conflict from sources where name = $1", name).Scan(&o.Root, &o.Policy)
+	err := s.pool.QueryRow(ctx, "select root, on_conflict, archive from sources where name = $1", name).Scan(&o.Root, &o.Policy, &o.Archive)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

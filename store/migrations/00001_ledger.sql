@@ -34,9 +34,11 @@ create table sources (
     id   int2 generated always as identity primary key,
     name text not null unique,
     root text not null,
-    on_conflict text not null default 'latest'
+    on_conflict text not null default 'latest',
+    archive text not null default ''
 );
 comment on table sources is 'Names in the ledger, where their files were last found, and the policy they were last loaded with';
+comment on column sources.archive is 'the folder of the archive that their bytes were last kept in; empty for none';
 
 create table recipes (
     id       int4 generated always as identity primary key,
@@ -119,6 +121,8 @@ comment on column files.path is 'below the source''s root; bytes that are not pr
 -- One content is loaded once, however many processes try at the same moment.
 create unique index files_loaded_content on files (content) where state = 'loaded';
 create index files_duplicate_content on files (content) where state = 'duplicate';
+-- What changed lately, for the copy of the ledger in the archive.
+create index files_changed on files using brin (changed) with (autosummarize = on);
 
 create table receipts (
     file_id          int8 primary key,

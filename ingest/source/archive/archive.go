@@ -12,8 +12,8 @@
 // An archive is a folder with a folder for each source, and in it a pack for
 // each hour and each process that wrote one:
 //
-//	ARCHIVE/field-loggers/20261121T14-4f0c2a91d3e07b56.pack
-//	ARCHIVE/field-loggers/20261121T14-4f0c2a91d3e07b56.open
+//	ARCHIVE/field-loggers/20261121T140000.217-4f0c2a91.pack
+//	ARCHIVE/field-loggers/20261121T140000.217-4f0c2a91.open
 //
 // The second file is there while the pack is written, or holds files that the
 // ledger is not known to have; its lock says that the process lives. Folders
@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,7 +120,7 @@ const (
 	packExt      = ".pack"
 	openExt      = ".open"
 	ledgerFolder = "=ledger"
-	hourLayout   = "20060102T15"
+	stampLayout  = "20060102T150405.000" // when a pack was begun: packs sort by it
 )
 
 // A Pack is one file of an archive.
@@ -155,11 +156,13 @@ func (a *Archive) Packs(source string) ([]Pack, error) {
 		}
 		packs = append(packs, some...)
 	}
-	slices.SortFunc(packs, func(x, y Pack) int { return cmp.Or(x.Hour.Compare(y.Hour), cmp.Compare(x.Name, y.Name)) })
+	slices.SortFunc(packs, func(x, y Pack) int {
+		return cmp.Or(cmp.Compare(path.Base(x.Name), path.Base(y.Name)), cmp.Compare(x.Name, y.Name))
+	})
 	return packs, nil
 }
 
-// packsIn lists the packs in one folder.
+// packsIn lists the packs in one folder, the oldest first.
 func (a *Archive) packsIn(folder string) ([]Pack, error) {
 	entries, err := os.ReadDir(filepath.Join(a.dir, folder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +180,7 @@ func (a *Archive) packsIn(folder string) ([]Pack, error) {
 	var packs []Pack
 	for _, e := range entries {
 		base, ok := strings.CutSuffix(e.Name(), packExt)
-		hour, err := time.Parse(hourLayout, base[:min(len(base), len(hourLayout))])
+		begun, err := time.Parse(stampLayout, base[:min(len(base), len(stampLayout))])
 		if !ok || err != nil {
 			continue
 		}
@@ -185,7 +188,7 @@ func (a *Archive) packsIn(folder string) ([]Pack, error) {
 		if err != nil {
 			continue // deleted meanwhile
 		}
-		packs = append(packs, Pack{Name: folder + "/" + base, Source: sourceOf(folder), Hour: hour, Size: info.Size(), Open: open[base]})
+		packs = append(packs, Pack{Name: folder + "/" + base, Source: sourceOf(folder), Hour: begun.Truncate(time.Hour), Size: info.Size(), Open: open[base]})
 	}
 	return packs, nil
 }

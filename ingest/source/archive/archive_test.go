@@ -339,3 +339,40 @@ func TestDamage(t *testing.T) {
 		t.Errorf("one bit took %d of 12 files; %d are listed, with %d faults", lost, listed, faults)
 	}
 }
+
+// TestGrown keeps a file whole and then what it gained, several times, and reads
+// it back whole as it was each time.
+func TestGrown(t *testing.T) {
+	a := open(t, t.TempDir(), archive.Options{})
+	k := keeper(t, a, "site")
+	text := bytes.Repeat([]byte("2026-05-01T12:00:00Z,1.5\n"), 2000)
+	type version struct {
+		at   ingest.Place
+		size int
+	}
+	size := 10_010 // within a line
+	versions := []version{{keep(t, k, "x", text[:size]), size}}
+	for size < len(text)-9000 {
+		before := versions[len(versions)-1]
+		read := bytes.LastIndexByte(text[:size], '\n') + 1
+		const seam = 75
+		size += 4321
+		c := content("x", append(bytes.Clone(text[:seam]), text[read:size]...))
+		c.File.Size = int64(size)
+		c.Gain = &ingest.Gain{Seam: seam, Of: ingest.Growth{At: int64(read), Place: before.at}}
+		at, err := k.Keep(t.Context(), c, ingest.Digest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, version{at, size})
+	}
+	sync(t, k)
+	for i, v := range versions {
+		if c, got := fetched(t, a, v.at); !bytes.Equal(got, text[:v.size]) || c.File.Size != int64(v.size) {
+			t.Errorf("version %d has %d bytes, not %d", i+1, len(got), v.size)
+		}
+	}
+	if again := keep(t, k, "x", text[:versions[0].size]); again == versions[0].at {
+		t.Error("a file that grew and shrank is not kept again")
+	}
+}

@@ -246,7 +246,7 @@ func FuzzPack(f *testing.F) {
 		if err := os.Mkdir(dir+"/site", 0o777); err != nil {
 			t.Fatal(err)
 		}
-		name := dir + "/site/20260501T12-00"
+		name := dir + "/site/20260501T120000.000-00"
 		if err := os.WriteFile(name+".pack", sealed(pack), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -256,12 +256,12 @@ func FuzzPack(f *testing.F) {
 		a := open(t, dir, archive.Options{})
 		ctx := context.Background()
 		c := &ingest.Content{}
-		if err := a.Fetch(ctx, ingest.Place{Pack: "site/20260501T12-00", Offset: offset}, c); err == nil && c.Stream != nil {
+		if err := a.Fetch(ctx, ingest.Place{Pack: "site/20260501T120000.000-00", Offset: offset}, c); err == nil && c.Stream != nil {
 			_, _ = io.Copy(io.Discard, c.Stream)
 			_ = c.Close()
 		}
 		listed := 0
-		for e, err := range a.Entries(ctx, "site/20260501T12-00") {
+		for e, err := range a.Entries(ctx, "site/20260501T120000.000-00") {
 			if err == nil {
 				if err := a.Fetch(ctx, e.Place, c); err != nil {
 					t.Errorf("listed at %v, but %v", e.Place, err)
@@ -276,7 +276,7 @@ func FuzzPack(f *testing.F) {
 		if r, err := k.Leftover(ctx); err == nil && r != nil {
 			r.Settle()
 		}
-		for _, err := range a.Entries(ctx, "site/20260501T12-00") {
+		for _, err := range a.Entries(ctx, "site/20260501T120000.000-00") {
 			if err == nil {
 				listed--
 			}

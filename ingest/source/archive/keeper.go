@@ -15,10 +15,12 @@ import (
 )
 
 // A Keeper keeps the files of one source. It is an [ingest.Archive]; all its
-// methods may be called from several goroutines at once. A write that fails
-// breaks it: Keep and Sync return that error from then on, for what was kept
-// before it and not yet synced may be lost. Another Keeper writes into another
-// pack.
+// methods may be called from several goroutines at once.
+//
+// After a write that failed, the disk being full, the next Keep tries another
+// pack. But where something was kept before and not yet synced, that may be
+// lost: then Keep and Sync return the error from then on, and another Keeper is
+// to be made.
 type Keeper struct {
 	archive *Archive
 	source  string
@@ -30,6 +32,7 @@ type Keeper struct {
 	hour   time.Time
 	kept   uint64 // records written
 	broken error
+	closed bool
 	head   []byte
 	recent recent
 
@@ -66,22 +69,45 @@ func (k *Keeper) Keep(ctx context.Context, c *ingest.Content, sum ingest.Digest)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.broken != nil {
-		return ingest.Place{}, k.broken
+	if err := k.mend(); err != nil {
+		return ingest.Place{}, err
 	}
-	if place, ok := k.recent.find(c.File.Path, sum); ok && k.archive.expect(place) {
+	data := c.Data
+	if c.Gain != nil {
+		data = data[c.Gain.Seam:]
+		sum = sha256.Sum256(data)
+	} else if place, ok := k.recent.find(c.File.Path, sum); ok && k.archive.expect(place) {
 		return place, nil
 	}
-	place, err := k.append(c, sum)
+	place, err := k.append(c, data, sum)
 	if err != nil {
 		k.broken = k.fault(err)
 		return ingest.Place{}, k.broken
 	}
-	k.recent.put(c.File.Path, sum, place)
+	if c.Gain == nil {
+		k.recent.put(c.File.Path, sum, place)
+	} else {
+		k.recent.forget(c.File.Path)
+	}
 	return place, nil
 }
 
-func (k *Keeper) append(c *ingest.Content, sum ingest.Digest) (ingest.Place, error) {
+// mend leaves the pack that could not be written for another one, if nothing is
+// lost with it.
+func (k *Keeper) mend() error {
+	if k.broken == nil || k.kept > k.synced || k.closed {
+		return k.broken
+	}
+	if k.pack != nil {
+		_ = k.pack.release() // its end is found by who takes it up
+		k.archive.abandon(k.pack.name)
+		k.pack = nil
+	}
+	k.broken = nil
+	return nil
+}
+
+func (k *Keeper) append(c *ingest.Content, data []byte, sum ingest.Digest) (ingest.Place, error) {
 	if err := k.turn(); err != nil {
 		return ingest.Place{}, err
 	}
@@ -90,13 +116,13 @@ func (k *Keeper) append(c *ingest.Content, sum ingest.Digest) (ingest.Place, err
 		return ingest.Place{}, err
 	}
 	k.head = putFile(k.head[:0], c)
-	if len(c.Data) > 0 {
-		k.head = binary.AppendUvarint(k.head, uint64(len(c.Data)))
+	if len(data) > 0 {
+		k.head = binary.AppendUvarint(k.head, uint64(len(data)))
 	}
 	if err := k.pack.add(k.head); err != nil {
 		return ingest.Place{}, err
 	}
-	if err := k.pack.add(c.Data); err != nil {
+	if err := k.pack.add(data); err != nil {
 		return ingest.Place{}, err
 	}
 	k.head = append(append(k.head[:0], 0), sum[:]...)
@@ -138,6 +164,7 @@ func (k *Keeper) endPack() error {
 	if err := p.close(); err != nil {
 		return err
 	}
+	k.synced = k.kept
 	return k.archive.written(p.name)
 }
 
@@ -219,6 +246,7 @@ func (k *Keeper) Tidy() error {
 func (k *Keeper) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.closed = true
 	if k.broken != nil {
 		if k.pack != nil {
 			_ = k.pack.release() // its end is found by who takes it up
@@ -239,14 +267,14 @@ func (k *Keeper) Close() error {
 // it returns.
 func (k *Keeper) keepStream(ctx context.Context, c *ingest.Content) (ingest.Place, error) {
 	k.mu.Lock()
-	broken := k.broken
+	err := k.mend()
 	k.mu.Unlock()
-	if broken != nil {
-		return ingest.Place{}, broken
+	if err != nil {
+		return ingest.Place{}, errors.Join(err, c.Close())
 	}
 	p, u, err := k.archive.newPack(k.source, k.folder, k.now())
 	if err != nil {
-		return ingest.Place{}, k.fault(err)
+		return ingest.Place{}, errors.Join(k.fault(err), c.Close())
 	}
 	offset, err := p.copyStream(ctx, c)
 	if err != nil {

@@ -57,9 +57,9 @@ var encoders = sync.Pool{New: func() any {
 
 // newPack makes a pack and takes its lock.
 func (a *Archive) newPack(source, folder string, now time.Time) (*pack, *unsettled, error) {
-	var id [8]byte
+	var id [4]byte
 	rand.Read(id[:]) // never fails
-	name := folder + "/" + now.UTC().Format(hourLayout) + "-" + hex.EncodeToString(id[:])
+	name := folder + "/" + now.UTC().Format(stampLayout) + "-" + hex.EncodeToString(id[:])
 	if err := makeFolder(filepath.Join(a.dir, folder)); err != nil {
 		return nil, nil, err
 	}

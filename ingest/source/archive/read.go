@@ -52,26 +52,52 @@ func (a *Archive) open(ctx context.Context, at ingest.Place, c *ingest.Content, 
 		return err
 	}
 	c.File, c.Fetched, c.FirstFetched, c.Place = e.File, e.Fetched, e.FirstFetched, at
-	body := &bodyReader{s: r.scanner, hash: sha256.New()}
-	if !streamed {
-		var whole bool
-		if c.Data, whole, err = readAll(body, c.Data, e.File.Size); err != nil {
-			r.close()
-			c.Data = c.Data[:0]
-			return r.fault(err)
-		}
-		if whole {
-			r.close()
-			return nil
+	var body io.ReadCloser = newBody(r)
+	if e.Base != (ingest.Place{}) {
+		r.close()
+		if body, err = a.grown(e); err != nil {
+			return err
 		}
 	}
-	c.Stream = &stream{ctx: ctx, r: r, body: body, head: bytes.NewReader(bytes.Clone(c.Data))}
+	if !streamed {
+		var whole bool
+		if c.Data, whole, err = readAll(body, c.Data, e.File.Size); err != nil || whole {
+			if err != nil {
+				c.Data = c.Data[:0]
+			}
+			return errors.Join(err, body.Close())
+		}
+	}
+	c.Stream = &stream{ctx: ctx, body: body, head: bytes.NewReader(bytes.Clone(c.Data))}
 	c.Data = c.Data[:0]
 	return nil
 }
 
+// A body is the bytes of a record, with what they are read from.
+type body struct {
+	bodyReader
+	r *runReader
+}
+
+func newBody(r *runReader) *body {
+	return &body{bodyReader: bodyReader{s: r.scanner, hash: sha256.New()}, r: r}
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.bodyReader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.r.fault(err)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	b.r.close()
+	return nil
+}
+
 // readAll reads a body into buf, as far as it is to be held in memory.
-func readAll(body *bodyReader, buf []byte, size int64) (data []byte, whole bool, err error) {
+func readAll(body io.Reader, buf []byte, size int64) (data []byte, whole bool, err error) {
 	if size > ingest.SpoolAbove {
 		return buf[:0], false, nil
 	}
@@ -99,8 +125,7 @@ func readAll(body *bodyReader, buf []byte, size int64) (data []byte, whole bool,
 // A stream is the bytes of a large file.
 type stream struct {
 	ctx  context.Context
-	r    *runReader
-	body *bodyReader
+	body io.ReadCloser
 	head *bytes.Reader // what was read before
 	err  error
 }
@@ -117,19 +142,16 @@ func (s *stream) Read(p []byte) (int, error) {
 		return s.head.Read(p)
 	}
 	n, err := s.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = s.r.fault(err)
-	}
 	s.err = err
 	return n, err
 }
 
 func (s *stream) Close() error {
-	if s.r == nil {
+	if s.body == nil {
 		return nil
 	}
-	s.r.close()
-	s.r = nil
+	_ = s.body.Close() // it was read
+	s.body = nil
 	err := s.err
 	s.err = fs.ErrClosed
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -167,12 +189,12 @@ func (a *Archive) find(at ingest.Place) (*runReader, Entry, error) {
 		return nil, Entry{}, err
 	}
 	kind, err := r.kind()
-	if err == nil && kind != fileRecord {
+	if err == nil && kind == documentRecord {
 		err = errMalformed
 	}
 	var e Entry
 	if err == nil {
-		e, err = r.scanner.file()
+		e, err = r.scanner.file(kind)
 	}
 	if err != nil {
 		r.close()

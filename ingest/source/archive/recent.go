@@ -34,6 +34,13 @@ func (r *recent) find(path string, sum ingest.Digest) (ingest.Place, bool) {
 	return known.place, ok && known.sum == sum
 }
 
+// forget forgets a path: what was kept of it last is not whole.
+func (r *recent) forget(path string) {
+	key := recentKey(path)
+	delete(r.now, key)
+	delete(r.before, key)
+}
+
 func (r *recent) put(path string, sum ingest.Digest, place ingest.Place) {
 	if r.now == nil || len(r.now) >= maxRecent {
 		r.now, r.before = make(map[[16]byte]remembered), r.now

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"penstock/ingest"
 )
@@ -20,9 +21,17 @@ import (
 //	pieces: length, bytes, ..., 0,
 //	32 bytes: SHA-256 of the file's bytes
 //
+// What a file has gained on a version that was kept before is 'G' in place of
+// 'F', and has, before the pieces, what tells of that version:
+//
+//	how many bytes of it the file begins with, length of its pack's name, name, offset there
+//
+// and its digest is that of what it gained.
+//
 //	'D', length, bytes
 const (
 	fileRecord     = 'F'
+	gainRecord     = 'G'
 	documentRecord = 'D'
 
 	maxPath     = 1 << 16
@@ -41,12 +50,22 @@ type Entry struct {
 	Sum          ingest.Digest
 	Bytes        int64 // how many are kept
 	Place        ingest.Place
+
+	// Base is the place of the version that the file has gained on, of which the
+	// first Begins bytes are its own, too; Bytes and Sum are of what comes after
+	// them. It is zero where all is kept at Place.
+	Base   ingest.Place
+	Begins int64
 }
 
 // putFile appends the record of a file up to its bytes.
 func putFile(b []byte, c *ingest.Content) []byte {
 	f := &c.File
-	b = append(b, fileRecord)
+	kind := byte(fileRecord)
+	if c.Gain != nil {
+		kind = gainRecord
+	}
+	b = append(b, kind)
 	b = binary.AppendUvarint(b, uint64(len(f.Path)))
 	b = append(b, f.Path...)
 	b = binary.AppendVarint(b, f.Size)
@@ -57,7 +76,15 @@ func putFile(b []byte, c *ingest.Content) []byte {
 	if first == 0 {
 		first = c.Fetched
 	}
-	return binary.AppendVarint(b, c.Fetched-first)
+	b = binary.AppendVarint(b, c.Fetched-first)
+	if c.Gain != nil {
+		of := &c.Gain.Of
+		b = binary.AppendUvarint(b, uint64(of.At))
+		b = binary.AppendUvarint(b, uint64(len(of.Place.Pack)))
+		b = append(b, of.Place.Pack...)
+		b = binary.AppendUvarint(b, uint64(of.Place.Offset))
+	}
+	return b
 }
 
 // A scanner reads records from a run.
@@ -103,23 +130,27 @@ func short(err error) error {
 // kind reads what the next record is; io.EOF at the end of the run.
 func (s *scanner) kind() (byte, error) {
 	k, err := s.ReadByte()
-	if err == nil && k != fileRecord && k != documentRecord {
+	if err == nil && k != fileRecord && k != gainRecord && k != documentRecord {
 		err = fmt.Errorf("%w: of kind %q", errMalformed, k)
 	}
 	return k, err
 }
 
-// file reads the record of a file up to its bytes.
-func (s *scanner) file() (e Entry, err error) {
+func (s *scanner) text() (string, error) {
 	n, err := s.uvarint(maxPath)
 	if err != nil {
+		return "", err
+	}
+	b := make([]byte, n)
+	_, err = io.ReadFull(s, b)
+	return string(b), short(err)
+}
+
+// file reads the record of a file of that kind up to its bytes.
+func (s *scanner) file(kind byte) (e Entry, err error) {
+	if e.File.Path, err = s.text(); err != nil {
 		return e, err
 	}
-	path := make([]byte, n)
-	if _, err = io.ReadFull(s, path); err != nil {
-		return e, short(err)
-	}
-	e.File.Path = string(path)
 	var precision uint64
 	var earlier int64
 	if e.File.Size, err = s.varint(); err != nil {
@@ -137,7 +168,24 @@ func (s *scanner) file() (e Entry, err error) {
 	}
 	earlier, err = s.varint()
 	e.FirstFetched = e.Fetched - earlier
+	if err == nil && kind == gainRecord {
+		err = s.base(&e)
+	}
 	return e, err
+}
+
+// base reads what a file has gained on.
+func (s *scanner) base(e *Entry) error {
+	begins, err := s.uvarint(math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	if e.Base.Pack, err = s.text(); err != nil {
+		return err
+	}
+	offset, err := s.uvarint(math.MaxInt64)
+	e.Begins, e.Base.Offset = int64(begins), int64(offset)
+	return err
 }
 
 // document reads what a 'D' record holds.

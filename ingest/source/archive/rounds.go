@@ -164,7 +164,7 @@ const maxTogether = 256 << 20
 // at a time. While there is much, it is the oldest first.
 func (k *Keeper) Leftover(ctx context.Context) (*Rounds, error) {
 	a := k.archive
-	if err := a.takeUp(ctx, k.source); err != nil {
+	if err := a.takeUp(ctx, k.folder); err != nil {
 		return nil, err
 	}
 	if err := k.endMany(); err != nil {
@@ -180,7 +180,6 @@ func (k *Keeper) Leftover(ctx context.Context) (*Rounds, error) {
 		return u == nil || u.written || !u.many
 	})
 	a.mu.Unlock()
-	slices.SortFunc(packs, func(x, y Pack) int { return x.Hour.Compare(y.Hour) })
 	var size int64
 	for i := range packs {
 		if size += packs[i].Size; i > 0 && size > maxTogether {

@@ -29,8 +29,8 @@ type unsettled struct {
 }
 
 // maxUnsettled is how many files of a pack are told apart. There are more only
-// while nothing is loaded.
-const maxUnsettled = 4096
+// while nothing is loaded for long.
+const maxUnsettled = 1 << 18
 
 func (a *Archive) adopt(name string, u *unsettled) {
 	a.mu.Lock()
@@ -143,10 +143,10 @@ func (k *Keeper) Unsettled() int64 {
 	return n
 }
 
-// takeUp takes the packs of a source that an ended process left: it locks them
+// takeUp takes the packs in a folder that an ended process left: it locks them
 // and cuts off what is torn. Those that another process has are its own.
-func (a *Archive) takeUp(ctx context.Context, source string) error {
-	packs, err := a.packsIn(folderOf(source))
+func (a *Archive) takeUp(ctx context.Context, folder string) error {
+	packs, err := a.packsIn(folder)
 	if err != nil {
 		return err
 	}

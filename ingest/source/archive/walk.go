@@ -102,7 +102,7 @@ func (w *walk) records(r *runReader, run int64) (goOn bool) {
 			}
 			return w.entry(e, r.fault(err))
 		}
-		if w.stopped || kind == fileRecord && !w.entry(e, nil) {
+		if w.stopped || kind != documentRecord && !w.entry(e, nil) {
 			return false
 		}
 	}
@@ -116,7 +116,7 @@ func (w *walk) record(r *runReader, kind byte, offset int64) (e Entry, err error
 		}
 		return w.nowhere(), err
 	}
-	if e, err = r.scanner.file(); err != nil {
+	if e, err = r.scanner.file(kind); err != nil {
 		return w.nowhere(), err
 	}
 	e.File.Source, e.Place = w.source, ingest.Place{Pack: w.pack, Offset: offset}
