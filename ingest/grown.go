@@ -39,7 +39,7 @@ func growerOf(s Source) Grower {
 func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error {
 	c.Gain = nil
 	g, grower := ref.growth, r.grower
-	if g == nil || grower == nil || r.Archive != nil { // which keeps whole files
+	if g == nil || grower == nil || r.Archive != nil && !keepsGain(g) {
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
 	if r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds() {
@@ -56,6 +56,16 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
 	return err
+}
+
+// keptWhole is how often all of a file that grows is archived: what it gained is
+// of use only together with that.
+const keptWhole = 24 * time.Hour
+
+// keepsGain reports whether an archive that has the version is to keep no more
+// than what the file has gained.
+func keepsGain(g *Growth) bool {
+	return g.Place != (Place{}) && Micros(time.Now())-g.Whole < keptWhole.Microseconds()
 }
 
 // rehash reads all of a file, and reports whether it still begins with what was

@@ -24,6 +24,7 @@ type Growth struct {
 	Sum    Digest // of the whole file as it was then
 	Hashed []byte // the state of a SHA-256 over the first At bytes, as package crypto/sha256 marshals it
 	Window Digest // SHA-256 of the last GrowthWindow bytes before At, or of all
+	Place  Place  // where the archive has the version; zero where it has not
 	Whole  int64  // when all of those bytes were last read, in microseconds since the Unix epoch, UTC
 }
 

@@ -18,10 +18,10 @@ import (
 // the outcome is ingest.Whole.
 
 // growthLook reads what carries on the newest versions of some paths.
-const growthLook = `select c.n, g.at, r.lines, f.sha256, g.hashed, g."window", g.whole
+const growthLook = `select c.n, g.at, r.lines, f.sha256, g.hashed, g."window", g.whole, p.name, f.pack_offset
 	from unnest($1::uuid[], $2::int4[]) as c(key, n) cross join lateral (
-		select id, sha256 from files where key = c.key order by generation desc limit 1) f
-	join growths g on g.file_id = f.id join receipts r on r.file_id = f.id`
+		select id, sha256, pack, pack_offset from files where key = c.key order by generation desc limit 1) f
+	join growths g on g.file_id = f.id join receipts r on r.file_id = f.id left join packs p on p.id = f.pack`
 
 // lookGrowths adds to the standings of files that may have grown by what they are
 // carried on.
@@ -41,6 +41,9 @@ func (s *Sink) lookGrowths(ctx context.Context, conn *pgconn.PgConn, files []ing
 		g.Hashed = slices.Clone(r.raw())
 		copy(g.Window[:], r.raw())
 		g.Whole = r.time()
+		if !r.null() {
+			g.Place.Pack, g.Place.Offset = r.text(), r.int8()
+		}
 	})
 	_, err := r.Close()
 	return err

@@ -23,7 +23,7 @@ func (c *committer) applyRecorded(b *ingest.Batch, spans []int) {
 			s.State, s.Reason, s.Notes = ingest.Held, r.Reason, nil
 			s.Receipt, s.Rejects, s.Shape = ingest.Receipt{}, nil, nil
 			if r.Shape != "" {
-				s.Shape = &ingest.Shape{ID: r.Shape}
+				s.Shape = &ingest.Shape{ID: r.Shape, Question: r.Reason}
 			}
 		case ingest.Quarantined:
 			if s.State == ingest.Held {
@@ -41,7 +41,7 @@ func (c *committer) applyRecorded(b *ingest.Batch, spans []int) {
 			if s.State == ingest.Loaded {
 				s.Shape = nil
 				if r.Shape != "" && r.Series != nil {
-					s.Shape = &ingest.Shape{ID: r.Shape}
+					s.Shape = &ingest.Shape{ID: r.Shape, Question: r.Reason}
 				}
 			}
 		}

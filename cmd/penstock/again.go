@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"penstock/ingest"
 	"penstock/ingest/format"
 	"penstock/ingest/source"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -23,18 +25,26 @@ type again struct {
 	wanted  *reading                 // how files that are loaded anew are read; nil as they were
 	content ingest.Content
 
+	app      *app
+	archives map[string]*archive.Archive // by folder; nil of those that are gone
+
 	approved  []*format.Profile // those of the store
 	recognise bool              // what is loaded anew is not to stay with the profile of the name that it has
 }
 
-func newAgain(s *store.Store, wanted *reading, approved []*format.Profile) *again {
-	return &again{store: s, wanted: wanted, approved: approved, sources: make(map[string]*places),
+func newAgain(a *app, s *store.Store, wanted *reading, approved []*format.Profile) *again {
+	return &again{app: a, archives: make(map[string]*archive.Archive), store: s, wanted: wanted, approved: approved, sources: make(map[string]*places),
 		readers: make(map[int32]ingest.Decoder), anew: make(map[int32]ingest.Decoder)}
 }
 
 func (g *again) close(a *app) {
 	for _, at := range g.sources {
 		at.close(a)
+	}
+	for _, kept := range g.archives {
+		if kept != nil {
+			_ = kept.Close() // nothing was written
+		}
 	}
 }
 
@@ -47,6 +57,14 @@ func (g *again) read(ctx context.Context, v store.FileVersion, anew bool, b *ing
 	if err != nil {
 		return err
 	}
+	if kept := g.archiveOf(&v); kept != nil {
+		err := g.readKept(ctx, kept, decoder, &v, b)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		a := g.app
+		a.log.Debug("not to be had from the archive", slog.String("file", v.Display), slog.Any("error", err))
+	}
 	at, err := g.placesOf(&v)
 	if err != nil {
 		return err
@@ -56,16 +74,47 @@ func (g *again) read(ctx context.Context, v store.FileVersion, anew bool, b *ing
 			return err
 		}
 		g.content.FirstFetched = ingest.Micros(v.Fetched)
-		sum, err := decodeSummed(ctx, decoder, &g.content, b)
-		if err != nil {
-			return err
-		}
-		if sum != v.Sum {
-			b.Drop()
-			return fmt.Errorf("%w: its path has other content now", store.ErrBytesGone)
-		}
-		return nil
+		return g.decode(ctx, decoder, &v, b)
 	})
+}
+
+// decode appends the readings of what was fetched, if it is v.
+func (g *again) decode(ctx context.Context, decoder ingest.Decoder, v *store.FileVersion, b *ingest.Batch) error {
+	sum, err := decodeSummed(ctx, decoder, &g.content, b)
+	if err != nil {
+		return err
+	}
+	if sum != v.Sum {
+		b.Drop()
+		return fmt.Errorf("%w: its path has other content now", store.ErrBytesGone)
+	}
+	return nil
+}
+
+// archiveOf returns the archive that may have v's bytes; nil for none.
+func (g *again) archiveOf(v *store.FileVersion) *archive.Archive {
+	if v.Place == (ingest.Place{}) {
+		return nil
+	}
+	kept, known := g.archives[v.Archive]
+	if !known {
+		var err error
+		if kept, err = g.app.archiveOf(v); err != nil {
+			g.app.log.Warn("the archive cannot be opened", slog.Any("error", err))
+		}
+		g.archives[v.Archive] = kept
+	}
+	return kept
+}
+
+// readKept is read from the archive.
+func (g *again) readKept(ctx context.Context, kept *archive.Archive, decoder ingest.Decoder, v *store.FileVersion, b *ingest.Batch) error {
+	if err := kept.Fetch(ctx, v.Place, &g.content); err != nil {
+		return err
+	}
+	g.content.File = v.File()
+	g.content.FirstFetched = ingest.Micros(v.Fetched)
+	return g.decode(ctx, decoder, v, b)
 }
 
 // decodeSummed decodes c and returns the digest of all its bytes.

@@ -154,7 +154,7 @@ func (a *app) approve(prefix string, p *approving) error {
 			return err
 		}
 	}
-	g := newAgain(s.Store, &p.reading, approved)
+	g := newAgain(a, s.Store, &p.reading, approved)
 	g.recognise = true
 	defer g.close(a)
 	t := &takingUp{app: a, store: s, again: g, how: how, flags: &p.correcting, sets: p.sets, shape: shape, profile: profile}

@@ -26,6 +26,7 @@ type config struct {
 	sources  []*sourceConfig
 	limits   limitsConfig
 	monitor  monitorConfig
+	archive  archiveConfig
 	builtins bool
 	profiles []*format.Profile
 	loggers  *format.Loggers // nil for none
@@ -73,7 +74,7 @@ func loadConfig(path string) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
-	c := &config{file: path, builtins: true}
+	c := &config{file: path, builtins: true, archive: newArchiveConfig()}
 	r := &configReader{file: path}
 	n := r.parseYAML(text)
 	if n == nil {
@@ -112,6 +113,8 @@ func (c *config) read(r *configReader, n *yaml.Node) (others error) {
 		}},
 		configKey{"limits", func(n *yaml.Node) { c.limits.read(r, n) }},
 		configKey{"monitor", func(n *yaml.Node) { c.monitor.read(r, n) }},
+		configKey{"archive", func(n *yaml.Node) { c.archive.read(r, n, c.path) }},
+		configKey{"spool", func(n *yaml.Node) { c.archive.readSpool(r, n) }},
 		configKey{"sources", func(n *yaml.Node) { sources = n }},
 		configKey{"profiles", func(n *yaml.Node) { r.each(n, func(n *yaml.Node) { globs = append(globs, n) }) }},
 		configKey{"builtins", r.flag(&c.builtins)},

@@ -17,6 +17,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/monitor"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -35,6 +36,7 @@ type daemon struct {
 	pace *ingest.Pace      // likewise of their files and readings
 
 	store    *opened
+	archive  *archive.Archive // nil for none
 	approved *approvals
 	feeders  map[string]*feeder
 	acted    chan struct{}      // a person did something to the data
@@ -106,6 +108,9 @@ func (d *daemon) adopt(c *config) {
 	if d.store != nil {
 		d.store.SetConnections(c.limits.connections)
 	}
+	if d.archiveDir != "" {
+		c.archive.dir, c.archive.off = d.archiveDir, false
+	}
 }
 
 // serve opens the store and feeds it until the daemon is to end, or the store is
@@ -124,11 +129,24 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 	defer d.endWork()
 	d.store.SetConnections(d.config.limits.connections)
 	d.approved = newApprovals(d.store.Store, d.log, d.args, d.acted)
+	if err := d.openArchive(); err != nil {
+		return err
+	}
+	defer d.closeArchive()
 	watching, stopWatching := context.WithCancel(d.work)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { d.approved.watch(watching) })
 	watchers.Go(func() { d.watchStore(watching) })
 	watchers.Go(func() { d.watchSilence(watching) })
+	if d.archive != nil {
+		var names []string // of now: who tells is another goroutine
+		for _, s := range d.config.sources {
+			names = append(names, s.name)
+		}
+		kept, limit := d.archive, d.config.archive.spool
+		v := &archivist{archive: kept, store: d.store.Store, log: d.log, tell: func() { d.tellArchive(kept, names, limit) }}
+		watchers.Go(func() { v.run(watching) })
+	}
 	for _, s := range d.config.sources {
 		d.start(s, nil)
 	}
@@ -217,8 +235,8 @@ func (d *daemon) reload() error {
 	}
 	before := d.config
 	d.adopt(c)
-	if before.store != c.store {
-		d.log.Info("the config is taken: its store is another one")
+	if before.store != c.store || before.archive != c.archive {
+		d.log.Info("the config is taken: its store or archive is another one")
 		return errReopen
 	}
 	var begun, ended, kept int

@@ -43,6 +43,8 @@ func TestDaemon(t *testing.T) {
 		{"keeps its secrets", keepsSecrets},
 		{"loads the same from every server", sameFromServers},
 		{"logs in by SSH", logsInBySSH},
+		{"archives", archives},
+		{"takes up what was left", takesUpLeft},
 	} {
 		t.Run(try.name, func(t *testing.T) { try.run(t, s) })
 	}
@@ -124,7 +126,7 @@ func (r *trial) write(name, text string) {
 func (r *trial) begin(args ...string) {
 	r.t.Helper()
 	r.daemon = exec.Command(r.binary, append([]string{"run", "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url}, args...)...)
-	r.daemon.Env = append(os.Environ(), r.env...)
+	r.daemon.Env = append(os.Environ(), append([]string{"PENSTOCK_ARCHIVE=" + filepath.Join(r.dir, "archive")}, r.env...)...)
 	r.daemon.Stderr, r.daemon.Stdout = &r.log, &r.log
 	if err := r.daemon.Start(); err != nil {
 		r.t.Fatal(err)
@@ -235,7 +237,7 @@ func (r *trial) ends(code int) {
 func (r *trial) penstock(code int, args ...string) string {
 	r.t.Helper()
 	cmd := exec.Command(r.binary, append(args, "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url)...)
-	cmd.Env = append(os.Environ(), r.env...)
+	cmd.Env = append(os.Environ(), append([]string{"PENSTOCK_ARCHIVE=" + filepath.Join(r.dir, "archive")}, r.env...)...)
 	out, err := cmd.CombinedOutput()
 	if exitCode(err) != code {
 		r.t.Fatalf("penstock %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, out)

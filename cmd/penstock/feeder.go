@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"penstock/ingest"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -24,6 +25,8 @@ type feeder struct {
 	log      *slog.Logger
 	told     *teller
 	decoders *liveDecoders
+	archive  *archive.Archive // nil for none
+	spool    int64            // bytes
 
 	take, work       context.Context
 	endTake, endWork context.CancelCauseFunc
@@ -42,6 +45,7 @@ func newFeeder(d *daemon, s *sourceConfig) *feeder {
 	f.take, f.endTake = context.WithCancelCause(d.take)
 	f.work, f.endWork = context.WithCancelCause(d.work)
 	f.decoders = d.approved.decoders(d.config, s)
+	f.archive, f.spool = d.archive, d.config.archive.spool
 	return f
 }
 
@@ -152,6 +156,17 @@ func (f *feeder) feed() (err error) {
 		case <-take.Done():
 		}
 	}()
+	if f.archive != nil {
+		k, err := f.archive.Keeper(f.config.name)
+		if err != nil {
+			return err
+		}
+		defer f.closeKeeper(k)
+		pipeline.Archive, pipeline.Spool = k, f.spool
+		if err := f.takeUpLeft(take, k, pipeline); err != nil {
+			return err
+		}
+	}
 	if err = pipeline.Run(take, f.work); err != nil {
 		return err
 	}
@@ -201,7 +216,7 @@ func (f *feeder) sink() (*approvingSink, error) {
 		root = withEarlier(root, before.Root)
 	}
 	sink, err := f.daemon.store.Sink(f.take, store.SinkOptions{
-		Source: s.name, Root: root, Rank: s.rank, Policy: s.policy, OnChange: s.onChange, Since: s.since, Live: true, Log: f.log,
+		Source: s.name, Root: root, Rank: s.rank, Policy: s.policy, OnChange: s.onChange, Since: s.since, Live: true, Log: f.log, Archive: f.archiveDir(),
 	})
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (a *app) reload(selections []store.Selection, c *correcting, how *reading) 
 	if err != nil {
 		return err
 	}
-	g := newAgain(s.Store, how, approved)
+	g := newAgain(a, s.Store, how, approved)
 	defer g.close(a)
 	return a.correct(s, all, c, store.Correction{Reload: true, Action: c.action(a.args), Read: g.read})
 }

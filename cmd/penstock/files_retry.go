@@ -13,6 +13,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/format"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -83,7 +84,7 @@ func (a *app) retry(selections []store.Selection, c *correcting, how *retrying) 
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	g := newAgain(s.Store, nil, nil)
+	g := newAgain(a, s.Store, nil, nil)
 	defer g.close(a)
 	var code error
 	for _, files := range alike(all) {
@@ -198,6 +199,14 @@ func (a *app) takeUp(g *again, files []store.FileVersion) (*chosen, error) {
 	c := &chosen{Source: at.now, zone: files[0].Zone, elsewhere: make(map[ingest.File]ingest.Source)}
 	for i := range files {
 		v := &files[i]
+		if kept := g.archiveOf(v); kept != nil {
+			if _, err := kept.Look(a.take, v.Place); err == nil {
+				f := v.File()
+				c.files, c.there = append(c.files, f), append(c.there, *v)
+				c.elsewhere[f] = keptFile{archive: kept, at: v.Place}
+				continue
+			}
+		}
 		dir, f, err := at.locate(a.take, v)
 		if a.take.Err() != nil {
 			return nil, context.Cause(a.take)
@@ -230,6 +239,20 @@ func (a *app) noteWaiting(c *chosen) {
 	if n := int64(len(c.waiting)); n > 0 {
 		a.note("%s of source %s on a server: 'penstock run' takes them up at its next listing.", countedOr(n, "file is", "files are"), c.Name())
 	}
+}
+
+// A keptFile fetches one file from the archive.
+type keptFile struct {
+	ingest.Source
+	archive *archive.Archive
+	at      ingest.Place
+}
+
+// Fetch implements [ingest.Source].
+func (k keptFile) Fetch(ctx context.Context, f ingest.File, into *ingest.Content) error {
+	err := k.archive.Fetch(ctx, k.at, into)
+	into.File = f
+	return err
 }
 
 // Fetch implements [ingest.Source].

@@ -55,7 +55,7 @@ func (a *app) undo(selections []store.Selection, c *correcting) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	g := newAgain(s.Store, nil, nil)
+	g := newAgain(a, s.Store, nil, nil)
 	defer g.close(a)
 	return a.correct(s, all, c, store.Correction{Action: c.action(a.args), Read: g.read})
 }

@@ -8,6 +8,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/source"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -38,6 +39,9 @@ at a time, and what is known stays as it is. Files stay where they are.
 Where no profile matches a file, its layout is made out from the file itself. If
 that leaves nothing open it is loaded; else it is held, and 'penstock profiles
 pending' asks once for all files of the kind.
+
+The folder of an archive is loaded as the ledger had its files, under the names of
+their sources: a lost database is there again, with what people decided.
 
 Ctrl-C finishes what is under way and stops; a second one drops it. Either way
 nothing is half-committed, and the same command goes on with the rest.
@@ -80,6 +84,9 @@ func (a *app) replay(r *replay, paths []string) error {
 	// What is wrong with the command line is said before a server is started.
 	if err := r.check(); err != nil {
 		return err
+	}
+	if len(paths) == 1 && archive.Is(paths[0]) {
+		return a.replayArchive(r, paths[0])
 	}
 	dir, root, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
 	if err != nil {

@@ -35,6 +35,7 @@ type app struct {
 
 	// The flags that all commands have.
 	configFile               string
+	archiveDir               string
 	store, schema            string
 	output, color            choice
 	logLevel, logFormat      choice
@@ -96,15 +97,16 @@ func newRoot(a *app) *cobra.Command {
 	f.StringVarP(&a.configFile, "config", "c", "", "take what is not given from this config `FILE`: the store, the profiles, the loggers table, and the settings of a source")
 	f.StringVar(&a.store, "store", "local:", "`WHERE` to keep data: postgres://..., a libpq keyword string, or local: or local:DIR for a private PostgreSQL")
 	f.StringVar(&a.schema, "schema", "penstock", "the database `SCHEMA` that holds the tables")
+	f.StringVar(&a.archiveDir, "archive", "", "the `FOLDER` of the archive, where it is not where the config or the ledger says")
 	f.VarP(&a.output, "output", "o", "how to print data: table, json or csv")
 	f.Var(&a.color, "color", "auto, always or never; auto honours NO_COLOR")
 	f.Var(&a.logLevel, "log-level", "debug, info, warn or error")
 	f.Var(&a.logFormat, "log-format", "text or json")
 	f.BoolVar(&a.quiet, "quiet", false, "no progress, no notes, and of the log only errors")
-	fromEnvironment(f, "config", "store", "schema", "output", "color", "log-level", "log-format", "quiet")
+	fromEnvironment(f, "config", "store", "schema", "archive", "output", "color", "log-level", "log-format", "quiet")
 	root.AddCommand(
 		newDemo(a), newRun(a), newCheck(a), newReplay(a), newMigrate(a),
-		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a), newLedger(a),
+		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a), newLedger(a), newArchive(a),
 		newGuess(a), newProfiles(a), newPsql(a), newVersion(a),
 	)
 	return root

@@ -102,7 +102,7 @@ func (a *app) why(logger, channel string, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	w := &witness{again: newAgain(s.Store, nil, nil), at: ingest.Micros(at), found: make(map[int64][]testimony), gone: make(map[int64]string)}
+	w := &witness{again: newAgain(a, s.Store, nil, nil), at: ingest.Micros(at), found: make(map[int64][]testimony), gone: make(map[int64]string)}
 	defer w.close(a)
 	rows := make([]whyRow, len(accounts))
 	for i := range accounts {

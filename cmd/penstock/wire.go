@@ -269,6 +269,7 @@ type job struct {
 	verb     string
 	how      []string // the flags by which its files are read, for advice
 	nothing  string   // what to note when its source lists no file
+	into     *tally   // which what becomes of the files is added to; nil for one of its own
 }
 
 // run runs the pipeline to its end, showing progress, and returns what became
@@ -276,7 +277,7 @@ type job struct {
 // an operator must see to.
 func (a *app) run(j *job) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk)
-	r := &result{tally: newTally(), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
+	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
 	p := a.startProgress(r.began)
 	pipeline := &ingest.Pipeline{
 		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: a.log,

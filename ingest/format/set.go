@@ -133,6 +133,24 @@ func (s *Set) ByName(name string) *Profile {
 // program would not read files as the recipe's did, since their readings could
 // differ then.
 func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
+	set, s, err := LikeRecipe(r)
+	if err != nil {
+		return nil, Settings{}, err
+	}
+	again := newRecipe(set.tiers[0][0], s, false)
+	if s.Loggers != nil {
+		again = withRows(again, s, linesOf(s.Loggers.forSource("")))
+	}
+	if again.Digest != r.Digest {
+		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
+	}
+	return set, s, nil
+}
+
+// LikeRecipe is FromRecipe, but for that another version of the decoder may have
+// made the recipe: files are then read by its profile and settings as this one
+// understands them.
+func LikeRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	p, err := Parse("recipe of profile "+r.Profile, []byte(r.Text))
 	if err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the profile of a stored recipe: %w", err)
@@ -143,13 +161,6 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	s := Settings{Profile: p.Name, Zone: r.Zone}
 	if err := s.parseJudgement(r.Settings); err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)
-	}
-	again := newRecipe(p, s, false)
-	if s.Loggers != nil {
-		again = withRows(again, s, linesOf(s.Loggers.forSource("")))
-	}
-	if again.Digest != r.Digest {
-		return nil, Settings{}, fmt.Errorf("the recipe of profile %s was made by another version of the decoder (this is version %d): load its files again with the profile as it is now", r.Profile, decoderVersion)
 	}
 	return &Set{tiers: [][]*Profile{{p}}}, s, nil
 }

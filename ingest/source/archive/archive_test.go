@@ -134,6 +134,9 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	sync(t, k)
+	if n := a.Unsettled("site/Ost"); n < 3<<20 || a.Unsettled("site") != 0 {
+		t.Errorf("%d bytes are not settled", n)
+	}
 	check(a)
 	check(open(t, dir, archive.Options{}))
 	if err := k.Close(); err != nil {

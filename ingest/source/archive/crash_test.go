@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,12 +122,20 @@ func sizes(dir string) map[string]int64 {
 
 // kill copies an archive as a kill, or a power cut, may have left it.
 func kill(t *rapid.T, from, to string, durable map[string]int64) {
-	for path, size := range sizes(from) {
+	all := sizes(from)
+	last := "" // the pack that was written; others were made durable when they ended
+	for path := range all {
+		if filepath.Ext(path) == ".pack" {
+			last = max(last, path)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		size := all[path]
 		b, err := os.ReadFile(from + path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Ext(path) == ".pack" && size > durable[path] {
+		if path == last && size > durable[path] {
 			rest := b[durable[path]:]
 			switch rapid.IntRange(0, 2).Draw(t, "torn") {
 			case 0:

@@ -286,6 +286,7 @@ type blockReader struct {
 	buf   []byte // of the block, and what is left of it
 	left  []byte
 	ended bool  // another block follows the run, so that it is whole
+	last  bool  // it is the pack's last
 	err   error // why it is not
 }
 
@@ -310,7 +311,7 @@ func (b *blockReader) next() {
 	case b.begin && (h.kind != recordsBlock || !h.first):
 		b.err = fmt.Errorf("%w: no run begins at byte %d", errMalformed, b.at)
 	case !b.begin && (h.kind != recordsBlock || h.first):
-		b.ended = true
+		b.ended, b.last = true, h.kind == endBlock
 	default:
 		b.begin = false
 		b.at += h.size()

@@ -22,8 +22,7 @@ import (
 // unsettled is the state of a pack that this process has the lock of.
 type unsettled struct {
 	lock    *flock.Flock
-	written bool // it is being written
-	size    int64
+	written bool               // it is being written
 	places  map[int64]struct{} // offsets of files whose outcome is open
 	many    bool               // they were too many to tell them apart: the pack is settled as a whole, by reading it
 }
@@ -92,14 +91,13 @@ func (a *Archive) letGo(name string, u *unsettled) {
 
 // written notes that a pack is written to its end.
 func (a *Archive) written(name string) error {
-	info, err := os.Stat(a.file(name, packExt))
-	if err != nil {
-		return fmt.Errorf("a pack of the archive is gone: %w", err)
+	if _, err := os.Stat(a.file(name, packExt)); err != nil {
+		return fmt.Errorf("a pack of the archive is gone: %w", bare(err))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if u := a.adopted[name]; u != nil {
-		u.written, u.size = false, info.Size()
+		u.written = false
 		a.letGo(name, u)
 	}
 	return nil
@@ -118,26 +116,22 @@ func (a *Archive) abandon(name string) {
 }
 
 // Unsettled is how many bytes the source's packs take on disk of which the
-// ledger is not known to have all: the level of the spool.
-func (k *Keeper) Unsettled() int64 {
-	k.mu.Lock()
-	var writing string
-	var written int64
-	if k.pack != nil {
-		writing, written = k.pack.name, k.pack.end
-	}
-	k.mu.Unlock()
-	a := k.archive
+// ledger is not known to have all, as far as this process has them: the level
+// of its spool.
+func (a *Archive) Unsettled(source string) int64 {
+	folder := folderOf(source)
+	var waiting []string
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	var n int64
 	for name, u := range a.adopted {
-		switch {
-		case folderIn(name) != k.folder || !u.many && len(u.places) == 0:
-		case name == writing:
-			n += written
-		default:
-			n += u.size
+		if folderIn(name) == folder && (u.many || len(u.places) > 0) {
+			waiting = append(waiting, name)
+		}
+	}
+	a.mu.Unlock()
+	var n int64
+	for _, name := range waiting {
+		if info, err := os.Stat(a.file(name, packExt)); err == nil {
+			n += info.Size()
 		}
 	}
 	return n
@@ -168,11 +162,10 @@ func (a *Archive) takeUp(ctx context.Context, folder string) error {
 			_ = lock.Close() // another process has it, or has just done with it
 			continue
 		}
-		size, err := a.mend(p.Name)
-		if err != nil {
+		if err := a.mend(p.Name); err != nil {
 			return errors.Join(err, lock.Close())
 		}
-		a.adopt(p.Name, &unsettled{lock: lock, size: size, many: true})
+		a.adopt(p.Name, &unsettled{lock: lock, many: true})
 	}
 	return nil
 }
@@ -180,23 +173,23 @@ func (a *Archive) takeUp(ctx context.Context, folder string) error {
 // mend cuts off what is torn at the end of a pack whose writer has ended, and
 // ends it. Damage that whole blocks follow is none that a kill does: it is left
 // as it is.
-func (a *Archive) mend(name string) (size int64, err error) {
+func (a *Archive) mend(name string) (err error) {
 	file, err := os.OpenFile(a.file(name, packExt), os.O_RDWR, 0)
 	if err != nil {
-		return 0, fmt.Errorf("taking up the pack %s of the archive: %w", name, bare(err))
+		return fmt.Errorf("taking up the pack %s of the archive: %w", name, bare(err))
 	}
 	defer func() { err = errors.Join(err, bare(file.Close())) }()
 	end, ended, err := soundEnd(file)
 	if err != nil || ended {
-		return end, err
+		return err
 	}
 	info, err := file.Stat()
 	if err != nil {
-		return 0, bare(err)
+		return bare(err)
 	}
 	if torn := info.Size() - end; torn > 0 {
 		if err := file.Truncate(end); err != nil {
-			return 0, fmt.Errorf("cutting off what is torn of the pack %s of the archive: %w", name, bare(err))
+			return fmt.Errorf("cutting off what is torn of the pack %s of the archive: %w", name, bare(err))
 		}
 		a.log.Info("a pack of the archive was cut when its process ended", slog.String("pack", name), slog.Int64("torn_bytes", torn))
 	}
@@ -205,9 +198,9 @@ func (a *Archive) mend(name string) (size int64, err error) {
 		err = file.Sync()
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ending the pack %s of the archive: %w", name, bare(err))
+		return fmt.Errorf("ending the pack %s of the archive: %w", name, bare(err))
 	}
-	return end + int64(len(last)), nil
+	return nil
 }
 
 // soundEnd finds where the last whole block of a pack ends, and whether that is

@@ -126,9 +126,10 @@ func (w *walk) record(r *runReader, kind byte, offset int64) (e Entry, err error
 	return e, err
 }
 
-// isTail reports whether a record is cut because the pack ends there.
+// isTail reports whether a record is cut because the pack ends there, or was
+// found to end there when its writer was killed.
 func isTail(b *blockReader, err error) bool {
-	return errors.Is(err, io.ErrUnexpectedEOF) && !b.ended && isEnd(b.err)
+	return errors.Is(err, io.ErrUnexpectedEOF) && (b.last || !b.ended && isEnd(b.err))
 }
 
 // nextRun finds the next block that begins a run, from an offset on. damaged is

@@ -1,0 +1,168 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+)
+
+// What must be the same in a database that was rebuilt: all that people see of
+// the readings, and the ledger but for ids, runs, times, and how the cells that
+// are in the table came to be there.
+const (
+	observedWhole = `select coalesce(string_agg(concat_ws('|', logger, channel, unit, ts, value, quality, path), E'\n' order by logger, channel, ts), '') from penstock.observations`
+	ledgerWhole   = `select coalesce(string_agg(concat_ws('|', s.name, s.on_conflict, f.path, f.generation, f.state, encode(f.sha256, 'hex'), encode(uuid_send(f.content), 'hex'), f.size, f.modified, f.modified_step,
+			f.rank, f.rank_time, f.fetched, encode(p.digest, 'hex'), f.reason, k.name, f.pack_offset, h.shape, r.first_ts, r.last_ts, r.lines, r.lines_header, r.lines_data, r.lines_rejected,
+			r.cells, r.missing, r.rejected, r.withheld, r.repeated, r.stored + r.replaced + r.unchanged + r.outranked, (select count(*) from penstock.rejects j where j.file_id = f.id)),
+			E'\n' order by s.name, f.path, f.generation), '')
+		from penstock.files f join penstock.sources s on s.id = f.source left join penstock.recipes p on p.id = f.recipe left join penstock.packs k on k.id = f.pack
+			left join penstock.held h on h.file_id = f.id left join penstock.receipts r on r.file_id = f.id`
+	shapesWhole = `select coalesce(string_agg(concat_ws('|', id, loose, answered, settled, profile, header, question, asks, answers, approved), E'\n' order by id), '') from penstock.shapes`
+	othersWhole = `select concat_ws(E'\n', (select string_agg(concat_ws('|', logger, channel, unit, label), E'\n' order by logger, channel) from penstock.series),
+			(select string_agg(concat_ws('|', command, reason, files, readings), E'\n' order by at) from penstock.actions))`
+)
+
+func ask(t *testing.T, url, sql string) (text string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), sql).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// A database that is lost is rebuilt from the archive: versions, held and
+// approved files, what was undone and reloaded, duplicates and broken files. And
+// while it was there, what the folders have no more came from the archive.
+func archives(t *testing.T, s *stage) {
+	r := s.trial(t, `
+sources:
+  - {name: north, url: north, poll: 1s, zone: Europe/London}
+  - {name: south, url: south, poll: 1s, rank: 2, on_conflict: earliest}
+`)
+	for _, folder := range []string{"north", "south"} {
+		if err := os.MkdirAll(filepath.Join(r.dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.begin()
+	// Versions: A, B, A.
+	r.write("north/versions.csv", longFile("N1", 1, 2, 3))
+	r.comes("3", "select count(*) from penstock.observations")
+	r.write("north/versions.csv", longFile("N1", 1, 9))
+	r.comes("2", "select max(generation) from penstock.files")
+	r.write("north/versions.csv", longFile("N1", 1, 2, 3))
+	r.comes("3", "select max(generation) from penstock.files")
+	// Two files of one logger, one of them twice, under two policies.
+	for _, folder := range []string{"north", "south"} {
+		r.write(folder+"/x1.csv", longFile("X-"+folder, 1, 2, 3, 4))
+		r.write(folder+"/x2.csv", longFile("X-"+folder, 5, 6))
+		r.write(folder+"/x2 copy.csv", longFile("X-"+folder, 5, 6))
+	}
+	r.comes("9", "select count(*) from penstock.files")
+	// One that is broken, one with lines that are, one that waits, and one of its
+	// kind that is answered for.
+	r.write("north/broken.csv", "\x00\x01\x02\x03 nothing that could be read\x00\n")
+	r.write("north/lines.csv", longFile("N2", 7, 8)+"N2,flow,never,1\n")
+	r.write("north/waits-S5.csv", "Zeit,Menge\n03/04/2025 00:00,4.5\n03/04/2025 00:15,4.5\n")
+	r.comes("1", "select count(*) from penstock.files where state = 'held'")
+	r.says(0, `new shape wait for an answer" source=north shape=\S+`)
+	shape := regexp.MustCompile(`new shape wait for an answer" source=north shape=(\S+)`).FindStringSubmatch(r.text())[1]
+	r.penstock(0, "profiles", "approve", shape, "--set", "order=dmy", "--set", "logger=file", "--yes")
+	r.write("south/open-S6.csv", "Date,Rain\n05/06/2025 00:00,4.5\n05/06/2025 00:15,4.5\n")
+	r.comes("1", "select count(*) from penstock.files where state = 'held'")
+	r.comes("13", "select count(*) from penstock.files")
+
+	// A known logger with a channel more, which is withheld.
+	r.write("north/more.csv", longFile("N2", 7, 8, 9)+"N2,level,2024-05-01T00:00:00Z,5\n")
+	r.comes("1", "select sum(withheld) from penstock.receipts")
+
+	// The folders are cleared: what is corrected now comes from the archive.
+	for _, folder := range []string{"north", "south"} {
+		if err := os.RemoveAll(filepath.Join(r.dir, folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.penstock(0, "files", "undo", "--source", "south", "x1.csv", "--reason", "not ours")
+	r.penstock(0, "files", "reload", "--source", "north", "waits-S5.csv", "--zone", "Europe/Berlin", "--yes")
+	r.comes("2025-04-02 22:00:00+00", "select min(ts) from penstock.observations where ts > '2025-01-01'")
+	if why := r.penstock(0, "why", "N1", "flow", "2024-05-01T01:00"); !regexp.MustCompile(`line +3\n`).MatchString(why) {
+		t.Errorf("why does not find the line in the archive:\n%s", why)
+	}
+	r.end(0)
+
+	out := r.penstock(0, "archive", "verify")
+	if !strings.Contains(out, "0 damaged") || !strings.Contains(out, "0 missing") || !strings.Contains(out, "14 file versions of the ledger") {
+		t.Errorf("verify says %s", out)
+	}
+	if got := r.penstock(0, "archive", "cat", "--source", "north", "lines.csv"); got != longFile("N2", 7, 8)+"N2,flow,never,1\n" {
+		t.Errorf("cat gives %q", got)
+	}
+	if n := strings.Count(r.penstock(0, "archive", "ls", "-o", "csv", "versions.csv"), "north,versions.csv,"); n != 3 {
+		t.Errorf("%d versions are listed, want 3", n)
+	}
+
+	lost := &trial{t: t, binary: r.binary, dir: r.dir, url: makeDatabase(t, s.server, "daemon_rebuilt")}
+	for _, code := range []int{3, 0} { // the second finds all of it there
+		out = lost.penstock(code, "replay", filepath.Join(r.dir, "archive"))
+		for what, sql := range map[string]string{"observations": observedWhole, "ledger": ledgerWhole, "shapes": shapesWhole, "series and actions": othersWhole} {
+			if diff := cmp.Diff(strings.Split(ask(t, r.url, sql), "\n"), strings.Split(ask(t, lost.url, sql), "\n")); diff != "" {
+				t.Errorf("%s differ (-was +is):\n%s", what, diff)
+			}
+		}
+		if t.Failed() {
+			t.Fatal(out)
+		}
+	}
+	lost.penstock(0, "files", "verify")
+	lost.penstock(0, "files", "retry", "--source", "south", "--state", "undone", "x1.csv")
+}
+
+// What a killed daemon had fetched and not loaded is loaded by the next, also
+// where its source has it no more.
+func takesUpLeft(t *testing.T, s *stage) {
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	r.write("north/a.csv", longFile("N1", 1.5))
+	r.begin()
+	r.comes("N1 flow 1.5", observed)
+	conn, err := pgx.Connect(t.Context(), r.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	// Nothing can be committed, so that what comes waits in the archive.
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "lock table penstock.receipts in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	r.write("north/b.csv", longFile("N2", 2.5))
+	for r.penstock(0, "archive", "ls", "b.csv") == "No files match.\n" {
+		if t.Context().Err() != nil {
+			t.Fatal("it is not archived")
+		}
+	}
+	r.signal(os.Kill)
+	<-r.ended
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "north", "b.csv")); err != nil {
+		t.Fatal(err)
+	}
+	r.begin()
+	r.comes("N1 flow 1.5, N2 flow 2.5", observed)
+	r.says(0, "are taken up from the archive")
+	r.end(0)
+}
