@@ -237,7 +237,7 @@ func (d *daemon) tellArchive(kept *archive.Archive, sources []string, limit int6
 	free := int64(-1)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(kept.Dir(), &fs); err == nil {
-		free = int64(fs.Bavail) * int64(fs.Bsize)
+		free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // it has fewer bits on other systems
 	}
 	for _, name := range sources {
 		packs, err := kept.Packs(name)
@@ -280,7 +280,7 @@ func (f *feeder) takeUpLeft(take context.Context, k *archive.Keeper, p *ingest.P
 				return err
 			}
 			if take.Err() != nil {
-				return nil
+				return context.Cause(take)
 			}
 		}
 		left.Settle()

@@ -219,7 +219,7 @@ func (a *Archive) openRun(name string, run, in int64) (*runReader, error) {
 		return nil, fmt.Errorf("open the pack %s of the archive: %w", ingest.EscapePath(name), bare(err))
 	}
 	r := newRunReader(name, file, file, run)
-	b, whole := r.whole(in)
+	b, whole := r.whole()
 	if whole {
 		r.close()
 		a.runs.put(name, run, b)
@@ -247,9 +247,9 @@ func newRunReader(name string, at io.ReaderAt, file *os.File, run int64) *runRea
 	return r
 }
 
-// whole reads the run into memory, if it is small; else the beginning of it,
-// past what is asked for.
-func (r *runReader) whole(in int64) (b []byte, whole bool) {
+// whole reads the run into memory, if it is small; else the beginning of it, in
+// which the records begin.
+func (r *runReader) whole() (b []byte, whole bool) {
 	b = make([]byte, 2*runSize)
 	n, err := io.ReadFull(r.decoder, b)
 	b = b[:n]
