@@ -210,6 +210,11 @@ func TestHints(t *testing.T) {
 		if len(p.cycles) != 1 || p.last().Overran {
 			t.Errorf("cycles: %+v", p.cycles)
 		}
+		p.yard.hints <- File{Source: "yard", Path: "L/gone", Size: 3} // done with, or taken away, since
+		p.after(3 * time.Minute)
+		if p.told[Failed] != 0 || p.told[Changed] != 1 {
+			t.Errorf("a file that is gone is told as %v", p.told)
+		}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -252,11 +253,14 @@ func (p *Pipeline) observe(e Event) {
 
 // tellFailed tells of a file that could not be listed or fetched.
 func (r *run) tellFailed(f File, err error, took time.Duration) {
-	r.tell(Event{Source: r.name, Fetch: took, Outcomes: []Outcome{{File: f, State: failedAs(err), Reason: err.Error()}}})
+	r.tell(Event{Source: r.name, Fetch: took, Outcomes: []Outcome{{File: f, State: r.failedAs(err), Reason: err.Error()}}})
 }
 
-func failedAs(err error) State {
-	if errors.Is(err, ErrChanged) {
+// failedAs is the state of a file that could not be fetched. Where a source is
+// listed again and again, files come and go: one that has gone since it was
+// listed, or was done meanwhile, has failed nobody.
+func (r *run) failedAs(err error) State {
+	if errors.Is(err, ErrChanged) || r.Poll > 0 && errors.Is(err, fs.ErrNotExist) {
 		return Changed
 	}
 	return Failed

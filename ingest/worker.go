@@ -151,7 +151,7 @@ func (w *worker) taken(ctx context.Context, f *reference, err error) error {
 		return context.Cause(ctx)
 	}
 	w.cycles.left(f.Modified)
-	w.event.Outcomes = append(w.event.Outcomes, Outcome{File: f.File, State: failedAs(err), Reason: err.Error()})
+	w.event.Outcomes = append(w.event.Outcomes, Outcome{File: f.File, State: w.failedAs(err), Reason: err.Error()})
 	return nil
 }
 

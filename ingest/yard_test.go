@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
 	"slices"
@@ -133,7 +134,7 @@ func (y *yard) Fetch(ctx context.Context, f File, c *Content) error {
 	defer y.mu.Unlock()
 	p := y.files[f.Path]
 	if p == nil {
-		return fmt.Errorf("%s: %w", f.Path, ErrChanged)
+		return fmt.Errorf("%s: %w", f.Path, fs.ErrNotExist)
 	}
 	c.File = y.file(f.Path)
 	if p.stream {
