@@ -133,7 +133,7 @@ type daemon struct {
 
 // start starts the daemon on the folder.
 func (s *site) start(ctx context.Context) (*daemon, error) {
-	config := fmt.Sprintf("store: {url: %q}\nsources:\n  - {name: live, url: %q, poll: %s, settle: %s}\n", s.store, s.watched(), s.poll, s.settle)
+	config := fmt.Sprintf("store: {url: %q}\narchive: {dir: archive}\nsources:\n  - {name: live, url: %q, poll: %s, settle: %s}\n", s.store, s.watched(), s.poll, s.settle)
 	path := filepath.Join(s.dir, "penstock.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ const demoConfig = `# The config that 'penstock demo' runs by. Its FTP server en
 store:
   url: %q
   schema: %q
+archive: {dir: archive}      # the original bytes of all that is fetched
 sources:
   - name: site               # three days of files in a folder
     url: %q

@@ -166,6 +166,13 @@ func (f *feeder) feed() (err error) {
 		if err := f.takeUpLeft(take, k, pipeline); err != nil {
 			return err
 		}
+		observe := pipeline.Observe
+		pipeline.Observe = func(e ingest.Event) {
+			observe(e)
+			if e.Cycle != nil {
+				_ = k.Tidy() // what is wrong with it the next Keep says
+			}
+		}
 	}
 	if err = pipeline.Run(take, f.work); err != nil {
 		return err
