@@ -116,7 +116,7 @@ func (a *app) withArchive(sel *archiveSelecting, patterns []string, do func(*arc
 	}
 	if dir == "" {
 		var err error
-		if dir, err = defaultArchive(); err != nil {
+		if dir, err = defaultArchive(a.store); err != nil {
 			return err
 		}
 	}

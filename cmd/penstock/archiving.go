@@ -102,21 +102,28 @@ func parseSize(s string) (int64, error) {
 }
 
 // defaultArchive is the folder of the archive where nothing names one: beside
-// the private PostgreSQL's.
-func defaultArchive() (string, error) {
-	dir, err := pglocal.DefaultDir()
-	return filepath.Join(filepath.Dir(dir), "archive"), err
+// that of the private PostgreSQL, also where the store is another.
+func defaultArchive(store string) (string, error) {
+	dir, _ := strings.CutPrefix(store, "local:")
+	if dir == store || dir == "" {
+		var err error
+		if dir, err = pglocal.DefaultDir(); err != nil {
+			return "", err
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	return filepath.Join(filepath.Dir(abs), "archive"), err
 }
 
-// open opens the archive that the config wants; nil for none.
-func (c *archiveConfig) open(log *slog.Logger) (*archive.Archive, error) {
+// open opens the archive that the config wants beside a store; nil for none.
+func (c *archiveConfig) open(store string, log *slog.Logger) (*archive.Archive, error) {
 	if c.off {
 		return nil, nil
 	}
 	dir := c.dir
 	if dir == "" {
 		var err error
-		if dir, err = defaultArchive(); err != nil {
+		if dir, err = defaultArchive(store); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +233,7 @@ func (v *archivist) close() {
 }
 
 func (d *daemon) openArchive() (err error) {
-	if d.archive, err = d.config.archive.open(d.log); err == nil && d.archive != nil {
+	if d.archive, err = d.config.archive.open(d.app.store, d.log); err == nil && d.archive != nil {
 		d.log.Info("files are archived", slog.String("folder", d.archive.Dir()))
 	}
 	return err

@@ -24,6 +24,8 @@ store: {nosuch: 1}
 pipeline: {nosuch: 1}
 limits: {nosuch: 1}
 monitor: {nosuch: 1}
+archive: {nosuch: 1}
+spool: {nosuch: 1}
 sources:
   - nosuch: 1
     window: {nosuch: 1}
@@ -39,10 +41,10 @@ sources:
 		t.Fatal("the config is taken")
 	}
 	faults := regexp.MustCompile(`unknown key "nosuch" in (?:a |the )?(\w+) \(there are ([^)]*)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(faults) != 10 {
-		t.Fatalf("%d mappings, want 10: %v", len(faults), err)
+	if len(faults) != 12 {
+		t.Fatalf("%d mappings, want 12: %v", len(faults), err)
 	}
-	groups := map[string]bool{"store": true, "pipeline": true, "limits": true, "monitor": true, "window": true, "max_rejected": true, "after": true, "tls": true, "sources": true}
+	groups := map[string]bool{"store": true, "pipeline": true, "limits": true, "monitor": true, "spool": true, "window": true, "max_rejected": true, "after": true, "tls": true, "sources": true}
 	for _, f := range faults {
 		for key := range strings.SplitSeq(f[2], ", ") {
 			if groups[key] {

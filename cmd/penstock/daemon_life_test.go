@@ -122,14 +122,15 @@ func gathersAChange(t *testing.T, s *stage) {
 	r.end(0)
 }
 
-// Files on a server are read by the daemon alone: what a person answers about
+// Without an archive, files on a server are read by the daemon alone: what a person answers about
 // them, or marks to be tried again, it takes up.
 func isToldOfServers(t *testing.T, s *stage) {
 	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
 	old := time.Now().Add(-time.Hour)
 	server.Put("weir7.csv", []byte("Time,Stage\n03/04/2025 00:00,4.5\n03/04/2025 00:15,4.5\n"), old)
 	server.Put("broken.csv", []byte("who,knows\n1,2\n"), old)
-	r := s.trial(t, fmt.Sprintf("sources:\n  - {name: field, url: %q, password_file: secret, poll: 1s, settle: 0, zone: UTC}\n", server.URL()))
+	r := s.trial(t, fmt.Sprintf("archive: off\nsources:\n  - {name: field, url: %q, password_file: secret, poll: 1s, settle: 0, zone: UTC}\n", server.URL()))
+	r.env = []string{"PENSTOCK_ARCHIVE="}
 	r.write("secret", server.Password)
 	r.begin()
 	r.says(0, `level=WARN msg="plain FTP: the password and all data cross the network`)
