@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,7 +47,10 @@ func TestDaemon(t *testing.T) {
 		{"archives", archives},
 		{"takes up what was left", takesUpLeft},
 	} {
-		t.Run(try.name, func(t *testing.T) { try.run(t, s) })
+		t.Run(try.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			try.run(t, s)
+		})
 	}
 }
 
@@ -54,7 +58,7 @@ func TestDaemon(t *testing.T) {
 type stage struct {
 	binary string
 	server *pglocal.Server
-	n      int
+	n      atomic.Int32
 }
 
 // A trial is one daemon with its folder, which has its config, and its database.
@@ -72,8 +76,7 @@ type trial struct {
 
 func (s *stage) trial(t *testing.T, config string) *trial {
 	t.Helper()
-	s.n++
-	r := &trial{t: t, binary: s.binary, dir: t.TempDir(), url: makeDatabase(t, s.server, fmt.Sprintf("daemon_%d", s.n))}
+	r := &trial{t: t, binary: s.binary, dir: t.TempDir(), url: makeDatabase(t, s.server, fmt.Sprintf("daemon_%d", s.n.Add(1)))}
 	r.write("penstock.yaml", config)
 	return r
 }
