@@ -46,8 +46,8 @@ func ask(t *testing.T, url, sql string) (text string) {
 func archives(t *testing.T, s *stage) {
 	r := s.trial(t, `
 sources:
-  - {name: north, url: north, poll: 1s, zone: Europe/London}
-  - {name: south, url: south, poll: 1s, rank: 2, on_conflict: earliest}
+  - {name: north, url: north, poll: 1s, settle: 0, zone: Europe/London}
+  - {name: south, url: south, poll: 1s, settle: 0, rank: 2, on_conflict: earliest}
 `)
 	for _, folder := range []string{"north", "south"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, folder), 0o755); err != nil {
@@ -130,7 +130,7 @@ sources:
 // What a killed daemon had fetched and not loaded is loaded by the next, also
 // where its source has it no more.
 func takesUpLeft(t *testing.T, s *stage) {
-	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s}\n")
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n")
 	r.write("north/a.csv", longFile("N1", 1.5))
 	r.begin()
 	r.comes("N1 flow 1.5", observed)
