@@ -320,7 +320,7 @@ func (f *field) database(ctx context.Context, name string) (url string, err erro
 func (f *field) config(address string, connections int) (string, error) {
 	dir := f.tb.TempDir()
 	password, config := filepath.Join(dir, "password"), filepath.Join(dir, "penstock.yaml")
-	text := fmt.Sprintf("sources:\n  - {name: field, url: 'ftp://%s@%s/upload', password_file: %s, connections: %d, poll: 1h, settle: 0s}\n",
+	text := fmt.Sprintf("archive: {dir: archive}\nsources:\n  - {name: field, url: 'ftp://%s@%s/upload', password_file: %s, connections: %d, poll: 1h, settle: 0s}\n",
 		f.server.User, address, password, connections)
 	return config, errors.Join(os.WriteFile(password, []byte(f.server.Password), 0o600), os.WriteFile(config, []byte(text), 0o600))
 }
