@@ -113,7 +113,7 @@ func (t *teller) run(ctx context.Context, live bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()
 	t.tell(ctx)
-	t.write(ctx, lastWords/2)
+	t.write(ctx, 0) // whoever asks looks at what is stale, or the next daemon: nobody waits for that
 }
 
 // waitForNews waits until there is something to do; false when ctx ends.
