@@ -30,7 +30,7 @@ again.
 Of several daemons that have a source in common one loads it, and the others stand
 by: they take over within ten seconds when that one is gone.
 
-As a service of systemd it is of Type=notify-reload, and pings the watchdog as long
+As a service of systemd it is of Type=notify, and pings the watchdog as long
 as it makes progress, or has a reason not to.`,
 		Example: `  penstock check -c penstock.yaml
   penstock run -c penstock.yaml`,

@@ -187,7 +187,7 @@ func (d *ftpDialer) dial(ctx context.Context) (client, error) {
 	d.warn.Do(func() {
 		switch {
 		case d.tls == nil:
-			d.Log.Warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can", slog.String("source", d.Source))
+			d.Log.Warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
 		case d.tls.InsecureSkipVerify:
 			d.Log.Warn("the server's certificate is not verified: anyone on the way can read and change everything", slog.String("source", d.Source))
 		}
