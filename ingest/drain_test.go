@@ -199,10 +199,16 @@ func TestErrorsOfTheSinkEndTheRun(t *testing.T) {
 					r := newRig(streamed(3 * listedAhead)...)
 					r.Workers, r.Limits.Files, r.Connections = 4, 1, i/4*9
 					r.shelf.watch = true
-					hold := newGate(others)
-					var once sync.Once
+					hold, taken := newGate(others), make(chan struct{})
+					var once, take sync.Once
 					r.hook(func(ctx context.Context, now step, path string) error {
 						_, number, _ := strings.Cut(path, "/")
+						if number == "000007.csv" && (now == reading || now == decoding || now == committing) {
+							take.Do(func() { close(taken) })
+						}
+						if at == committing && now == fetching && number > "000007.csv" && others != fetching {
+							<-taken // else they may hold all workers before it has one
+						}
 						switch {
 						case now == at && (path == "" || number == "000007.csv"):
 							first := false
