@@ -1,3 +1,7 @@
+// Package ftp measures how near Penstock comes to the bare transfer of files
+// over FTP, on this machine and with servers that are far away:
+//
+//	go test ./bench/ftp -run "^$" -bench . -benchtime 5x -timeout 1h
 package ftp
 
 import (
@@ -26,41 +30,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// TestRelay holds what a relay promises: the bytes, and the latency.
-func TestRelay(t *testing.T) {
-	const latency = 40 * time.Millisecond
-	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
-	data := bytes.Repeat([]byte("0123456789abcdef\n"), 50_000)
-	server.Put("x.csv", data, time.Now())
-	relay := relayTo(t, server.Address, latency)
-	for _, extended := range []bool{true, false} {
-		began := time.Now()
-		conn, err := client.Dial(relay, client.DialWithDisabledEPSV(!extended))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.Login(server.User, server.Password); err != nil {
-			t.Fatal(err)
-		}
-		// The greeting arrives after half of it; USER, PASS, FEAT and TYPE are at
-		// least three answers.
-		if took := time.Since(began); took < 3*latency {
-			t.Errorf("the login took %v, with %v for each answer", took, latency)
-		}
-		began = time.Now()
-		got, err := retrieve(conn, "x.csv")
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("got %d bytes, want %d: %v", len(got), len(data), err)
-		}
-		if took := time.Since(began); took < 2*latency { // the passive mode, and the file
-			t.Errorf("the file took %v, with %v for each answer", took, latency)
-		}
-		if err := conn.Quit(); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 // TestSides has each side fetch the same few files.
 func TestSides(t *testing.T) {
@@ -209,7 +178,7 @@ func newField(tb testing.TB, files int) *field {
 
 func relayTo(tb testing.TB, address string, latency time.Duration) string {
 	tb.Helper()
-	relay, err := NewRelay(address, latency)
+	relay, err := servertest.NewFTPRelay(address, latency)
 	if err != nil {
 		tb.Fatal(err)
 	}
