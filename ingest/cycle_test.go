@@ -282,3 +282,67 @@ func TestBacklogOrder(t *testing.T) {
 		}
 	})
 }
+
+// The lag is for how long a file has waited since it was seen, however old it is.
+func TestLag(t *testing.T) {
+	for _, connections := range []int{0, 2} {
+		var commits, done *gate // made in the bubble
+		operate(t, func(p *plant) {
+			p.Connections, p.yard.tidies = connections, true
+			commits, done = newGate(committing), newGate(finishing)
+			p.book.hook, p.yard.hook = commits.hook, done.hook
+			p.yard.putAt("L/1", reading1(1), time.Now().Add(-time.Hour))
+		}, func(p *plant) {
+			p.after(10 * time.Second)
+			p.yard.put("L/2", reading1(2))
+			p.after(40 * time.Second)
+			if lag := p.Lag(); lag != 40*time.Second {
+				t.Errorf("the lag is %s", lag)
+			}
+			close(commits.opened)
+			p.after(41 * time.Second)
+			if lag := p.Lag(); lag != 0 && connections > 0 {
+				t.Errorf("the lag is %s when all is committed", lag)
+			}
+			close(done.opened)
+			p.after(50 * time.Second)
+			if lag := p.Lag(); lag != 0 {
+				t.Errorf("the lag is %s when all is loaded", lag)
+			}
+		})
+	}
+	if lag := new(Pipeline).Lag(); lag != 0 {
+		t.Errorf("a pipeline that does not run has a lag of %s", lag)
+	}
+}
+
+// Who yields begins no transaction meanwhile, and a drain finishes what is in
+// chunks all the same.
+func TestYield(t *testing.T) {
+	operate(t, func(p *plant) {
+		opened := make(chan struct{}) // never
+		p.Workers, p.Limits.Readings, p.Limits.Files = 1, 1, 2
+		times := 0
+		p.Yield = func(ctx context.Context) {
+			if times++; times != 2 {
+				return
+			}
+			select {
+			case <-opened:
+			case <-ctx.Done():
+			}
+		}
+		p.yard.put("L/1", reading1(1))
+		p.yard.put("L/2", reading1(2))
+	}, func(p *plant) {
+		p.after(10 * time.Second)
+		if n := len(p.book.commits); n != 1 {
+			t.Errorf("%d transactions, want 1: the second yields", n)
+		}
+		p.stop()
+		p.after(11 * time.Second)
+		if n := len(p.book.commits); n != 2 {
+			t.Errorf("%d transactions after the end of take, want 2", n)
+		}
+	})
+}

@@ -62,15 +62,33 @@ type Pipeline struct {
 	Guard func(ctx context.Context) error
 	Turn  *Turnstile // bounds the chunks worked on at a time in all pipelines that share it; nil for no bound
 	Pace  *Pace      // bounds the files and readings a second, likewise
+	// Yield is called before each transaction is begun, by each worker, and
+	// returns when that may be: it gives others the right of way. It is to return
+	// at once when ctx ends, which it does with take; what is under way is then
+	// finished. nil for no waiting.
+	Yield func(ctx context.Context)
 
 	observing sync.Mutex
 	anew      atomic.Bool
+	running   atomic.Pointer[run]
 }
 
 // AskAnew makes the next listing of a pipeline that polls ask the ledger about
 // all files, also about those that it knew a while ago: a person may have marked
 // some as due. It may be called at any time, by anyone.
 func (p *Pipeline) AskAnew() { p.anew.Store(true) }
+
+// Lag is for how long the file has waited that has waited longest to be loaded,
+// since a listing or a hint told of it; 0 when there is none. How old the file is
+// does not count, nor what is held back by its source: only what is late here.
+// It is of a pipeline that polls, and may be called at any time, by anyone.
+func (p *Pipeline) Lag() time.Duration {
+	r := p.running.Load()
+	if r == nil {
+		return 0
+	}
+	return r.underWay.longest()
+}
 
 // A run is what one Run of a pipeline needs besides the pipeline.
 type run struct {
@@ -128,6 +146,8 @@ func (p *Pipeline) Run(take, work context.Context) error {
 	})
 
 	r := p.newRun(take, work)
+	p.running.Store(r)
+	defer p.running.Store(nil)
 	r.start(group)
 	err := group.Wait() // which ends work
 	<-passedOn

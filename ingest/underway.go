@@ -1,11 +1,15 @@
 package ingest
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // underWay is the files of a pipeline that polls which are queued or worked
 // on, so that none is taken twice.
 type underWay struct {
 	known *memory // which numbers files
+	began time.Time
 
 	mu     sync.Mutex
 	files  map[uint64]*flight
@@ -16,12 +20,14 @@ type underWay struct {
 type flight struct {
 	key, version uint64 // as memory has them
 	modified     int64
+	since        time.Duration // when it was queued, after the beginning
 	listed       bool
+	stored       bool  // only the source is still to be told
 	again        *File // as a hint says that it has become since
 }
 
 func newUnderWay(known *memory) *underWay {
-	return &underWay{known: known, files: make(map[uint64]*flight)}
+	return &underWay{known: known, began: time.Now(), files: make(map[uint64]*flight)}
 }
 
 // has reports whether a file is queued or worked on. Of one that is hinted to
@@ -39,7 +45,7 @@ func (u *underWay) has(s *sighting) bool {
 
 // begin reports whether the file was not there already.
 func (u *underWay) begin(r *reference) bool {
-	f := &flight{key: u.known.keyOf(r.Path), version: u.known.versionOf(&r.File), modified: r.Modified, listed: r.listed}
+	f := &flight{key: u.known.keyOf(r.Path), version: u.known.versionOf(&r.File), modified: r.Modified, since: time.Since(u.began), listed: r.listed}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.files[f.key] != nil {
@@ -57,6 +63,30 @@ func (u *underWay) of(path string) *flight {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.files[u.known.keyOf(path)]
+}
+
+// stored notes that the ledger has the file.
+func (u *underWay) stored(path string) {
+	if f := u.of(path); f != nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		f.stored = true
+	}
+}
+
+// longest is for how long the file has been there that has waited longest for
+// the ledger; 0 when there is none.
+func (u *underWay) longest() time.Duration {
+	now := time.Since(u.began)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	since := now
+	for _, f := range u.files {
+		if !f.stored {
+			since = min(since, f.since)
+		}
+	}
+	return now - since
 }
 
 // end takes the file out, and returns what it has become since, if that is

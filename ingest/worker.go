@@ -58,6 +58,7 @@ func (r *run) worker(number int) error {
 
 // inTurn works on a chunk when there is a place for it.
 func (w *worker) inTurn(c chunk) error {
+	w.yield()
 	if err := w.turn.enter(w.run.work); err != nil {
 		return err
 	}
@@ -103,7 +104,17 @@ func (w *worker) commitIfFull(ctx context.Context, c chunk) error {
 		return err
 	}
 	w.begin(c)
-	return nil
+	if w.Yield == nil {
+		return nil
+	}
+	return w.turn.away(ctx, func() error { w.yield(); return nil })
+}
+
+// yield lets those go first who have the right of way.
+func (w *worker) yield() {
+	if w.Yield != nil {
+		w.Yield(w.run.take)
+	}
 }
 
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
@@ -267,6 +278,7 @@ func (w *worker) tellAll(ctx context.Context, failed int) error {
 		case w.finished == nil:
 			w.finisher.finish(ctx, o)
 		default:
+			w.underWay.stored(o.File.Path)
 			select {
 			case w.finished <- *o:
 			case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -32,6 +33,10 @@ type LeaseOptions struct {
 	// Standby is told who holds the lease that is waited for: once, and again
 	// whenever it passes to another; nil to be told nothing.
 	Standby func(LeaseHolder)
+
+	// Lag is for how long a file of the source has been waiting to be loaded. It is
+	// asked at each renewal, and told to others by LiveLag; nil for none.
+	Lag func() time.Duration
 
 	Heartbeat time.Duration // between renewals; LeaseHeartbeat when 0
 	Expiry    time.Duration // after which a lease that is not renewed ends; LeaseExpiry when 0
@@ -153,7 +158,7 @@ func (l *Lease) acquire(ctx context.Context) error {
 // clock_timestamp: now() may lie before a wait for the row.
 const acquireSQL = `insert into %[1]s as l (source, holder, token, since, until)
 	values ($1, $2, $3, clock_timestamp(), clock_timestamp() + $4::int8 * interval '1 microsecond')
-	on conflict (source) do update set holder = $2, token = $3, until = clock_timestamp() + $4::int8 * interval '1 microsecond',
+	on conflict (source) do update set holder = $2, token = $3, lag = '0', until = clock_timestamp() + $4::int8 * interval '1 microsecond',
 		since = case when l.token = $3 then l.since else clock_timestamp() end
 	where l.token = $3 or l.until <= clock_timestamp() returning 1`
 
@@ -186,14 +191,18 @@ func (l *Lease) try(ctx context.Context) (other *LeaseHolder, left time.Duration
 
 // renewSQL renews a lease that is still ours, also one that ended meanwhile
 // without anybody taking it: the database may have been away for all.
-const renewSQL = `update %[1]s set until = clock_timestamp() + $3::int8 * interval '1 microsecond' where source = $1 and token = $2 returning 1`
+const renewSQL = `update %[1]s set until = clock_timestamp() + $3::int8 * interval '1 microsecond', lag = $4::int8 * interval '1 microsecond' where source = $1 and token = $2 returning 1`
 
 // renew renews the lease. errors.Is ErrLeaseLost when another has it.
 func (l *Lease) renew(ctx context.Context) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, l.options.Heartbeat)
 	defer cancel()
-	renewed, err := l.exec(ctx, renewSQL, []byte(l.options.Source), l.tokenText(), micros(l.options.Expiry))
+	lag := time.Duration(0)
+	if l.options.Lag != nil {
+		lag = l.options.Lag()
+	}
+	renewed, err := l.exec(ctx, renewSQL, []byte(l.options.Source), l.tokenText(), micros(l.options.Expiry), micros(lag))
 	if err != nil {
 		return err
 	}
@@ -304,6 +313,20 @@ func durationOf(text []byte) time.Duration {
 
 func instantOf(text []byte) time.Time {
 	return time.UnixMicro(0).Add(durationOf(text)).UTC()
+}
+
+// LiveLag tells, of the sources that processes hold leases of now, the one whose
+// files have waited longest to be loaded, and for how long one had when its lease
+// was renewed last; 0 where none waits.
+func (s *Store) LiveLag(ctx context.Context) (source string, lag time.Duration, err error) {
+	err = s.pool.QueryRow(ctx, "select source, lag from leases where until > clock_timestamp() and lag > '0' order by lag desc limit 1").Scan(&source, &lag)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("asking how late live sources are: %w", err)
+	}
+	return source, lag, nil
 }
 
 // A keeper is a connection of its own for leases, so that none waits behind

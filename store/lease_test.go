@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -287,4 +288,40 @@ func (l *lines) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// How late live sources are is told with the lease, to everybody, and only as
+// long as somebody holds it.
+func TestLiveLag(t *testing.T) {
+	s := open(t, Options{})
+	other := reopen(t, s, Options{})
+	late := func(source string, lag time.Duration) func() bool {
+		return func() bool {
+			gotSource, got, err := other.LiveLag(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return gotSource == source && got == lag
+		}
+	}
+	if !late("", 0)() {
+		t.Error("somebody is late, and there is nobody")
+	}
+	leaseOf(t, s, quick("nobody waits"))
+	var lag atomic.Int64
+	for i, source := range []string{"a", "b"} {
+		o := quick("first")
+		o.Source, o.Lag = source, func() time.Duration { return time.Duration(lag.Load() * int64(i+1)) }
+		l := leaseOf(t, s, o)
+		lag.Store(int64(time.Minute))
+		waitFor(t, source+" to be late", late(source, time.Duration(i+1)*time.Minute))
+		if source == "b" {
+			if err := l.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "only those that are loaded to count", late("a", time.Minute))
+		}
+	}
+	lag.Store(0)
+	waitFor(t, "all to have caught up", late("", 0))
 }

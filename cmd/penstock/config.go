@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -44,10 +45,12 @@ type storeConfig struct {
 // A pipelineConfig is what all sources share.
 type pipelineConfig struct{ workers, chunk amount }
 
-// limitsConfig bounds what all sources together may do; 0 is no bound.
+// limitsConfig bounds what all sources together may do, and what a replay may do
+// to them; 0 is no bound.
 type limitsConfig struct {
 	readingsPerSecond, filesPerSecond float64
-	connections                       int // that commit to the database at a time
+	connections                       int           // that commit to the database at a time
+	liveLag                           time.Duration // above which a replay holds back
 }
 
 func (l *limitsConfig) read(r *configReader, n *yaml.Node) {
@@ -56,6 +59,7 @@ func (l *limitsConfig) read(r *configReader, n *yaml.Node) {
 		configKey{"readings_per_second", r.fraction(&l.readingsPerSecond, 1e12, rate)},
 		configKey{"files_per_second", r.fraction(&l.filesPerSecond, 1e12, rate)},
 		configKey{"database_connections", r.integer(&l.connections, 1, 10_000)},
+		configKey{"max_live_lag", r.span(&l.liveLag, leastLiveLag)},
 	)
 }
 

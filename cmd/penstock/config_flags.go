@@ -29,6 +29,9 @@ func (a *app) readConfig(cmd *cobra.Command) (err error) {
 	a.takeStore(f)
 	leave(f, "workers", a.config.pipeline.workers.String())
 	leave(f, "chunk", a.config.pipeline.chunk.String())
+	if lag := a.config.limits.liveLag; lag != 0 {
+		leave(f, "max-live-lag", lag.String())
+	}
 	leave(f, "no-builtins", strconv.FormatBool(!a.config.builtins))
 	return nil
 }

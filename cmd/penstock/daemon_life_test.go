@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -227,4 +228,47 @@ func allRows(t *testing.T, url string) (all string) {
 		t.Fatalf("the tables are not what they should be:\n%s", all)
 	}
 	return all
+}
+
+// A replay beside a daemon waits while live files are late, and goes on by itself
+// when they have caught up. The daemon is late here because its limits make it so.
+func hasRightOfWay(t *testing.T, s *stage) {
+	const sources = "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n"
+	r := s.trial(t, "limits: {readings_per_second: 0.01, max_live_lag: 6s}\n"+sources)
+	r.write("north/a.csv", longFile("N1", 1.5, 2.5, 3.5))
+	r.begin()
+	r.comes("north", "select source from penstock.leases where lag > '6s'")
+
+	r.write("old/b.csv", longFile("S1", 4.5))
+	cmd := exec.Command(r.binary, "replay", "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url, "--source", "old", filepath.Join(r.dir, "old"))
+	var said logged
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	replayed := make(chan int, 1)
+	go func() { replayed <- exitCode(cmd.Wait()) }()
+	for text, more := said.now(); !strings.Contains(text, "of 1 files") || !strings.Contains(text, "held back for live files of north, which have waited for "); text, more = said.now() {
+		select {
+		case <-more:
+		case code := <-replayed:
+			t.Fatalf("the replay does not wait, and ends with %d:\n%s", code, text)
+		case <-time.After(30 * time.Second):
+			t.Fatalf("the replay does not say that it waits:\n%s", text)
+		}
+	}
+	r.comes("0", "select count(*) from penstock.observations")
+
+	r.write("penstock.yaml", sources)
+	r.signal(syscall.SIGHUP)
+	r.comes("N1 flow 1.5, N1 flow 2.5, N1 flow 3.5, S1 flow 4.5", observed)
+	if code := <-replayed; code != 0 {
+		t.Errorf("the replay ends with %d", code)
+	}
+	text, _ := said.now()
+	if !strings.Contains(text, "Held back for ") || strings.Count(text, "holding back until live files have caught up") != 1 {
+		t.Errorf("the replay says:\n%s", text)
+	}
+	r.comes("0", "select count(*) from penstock.leases where lag > '0'")
+	r.end(0)
 }

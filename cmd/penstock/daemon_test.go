@@ -46,6 +46,7 @@ func TestDaemon(t *testing.T) {
 		{"logs in by SSH", logsInBySSH},
 		{"archives", archives},
 		{"takes up what was left", takesUpLeft},
+		{"has the right of way", hasRightOfWay},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time

@@ -186,7 +186,7 @@ func (f *feeder) feed() (err error) {
 // lease waits until no other process loads the source.
 func (f *feeder) lease() (*store.Lease, error) {
 	d, name, stoodBy := f.daemon, f.config.name, false
-	lease, err := d.store.Lease(f.take, store.LeaseOptions{Source: name, Wait: !d.noWait, Log: f.log, Standby: func(h store.LeaseHolder) {
+	lease, err := d.store.Lease(f.take, store.LeaseOptions{Source: name, Wait: !d.noWait, Lag: f.lag, Log: f.log, Standby: func(h store.LeaseHolder) {
 		stoodBy = true
 		f.log.Info("standing by: another process loads the source", slog.String("process", h.Name), slog.Time("since", h.Since))
 		d.monitor.Lease(name, false, "it is loaded by "+h.Name)
@@ -201,6 +201,14 @@ func (f *feeder) lease() (*store.Lease, error) {
 	d.monitor.Lease(name, true, "")
 	d.monitor.Waits(name, "")
 	return lease, nil
+}
+
+// lag is for how long a file of the source has waited.
+func (f *feeder) lag() time.Duration {
+	if p := f.running.Load(); p != nil {
+		return p.Lag()
+	}
+	return 0
 }
 
 // release lets another process load the source at once.

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,42 @@ func writeSite(t *testing.T, files int) string {
 	return dir
 }
 
-// A bed is a server, a program and a folder to try them on.
+// pack puts the files of a folder into a zip archive in its place.
+func pack(t *testing.T, dir string) {
+	t.Helper()
+	out, err := os.Create(dir + ".zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(out)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		member, err := w.CreateHeader(&zip.FileHeader{Name: e.Name(), Method: zip.Deflate, Modified: info.ModTime()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := member.Write(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), out.Close(), os.RemoveAll(dir)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A bed is a server, a program and a folder to try them on: two folders of it and
+// a zip archive, whose members go on where they were like any other file.
 type bed struct {
 	t      *testing.T
 	binary string
@@ -103,6 +139,7 @@ type bed struct {
 
 func newBed(t *testing.T, files int) *bed {
 	b := &bed{t: t, binary: failpointBinary(t), site: writeSite(t, files), server: pgtest.Server(t)}
+	pack(t, filepath.Join(b.site, "d2"))
 	url := b.database()
 	b.finish(url)
 	b.clean = b.contents(url)

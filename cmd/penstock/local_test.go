@@ -103,7 +103,7 @@ func TestProgress(t *testing.T) {
 				var out strings.Builder
 				a := newApp(nil, nil, nil, &out, &out)
 				a.errTerminal = terminal
-				p := a.startProgress(time.Now())
+				p := a.startProgress(time.Now(), nil)
 				p.listed.Store(2000)
 				p.observe(ingest.Event{Outcomes: []ingest.Outcome{
 					{State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Total: 1500, Stored: 1500}}},
@@ -127,7 +127,7 @@ func TestProgress(t *testing.T) {
 		var out strings.Builder
 		a := newApp(nil, nil, nil, &out, &out)
 		a.errTerminal = true
-		p := a.startProgress(time.Now())
+		p := a.startProgress(time.Now(), nil)
 		<-time.After(showAfter / 2)
 		p.end()
 		if out.Len() > 0 {

@@ -34,13 +34,14 @@ type progress struct {
 	trouble   atomic.Int64
 
 	a     *app
+	held  *yielding
 	began time.Time
 	stop  chan struct{}
 	gone  sync.WaitGroup
 }
 
-func (a *app) startProgress(began time.Time) *progress {
-	p := &progress{a: a, began: began, stop: make(chan struct{})}
+func (a *app) startProgress(began time.Time, held *yielding) *progress {
+	p := &progress{a: a, held: held, began: began, stop: make(chan struct{})}
 	if a.quiet {
 		return p
 	}
@@ -129,5 +130,9 @@ func (p *progress) line() string {
 	if n := p.trouble.Load(); n > 0 {
 		text += fmt.Sprintf(", %s with trouble", count(n))
 	}
-	return text + ", " + took.Truncate(time.Second).String()
+	text += ", " + took.Truncate(time.Second).String()
+	if reason := p.held.waiting(); reason != "" {
+		text += ", " + reason
+	}
+	return text
 }

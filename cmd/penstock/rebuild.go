@@ -25,6 +25,7 @@ type rebuilding struct {
 	store   *opened
 	plan    *store.Rebuild
 	total   *result
+	yields  *yielding
 	lost    int64 // versions whose bytes no pack has
 }
 
@@ -41,11 +42,13 @@ func (a *app) replayArchive(r *replay, dir string) error {
 	}
 	defer s.close(a.log)
 	b := &rebuilding{app: a, replay: r, archive: kept, store: s, total: &result{tally: newTally(), verb: "loaded", source: "the archive", how: r.given()}}
+	b.yields = newYielding(r.liveLag, s, a.log)
 	b.total.workers, _ = tune(r.workers, r.chunk)
 	if err := b.load(); err != nil {
 		return err
 	}
 	b.total.took = time.Since(b.total.began)
+	r.noteHeldBack(b.yields)
 	if b.lost > 0 {
 		a.note("%s of the ledger cannot be loaded: the archive does not have their bytes, or has them no more.", counted(b.lost, "file version"))
 	}
@@ -206,7 +209,7 @@ func (b *rebuilding) loadOthers(name string, sink *store.Sink, decoders func() i
 
 // runPart runs a pipeline and adds what it did to the total.
 func (b *rebuilding) runPart(from ingest.Source, sink ingest.Sink, decoders func() ingest.Decoder) error {
-	r, err := b.app.run(&job{source: from, sink: sink, decoders: decoders, workers: b.workers, chunk: b.chunk, verb: "loaded", into: b.total.tally})
+	r, err := b.app.run(&job{source: from, sink: sink, decoders: decoders, workers: b.workers, chunk: b.chunk, verb: "loaded", into: b.total.tally, yielding: b.yields})
 	if err == nil {
 		b.total.run, b.total.chunk = max(b.total.run, r.run), r.chunk
 	}

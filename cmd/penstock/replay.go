@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ type replay struct {
 	conflict choice
 	onChange onChange
 	rank     int16
+	liveLag  duration
 	append   bool
 	dryRun   bool
 }
@@ -53,6 +55,7 @@ withheld.`,
   penstock replay --zone Europe/London --profile station.yaml 2019/ 2020.zip
   penstock replay -c penstock.yaml --source field-loggers /mnt/copy   # read as the daemon reads that source
   penstock replay --rank -1 --source archive /mnt/archive   # displaces nothing that is there
+  penstock replay --rank -1 --max-live-lag 2m --source archive /mnt/archive   # beside a daemon
   penstock replay --dry-run -o csv new-logger.csv           # stores nothing, shows the readings`,
 		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -74,9 +77,10 @@ withheld.`,
 	f.Var(&r.conflict, "on-conflict", "which value stands where two files hold the same instant: latest, earliest, or error, which quarantines the second file")
 	r.onChange.flag(cmd)
 	f.Int16Var(&r.rank, "rank", 0, "files of a greater rank `N` win over files of a lesser one, whatever their times; a backfill takes -1")
+	f.Var(&r.liveLag, "max-live-lag", "give live files the right of way: wait while one of a daemon on the same database has waited for more than this `SPAN` to be loaded, until none has for more than half of it; default none")
 	f.BoolVar(&r.append, "append", false, "make a new store without a unique key: a new version of a file replaces the one before")
 	f.BoolVar(&r.dryRun, "dry-run", false, "store nothing; print the readings that would be stored")
-	fromEnvironment(f, "source", "workers", "chunk", "on-conflict", "rank", "append")
+	fromEnvironment(f, "source", "workers", "chunk", "on-conflict", "rank", "max-live-lag", "append")
 	return cmd
 }
 
@@ -84,6 +88,9 @@ func (a *app) replay(r *replay, paths []string) error {
 	// What is wrong with the command line is said before a server is started.
 	if err := r.check(); err != nil {
 		return err
+	}
+	if err := checkLiveLag(time.Duration(r.liveLag)); err != nil {
+		return &usageError{err: fmt.Errorf("--max-live-lag %w", err)}
 	}
 	if len(paths) == 1 && archive.Is(paths[0]) {
 		return a.replayArchive(r, paths[0])
@@ -119,12 +126,21 @@ func (a *app) replay(r *replay, paths []string) error {
 	if err != nil {
 		return err
 	}
+	yielding := newYielding(r.liveLag, s, a.log)
 	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, verb: "loaded",
-		how: r.given(), nothing: r.nothing(paths)})
+		how: r.given(), nothing: r.nothing(paths), yielding: yielding})
 	if err != nil {
 		return err
 	}
+	r.noteHeldBack(yielding)
 	return a.printResult(result)
+}
+
+// noteHeldBack says how long live files were given the right of way.
+func (r *replay) noteHeldBack(y *yielding) {
+	if held := y.heldBack(); held > 0 {
+		r.app.note("Held back for %s in all, while live files had waited for more than %s.", span(held), span(time.Duration(r.liveLag)))
+	}
 }
 
 // onChange is the flag of that name.

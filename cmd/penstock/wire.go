@@ -267,9 +267,10 @@ type job struct {
 	workers  amount
 	chunk    amount
 	verb     string
-	how      []string // the flags by which its files are read, for advice
-	nothing  string   // what to note when its source lists no file
-	into     *tally   // which what becomes of the files is added to; nil for one of its own
+	how      []string  // the flags by which its files are read, for advice
+	nothing  string    // what to note when its source lists no file
+	into     *tally    // which what becomes of the files is added to; nil for one of its own
+	yielding *yielding // what gives live files the right of way; nil for none
 }
 
 // run runs the pipeline to its end, showing progress, and returns what became
@@ -278,13 +279,16 @@ type job struct {
 func (a *app) run(j *job) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk)
 	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
-	p := a.startProgress(r.began)
+	p := a.startProgress(r.began, j.yielding)
 	pipeline := &ingest.Pipeline{
 		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: a.log,
 		Observe: func(e ingest.Event) {
 			r.observe(e)
 			p.observe(e)
 		},
+	}
+	if j.yielding != nil {
+		pipeline.Yield = j.yielding.yield
 	}
 	stopTelling := context.AfterFunc(a.take, func() {
 		a.note("finishing the chunks under way; once more to drop them")

@@ -264,12 +264,14 @@ create table leases (
     holder text not null,
     token  uuid not null,
     since  timestamptz not null,
-    until  timestamptz not null
+    until  timestamptz not null,
+    lag    interval    not null default '0'
 );
 comment on table leases is 'Which process may load a source continuously: one at a time. All times are by this database''s clock';
 comment on column leases.holder is 'for people: the host and the process';
 comment on column leases.token is 'drawn by the process for this lease alone';
 comment on column leases.until is 'when it ends unless it is renewed before; in the past where it was given back';
+comment on column leases.lag is 'for how long a file of the source had waited to be loaded, when the lease was renewed last';
 
 -- +goose Down
 drop table arrivals, marks, leases, actions, takeovers, passes, rejects, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
