@@ -262,6 +262,7 @@ func (e *endless) Close() error { return nil }
 // file's end, and no more is read than tells; below it it is a bad line as any
 // other. Memory is flat.
 func TestLongLine(t *testing.T) {
+	oneGoroutine(t)
 	good := "L1,flow,2024-01-01 00:00:00,1\n"
 	for _, c := range []struct {
 		head     string

@@ -16,6 +16,7 @@ import (
 // another: each sample and each real file is matched by the built-in profile of
 // its layout and by no other, or by none.
 func TestFilesAreOfOneBuiltinProfile(t *testing.T) {
+	oneGoroutine(t)
 	known, err := Builtin()
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +45,7 @@ func TestFilesAreOfOneBuiltinProfile(t *testing.T) {
 }
 
 func TestRealFilesAreOfOneBuiltinProfile(t *testing.T) {
+	oneGoroutine(t)
 	dir := sharedData(t)
 	known, err := Builtin()
 	if err != nil {

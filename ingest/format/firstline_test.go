@@ -18,6 +18,7 @@ import (
 // file with what comes of asking every profile about it, over all samples and
 // real files and what becomes of them when bytes, lines and names change.
 func TestRecognitionIsThatOfALinearSearch(t *testing.T) {
+	oneGoroutine(t)
 	set, err := NewSet(true)
 	if err != nil {
 		t.Fatal(err)

@@ -173,6 +173,7 @@ func TestGrownFilesAreReadAsTheWhole(t *testing.T) {
 
 // Of a large file the head alone is read again, whole in memory or as a stream.
 func TestLargeFilesAreCarriedOnByTheirHead(t *testing.T) {
+	oneGoroutine(t)
 	var b strings.Builder
 	b.WriteString("time,flow [l/s],level [m]\n")
 	for i := range 50000 {

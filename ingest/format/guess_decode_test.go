@@ -126,6 +126,7 @@ func TestTimesOfDayTakeTheDayOfTheName(t *testing.T) {
 
 // A guess must not depend on how a file came in pieces.
 func TestGuessesOfStreamsAreThoseOfWholeFiles(t *testing.T) {
+	oneGoroutine(t)
 	dir := sharedData(t)
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	if err != nil {

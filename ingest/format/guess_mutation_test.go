@@ -70,6 +70,7 @@ type reading struct {
 }
 
 func TestGuessOfMutatedFilesIsNeverWrong(t *testing.T) {
+	oneGoroutine(t)
 	count := 300
 	if os.Getenv("PENSTOCK_SOAK") != "" {
 		count = 2000

@@ -20,6 +20,7 @@ var answers = map[string]string{
 }
 
 func TestGuessReadsSharedData(t *testing.T) {
+	oneGoroutine(t)
 	dir := sharedData(t)
 	text, err := os.ReadFile(filepath.Join(dir, "truth.json"))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 // with its size, whatever is in it. By the limit, hundreds of times as long as it
 // takes, a step that looks back at all before it for each row would be found.
 func TestOddFilesTakeTheirTime(t *testing.T) {
+	oneGoroutine(t)
 	const limit = 20 * time.Second
 	const wide = "name: w\nshape: wide\nlogger: {constant: L}\ntimestamp: {column: time, layout: '2006-01-02 15:04', zone: Europe/London}\n"
 	repeat := func(n int, row func(i int) string) string {

@@ -175,6 +175,7 @@ func TestRecipeOfAToldZone(t *testing.T) {
 // TestOneOrderOfAll holds that layouts are not chosen between by timestamps that
 // they read alike, for as long as others may come.
 func TestOneOrderOfAll(t *testing.T) {
+	oneGoroutine(t)
 	profile := "name: w\nshape: wide\nlogger: {constant: L}\ntimestamp: {column: 1, one_of: ['02/01/2006 15:04:05', '01/02/2006 15:04:05', '2/1/2006 15:04:05']}\n"
 	seconds := func(day string, from, n int) string {
 		var b strings.Builder

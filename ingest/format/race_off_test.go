@@ -1,0 +1,7 @@
+//go:build !race
+
+package format
+
+import "testing"
+
+func oneGoroutine(*testing.T) {}
