@@ -1,8 +1,10 @@
 // Command live measures `penstock run` on a folder, on this machine, now: how
-// long after its closing rename a file is visible in the table, and how much
-// memory the daemon takes when there is nothing to do.
+// long after its closing rename a file is visible in the table, also while a
+// backfill loads many files beside it, and how much memory the daemon takes when
+// there is nothing to do.
 //
 //	go run ./bench/live -penstock ./penstock
+//	go run ./bench/live -penstock ./penstock -only beside -backfill 1000000
 //
 // It runs the program from outside, on a private PostgreSQL of its own with its
 // default durability.
@@ -35,6 +37,7 @@ type site struct {
 	files    int     // written one after the other
 	rate     float64 // of these in a second
 	listed   int     // files that lie in the folder already
+	backfill backfill
 	settle   string
 	poll     string
 	dir      string // scratch
@@ -57,6 +60,7 @@ var measurements = []measurement{
 	{"visible", visible},
 	{"idle", idle},
 	{"listed", listed},
+	{"beside", beside},
 }
 
 func main() {
@@ -76,9 +80,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.IntVar(&s.files, "files", 10_000, "files that are renamed into the folder")
 	f.Float64Var(&s.rate, "rate", 500, "of these in a second")
 	f.IntVar(&s.listed, "listed", 200_000, "files that lie in the folder for the measure of memory")
+	f.IntVar(&s.backfill.files, "backfill", 100_000, "files that a replay loads beside the daemon, half of them in zip archives")
+	f.Float64Var(&s.backfill.live, "live", 30, "files in a second that are renamed into the folder meanwhile")
+	f.StringVar(&s.backfill.maxLag, "max-live-lag", "2m", "the replay's flag of that name; 0 for none")
 	f.StringVar(&s.settle, "settle", "0s", "the source's settle")
 	f.StringVar(&s.poll, "poll", "5s", "the source's poll")
-	only := f.String("only", "", "only the measurements whose name this regular expression matches: visible, idle, listed")
+	only := f.String("only", "", "only the measurements whose name this regular expression matches: visible, idle, listed, beside")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

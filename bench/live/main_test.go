@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"penstock/bench"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,5 +66,41 @@ func TestWrite(t *testing.T) {
 	}
 	if left, err := os.ReadDir(s.staging()); err != nil || len(left) != 0 {
 		t.Errorf("left in staging: %v, %v", left, err)
+	}
+}
+
+// TestBackfill checks that half of a backfill lies in an archive, and that all
+// of it is there.
+func TestBackfill(t *testing.T) {
+	b, dir := backfill{files: 7}, filepath.Join(t.TempDir(), "old")
+	if err := b.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := filepath.Glob(dir + "/*/*.csv")
+	if err != nil || len(plain) != 3 {
+		t.Errorf("%d files, %v", len(plain), err)
+	}
+	packed, err := zip.OpenReader(filepath.Join(dir, "old-0000003.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	c := bench.Corpus{Files: 7, Readings: 2}
+	for i, f := range packed.File {
+		if f.Name != c.Path(3+i) || f.UncompressedSize64 != uint64(len(c.AppendFile(nil, 3+i))) {
+			t.Errorf("member %d: %s, %d bytes", i, f.Name, f.UncompressedSize64)
+		}
+	}
+	if len(packed.File) != 4 {
+		t.Errorf("%d members", len(packed.File))
+	}
+}
+
+func TestHeldBack(t *testing.T) {
+	if got := heldBack("1 file\nHeld back for 3.0s in all.\nmore\n"); got != "Held back for 3.0s in all." {
+		t.Errorf("%q", got)
+	}
+	if got := heldBack("1 file\n"); got != "it was not held back" {
+		t.Errorf("%q", got)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,64 +16,73 @@ import (
 // visible writes files at the rate, and takes for each the time from when its
 // closing rename had been done to when a query had it as loaded.
 func visible(ctx context.Context, s *site) (err error) {
-	if err := s.folders(); err != nil {
-		return err
-	}
-	d, err := s.start(ctx)
+	d, err := s.startWarm(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	const warm = 200 // files, of which none counts
-	for i := range warm {
-		if _, err := s.write(i); err != nil {
-			return err
-		}
-	}
-	ready, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the first files do not come: %s", d.said))
-	defer cancel()
-	if err := s.awaits(ready, warm); err != nil {
-		return errors.Join(context.Cause(ready), err)
-	}
 	w := &watching{renamed: make(map[string]time.Time)}
+	w.ends(s.files)
 	late, cancel := context.WithTimeoutCause(ctx, time.Duration(float64(s.files)/s.rate)*time.Second+time.Minute, errors.New("not all files became visible"))
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- w.look(late, s.store, s.files) }()
-	wrote, err := s.writeAll(late, w, warm)
+	go func() { ended <- w.look(late, s.store, 5*time.Millisecond) }()
+	_, wrote, err := s.writeAll(late, w, s.rate, s.files)
 	if err = errors.Join(err, <-ended); err != nil {
 		return fmt.Errorf("%w: %w\nthe daemon said:\n%s", context.Cause(late), err, d.said)
 	}
-	slices.Sort(w.took)
-	at := func(share float64) time.Duration {
-		return w.took[min(int(share*float64(len(w.took))), len(w.took)-1)].Round(100 * time.Microsecond)
-	}
 	fmt.Fprintf(s.out, "visible after the closing rename, %d files at %.0f/s (wanted %.0f), looked at every %s:\n  50 of 100 within %s, 95 within %s, 99 within %s (aim: 250ms), all within %s\n",
-		s.files, float64(s.files)/wrote.Seconds(), s.rate, (wrote / time.Duration(w.queries)).Round(100*time.Microsecond), at(.5), at(.95), at(.99), at(1))
+		s.files, float64(s.files)/wrote.Seconds(), s.rate, w.step(wrote), w.within(.5), w.within(.95), w.within(.99), w.within(1))
 	return nil
 }
 
-// writeAll writes the files at even distances and returns how long it took.
-func (s *site) writeAll(ctx context.Context, w *watching, from int) (time.Duration, error) {
+// warm is how many files come first, of which none counts.
+const warm = 200
+
+// startWarm starts the daemon and returns when the first files are visible.
+func (s *site) startWarm(ctx context.Context) (*daemon, error) {
+	if err := s.folders(); err != nil {
+		return nil, err
+	}
+	d, err := s.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range warm {
+		if _, err := s.write(i); err != nil {
+			return nil, errors.Join(err, d.stop())
+		}
+	}
+	ready, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the first files do not come"))
+	defer cancel()
+	if err := s.awaits(ready, warm); err != nil {
+		return nil, errors.Join(context.Cause(ready), err, d.stop(), errors.New(d.said.String()))
+	}
+	return d, nil
+}
+
+// writeAll writes up to n files at even distances, until ctx ends, and returns
+// how many that were and how long it took.
+func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (int, time.Duration, error) {
 	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i := range s.files {
-		timer.Reset(time.Until(began.Add(time.Duration(float64(i) / s.rate * float64(time.Second)))))
+	for i := range n {
+		timer.Reset(time.Until(began.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return i, time.Since(began), ctx.Err()
 		}
-		name := fmt.Sprintf("%02d/L%03d_%07d.csv", (from+i)%50, (from+i)%500, from+i)
+		name := fmt.Sprintf("%02d/L%03d_%07d.csv", (warm+i)%50, (warm+i)%500, warm+i)
 		w.expect(name)
-		at, err := s.write(from + i)
+		at, err := s.write(warm + i)
 		if err != nil {
-			return 0, err
+			return i, 0, err
 		}
 		w.done(name, at)
 	}
-	return time.Since(began), nil
+	return n, time.Since(began), nil
 }
 
 // A watching looks for files in the ledger.
@@ -81,6 +91,32 @@ type watching struct {
 	renamed map[string]time.Time // not yet visible; zero before the rename had returned
 	took    []time.Duration
 	queries int
+	all     int // files in all, once that is known; 0 before
+}
+
+// ends says how many files there are in all.
+func (w *watching) ends(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = n
+}
+
+func (w *watching) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all > 0 && len(w.took) >= w.all
+}
+
+// within is the time within which a share of the files was visible, once all
+// are.
+func (w *watching) within(share float64) time.Duration {
+	slices.Sort(w.took)
+	return w.took[min(int(share*float64(len(w.took))), len(w.took)-1)].Round(100 * time.Microsecond)
+}
+
+// step is how often it was looked.
+func (w *watching) step(during time.Duration) time.Duration {
+	return (during / time.Duration(max(w.queries, 1))).Round(100 * time.Microsecond)
 }
 
 func (w *watching) expect(path string) {
@@ -97,27 +133,32 @@ func (w *watching) done(path string, at time.Time) {
 	}
 }
 
-// look asks for the files that are not there yet until all n are. The index that
-// it makes for this costs the daemon little, and asking without it would cost
-// the server much.
-func (w *watching) look(ctx context.Context, store string, n int) error {
+// keyOf is what the ledger finds a file by.
+func keyOf(path string) [16]byte {
+	sum := sha256.Sum256([]byte("live\x00" + path))
+	return [16]byte(sum[:])
+}
+
+// look asks for the files that are not there yet until all are.
+func (w *watching) look(ctx context.Context, store string, every time.Duration) error {
 	conn, err := pgx.Connect(ctx, store)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "create index on penstock.files (path)"); err != nil {
-		return err
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for len(w.took) < n {
+	for !w.over() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d files are visible: %w", len(w.took), n, ctx.Err())
+			return fmt.Errorf("%d of %d files are visible: %w", len(w.took), w.all, ctx.Err())
 		}
-		rows, err := conn.Query(ctx, "select path from penstock.files where path = any($1) and state = 'loaded'", w.awaited())
+		var keys [][16]byte
+		for _, path := range w.awaited() {
+			keys = append(keys, keyOf(path))
+		}
+		rows, err := conn.Query(ctx, "select path from penstock.files where key = any($1::uuid[]) and state = 'loaded'", keys)
 		if err != nil {
 			return err
 		}
