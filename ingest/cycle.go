@@ -34,7 +34,7 @@ type attempt struct {
 func newCycles(r *run) *cycles {
 	c := &cycles{run: r, told: true, attempts: make(map[Stage]*attempt)}
 	now := time.Now()
-	for _, s := range []Stage{InFetch, InCommit} {
+	for _, s := range []Stage{InFetch, InCommit, InPace} {
 		c.attempts[s] = &attempt{zero: now}
 	}
 	c.current.Files = make(map[State]int)
@@ -115,12 +115,17 @@ func (c *cycles) notDone() bool {
 // saidEvery is the time between two lines that say the same.
 const saidEvery = time.Hour
 
-func (c *cycles) paced(d time.Duration) {
-	if d > 0 {
+// paced calls what waits for the pace.
+func (c *cycles) paced(wait func() (time.Duration, error)) error {
+	leave := c.enter(InPace)
+	waited, err := wait()
+	leave()
+	if waited > 0 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.current.Paced += d
+		c.current.Paced += waited
 	}
+	return err
 }
 
 // enter notes that a stage has begun, and returns what notes its end.
@@ -275,7 +280,7 @@ func (c *cycles) bound(n *Cycle) Stage {
 		{InFetch, (n.Fetch + c.attempts[InFetch].soFar()) / connections},
 		{InDecode, n.Decode / workers},
 		{InCommit, (n.Commit + c.attempts[InCommit].soFar()) / workers},
-		{InPace, n.Paced / workers},
+		{InPace, (n.Paced + c.attempts[InPace].soFar()) / workers},
 	} {
 		if s.took > most {
 			bound, most = s.stage, s.took

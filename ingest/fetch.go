@@ -47,9 +47,7 @@ func (r *run) fetchAhead() error {
 		if !ok {
 			return context.Cause(r.work)
 		}
-		waited, err := r.Pace.file(r.take)
-		r.cycles.paced(waited)
-		if err != nil {
+		if err := r.cycles.paced(func() (time.Duration, error) { return r.Pace.file(r.take) }); err != nil {
 			return context.Cause(r.work)
 		}
 		p, err := r.fetchParcel(ref)

@@ -120,12 +120,8 @@ func (w *worker) yield() {
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
 // fetched, or changes meanwhile, leaves no trace in the batch.
 func (w *worker) takeIn(ctx context.Context, f *reference) error {
-	if w.Pace != nil {
-		waited, err := w.Pace.file(ctx)
-		w.cycles.paced(waited)
-		if err != nil {
-			return err
-		}
+	if err := w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) }); err != nil {
+		return err
 	}
 	var have provided
 	start := time.Now()
@@ -291,12 +287,8 @@ func (w *worker) tellAll(ctx context.Context, failed int) error {
 
 // store commits the batch and returns what became of its files.
 func (w *worker) store(ctx context.Context) ([]Outcome, error) {
-	if w.Pace != nil {
-		waited, err := w.Pace.readingsOf(ctx, len(w.batch.Time))
-		w.cycles.paced(waited)
-		if err != nil {
-			return nil, err
-		}
+	if err := w.cycles.paced(func() (time.Duration, error) { return w.Pace.readingsOf(ctx, len(w.batch.Time)) }); err != nil {
+		return nil, err
 	}
 	start := time.Now()
 	if w.kept {

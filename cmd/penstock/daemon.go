@@ -64,8 +64,17 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 	if err != nil {
 		return err
 	}
+	return a.newDaemon(flags, o, monitor.DefaultPatience()).run(c, hangups)
+}
+
+func (a *app) newDaemon(flags *pflag.FlagSet, o *running, patience monitor.Patience) *daemon {
 	a.log = slog.New(newSparing(a.log.Handler()))
-	d := &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version()), turn: ingest.NewTurnstile(1), pace: ingest.NewPace(0, 0)}
+	return &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version(), patience), turn: ingest.NewTurnstile(1), pace: ingest.NewPace(0, 0)}
+}
+
+// run goes by a config, and by what becomes of it with each hangup, until the
+// daemon is to end.
+func (d *daemon) run(c *config, hangups <-chan os.Signal) error {
 	d.busy(time.Minute)
 	d.service = startService(d)
 	defer d.service.end()
@@ -74,7 +83,7 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 		return err
 	}
 	defer func() { d.metrics.close() }()
-	a.log.Info("penstock runs", slog.String("version", version()), slog.String("config", a.configFile), slog.Int("sources", len(c.sources)))
+	d.log.Info("penstock runs", slog.String("version", version()), slog.String("config", d.configFile), slog.Int("sources", len(c.sources)))
 	d.service.ready("waiting for the store")
 	for {
 		err := d.serve(hangups)

@@ -37,6 +37,8 @@ func TestDaemon(t *testing.T) {
 		{"reloads", reloads},
 		{"is a service of systemd", isAService},
 		{"has no config", hasNoConfig},
+		{"ends at once when it must", endsAtOnce},
+		{"eases the strain", eases},
 		{"waits for the store", waitsForStore},
 		{"stands by", standsBy},
 		{"gathers a change as one shape", gathersAChange},

@@ -28,7 +28,7 @@ import (
 // their suffixes.
 func metricsTold(t *testing.T) map[string][]string {
 	t.Helper()
-	m := monitor.New("v1")
+	m := monitor.New("v1", monitor.DefaultPatience())
 	m.Follow("field", time.Minute)
 	m.Observe(ingest.Event{Source: "field", Worker: 1, At: time.Now(), Commit: time.Second})
 	m.Observe(ingest.Event{Source: "field", At: time.Now(), Cycle: &ingest.Cycle{Over: true}})

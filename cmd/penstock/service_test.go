@@ -39,7 +39,7 @@ func TestWatchdogWantsProgress(t *testing.T) {
 	}
 
 	var text bytes.Buffer
-	d := &daemon{app: &app{log: slog.New(newSparing(slog.NewTextHandler(&text, nil)))}, monitor: monitor.New("test")}
+	d := &daemon{app: &app{log: slog.New(newSparing(slog.NewTextHandler(&text, nil)))}, monitor: monitor.New("test", monitor.DefaultPatience())}
 	d.busy(-time.Second)
 	s := startService(d)
 	if hears(300 * time.Millisecond) {

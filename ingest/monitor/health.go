@@ -7,15 +7,19 @@ import (
 	"time"
 )
 
-const (
-	// stallsAfter is how long a source may do nothing before it counts as stuck,
-	// if its poll interval is not longer.
-	stallsAfter = 10 * time.Minute
-	// stallsUnderWay is how long files may be under way and none come to its end.
-	// Fetching and committing have deadlines of their own, and a year's file over
-	// a slow line takes its time: it would begin anew with each restart.
-	stallsUnderWay = 3 * time.Hour
-)
+// A Patience is how long a source may go without progress before it counts as
+// stuck.
+type Patience struct {
+	// Still is how long it may end no listing, or have files that wait while none
+	// is under way; three polls, where that is longer.
+	Still time.Duration
+	// UnderWay is how long files may be under way and none come to its end.
+	UnderWay time.Duration
+}
+
+// DefaultPatience is that of a daemon: a year's file over a slow line takes its
+// time, and would begin anew with each restart.
+func DefaultPatience() Patience { return Patience{Still: 10 * time.Minute, UnderWay: 3 * time.Hour} }
 
 // A Want is one thing that is not as it should be. Source is "" where it is
 // the whole process.
@@ -43,12 +47,12 @@ func (m *Monitor) Stuck() []Want {
 		if w.lease.asked && !w.lease.held {
 			continue // it stands by, for years if need be
 		}
-		patience := max(stallsAfter, 3*w.poll)
+		patience := max(m.patience.Still, 3*w.poll)
 		still, idle := now.Sub(w.moved), now.Sub(w.worked)
 		switch {
 		case still > patience:
 			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("no listing and no commit ended for %s", still.Round(time.Second))})
-		case w.queued > 0 && w.underWay == 0 && idle > patience, w.underWay > 0 && idle > max(patience, stallsUnderWay):
+		case w.queued > 0 && w.underWay == 0 && idle > patience, w.underWay > 0 && idle > max(patience, m.patience.UnderWay):
 			stuck = append(stuck, Want{"progress", name, fmt.Sprintf("%d files wait and %d are under way, and none was dealt with for %s", w.queued, w.underWay, idle.Round(time.Second))})
 		}
 	}

@@ -21,6 +21,7 @@ import (
 // its own. All methods may be called concurrently.
 type Monitor struct {
 	now      func() time.Time
+	patience Patience
 	registry *prometheus.Registry
 	metrics  *metrics
 
@@ -31,9 +32,9 @@ type Monitor struct {
 
 // New returns a Monitor of no sources, whose store has not been reached yet, and
 // whose configuration was just taken. The version is that of the program.
-func New(version string) *Monitor {
+func New(version string, patience Patience) *Monitor {
 	m := &Monitor{
-		now: time.Now, registry: prometheus.NewRegistry(),
+		now: time.Now, patience: patience, registry: prometheus.NewRegistry(),
 		sources: make(map[string]*watched), store: "it has not been reached yet",
 	}
 	m.metrics = newMetrics(m.registry, version)

@@ -17,7 +17,7 @@ import (
 var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newTested() *Monitor {
-	m := New("v1.2.3")
+	m := New("v1.2.3", DefaultPatience())
 	m.now = func() time.Time { return at }
 	return m
 }
