@@ -353,15 +353,16 @@ const pingEvery = 5 * time.Second
 // is right.
 func (d *daemon) busy(most time.Duration) { d.until.Store(time.Now().Add(most).UnixNano()) }
 
-// stuck says what stands still without a reason, "" for nothing.
-func (d *daemon) stuck() string {
-	if time.Now().UnixNano() > d.until.Load() {
-		return "the supervisor"
+// stuck says who stands still without a reason, "" for nobody, and why that is
+// believed.
+func (d *daemon) stuck() (who, why string) {
+	if now, until := time.Now(), time.Unix(0, d.until.Load()); now.After(until) {
+		return "the supervisor", "it was to be heard of " + span(now.Sub(until)) + " ago"
 	}
 	if stuck := d.monitor.Stuck(); len(stuck) > 0 {
-		return "source " + stuck[0].Source + ": " + stuck[0].Reason
+		return "source " + stuck[0].Source, stuck[0].Reason
 	}
-	return ""
+	return "", ""
 }
 
 func (d *daemon) tellStatus() {

@@ -41,17 +41,23 @@ func (s *service) end() {
 func (s *service) ping(every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	told := ""
 	for {
 		select {
 		case <-tick.C:
 		case <-s.stop:
 			return
 		}
-		if stuck := s.daemon.stuck(); stuck != "" {
-			s.daemon.log.Error("no progress, and no reason for it: systemd's watchdog is not pinged", slog.String("stuck", stuck))
-			continue
+		who, why := s.daemon.stuck()
+		switch {
+		case who != "" && who != told:
+			s.daemon.log.Error("no progress, and no reason for it: systemd's watchdog is not pinged, and systemd starts the process anew", slog.String("stuck", who), slog.String("reason", why))
+		case who == "" && told != "":
+			s.daemon.log.Info("there is progress again: systemd's watchdog is pinged", slog.String("was_stuck", told))
 		}
-		s.tell(systemd.SdNotifyWatchdog)
+		if told = who; who == "" {
+			s.tell(systemd.SdNotifyWatchdog)
+		}
 	}
 }
 
