@@ -59,6 +59,9 @@ type Span struct {
 	// Identity digests what the profile took from the file's name and source:
 	// two files of equal Sum, Recipe and Identity hold the same readings.
 	Identity Digest
+	// Minute is MinuteIn of the beginning of the file's bytes: where in its index
+	// of contents a sink keeps this one. It depends on the bytes alone.
+	Minute   uint32
 	NameTime int64 // the file's time where the profile takes it from the name, in microseconds UTC; else 0
 
 	// GrowsAt is up to which byte of the file all lines are counted, where it can

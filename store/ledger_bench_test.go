@@ -28,9 +28,12 @@ func growLedger(b *testing.B, s *Store, rows int) {
 		`drop index files_loaded_content, files_duplicate_content`,
 		`insert into series (logger, channel, unit, label) select 'X' || i, 'flow', '', '' from generate_series(1, 5000) i`,
 		fmt.Sprintf(`insert into files (id, rank_time, fetched, modified, size, key, content, generation, run, chunk, recipe, state, modified_step, source, rank, trusted, sha256, path)
-			select i, t, t, t, 400, encode(substring(sha256(convert_to('loggers', 'UTF8') || '\x00'::bytea || convert_to('site/X' || i, 'UTF8')) from 1 for 16), 'hex')::uuid,
-				gen_random_uuid(), 1, 1, i / 200, 1, 'loaded', 1, 1, 0, true, sha256(int8send(i)), 'site/X' || i
-			from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x`, rows),
+			select i, t, t, t, 400, encode(minute || substring(sha256(convert_to('loggers', 'UTF8') || '\x00'::bytea || convert_to(path, 'UTF8')) from 1 for 12), 'hex')::uuid,
+				encode(minute || substring(sha256(int8send(-i)) from 1 for 12), 'hex')::uuid, 1, 1, i / 200, 1, 'loaded', 1, 1, 0, true, sha256(int8send(i)), path
+			from (select i, t, format('site/L%%s_%%s.csv', i %% %d, to_char(t, 'YYYYMMDD_HH24MI')) as path,
+					int4send(((((extract(year from t) - 1970) * 12 + extract(month from t) - 1) * 31 + extract(day from t) - 1) * 1440
+						+ extract(hour from t) * 60 + extract(minute from t))::int4) as minute
+				from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x) y`, ledgerLoggers, rows),
 		fmt.Sprintf(`insert into receipts select i, t - interval '15 min', t, 9, 0, 1, 0, 0, 0, 0, 8, 0, 8, 0, 0, 0, 0, 8, 0, 0, 0, array[1 + i %% 5000]
 			from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x`, rows),
 		`alter table files add primary key (id), add unique (key, generation)`,
@@ -46,31 +49,56 @@ func growLedger(b *testing.B, s *Store, rows int) {
 	}
 }
 
+// ledgerLoggers is how many loggers the files of a ledger are of, one after the
+// other.
+const ledgerLoggers = 5000
+
+// ledgerFile is the file of which growLedger makes the row k. Those above the
+// ledger's rows are the files that come next.
+func ledgerFile(k int) ingest.File {
+	at := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(k) * 1500 * time.Millisecond)
+	return ingest.File{Path: fmt.Sprintf("site/L%d_%s.csv", k%ledgerLoggers, at.Format("20060102_1504")), Size: 400, Modified: ingest.Micros(at), Precision: ingest.Micro}
+}
+
 // A ledgerUnderTest is one of the two that are compared.
 type ledgerUnderTest struct {
 	rows      int
+	next      int // the first file that it does not know
 	store     *Store
 	sink      *Sink
 	committer ingest.Committer
 	batch     ingest.Batch
 
-	known, unknown, commit []time.Duration
+	took map[string][]time.Duration
 }
 
-// BenchmarkLargeLedger holds looks into a large ledger, for 4,096 files that it
-// knows from all over it and for as many that are new, and a commit of 50 new
-// files against the same with a ledger that has nothing else. The two take turns. It reports the ratios of the
-// medians, and what a row of the ledger takes.
+// BenchmarkLargeLedger holds a large ledger against others, in turns. Against
+// one that has nothing but the 200,000 newest files, as a folder keeps them:
+//
+//   - known: a look for 4,096 of those, as the first cycle takes for each 4,096
+//   - scattered: a look for 4,096 files from all over the ledger, as no listing
+//     has them
+//
+// Against one of 4,096 rows, which is as good as none but that the planner knows
+// of an empty table only that it is empty:
+//
+//   - new: a look for 4,096 files that are new
+//   - commit: 50 new files
+//   - cycle: a look for 500 new files, and their commits; without the listing,
+//     fetching and decoding that the ledger has no part in
+//
+// It reports the ratios of the medians, and what a row of the ledger takes. Names
+// and contents have dates, as those of loggers do.
 func BenchmarkLargeLedger(b *testing.B) {
 	server := pgtest.Server(b, map[string]string{"shared_buffers": "512MB", "max_wal_size": "8GB", "maintenance_work_mem": "1GB", "autovacuum": "off"})
-	small, large := &ledgerUnderTest{rows: lookedUp}, &ledgerUnderTest{rows: max(*ledgerRows, lookedUp)}
-	for _, l := range []*ledgerUnderTest{small, large} {
+	none, folder, large := &ledgerUnderTest{rows: lookedUp}, &ledgerUnderTest{rows: kept}, &ledgerUnderTest{rows: max(*ledgerRows, kept+1)}
+	for _, l := range []*ledgerUnderTest{none, folder, large} {
 		s, err := Open(b.Context(), server.URL(), Options{Schema: fmt.Sprintf("ledger_%d", l.rows), Create: true})
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(s.Close)
-		l.store, l.sink = s, sinkOf(b, s, SinkOptions{})
+		l.store, l.sink, l.next, l.took = s, sinkOf(b, s, SinkOptions{}), l.rows+1, make(map[string][]time.Duration)
 		l.committer = committerOf(b, l.sink)
 		began := time.Now()
 		growLedger(b, s, l.rows)
@@ -82,54 +110,84 @@ func BenchmarkLargeLedger(b *testing.B) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	b.ResetTimer()
-	for n := range b.N {
-		small.measure(b, random, n)
-		large.measure(b, random, n)
+	for range b.N {
+		for _, l := range []*ledgerUnderTest{folder, large} {
+			l.lookForKnown(b, random)
+		}
+		for _, l := range []*ledgerUnderTest{none, large} {
+			l.takeNew(b)
+		}
 	}
 	median := func(d []time.Duration) float64 { slices.Sort(d); return d[len(d)/2].Seconds() }
-	for _, m := range []struct {
-		what         string
-		small, large []time.Duration
-	}{{"known", small.known, large.known}, {"new", small.unknown, large.unknown}, {"commit", small.commit, large.commit}} {
-		b.ReportMetric(median(m.large)*1e3, m.what+"-ms")
-		b.ReportMetric(median(m.large)/median(m.small), m.what+"-ratio")
+	for _, held := range []*ledgerUnderTest{none, folder} {
+		for what, took := range held.took {
+			is := median(large.took[what])
+			b.ReportMetric(is*1e3, what+"-ms")
+			b.ReportMetric(is/median(took), what+"-ratio")
+		}
 	}
 }
 
-// lookedUp is how many files a look into the ledger is for, at most.
-const lookedUp = 4096
+// lookedUp is how many files a look into the ledger is for, at most, and kept how
+// many are in a folder.
+const (
+	lookedUp = 4096
+	kept     = 200_000
+)
 
-// measure looks files up that the ledger knows, from all over it, and commits a
-// chunk of new ones.
-func (l *ledgerUnderTest) measure(b *testing.B, random *rand.Rand, n int) {
+func (l *ledgerUnderTest) lookForKnown(b *testing.B, random *rand.Rand) {
 	b.Helper()
-	files := make([]ingest.File, lookedUp)
-	first := ingest.Micros(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+	l.look(b, "known", ingest.Loaded, func(int) int { return l.rows - random.IntN(kept) })
+	l.look(b, "scattered", ingest.Loaded, func(int) int { return l.rows - random.IntN(l.rows) })
+}
+
+func (l *ledgerUnderTest) takeNew(b *testing.B) {
+	b.Helper()
+	l.look(b, "new", "", func(i int) int { return l.next + i })
+	began := time.Now()
+	l.commit(b)
+	l.took["commit"] = append(l.took["commit"], time.Since(began))
+
+	began = time.Now()
+	l.lookFor(b, 500, "", func(i int) int { return l.next + i })
+	for range 10 {
+		l.commit(b)
+	}
+	l.took["cycle"] = append(l.took["cycle"], time.Since(began))
+}
+
+func (l *ledgerUnderTest) look(b *testing.B, what string, want ingest.State, which func(i int) int) {
+	b.Helper()
+	l.took[what] = append(l.took[what], l.lookFor(b, lookedUp, want, which))
+}
+
+// lookFor looks n files up that the ledger has in the given state.
+func (l *ledgerUnderTest) lookFor(b *testing.B, n int, want ingest.State, which func(i int) int) time.Duration {
+	b.Helper()
+	files := make([]ingest.File, n)
 	for i := range files {
-		k := 1 + random.IntN(l.rows)
-		files[i] = ingest.File{Path: fmt.Sprintf("site/X%d", k), Size: 400, Modified: first + int64(k)*1_500_000, Precision: ingest.Micro}
+		files[i] = ledgerFile(which(i))
 	}
 	began := time.Now()
 	for i, st := range pending(b, l.sink, files...) {
-		if st.State != ingest.Loaded {
-			b.Fatalf("the ledger does not know %s: %+v", files[i].Path, st)
+		if st.State != want {
+			b.Fatalf("the ledger has %s as %q, want %q", files[i].Path, st.State, want)
 		}
 	}
-	l.known = append(l.known, time.Since(began))
-	for i := range files {
-		files[i].Path = fmt.Sprintf("site/new/X%d_%d", n, i)
+	return time.Since(began)
+}
+
+// commit commits the next 50 files.
+func (l *ledgerUnderTest) commit(b *testing.B) {
+	b.Helper()
+	benchChunk(&l.batch, l.next)
+	for i := range l.batch.Spans {
+		s := &l.batch.Spans[i]
+		s.File = ledgerFile(l.next)
+		l.next++
+		s.Minute = ingest.MinuteIn([]byte(s.File.Path))
 	}
-	began = time.Now()
-	for i, st := range pending(b, l.sink, files...) {
-		if st.State != "" {
-			b.Fatalf("the ledger knows %s: %+v", files[i].Path, st)
-		}
-	}
-	l.unknown = append(l.unknown, time.Since(began))
-	benchChunk(&l.batch, n)
-	began = time.Now()
 	if _, err := l.committer.Commit(b.Context(), &l.batch); err != nil {
 		b.Fatal(err)
 	}
-	l.commit = append(l.commit, time.Since(began))
 }

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"penstock/ingest"
@@ -35,11 +37,7 @@ func (s *Sink) Pending(ctx context.Context, files []ingest.File) (standings []in
 }
 
 func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {
-	keys := newColumns(oidUUID)
-	for _, f := range files {
-		key := fileKey(s.options.Source, f.Path)
-		keys[0].bytes(key[:])
-	}
+	keys, order := s.keysOf(files)
 	standings := make([]ingest.Standing, len(files))
 	for i := range standings {
 		standings[i].Take = true
@@ -56,7 +54,7 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 	r := conn.Conn().PgConn().ExecParams(ctx, pendingSQL, keys.params(), nil, binaryFormat, binaryFormat)
 	var grown []int
 	eachRow(r, func(r *record) {
-		n := int(r.int8() - 1)
+		n := order[r.int8()-1]
 		var size int64
 		if standings[n], size = standing(r, files[n], now); standings[n].State == ingest.Loaded && files[n].Size > size {
 			standings[n].Grew, grown = true, append(grown, n)
@@ -71,6 +69,22 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 		}
 	}
 	return standings, nil
+}
+
+// keysOf returns the keys of files, in the order of the index that they are
+// looked up in, and which file each is of.
+func (s *Sink) keysOf(files []ingest.File) (keys columns, order []int) {
+	all := make([][16]byte, len(files))
+	order = make([]int, len(files))
+	for i, f := range files {
+		all[i], order[i] = fileKey(s.options.Source, f.Path), i
+	}
+	slices.SortFunc(order, func(x, y int) int { return bytes.Compare(all[x][:], all[y][:]) })
+	keys = newColumns(oidUUID)
+	for _, i := range order {
+		keys[0].bytes(all[i][:])
+	}
+	return keys, order
 }
 
 func standing(r *record, f ingest.File, now int64) (st ingest.Standing, size int64) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,28 +127,4 @@ func (s *Store) SourceOptions(ctx context.Context, name string) (*SinkOptions, e
 		return nil, fmt.Errorf("reading source %q: %w", name, err)
 	}
 	return &o, nil
-}
-
-// fileKey names a path of a source in the ledger whatever its length and
-// bytes. Half a SHA-256 is kept: it is the ledger's widest index.
-func fileKey(source, path string) (key [16]byte) {
-	buf := make([]byte, 0, 256)
-	buf = append(buf, source...)
-	buf = append(buf, 0)
-	buf = append(buf, path...)
-	sum := sha256.Sum256(buf)
-	copy(key[:], sum[:])
-	return key
-}
-
-// contentKey digests all that decides a file's readings: two files that share
-// it are duplicates.
-func contentKey(s *ingest.Span) (key [16]byte) {
-	var buf [3 * sha256.Size]byte
-	copy(buf[:], s.Sum[:])
-	copy(buf[sha256.Size:], s.Recipe.Digest[:])
-	copy(buf[2*sha256.Size:], s.Identity[:])
-	sum := sha256.Sum256(buf[:])
-	copy(key[:], sum[:])
-	return key
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -84,6 +85,7 @@ func fill(b *ingest.Batch, files ...testFile) *ingest.Batch {
 		}
 		s := b.Begin(c)
 		s.Sum = sha256.Sum256([]byte(f.bytes()))
+		s.Minute = binary.BigEndian.Uint32(s.Sum[:]) >> 5 // of the bytes alone, as a decoder's is
 		s.Recipe, s.Notes = testRecipe, f.notes
 		if f.layout != "" {
 			s.Recipe = &ingest.Recipe{Digest: sha256.Sum256(append([]byte{byte(f.trust)}, f.layout...)), Profile: f.layout, Text: "name: " + f.layout, Trust: f.trust}

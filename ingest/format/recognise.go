@@ -19,6 +19,10 @@ type search struct {
 	texts   []scripted
 }
 
+// dated is how many bytes of a file are looked at for a date. Those are there
+// also of one that grew, and of which only the gain is read.
+const dated = 2 << 10
+
 // scripted is the beginning of a file as UTF-8, read as a script.
 type scripted struct {
 	as    script
@@ -34,6 +38,7 @@ func (d *Decoder) recognise(path string) (h head, fault *refusal, err error) {
 	if fault, err := f.atLeast(firstLook + 1); fault != nil || err != nil {
 		return h, fault, err
 	}
+	d.span.Minute = ingest.MinuteIn(f.window[:min(len(f.window), dated)])
 	s := &d.search
 	s.name, s.size, s.mark = append(s.name[:0], baseName(path)...), firstWindow, nil
 	var mark int

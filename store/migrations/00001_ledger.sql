@@ -107,8 +107,8 @@ create table files (
     unique (key, generation)
 );
 comment on table files is 'The ledger: one row per file version';
-comment on column files.key is 'the first 16 bytes of the SHA-256 of source, NUL, path';
-comment on column files.content is 'digest of what decides the readings: content, recipe, and what the profile took from name and source';
+comment on column files.key is '4 bytes of about when its path says the file is from, then the first 12 of the SHA-256 of source, NUL, path';
+comment on column files.content is '4 bytes of about when its content says it is from, then 12 of a digest of what decides the readings: content, recipe, and what the profile took from name and source';
 comment on column files.rank_time is 'the file''s own time: from its name, or modified as first recorded; never less than the previous generation''s';
 comment on column files.modified is 'as last listed, in steps of modified_step seconds (0: microseconds, null: not known)';
 comment on column files.trusted is 'size and modified may stand for the content in the pre-filter';
