@@ -58,7 +58,7 @@ func (s *Store) Adopt(ctx context.Context, a *Adoption, files []ingest.File) (ad
 func (s *Store) insertSkipped(ctx context.Context, tx pgx.Tx, a *Adoption, source int16, files []ingest.File) (int64, error) {
 	p := newColumns(oidUUID, oidInt8, oidTimestamptz, oidInt4, oidText)
 	for _, f := range files {
-		key := fileKey(a.Source, f.Path)
+		key := FileKey(a.Source, f.Path)
 		p[0].bytes(key[:])
 		p[1].int8(f.Size)
 		if f.Precision == ingest.Unknown {

@@ -140,7 +140,7 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 	c.claims = c.claims[:0]
 	for _, i := range spans {
 		s := &b.Spans[i]
-		cl := claim{span: i, key: fileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: remark(s)}
+		cl := claim{span: i, key: FileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: remark(s)}
 		if s.Recipe != nil {
 			var err error
 			if cl.recipe, err = c.sink.recipeID(ctx, s.Recipe); err != nil {

@@ -361,7 +361,7 @@ func (k *correction) loadAgain(ctx context.Context, b *ingest.Batch) error {
 	for i := range b.Spans {
 		s := &b.Spans[i]
 		v := versions[s.Ledger]
-		cl := claim{span: i, id: v.ID, key: fileKey(v.Source, v.Path), state: s.State, reason: remark(s), generation: v.Generation}
+		cl := claim{span: i, id: v.ID, key: FileKey(v.Source, v.Path), state: s.State, reason: remark(s), generation: v.Generation}
 		cl.newest = &version{id: v.ID, generation: v.Generation}
 		cl.rank = rankOf(&v, cl.key)
 		if s.NameTime != 0 {

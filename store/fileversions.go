@@ -117,7 +117,7 @@ func (s *Store) filePages(ctx context.Context, sel Selection, also string) iter.
 
 // Newest returns the newest version of a path, nil when the ledger has none.
 func (s *Store) Newest(ctx context.Context, source, path string) (*FileVersion, error) {
-	key := fileKey(source, path)
+	key := FileKey(source, path)
 	rows, err := s.pool.Query(ctx, selectFiles+" where f.key = $1::uuid order by f.generation desc limit 1", key[:])
 	if err == nil {
 		var v FileVersion

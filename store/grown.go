@@ -28,7 +28,7 @@ const growthLook = `select c.n, g.at, r.lines, f.sha256, g.hashed, g."window", g
 func (s *Sink) lookGrowths(ctx context.Context, conn *pgconn.PgConn, files []ingest.File, standings []ingest.Standing, may []int) error {
 	p := newColumns(oidUUID, oidInt4)
 	for _, i := range may {
-		key := fileKey(s.options.Source, files[i].Path)
+		key := FileKey(s.options.Source, files[i].Path)
 		p[0].bytes(key[:])
 		p[1].int4(int32(i))
 	}
@@ -226,7 +226,7 @@ func (c *committer) lookToCarryOn(ctx context.Context, b *ingest.Batch, spans []
 	versions := make([]carried, len(spans))
 	for n, i := range spans {
 		s := &b.Spans[i]
-		versions[n] = carried{span: i, key: fileKey(c.sink.options.Source, s.File.Path)}
+		versions[n] = carried{span: i, key: FileKey(c.sink.options.Source, s.File.Path)}
 		if s.Place != (ingest.Place{}) {
 			var err error
 			if versions[n].pack, err = c.sink.store.packID(ctx, s.Place.Pack); err != nil {

@@ -177,7 +177,7 @@ func (h *history) holds() bool {
 			at := fmt.Sprintf("%s|%d", v.Path[:2], r.time)
 			if h.s.layout.Append {
 				want = append(want, h.row(at, v))
-			} else if o := stands[at]; o == nil || h.policy.wins(rankOf(v, fileKey(v.Source, v.Path)), rankOf(o, fileKey(o.Source, o.Path))) {
+			} else if o := stands[at]; o == nil || h.policy.wins(rankOf(v, FileKey(v.Source, v.Path)), rankOf(o, FileKey(o.Source, o.Path))) {
 				stands[at] = v
 			}
 		}

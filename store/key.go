@@ -19,8 +19,9 @@ import (
 // What follows are 96 bits of a SHA-256. Two keys of one minute that are equal
 // by chance are less likely than a disk that reads a wrong byte in silence.
 
-// fileKey names a path of a source in the ledger.
-func fileKey(source, path string) (key [16]byte) {
+// FileKey is what the ledger has a path of a source under, in the column key of
+// the table files.
+func FileKey(source, path string) (key [16]byte) {
 	buf := make([]byte, 0, 256)
 	buf = append(buf, source...)
 	buf = append(buf, 0)

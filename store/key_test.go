@@ -19,7 +19,7 @@ func TestFileKeysAreInTheOrderOfFiles(t *testing.T) {
 	} {
 		var keys [][16]byte
 		for _, path := range paths {
-			keys = append(keys, fileKey("loggers", path))
+			keys = append(keys, FileKey("loggers", path))
 		}
 		if !slices.IsSortedFunc(keys, func(x, y [16]byte) int { return bytes.Compare(x[:], y[:]) }) {
 			t.Errorf("%q are not in order: %x", paths, keys)
@@ -28,7 +28,7 @@ func TestFileKeysAreInTheOrderOfFiles(t *testing.T) {
 	seen := make(map[[16]byte]string)
 	for _, source := range []string{"", "a", "b"} {
 		for _, path := range []string{"", "1", "01", "x1", "x1.csv", "/x1", "x1/", "x4294967297", "x\xff1", "2024-01-02", "20240102"} {
-			key := fileKey(source, path)
+			key := FileKey(source, path)
 			if other := seen[key]; other != "" {
 				t.Errorf("%s and %s/%s share a key", other, source, path)
 			}

@@ -77,7 +77,7 @@ func (s *Sink) keysOf(files []ingest.File) (keys columns, order []int) {
 	all := make([][16]byte, len(files))
 	order = make([]int, len(files))
 	for i, f := range files {
-		all[i], order[i] = fileKey(s.options.Source, f.Path), i
+		all[i], order[i] = FileKey(s.options.Source, f.Path), i
 	}
 	slices.SortFunc(order, func(x, y int) int { return bytes.Compare(all[x][:], all[y][:]) })
 	keys = newColumns(oidUUID)

@@ -150,7 +150,7 @@ func (r *Rebuild) put(ctx context.Context) error {
 		for i := range r.pending {
 			f := &r.pending[i]
 			ledgers, docs, since = append(ledgers, f.ledger), append(docs, f.text), append(since, r.since[f.ledger])
-			keys = append(keys, fileKey(f.Source, ingest.UnescapePath(f.Path)))
+			keys = append(keys, FileKey(f.Source, ingest.UnescapePath(f.Path)))
 		}
 		_, err := tx.Exec(ctx, recordSQL, ledgers, since, keys, docs)
 		return err

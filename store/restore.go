@@ -90,7 +90,7 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 		if s.State != ingest.Loaded {
 			return fmt.Errorf("reading %s again gave %s (%s), though its bytes and recipe are those it was loaded with", v.Display, s.State, s.Reason)
 		}
-		key := fileKey(v.Source, v.Path)
+		key := FileKey(v.Source, v.Path)
 		k.claims = append(k.claims, claim{span: i, id: v.ID, key: key, state: ingest.Loaded, generation: v.Generation,
 			newest: &version{id: v.ID, generation: v.Generation}, rank: rankOf(&v, key), waitsOn: v.Shape != ""})
 	}

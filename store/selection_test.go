@@ -46,7 +46,7 @@ func (l *ledger) exec(sql string, args ...any) {
 // stored reading each, from first on, of the given series.
 func (l *ledger) file(source, path string, state ingest.State, first time.Time, n int, series ...int32) int64 {
 	l.t.Helper()
-	key := fileKey(source, path)
+	key := FileKey(source, path)
 	var id int64
 	err := l.store.pool.QueryRow(l.t.Context(), `insert into files (key, generation, source, path, sha256, size, rank_time, fetched, changed,
 			run, chunk, recipe, state, rank, trusted, modified, modified_step, reason)

@@ -96,6 +96,9 @@ func checkGrowth(t *testing.T, d *Decoder, path string, text []byte, old int, se
 	if err != nil {
 		t.Fatal(err)
 	}
+	if want := ingest.MinuteIn(text[:min(len(text), dated)]); gained.Minute != want {
+		t.Fatalf("%s: what it gained is of the minute %d, the whole of %d", path, gained.Minute, want)
+	}
 	if gained.Recipe.Digest != before.Recipe.Digest || gained.Identity != before.Identity {
 		return false // a sink has it read whole
 	}
