@@ -50,7 +50,7 @@ type recordedFile struct {
 	State      ingest.State      `json:"state"`
 	Sum        string            `json:"sum"`
 	Size       int64             `json:"size"`
-	Modified   int64             `json:"modified,omitempty"`
+	Modified   *int64            `json:"modified,omitempty"`
 	Step       *int32            `json:"step,omitempty"`
 	Trusted    bool              `json:"trusted"`
 	Rank       int16             `json:"rank"`
@@ -73,10 +73,7 @@ const maxPending = 5000
 
 // Learn takes in a document, in the order in which they were told.
 func (r *Rebuild) Learn(ctx context.Context, doc []byte) error {
-	var d struct {
-		document
-		File json.RawMessage `json:"file"`
-	}
+	var d document
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return fmt.Errorf("reading the copy of the ledger: %w", err)
 	}
@@ -282,9 +279,12 @@ func (r *Rebuild) Next(ctx context.Context, source string, c *RebuildCursor) ([]
 
 func (r *Rebuild) file(ctx context.Context, d *recordedFile) (f RebuildFile, err error) {
 	f = RebuildFile{
-		File:    ingest.File{Source: d.Source, Path: ingest.UnescapePath(d.Path), Size: d.Size, Modified: d.Modified},
+		File:    ingest.File{Source: d.Source, Path: ingest.UnescapePath(d.Path), Size: d.Size},
 		Fetched: d.Fetched, sum: d.Sum,
 		Recorded: ingest.Recorded{Generation: d.Generation, State: d.State, Reason: d.Reason, Rank: d.Rank, RankTime: d.RankTime, Pass: d.Pass, Shape: d.Shape},
+	}
+	if d.Modified != nil {
+		f.File.Modified = *d.Modified
 	}
 	if d.Step != nil {
 		f.File.Precision = precisionOf(*d.Step)

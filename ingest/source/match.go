@@ -11,10 +11,13 @@ import (
 type globs []glob
 
 // A glob is one pattern. Most are of the form NAME or **/NAME, which mean the
-// same: they are for a path's last element, whatever folder it is in.
+// same: they are for a path's last element, whatever folder it is in. Of these
+// again most have one star, at an end, and each file is held against several.
 type glob struct {
 	pattern string
 	base    bool // pattern is for the last element only
+	begins  bool // and is what that begins with
+	ends    bool // and is what that ends with
 }
 
 func compileGlobs(patterns []string) (globs, error) {
@@ -24,12 +27,24 @@ func compileGlobs(patterns []string) (globs, error) {
 			return nil, fmt.Errorf("pattern %q is malformed: write it like **/*.csv or station-[0-9]/{a,b}*.dat", p)
 		}
 		if name := strings.TrimPrefix(p, "**/"); name != "" && !strings.Contains(name, "/") {
-			all = append(all, glob{name, true})
+			all = append(all, nameGlob(name))
 		} else {
-			all = append(all, glob{p, false})
+			all = append(all, glob{pattern: p})
 		}
 	}
 	return all, nil
+}
+
+func nameGlob(name string) glob {
+	begin, end, starred := strings.Cut(name, "*")
+	switch {
+	case strings.ContainsAny(begin+end, `*?[]{}\`) || !starred:
+	case begin == "":
+		return glob{pattern: end, base: true, ends: true}
+	case end == "":
+		return glob{pattern: begin, base: true, begins: true}
+	}
+	return glob{pattern: name, base: true}
 }
 
 // match reports whether one of the patterns matches path, which is below a
@@ -41,11 +56,21 @@ func (gs globs) match(path string) bool {
 		if g.base {
 			name = base
 		}
-		if doublestar.MatchUnvalidated(g.pattern, name) {
+		if g.matches(name) {
 			return true
 		}
 	}
 	return false
+}
+
+func (g *glob) matches(name string) bool {
+	switch {
+	case g.ends:
+		return strings.HasSuffix(name, g.pattern)
+	case g.begins:
+		return strings.HasPrefix(name, g.pattern)
+	}
+	return doublestar.MatchUnvalidated(g.pattern, name)
 }
 
 // matchAbove reports whether one of the patterns matches path or a folder that
