@@ -141,7 +141,8 @@ type archivist struct {
 	store   *store.Store
 	log     *slog.Logger
 
-	tell func() // how the archive stands
+	tell    func()          // how the archive stands
+	changed <-chan struct{} // it is to be told at once
 
 	ledger  *archive.Ledger
 	journal *store.Journal
@@ -168,7 +169,15 @@ func (v *archivist) run(ctx context.Context) {
 				v.log.Warn("old packs of the archive are not deleted", slog.Any("error", err))
 			}
 		}
-		if !pause(ctx, store.JournalEvery) {
+		again := time.NewTimer(store.JournalEvery)
+		select {
+		case <-again.C:
+		case <-v.changed:
+			told = time.Time{}
+		case <-ctx.Done():
+		}
+		again.Stop()
+		if ctx.Err() != nil {
 			break
 		}
 	}
@@ -239,14 +248,14 @@ func (d *daemon) openArchive() (err error) {
 	return err
 }
 
-// tellArchive tells the monitor how the archive of each of some sources stands.
-func (d *daemon) tellArchive(kept *archive.Archive, sources []string, limit int64) {
+// tellArchive tells the monitor how the archive of each source stands.
+func (d *daemon) tellArchive(kept *archive.Archive, limit int64) {
 	free := int64(-1)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(kept.Dir(), &fs); err == nil {
 		free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // it has fewer bits on other systems
 	}
-	for _, name := range sources {
+	for _, name := range *d.followed.Load() {
 		packs, err := kept.Packs(name)
 		if err != nil {
 			d.log.Warn("listing the archive", slog.Any("error", err))

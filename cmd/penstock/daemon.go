@@ -40,11 +40,13 @@ type daemon struct {
 	approved *approvals
 	feeders  map[string]*feeder
 	acted    chan struct{}      // a person did something to the data
+	changed  chan struct{}      // the sources are others now
 	fatal    chan error         // of feeders, that end the daemon
 	endWork  context.CancelFunc // what is under way in all feeders
 	work     context.Context    // of all feeders
 
-	every atomic.Pointer[map[string]time.Duration] // how often loggers record, by the config's table
+	every    atomic.Pointer[map[string]time.Duration] // how often loggers record, by the config's table
+	followed atomic.Pointer[[]string]                 // the names of the config's sources
 
 	until atomic.Int64 // the supervisor is busy until then, rightly, in nanoseconds since the epoch
 }
@@ -110,6 +112,11 @@ func (d *daemon) adopt(c *config) {
 	d.config = c
 	every := c.loggers.Every()
 	d.every.Store(&every)
+	names := make([]string, len(c.sources))
+	for i, s := range c.sources {
+		names[i] = s.name
+	}
+	d.followed.Store(&names)
 	d.takeStore(d.flags)
 	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
 	d.turn.Set(workers)
@@ -132,7 +139,7 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 		d.store.close(d.log)
 		d.store = nil
 	}()
-	d.fatal, d.acted = make(chan error, 1), make(chan struct{}, 1)
+	d.fatal, d.acted, d.changed = make(chan error, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	d.feeders = make(map[string]*feeder)
 	d.work, d.endWork = context.WithCancel(d.app.work)
 	defer d.endWork()
@@ -148,12 +155,8 @@ func (d *daemon) serve(hangups <-chan os.Signal) error {
 	watchers.Go(func() { d.watchStore(watching) })
 	watchers.Go(func() { d.watchSilence(watching) })
 	if d.archive != nil {
-		var names []string // of now: who tells is another goroutine
-		for _, s := range d.config.sources {
-			names = append(names, s.name)
-		}
 		kept, limit := d.archive, d.config.archive.spool
-		v := &archivist{archive: kept, store: d.store.Store, log: d.log, tell: func() { d.tellArchive(kept, names, limit) }}
+		v := &archivist{archive: kept, store: d.store.Store, log: d.log, changed: d.changed, tell: func() { d.tellArchive(kept, limit) }}
 		watchers.Go(func() { v.run(watching) })
 	}
 	for _, s := range d.config.sources {
@@ -264,6 +267,10 @@ func (d *daemon) reload() error {
 		}
 		d.start(s, f)
 		begun++
+	}
+	select {
+	case d.changed <- struct{}{}:
+	default:
 	}
 	d.log.Info("the config is taken", slog.Int("begun", begun), slog.Int("ended", ended), slog.Int("kept", kept))
 	return nil

@@ -3,8 +3,11 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -326,7 +329,8 @@ func (r *trial) text() string {
 
 // A config is taken whole or not at all, and only what changed begins again.
 func reloads(t *testing.T, s *stage) {
-	r := s.trial(t, `
+	const monitored = "monitor: {listen: \"127.0.0.1:0\"}"
+	r := s.trial(t, monitored+`
 sources:
   - {name: north, url: north, poll: 1s, settle: 0}
   - {name: south, url: south, poll: 1s, settle: 0}
@@ -350,7 +354,7 @@ sources:
 	r.comes("3", "select count(*) from penstock.observations")
 
 	mark = r.mark()
-	r.write("penstock.yaml", `
+	r.write("penstock.yaml", monitored+`
 sources:
   - {name: north, url: north, poll: 1s, settle: 0}
   - {name: east, url: east, poll: 1s, settle: 0}
@@ -359,6 +363,7 @@ sources:
 	r.signal(syscall.SIGHUP)
 	r.says(mark, `level=INFO msg="the config is taken" begun=1 ended=1 kept=1`)
 	r.comes("4", "select count(*) from penstock.observations")
+	r.measures(`penstock_archive_packs\{source="east"\}`, `source="south"`)
 	r.comes("1", "select count(*) from penstock.runs where source = (select id from penstock.sources where name = 'north')")
 
 	mark = r.mark()
@@ -374,6 +379,36 @@ sources:
 	r.write("north/a.txt", longFile("N3", 1.5))
 	r.comes("weir", "select logger from penstock.observations where path = 'a.txt'")
 	r.end(0)
+}
+
+// measures waits until the daemon's metrics have one pattern, and not the other.
+func (r *trial) measures(pattern, not string) {
+	r.t.Helper()
+	address := regexp.MustCompile(`metrics and health are served" address=(\S+)`).FindStringSubmatch(r.text())
+	if address == nil {
+		r.t.Fatalf("no metrics are served:\n%s", r.text())
+	}
+	has, hasNot := regexp.MustCompile(pattern), regexp.MustCompile(not)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	limit := time.After(15 * time.Second)
+	for {
+		response, err := client.Get("http://" + address[1] + "/metrics")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			r.t.Fatal(err)
+		}
+		if has.Match(text) && !hasNot.Match(text) {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-limit:
+			r.t.Fatalf("the metrics have not %q, or %q:\n%s", pattern, not, text)
+		}
+	}
 }
 
 // systemd is told how the daemon stands, and the watchdog is pinged.

@@ -209,8 +209,14 @@ type ArchiveState struct {
 	Free       int64 // what is left in the file system of the archive's folder
 }
 
-// Archive says how the archive of a source stands.
+// Archive says how the archive of a source stands. Of a source that is not
+// followed nothing is told.
 func (m *Monitor) Archive(source string, a ArchiveState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sources[source] == nil {
+		return
+	}
 	m.metrics.packs.WithLabelValues(source).Set(float64(a.Packs))
 	m.metrics.archived.WithLabelValues(source).Set(float64(a.Bytes))
 	m.metrics.spool.WithLabelValues(source).Set(float64(a.Spooled))

@@ -39,7 +39,7 @@ type copies struct {
 	reader *Dir // reads the copies
 
 	mu    sync.Mutex
-	dir   string // where the copies are; "" before the first
+	shelf *shelf // where the copies are; nil before the first
 	named int    // how many names were given there
 	kept  int64  // bytes there
 	tick  int
@@ -63,6 +63,7 @@ type copied struct {
 }
 
 func newCopies(r *Remote) (*copies, error) {
+	sweepShelves(r.Spool)
 	reader, err := NewDir(Options{Source: r.Source, Match: r.Match, Ignore: r.Ignore})
 	return &copies{remote: r, reader: reader, known: make(map[string]*copied)}, err
 }
@@ -167,15 +168,15 @@ func (cs *copies) fetch(ctx context.Context, f ingest.File, z *copied) error {
 func (cs *copies) name() (string, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.dir == "" {
-		dir, err := os.MkdirTemp(cs.remote.Spool, "penstock-archives-*")
+	if cs.shelf == nil {
+		shelf, err := newShelf(cs.remote.Spool)
 		if err != nil {
-			return "", spoolFault(err)
+			return "", err
 		}
-		cs.dir = dir
+		cs.shelf = shelf
 	}
 	cs.named++
-	return filepath.Join(cs.dir, fmt.Sprintf("%d.zip", cs.named)), nil
+	return filepath.Join(cs.shelf.dir, fmt.Sprintf("%d.zip", cs.named)), nil
 }
 
 func writeCopy(place string, in io.Reader) (err error) {
@@ -253,12 +254,12 @@ func (cs *copies) close() error {
 	for _, z := range cs.known {
 		cs.remove(z)
 	}
-	if cs.dir == "" {
+	if cs.shelf == nil {
 		return nil
 	}
-	dir := cs.dir
-	cs.dir = ""
-	return os.RemoveAll(dir)
+	shelf := cs.shelf
+	cs.shelf = nil
+	return shelf.close()
 }
 
 // archive lists the members of the archive f.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +81,44 @@ func TestFTPZipOnce(t *testing.T) {
 	}
 	if left := have(t, o.Spool); len(left) > 0 {
 		t.Errorf("%d copies are left", len(left))
+	}
+}
+
+// TestFTPZipLeft: copies that a killed process left are removed at the next
+// start, and those of one that runs stay.
+func TestFTPZipLeft(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	s.put("a.zip", packOf(t, "x.csv"), then)
+	o := quick(s)
+	o.Spool = t.TempDir()
+	lives := newFTP(t, o)
+	if _, err := lists(t, lives); err != nil {
+		t.Fatal(err)
+	}
+	// The lock of a process that was killed is there and nobody's.
+	left := filepath.Join(o.Spool, "penstock-archives-1234")
+	for _, name := range []string{"1.zip", "lock"} {
+		if err := errors.Join(os.MkdirAll(left, 0o700), os.WriteFile(filepath.Join(left, name), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newFTP(t, o)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was left is there: %v", err)
+	}
+	var c ingest.Content
+	if err := lives.Fetch(t.Context(), ingest.File{Source: "field", Path: "a.zip!x.csv"}, &c); err != nil || string(c.Data) != "x.csv" {
+		t.Errorf("%q, %v", c.Data, err)
+	}
+	if n := s.count("RETR /a.zip"); n != 1 {
+		t.Errorf("the copy of one that runs was fetched %d times", n)
+	}
+	if err := lives.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := have(t, o.Spool); len(left) > 0 {
+		t.Errorf("%d files are left", len(left))
 	}
 }
 
