@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-	"golang.org/x/sys/unix"
 
 	"penstock/ingest"
 	"penstock/ingest/monitor"
@@ -120,18 +119,23 @@ func (c *archiveConfig) open(store string, log *slog.Logger) (*archive.Archive, 
 	if c.off {
 		return nil, nil
 	}
-	dir := c.dir
-	if dir == "" {
-		var err error
-		if dir, err = defaultArchive(store); err != nil {
-			return nil, err
-		}
+	dir, err := c.folder(store)
+	if err != nil {
+		return nil, err
 	}
 	a, err := archive.Open(dir, archive.Options{MaxAge: c.keep, MaxBytes: c.max, Log: log})
 	if err != nil {
-		return nil, &hinted{err, "name another folder with archive: {dir: FOLDER}, or keep no archive with archive: off"}
+		return nil, &hinted{err, elsewhere}
 	}
 	return a, nil
+}
+
+// folder is where the archive is beside a store.
+func (c *archiveConfig) folder(store string) (string, error) {
+	if c.dir != "" {
+		return c.dir, nil
+	}
+	return defaultArchive(store)
 }
 
 // An archivist copies the ledger into the archive while a daemon runs, and
@@ -250,10 +254,9 @@ func (d *daemon) openArchive() (err error) {
 
 // tellArchive tells the monitor how the archive of each source stands.
 func (d *daemon) tellArchive(kept *archive.Archive, limit int64) {
-	free := int64(-1)
-	var fs unix.Statfs_t
-	if err := unix.Statfs(kept.Dir(), &fs); err == nil {
-		free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // it has fewer bits on other systems
+	free, err := freeBelow(kept.Dir())
+	if err != nil {
+		d.log.Warn("asking how much room the archive has", slog.Any("error", err))
 	}
 	for _, name := range *d.followed.Load() {
 		packs, err := kept.Packs(name)
@@ -261,7 +264,7 @@ func (d *daemon) tellArchive(kept *archive.Archive, limit int64) {
 			d.log.Warn("listing the archive", slog.Any("error", err))
 			continue
 		}
-		state := monitor.ArchiveState{Packs: len(packs), Spooled: kept.Unsettled(name), SpoolLimit: limit, Free: max(free, 0)}
+		state := monitor.ArchiveState{Packs: len(packs), Spooled: kept.Unsettled(name), SpoolLimit: limit, Free: free}
 		for i := range packs {
 			state.Bytes += packs[i].Size
 		}

@@ -21,13 +21,13 @@ func newCheck(a *app) *cobra.Command {
 		Use:   "check -c CONFIG",
 		Short: "validate a config, then try the store and each source that it names",
 		Long: `Check says all that is wrong with a config at once, each with file, line and
-column. Then it tries the store (connection, version, schema, extension, rights) and
-each source: it logs in, lists, counts the files that match, and reads the newest of
-them, to say which profile it takes and what it gives. Nothing is stored, moved or
-deleted.
+column. Then it tries the store (connection, version, schema, extension, rights), the
+archive's folder (whether it can be written to, and has room) and each source: it
+logs in, lists, counts the files that match, and reads the newest of them, to say
+which profile it takes and what it gives. Nothing is stored, made, moved or deleted.
 
-Exit code 2 says that the config is wrong, 1 that the store or a source cannot be
-used as it says.`,
+Exit code 2 says that the config is wrong, 1 that the store, the archive or a source
+cannot be used as it says.`,
 		Args:        args(0, 0),
 		Annotations: map[string]string{configKeyOf: ownConfig},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.check(cmd) },
@@ -36,7 +36,7 @@ used as it says.`,
 
 // A finding is one thing that was looked at.
 type finding struct {
-	Part string `json:"part" csv:"part"` // config, store, or the source's name
+	Part string `json:"part" csv:"part"` // config, store, archive, or the source's name
 	What string `json:"what" csv:"what"`
 	OK   bool   `json:"ok" csv:"ok"`
 	Text string `json:"text" csv:"text"`
@@ -95,7 +95,7 @@ func (a *app) check(cmd *cobra.Command) error {
 	if a.take.Err() != nil {
 		return context.Cause(a.take)
 	}
-	all := slices.Concat(about.all, storeFindings.all)
+	all := slices.Concat(about.all, storeFindings.all, a.checkArchive().all)
 	for _, f := range of {
 		all = append(all, f.all...)
 	}
