@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -68,19 +69,23 @@ func newArchiveLs(a *app) *cobra.Command {
 
 func newArchiveCat(a *app) *cobra.Command {
 	var sel archiveSelecting
+	all := false
 	cmd := &cobra.Command{
 		Use:   "cat PATTERN...",
-		Short: "write the original bytes of files, the oldest first",
-		Long: `Cat writes the bytes of files as they were fetched, one file after the other. Of a
-path with several versions it writes all, unless --since and --until choose.
+		Short: "write the original bytes of files",
+		Long: `Cat writes the bytes of files as they were fetched, one file after the other, the
+oldest first. Of a path with several versions it writes the newest, of those that
+--since and --until choose where they are given, and says how many it leaves out.
 ` + archivePatternHelp,
-		Example: `  penstock archive cat --source field-loggers 'station-7/2026-05-01.csv'`,
-		Args:    args(1, -1),
+		Example: `  penstock archive cat --source field-loggers 'station-7/2026-05-01.csv'
+  penstock archive cat --until 2026-06-01 station-7.csv`,
+		Args: args(1, -1),
 		RunE: func(_ *cobra.Command, patterns []string) error {
-			return a.withArchive(&sel, patterns, a.catArchive)
+			return a.withArchive(&sel, patterns, func(kept *archive.Archive, sel *archiveSelecting) error { return a.catArchive(kept, sel, all) })
 		},
 	}
 	sel.flags(cmd)
+	cmd.Flags().BoolVar(&all, "all-versions", false, "write every version of a path")
 	return cmd
 }
 
@@ -245,36 +250,70 @@ func (a *app) listArchive(kept *archive.Archive, sel *archiveSelecting) error {
 	return nil
 }
 
-func (a *app) catArchive(kept *archive.Archive, sel *archiveSelecting) error {
+// catArchive writes the newest version of each path that is selected, or all.
+func (a *app) catArchive(kept *archive.Archive, sel *archiveSelecting, all bool) error {
+	chosen, left, damaged := a.versions(kept, sel, all)
 	var c ingest.Content
-	n, damaged := 0, 0
-	for e, err := range sel.entries(a.take, kept) {
-		if err == nil {
-			err = kept.Fetch(a.take, e.Place, &c)
-		}
-		if err == nil && c.Stream == nil {
-			_, err = a.raw().Write(c.Data)
-		} else if err == nil {
-			_, err = io.Copy(a.raw(), c.Stream)
-			err = cmp.Or(err, c.Close())
+	for i := range chosen {
+		if err := a.writeArchived(kept, chosen[i].Place, &c); err != nil && a.take.Err() == nil {
+			damaged++
+			a.note("%v", err)
 		}
 		if a.take.Err() != nil {
 			return context.Cause(a.take)
 		}
+	}
+	if left > 0 {
+		a.note("%s left out: --all-versions writes them, too.", countedOr(int64(left), "older version is", "older versions are"))
+	}
+	if damaged > 0 {
+		return exitError(exitTrouble)
+	}
+	if len(chosen) == 0 {
+		return &hinted{errors.New("no file of the archive matches"), "'penstock archive ls' lists what there is"}
+	}
+	return nil
+}
+
+// versions returns the newest version of each path that is selected, or all, the
+// oldest first; how many it leaves out; and how many entries are damaged, which
+// it notes.
+func (a *app) versions(kept *archive.Archive, sel *archiveSelecting, all bool) (chosen []archive.Entry, left, damaged int) {
+	type key struct{ source, path string }
+	newest := make(map[key]int) // in chosen
+	for e, err := range sel.entries(a.take, kept) {
 		if err != nil {
 			damaged++
 			a.note("%v", err)
 			continue
 		}
-		n++
+		of := key{e.File.Source, e.File.Path}
+		if i, ok := newest[of]; ok && !all {
+			left++
+			if e.Fetched >= chosen[i].Fetched {
+				chosen[i] = e
+			}
+			continue
+		}
+		newest[of] = len(chosen)
+		chosen = append(chosen, e)
 	}
-	if damaged > 0 {
-		return exitError(exitTrouble)
+	slices.SortStableFunc(chosen, func(x, y archive.Entry) int { return cmp.Compare(x.Fetched, y.Fetched) })
+	return chosen, left, damaged
+}
+
+// writeArchived writes the bytes at a place, by way of c.
+func (a *app) writeArchived(kept *archive.Archive, at ingest.Place, c *ingest.Content) error {
+	err := kept.Fetch(a.take, at, c)
+	switch {
+	case err != nil:
+		return err
+	case c.Stream == nil:
+		_, err = a.raw().Write(c.Data)
+		return err
 	}
-	if n == 0 {
-		return errors.New("no file of the archive matches")
-	}
-	return nil
+	_, err = io.Copy(a.raw(), c.Stream)
+	return cmp.Or(err, c.Close())
 }
 
 // An archiveCheck is what verifying found.

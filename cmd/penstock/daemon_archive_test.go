@@ -107,6 +107,16 @@ sources:
 	if got := r.penstock(0, "archive", "cat", "--source", "north", "lines.csv"); got != longFile("N2", 7, 8)+"N2,flow,never,1\n" {
 		t.Errorf("cat gives %q", got)
 	}
+	first, second := longFile("N1", 1, 2, 3), longFile("N1", 1, 9)
+	if got := r.penstock(0, "archive", "cat", "versions.csv"); got != first+"2 older versions are left out: --all-versions writes them, too.\n" {
+		t.Errorf("cat of a path with three versions gives %q", got)
+	}
+	if got := r.penstock(0, "archive", "cat", "versions.csv", "--all-versions"); got != first+second+first {
+		t.Errorf("cat of all versions gives %q", got)
+	}
+	if got := r.penstock(1, "archive", "cat", "nothing.csv"); got != "penstock: no file of the archive matches\nhint: 'penstock archive ls' lists what there is\n" {
+		t.Errorf("cat of what is not there says %q", got)
+	}
 	if n := strings.Count(r.penstock(0, "archive", "ls", "-o", "csv", "versions.csv"), "north,versions.csv,"); n != 3 {
 		t.Errorf("%d versions are listed, want 3", n)
 	}
