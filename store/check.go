@@ -14,12 +14,14 @@ type Checked struct {
 	Database string
 	Role     string
 
-	Schema    error  // nil, or why the schema cannot be used: ErrNoSchema, ErrOldSchema, ErrNewSchema
-	MayMake   bool   // the role may make the schema
-	Lacks     string // rights that the role needs and does not have on the schema's tables, "" for none
-	Layout    Layout // where Schema is nil
-	Timescale string // the version of the extension that is there; "" for none
-	Offered   string // the version that could be made, where none is there; "" for none
+	Schema     error      // nil, or why the schema cannot be used: ErrNoSchema, ErrOldSchema, ErrNewSchema
+	MayMake    bool       // the role may make the schema
+	Lacks      string     // rights that the role needs and does not have on the schema's tables, "" for none
+	Layout     Layout     // where Schema is nil
+	Hypertable Hypertable // in force, where Layout says that there is one
+	Differs    bool       // something of it is not as Options ask
+	Timescale  string     // the version of the extension that is there; "" for none
+	Offered    string     // the version that could be made, where none is there; "" for none
 }
 
 // Check looks at the store at url and changes nothing. Its error says that the
@@ -44,7 +46,14 @@ func Check(ctx context.Context, url string, o Options) (*Checked, error) {
 		return nil, c.Schema
 	}
 	c.Layout = s.layout
-	c.Lacks, err = s.lacks(ctx)
+	if c.Lacks, err = s.lacks(ctx); err != nil {
+		return nil, err
+	}
+	if c.Schema == nil {
+		if c.Hypertable, c.Differs, err = s.Hypertable(ctx); errors.Is(err, ErrNoHypertable) {
+			c.Differs, err = true, nil
+		}
+	}
 	return c, err
 }
 

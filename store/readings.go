@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -16,7 +17,7 @@ const (
 // makeReadings makes the readings table and the view on it when they are
 // missing: keyed or append, a hypertable where the TimescaleDB extension is
 // there or can be created, a plain table otherwise. What was made is kept in
-// settings and does not change later.
+// settings and does not change later, but for what a Hypertable says.
 func (s *Store) makeReadings(ctx context.Context) error {
 	var made bool
 	if err := s.pool.QueryRow(ctx, "select exists (select from settings where name = 'readings')").Scan(&made); err != nil || made {
@@ -26,6 +27,9 @@ func (s *Store) makeReadings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !hypertable && s.options.Hypertable != (Hypertable{}) {
+		return s.noHypertable("the database has no TimescaleDB, or does not let this role create the extension")
+	}
 	mode := modeKeyed
 	if s.options.Append {
 		mode = modeAppend
@@ -34,6 +38,11 @@ func (s *Store) makeReadings(ctx context.Context) error {
 		for _, sql := range readingsDDL(mode, hypertable) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("making the readings table: %w", err)
+			}
+		}
+		if hypertable {
+			if err := s.alterHypertable(ctx, tx); err != nil {
+				return err
 			}
 		}
 		_, err := tx.Exec(ctx, "insert into settings (name, value) values ('readings', $1), ('hypertable', $2)", mode, fmt.Sprint(hypertable))
@@ -77,7 +86,7 @@ func readingsDDL(mode string, hypertable bool) []string {
 		quality   text
 	)`}
 	if hypertable {
-		ddl = append(ddl, "select create_hypertable('readings', by_range('ts', interval '7 days'), create_default_indexes => false)")
+		ddl = append(ddl, fmt.Sprintf("select create_hypertable('readings', by_range('ts', interval '%d hours'), create_default_indexes => false)", DefaultChunkInterval/time.Hour))
 	}
 	if mode == modeKeyed {
 		ddl = append(ddl, "alter table readings add primary key (series_id, ts)")

@@ -31,6 +31,12 @@ type Options struct {
 	Create  bool   // make the schema when the database has none; an old one stays as it is
 	Migrate bool   // make the schema, or bring an old one up to date
 	Append  bool   // with Create: readings without a unique key
+
+	// Hypertable is how readings are to be kept. A schema that is made has it in
+	// force, or is not made, with ErrNoHypertable; one that is there has it from
+	// AlterHypertable on.
+	Hypertable Hypertable
+
 	Version string // of the program, kept with its runs
 	Command string // that started this process, kept likewise; without secrets
 

@@ -175,3 +175,68 @@ func compress(t *testing.T, s *Store) {
 		t.Fatal("no chunk is compressed")
 	}
 }
+
+// What is asked of the hypertable is in force in a schema that is made; of one
+// that is there it is altered, and what is not asked stays.
+func TestTimescaleHypertableAsAsked(t *testing.T) {
+	const day = 24 * time.Hour
+	want := func(s *Store, chunk, after time.Duration, differs bool) {
+		t.Helper()
+		h, d, err := s.Hypertable(t.Context())
+		if err != nil || h != (Hypertable{chunk, after}) || d != differs {
+			t.Fatalf("%+v, differs: %v (%v), want a chunk of %s, columnstore after %s, differs: %v", h, d, err, chunk, after, differs)
+		}
+	}
+	want(timescale(t, Options{}), DefaultChunkInterval, Never, false)
+	s := timescale(t, Options{Append: true, Hypertable: Hypertable{ChunkInterval: day, ColumnstoreAfter: 90 * time.Minute}})
+	want(s, day, 90*time.Minute, false)
+	for _, step := range []struct {
+		asked, inForce Hypertable
+		changes        bool
+	}{
+		{Hypertable{}, Hypertable{day, 90 * time.Minute}, false},
+		{Hypertable{ChunkInterval: 36 * time.Hour}, Hypertable{36 * time.Hour, 90 * time.Minute}, true},
+		{Hypertable{ColumnstoreAfter: 30 * day}, Hypertable{36 * time.Hour, 30 * day}, true},
+		{Hypertable{ColumnstoreAfter: 30 * day}, Hypertable{36 * time.Hour, 30 * day}, false},
+		{Hypertable{ColumnstoreAfter: Never}, Hypertable{36 * time.Hour, Never}, true},
+		{Hypertable{day, day}, Hypertable{day, day}, true},
+	} {
+		before, _, _ := s.Hypertable(t.Context())
+		s.options.Hypertable = step.asked
+		want(s, before.ChunkInterval, before.ColumnstoreAfter, step.changes)
+		if changed, err := s.AlterHypertable(t.Context()); err != nil || changed != step.changes {
+			t.Fatalf("%+v changed: %v, %v", step.asked, changed, err)
+		}
+		want(s, step.inForce.ChunkInterval, step.inForce.ColumnstoreAfter, false)
+	}
+}
+
+// The policy does with chunks what it says, and readings that come late are
+// settled in them as in any.
+func TestTimescaleColumnstorePolicy(t *testing.T) {
+	s := timescale(t, Options{Hypertable: Hypertable{ChunkInterval: 24 * time.Hour, ColumnstoreAfter: 24 * time.Hour}})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	file := func(path string, value float64) testFile {
+		f := testFile{path: path, modified: begin + int64(value)}
+		for i := range int64(10) {
+			f.readings = append(f.readings, testReading{"flow", i * 43200, value, ""})
+		}
+		return f
+	}
+	commit(t, c, file("L1_a", 1))
+	var job int
+	if err := s.pool.QueryRow(t.Context(), "select job_id from timescaledb_information.jobs where hypertable_name = 'readings'").Scan(&job); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.pool.Exec(t.Context(), fmt.Sprintf("call run_job(%d)", job)); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, s, "select count(*), count(*) filter (where is_compressed) from timescaledb_information.chunks"); got[0] != "5|5" && got[0] != "6|6" {
+		t.Fatalf("chunks and those in the columnstore: %s", got[0])
+	}
+	commit(t, c, file("L1_b", 2))
+	if got := query(t, s, "select value, count(*) from readings group by 1"); len(got) != 1 || got[0] != "2|10" {
+		t.Errorf("after the later file the readings are %v", got)
+	}
+	verify(t, s)
+}

@@ -190,7 +190,7 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	defer at.close(a.log)
 	ctx, cancel := context.WithTimeout(a.take, checkFor)
 	defer cancel()
-	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password}
+	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Hypertable: a.hypertable()}
 	c, err := store.Check(ctx, at.url, o)
 	if err != nil {
 		f.wrong("connect", err, "see store: in the config; the password comes from password_file, PGPASSWORD, a PGPASSFILE or the systemd credential "+storeCredential)
@@ -198,18 +198,7 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	}
 	f.ok("connect", "PostgreSQL %s, database %s as %s", c.Server, c.Database, c.Role)
 	a.checkSchema(f, c)
-	switch {
-	case c.Schema != nil && c.Timescale == "" && c.Offered == "":
-		f.ok("extension", "no TimescaleDB on the server: readings go to a plain table")
-	case c.Layout.Hypertable:
-		f.ok("extension", "TimescaleDB %s: readings are kept in a hypertable", c.Timescale)
-	case c.Schema == nil:
-		f.ok("extension", "readings are kept in %s", tableText(c.Layout))
-	case c.Timescale != "":
-		f.ok("extension", "TimescaleDB %s: readings will go to a hypertable", c.Timescale)
-	default:
-		f.ok("extension", "TimescaleDB %s is offered: readings go to a hypertable if the role may create the extension, else to a plain table", c.Offered)
-	}
+	a.checkExtension(f, c)
 	if c.Schema != nil {
 		return f, nil
 	}
@@ -220,6 +209,30 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 		f.wrong("profiles", err, "")
 	}
 	return f, approved
+}
+
+// checkExtension looks at how readings are kept, or will be.
+func (a *app) checkExtension(f *findings, c *store.Checked) {
+	const doWithout = "have TimescaleDB's extension made in the database (create extension timescaledb), or leave store.hypertable out of the config"
+	asked := a.hypertable() != store.Hypertable{}
+	switch {
+	case asked && c.Schema == nil && !c.Layout.Hypertable:
+		f.wrong("extension", errors.New("store.hypertable is set, and readings are kept in a plain table, which stays one"), "leave it out, or load into a new schema of a database with TimescaleDB")
+	case asked && c.Schema != nil && c.Timescale == "" && c.Offered == "":
+		f.wrong("extension", errors.New("store.hypertable is set, and there is no TimescaleDB on the server"), doWithout)
+	case asked && c.Differs:
+		f.note("extension", fmt.Sprintf("TimescaleDB %s: %s, which is not what store.hypertable says", c.Timescale, hypertableText(c.Hypertable)), "'penstock migrate' with this config puts that into force")
+	case c.Schema != nil && c.Timescale == "" && c.Offered == "":
+		f.ok("extension", "no TimescaleDB on the server: readings go to a plain table")
+	case c.Layout.Hypertable:
+		f.ok("extension", "TimescaleDB %s: readings are kept in a hypertable; %s", c.Timescale, hypertableText(c.Hypertable))
+	case c.Schema == nil:
+		f.ok("extension", "readings are kept in %s", tableText(c.Layout))
+	case c.Timescale != "":
+		f.ok("extension", "TimescaleDB %s: readings will go to a hypertable", c.Timescale)
+	default:
+		f.ok("extension", "TimescaleDB %s is offered: readings go to a hypertable if the role may create the extension, else to a plain table", c.Offered)
+	}
 }
 
 // checkFor is how long the store, or a source, may take to answer.

@@ -15,6 +15,7 @@ import (
 	"penstock/ingest/format"
 	"penstock/ingest/monitor"
 	"penstock/ingest/source"
+	"penstock/store"
 )
 
 // A config is what a config file says, checked: each source by itself and all
@@ -40,6 +41,7 @@ type storeConfig struct {
 	url          string // "" when the config does not say
 	passwordFile string
 	schema       string
+	hypertable   store.Hypertable
 }
 
 // A pipelineConfig is what all sources share.
@@ -191,10 +193,28 @@ func (s *storeConfig) read(r *configReader, n *yaml.Node) {
 		configKey{"url", func(n *yaml.Node) { s.readURL(r, n) }},
 		configKey{"password_file", r.text(&s.passwordFile)},
 		configKey{"schema", r.text(&s.schema)},
+		configKey{"hypertable", func(n *yaml.Node) { s.readHypertable(r, n) }},
 	)
 	if strings.HasPrefix(s.url, "local:") && s.passwordFile != "" {
 		r.fault(n, "a private PostgreSQL (local:) has no password: leave password_file out")
 	}
+}
+
+// leastOfHypertable is the shortest of the times of a hypertable. Shorter ones are
+// mistaken for another unit: a chunk is a table.
+const leastOfHypertable = time.Hour
+
+func (s *storeConfig) readHypertable(r *configReader, n *yaml.Node) {
+	r.mapping(n, "hypertable",
+		configKey{"chunk_interval", r.span(&s.hypertable.ChunkInterval, leastOfHypertable)},
+		configKey{"columnstore_after", func(n *yaml.Node) {
+			if n := resolved(n); n.Kind == yaml.ScalarNode && n.Value == "never" {
+				s.hypertable.ColumnstoreAfter = store.Never
+				return
+			}
+			r.span(&s.hypertable.ColumnstoreAfter, leastOfHypertable)(n)
+		}},
+	)
 }
 
 const storeURLs = "postgres://USER@HOST/DATABASE, a libpq keyword string, local: or local:DIR"

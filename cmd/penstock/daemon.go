@@ -188,6 +188,7 @@ func (d *daemon) awaitStore() error {
 			if !since.IsZero() {
 				d.log.Info("the store answers", slog.String("after", span(time.Since(since))))
 			}
+			d.tellHypertable()
 			return nil
 		case d.take.Err() == nil && !store.Away(err):
 			return err
@@ -199,6 +200,16 @@ func (d *daemon) awaitStore() error {
 		pause(d.take, wait.NextBackOff())
 	}
 	return nil
+}
+
+// tellHypertable tells where readings are not kept as the config says.
+func (d *daemon) tellHypertable() {
+	switch _, differs, err := d.store.Hypertable(d.take); {
+	case errors.Is(err, store.ErrNoHypertable):
+		d.log.Warn("store.hypertable is not in force", slog.Any("error", err), slog.String("do", hintFor(err)))
+	case differs:
+		d.log.Warn("store.hypertable is not in force: 'penstock migrate' with this config changes the table")
+	}
 }
 
 // supervise starts and ends feeders as the config and signals want, until the

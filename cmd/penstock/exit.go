@@ -94,6 +94,8 @@ func hintFor(err error) string {
 		return own.Hint()
 	case errors.Is(err, store.ErrNoSchema):
 		return "'penstock replay PATH' makes it, and so does 'penstock migrate'"
+	case errors.Is(err, store.ErrNoHypertable):
+		return "leave store.hypertable out of the config, or use a new schema of a database that has the extension ('create extension timescaledb')"
 	}
 	return ""
 }

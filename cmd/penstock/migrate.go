@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,10 @@ func newMigrate(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "bring the database's schema up to date, or make it",
-		Args:  args(0, 0),
+		Long: `Migrate brings the database's schema up to date, or makes it. With a config that has
+store.hypertable, chunks of the hypertable that are made from then on have its
+chunk_interval, and older ones go into the columnstore after columnstore_after.`,
+		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return a.migrate(appending)
 		},
@@ -35,14 +39,26 @@ func (a *app) migrate(appending bool) error {
 		return err
 	}
 	s := at.Store
-	if made {
+	altered, err := s.AlterHypertable(a.take)
+	if err != nil {
+		return err
+	}
+	inForce, _, err := s.Hypertable(a.take)
+	if err != nil {
+		return err
+	}
+	if made || altered {
 		if err := s.Record(a.take, correcting{}.action(a.args)); err != nil {
 			return err
 		}
 	}
 	layout := s.Layout()
 	if a.output.value == "json" {
-		return a.printObject(map[string]any{"schema": a.schema, "append": layout.Append, "hypertable": layout.Hypertable})
+		o := map[string]any{"schema": a.schema, "append": layout.Append, "hypertable": layout.Hypertable}
+		if layout.Hypertable {
+			o["chunk_interval"], o["columnstore_after"] = daysText(inForce.ChunkInterval), columnstoreText(inForce)
+		}
+		return a.printObject(o)
 	}
 	kind := "a plain table"
 	if layout.Hypertable {
@@ -52,14 +68,42 @@ func (a *app) migrate(appending bool) error {
 	if layout.Append {
 		key = "without a unique key (append)"
 	}
+	if layout.Hypertable {
+		key += "; " + hypertableText(inForce)
+	}
 	_, err = fmt.Fprintf(a.out, "Schema %q is up to date. Readings are kept in %s %s.\n", a.schema, kind, key)
 	return err
+}
+
+// hypertableText says how a hypertable keeps readings.
+func hypertableText(h store.Hypertable) string {
+	text := "a chunk holds " + daysText(h.ChunkInterval)
+	if h.ColumnstoreAfter == store.Never {
+		return text + ", and none goes into the columnstore"
+	}
+	return text + ", and goes into the columnstore after " + daysText(h.ColumnstoreAfter)
+}
+
+// columnstoreText is columnstore_after as a config has it.
+func columnstoreText(h store.Hypertable) string {
+	if h.ColumnstoreAfter == store.Never {
+		return "never"
+	}
+	return daysText(h.ColumnstoreAfter)
+}
+
+// daysText is a duration as a config has it, in days where they are whole.
+func daysText(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return shortSpan(d)
 }
 
 // bringUpToDate opens the store that at reaches, and reports whether its schema
 // had to be made or changed for that.
 func (a *app) bringUpToDate(at *opened, appending bool) (made bool, err error) {
-	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Append: appending}
+	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Append: appending, Hypertable: a.hypertable()}
 	at.Store, err = store.Open(a.take, at.url, o)
 	if errors.Is(err, store.ErrNoSchema) || errors.Is(err, store.ErrOldSchema) {
 		o.Migrate = true

@@ -39,11 +39,19 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 	if err != nil {
 		return nil, err
 	}
-	o.Schema, o.Version, o.Command, o.Password = a.schema, version(), commandLine(a.args), at.password
+	o.Schema, o.Version, o.Command, o.Password, o.Hypertable = a.schema, version(), commandLine(a.args), at.password, a.hypertable()
 	if at.Store, err = store.Open(ctx, at.url, o); err != nil {
 		return nil, errors.Join(err, at.stop())
 	}
 	return at, nil
+}
+
+// hypertable is how the config has readings kept, where it is the config's store.
+func (a *app) hypertable() store.Hypertable {
+	if a.config == nil || a.config.store.url != "" && a.store != a.config.store.url {
+		return store.Hypertable{}
+	}
+	return a.config.store.hypertable
 }
 
 // reach makes sure that a database answers at the store's URL.
