@@ -10,6 +10,7 @@ VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || ec
 
 TESTFLAGS ?=
 FUZZTIME  ?= 5s
+SOAKFOR   ?= 10m
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint race fuzz soak bench clean setup setup-race setup-servers
@@ -35,8 +36,10 @@ race: setup-race ## the suite under the race detector
 fuzz: setup ## every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)
 
-soak: setup-servers ## the suite with its long tests: kills at random moments, a million files
-	PENSTOCK_SOAK=1 $(GO) test -count=1 -timeout 2h $(TESTFLAGS) ./...
+soak: setup-servers ## the suite with its long tests: kills at random moments, a million files, the daemon with all failing for SOAKFOR (10m)
+	@echo "the daemon is soaked for $(SOAKFOR); for an hour: make soak SOAKFOR=1h, or that alone:"
+	@echo "  PENSTOCK_SOAK_FOR=1h $(GO) test ./cmd/penstock -run '^TestSoak$$' -count=1 -v -timeout 2h"
+	PENSTOCK_SOAK=1 PENSTOCK_SOAK_FOR=$(SOAKFOR) $(GO) test -count=1 -timeout 3h $(TESTFLAGS) ./...
 
 bench: build ## how far from the least programs for the same work: ratios, measured in one run
 	$(GO) run ./bench/ratios -penstock ./penstock $(BENCHFLAGS)

@@ -67,7 +67,7 @@ func setUpProFTPD(s *Server) []string {
 		"PidFile " + s.file("pid"), "ScoreboardFile " + s.file("scoreboard"), "ScoreboardMutex " + s.file("mutex"),
 		"DelayEngine off", "WtmpLog off", "TransferLog none", "SystemLog " + s.file("log"),
 		"AuthOrder mod_auth_file.c", "AuthUserFile " + users, "RequireValidShell off",
-		"AllowOverwrite on", "AllowRetrieveRestart on", "Umask 022", `ListOptions "-a"`, "TimesGMT on",
+		"AllowOverwrite on", "AllowRetrieveRestart on", "AllowStoreRestart on", "Umask 022", `ListOptions "-a"`, "TimesGMT on",
 		fmt.Sprintf("MaxClients %d", s.connections()), "MaxInstances 1000",
 		"<IfModule mod_ctrls.c>", "ControlsEngine off", "</IfModule>",
 	}
