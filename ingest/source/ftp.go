@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"os"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -65,7 +62,7 @@ func NewFTP(o FTPOptions) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRemote(o.RemoteOptions, d.address(), d.dial, o.Password)
+	r, err := newRemote(o.RemoteOptions, d.String(), d.dial, o.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -76,83 +73,35 @@ func NewFTP(o FTPOptions) (*Remote, error) {
 // An ftpDialer makes the connections of one FTP source.
 type ftpDialer struct {
 	FTPOptions
-	host, port string
-	user       string
-	root       string // absolute, or below the folder of the login
-	tls        *tls.Config
-	implicit   bool
-	warn       sync.Once
+	*serverURL
+	tls  *tls.Config // nil for none
+	warn sync.Once
 
 	mu             sync.Mutex
 	noMLSD, noUTF8 bool // what the server says that it knows, and does not
 }
 
+const implicitTLS = "ftps+implicit"
+
 func (o *FTPOptions) dialer() (*ftpDialer, error) {
-	u, err := url.Parse(o.URL)
+	u, err := parseServerURL(o.URL, "ftps://user@ftp.example.com/upload (or ftp, or "+implicitTLS+")", map[string]string{"ftp": "21", "ftps": "21", implicitTLS: "990"})
 	if err != nil {
-		return nil, errors.New("the URL is malformed: write it like ftps://user@ftp.example.com/upload") // err has all of it, and what may be a password
+		return nil, err
 	}
-	d := &ftpDialer{FTPOptions: *o, host: u.Hostname(), port: u.Port(), user: u.User.Username()}
-	switch u.Scheme {
-	case "ftp", "ftps":
-		d.port = orElse(d.port, "21")
-	case "ftps+implicit":
-		d.port, d.implicit = orElse(d.port, "990"), true
-	default:
-		return nil, fmt.Errorf("the URL's scheme is %q: FTP is ftp, ftps (explicit TLS) or ftps+implicit", u.Scheme)
+	if strings.ContainsAny(u.user+u.root, "\r\n") {
+		return nil, errors.New("the URL's user or folder has a line break in it")
 	}
-	if _, ok := u.User.Password(); ok {
-		return nil, errors.New("a password stands in the URL, where logs and process lists show it: put it into a file and name that")
-	}
-	switch {
-	case d.host == "":
-		return nil, errors.New("the URL names no host: write it like ftps://user@ftp.example.com/upload")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("the URL has a ? or a # in it: write them as %3F and %23")
-	case strings.ContainsAny(d.user+u.Path, "\r\n\x00"):
-		return nil, errors.New("the URL's user or folder has a line break or a NUL in it")
-	}
-	d.user = orElse(d.user, "anonymous")
-	if d.root = strings.TrimPrefix(u.Path, "/"); strings.HasPrefix(d.root, "/") {
-		d.root = path.Clean(d.root)
-	} else {
-		d.root = strings.TrimPrefix(path.Clean("/"+d.root), "/")
-	}
+	u.user = orElse(u.user, "anonymous")
+	d := &ftpDialer{FTPOptions: *o, serverURL: u}
 	if d.Zone == nil {
 		d.Zone = time.UTC
 	}
-	if u.Scheme != "ftp" {
-		d.tls, err = o.TLS.config(d.host)
+	if u.scheme != "ftp" {
+		d.tls, err = o.TLS.config(u.host)
 	} else if o.TLS != (TLSOptions{}) {
 		err = errors.New("there is no TLS with ftp://: make it ftps:// or take the settings of TLS away")
 	}
 	return d, err
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// address names the source's folder in messages.
-func (d *ftpDialer) address() string {
-	scheme := "ftp"
-	switch {
-	case d.implicit:
-		scheme = "ftps+implicit"
-	case d.tls != nil:
-		scheme = "ftps"
-	}
-	u := url.URL{Scheme: scheme, Host: d.host, Path: "/" + d.root}
-	if strings.Contains(d.host, ":") {
-		u.Host = "[" + d.host + "]"
-	}
-	if d.port != "21" && !d.implicit || d.port != "990" && d.implicit {
-		u.Host = net.JoinHostPort(d.host, d.port)
-	}
-	return u.String()
 }
 
 func (o *TLSOptions) config(host string) (*tls.Config, error) {

@@ -67,10 +67,7 @@ func (c *ftpConn) at(p string) (string, error) {
 	if strings.ContainsAny(p, "\r\n\x00") {
 		return "", fmt.Errorf("no line break and no NUL can be in a name on an FTP server: %w", fs.ErrNotExist)
 	}
-	if strings.HasPrefix(p, "/") {
-		return path.Clean(p), nil
-	}
-	return path.Join(c.root, p), nil
+	return onServer(c.root, p), nil
 }
 
 // do runs one operation on a path under the watch of the wire.

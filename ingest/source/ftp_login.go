@@ -65,12 +65,12 @@ func (c *ftpConn) login(ctx context.Context, options ...ftp.DialOption) error {
 	}
 	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx, config)))
 	switch {
-	case d.implicit:
+	case d.scheme == implicitTLS:
 		options = append(options, ftp.DialWithTLS(config))
 	case config != nil:
 		options = append(options, ftp.DialWithExplicitTLS(config))
 	}
-	if c.server, err = ftp.Dial(net.JoinHostPort(d.host, d.port), options...); err != nil {
+	if c.server, err = ftp.Dial(d.address(), options...); err != nil {
 		return c.refusal(err, password)
 	}
 	if err := c.server.Login(d.user, password); err != nil {
@@ -122,7 +122,7 @@ func (c *ftpConn) sockets(ctx context.Context, config *tls.Config) func(string, 
 			}
 		}
 		var conn net.Conn = s
-		if config != nil && (data || c.dialer.implicit) {
+		if config != nil && (data || c.dialer.scheme == implicitTLS) {
 			conn = tls.Client(s, config) // servers hang when the handshake comes before the command
 		}
 		if data && c.lister != nil {

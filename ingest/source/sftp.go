@@ -5,10 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
-	"path"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -46,7 +43,7 @@ func NewSFTP(o SFTPOptions) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRemote(o.RemoteOptions, d.name(), d.dial, d.credentials)
+	r, err := newRemote(o.RemoteOptions, d.String(), d.dial, d.credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -57,44 +54,27 @@ func NewSFTP(o SFTPOptions) (*Remote, error) {
 // An sftpDialer makes the connections of one SFTP source.
 type sftpDialer struct {
 	SFTPOptions
-	user    string
-	address string // host:port
-	root    string // absolute, or below the folder of the login
+	*serverURL
 }
 
 const (
 	noneToLogInWith = "there is neither a key nor a password to log in with: name the file of one"
-	sftpExample     = "write it like sftp://user@sftp.example.com/upload"
+	sftpExample     = "sftp://user@sftp.example.com/upload"
 )
 
 func (o *SFTPOptions) dialer() (*sftpDialer, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, errors.New("the URL is malformed: " + sftpExample) // err has all of it, and what may be a password
-	}
-	if _, ok := u.User.Password(); ok {
-		return nil, errors.New("a password stands in the URL, where logs and process lists show it: put it into a file and name that")
-	}
+	u, err := parseServerURL(o.URL, sftpExample, map[string]string{"sftp": "22"})
 	switch {
-	case u.Scheme != "sftp":
-		return nil, fmt.Errorf("the URL's scheme is %q: %s", u.Scheme, sftpExample)
-	case u.Hostname() == "" || u.User.Username() == "":
-		return nil, errors.New("the URL names no host or no user: " + sftpExample)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("the URL has a ? or a # in it: write them as %3F and %23")
-	case strings.ContainsRune(u.Path, 0):
-		return nil, errors.New("the URL's folder has a NUL in it")
+	case err != nil:
+		return nil, err
+	case u.user == "":
+		return nil, errors.New("the URL names no user: write it like " + sftpExample)
 	case o.KeyFile == "" && o.Password == nil:
 		return nil, errors.New(noneToLogInWith)
 	case o.KeyFile == "" && o.Passphrase != nil:
 		return nil, errors.New("there is a passphrase and no key that it is for: name the key's file")
 	}
-	d := &sftpDialer{SFTPOptions: *o, user: u.User.Username(), address: net.JoinHostPort(u.Hostname(), orElse(u.Port(), "22"))}
-	if d.root = strings.TrimPrefix(u.Path, "/"); strings.HasPrefix(d.root, "/") {
-		d.root = path.Clean(d.root)
-	} else {
-		d.root = strings.TrimPrefix(path.Clean("/"+d.root), "/")
-	}
+	d := &sftpDialer{SFTPOptions: *o, serverURL: u}
 	if len(d.KnownHosts) == 0 {
 		file, err := ownKnownHosts()
 		if err != nil {
@@ -103,12 +83,6 @@ func (o *SFTPOptions) dialer() (*sftpDialer, error) {
 		d.KnownHosts = []string{file}
 	}
 	return d, nil
-}
-
-// name names the source's folder in messages.
-func (d *sftpDialer) name() string {
-	u := url.URL{Scheme: "sftp", Host: strings.TrimSuffix(d.address, ":22"), Path: "/" + d.root}
-	return u.String()
 }
 
 // credentials returns all that a login is tried with: when it is another, a

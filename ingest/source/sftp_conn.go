@@ -34,11 +34,11 @@ func dialSFTP(ctx context.Context, d *sftpDialer) (client, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := newHostCheck(d.address, d.KnownHosts)
+	hosts, err := newHostCheck(d.address(), d.KnownHosts)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := (&net.Dialer{Timeout: d.Timeout}).DialContext(ctx, "tcp", d.address)
+	raw, err := (&net.Dialer{Timeout: d.Timeout}).DialContext(ctx, "tcp", d.address())
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func dialSFTP(ctx context.Context, d *sftpDialer) (client, error) {
 
 func (c *sftpConn) login(methods []ssh.AuthMethod, hosts *hostCheck) error {
 	config := &ssh.ClientConfig{User: c.dialer.user, Auth: methods, HostKeyCallback: hosts.check, HostKeyAlgorithms: hosts.algorithms()}
-	conn, channels, requests, err := ssh.NewClientConn(c.socket, c.dialer.address, config)
+	conn, channels, requests, err := ssh.NewClientConn(c.socket, c.dialer.address(), config)
 	if err != nil {
 		return c.refusal(err, hosts)
 	}
@@ -164,10 +164,7 @@ func (c *sftpConn) at(p string) (string, error) {
 	if strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("no NUL can be in a name on an SFTP server: %w", fs.ErrNotExist)
 	}
-	if strings.HasPrefix(p, "/") {
-		return path.Clean(p), nil
-	}
-	return path.Join(c.root, p), nil
+	return onServer(c.root, p), nil
 }
 
 // do runs one operation on a path under the watch of the socket.

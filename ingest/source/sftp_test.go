@@ -31,8 +31,8 @@ func TestSFTPURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"sftp://u@h/x?y":     "write them as %3F",
 		"ftp://u@h/":         `scheme is "ftp"`,
-		"sftp://h/":          "no host or no user",
-		"sftp://u@/":         "no host or no user",
+		"sftp://h/":          "no user",
+		"sftp://u@/":         "no host",
 		"sftp://u:secret@h/": "a password stands in the URL",
 		"sftp://u:sec ret@h": "malformed",
 		"sftp://u@h/x%00y":   "NUL",
