@@ -76,7 +76,7 @@ func checkFolder(f *findings, dir string) (exists, writes bool) {
 			return true, false
 		}
 		if !emptyFolder(dir) && !archive.Is(dir) {
-			f.note("folder", name+" holds files that are not of an archive", "give the archive a folder of its own: 'penstock replay' of this one would not take it for an archive")
+			f.note("folder", name+" holds files that are not of an archive", "give the archive a folder of its own, unless they are to lie beside it")
 		} else {
 			f.ok("folder", "%s", name)
 		}

@@ -74,31 +74,27 @@ func Open(dir string, o Options) (*Archive, error) {
 	return &Archive{dir: abs, options: o, log: o.Log, adopted: make(map[string]*unsettled)}, nil
 }
 
-// Is reports whether dir looks like an archive: it has folders with packs in
-// them, and nothing else.
+// Is reports whether dir is an archive: a folder in it holds a pack, or is that
+// of the ledger. What else there is in dir, such as a disk's lost+found, or what
+// is left of a source whose packs were deleted in their time, is no matter.
 func Is(dir string) bool {
 	folders, err := os.ReadDir(dir)
-	if err != nil || len(folders) == 0 {
+	if err != nil {
 		return false
 	}
 	for _, f := range folders {
 		if !f.IsDir() {
-			return false
+			continue
+		}
+		if f.Name() == ledgerFolder {
+			return true
 		}
 		files, err := os.ReadDir(filepath.Join(dir, f.Name()))
-		if err != nil {
-			return false
-		}
-		for _, file := range files {
-			if ext := filepath.Ext(file.Name()); ext != packExt && ext != openExt {
-				return false
-			}
-		}
-		if len(files) == 0 && f.Name() != ledgerFolder {
-			return false
+		if err == nil && slices.ContainsFunc(files, func(e fs.DirEntry) bool { _, ok := begunOf(e.Name()); return ok }) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // Dir is the archive's folder, an absolute path.
@@ -179,11 +175,11 @@ func (a *Archive) packsIn(folder string) ([]Pack, error) {
 	}
 	var packs []Pack
 	for _, e := range entries {
-		base, ok := strings.CutSuffix(e.Name(), packExt)
-		begun, err := time.Parse(stampLayout, base[:min(len(base), len(stampLayout))])
-		if !ok || err != nil {
+		begun, ok := begunOf(e.Name())
+		if !ok {
 			continue
 		}
+		base := strings.TrimSuffix(e.Name(), packExt)
 		info, err := e.Info()
 		if err != nil {
 			continue // deleted meanwhile
@@ -191,6 +187,14 @@ func (a *Archive) packsIn(folder string) ([]Pack, error) {
 		packs = append(packs, Pack{Name: folder + "/" + base, Source: sourceOf(folder), Hour: begun.Truncate(time.Hour), Size: info.Size(), Open: open[base]})
 	}
 	return packs, nil
+}
+
+// begunOf is when the pack in a file was begun, which its name says; that of
+// another file does not.
+func begunOf(name string) (time.Time, bool) {
+	base, ok := strings.CutSuffix(name, packExt)
+	begun, err := time.Parse(stampLayout, base[:min(len(base), len(stampLayout))])
+	return begun, ok && err == nil
 }
 
 // file is where the pack of that name is, or the file beside it with another

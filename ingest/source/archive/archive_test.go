@@ -295,6 +295,50 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestIs tells an archive by its packs, whatever lies beside them and however
+// many sources have none any more.
+func TestIs(t *testing.T) {
+	dir := t.TempDir()
+	folder := func(name string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder("lost+found")
+	for _, other := range []string{"note.txt", "lost+found/plan.pack", "lost+found/x.open"} {
+		if err := os.WriteFile(filepath.Join(dir, other), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if archive.Is(dir) || archive.Is(dir+"/nothing") || archive.Is(dir+"/note.txt") {
+		t.Error("what has no pack is taken for an archive")
+	}
+	a := open(t, dir, archive.Options{MaxAge: time.Hour})
+	now := noon
+	for _, source := range []string{"old", "new"} {
+		k := keeper(t, a, source)
+		k.SetClock(func() time.Time { return now })
+		k.Settle(keep(t, k, "0", []byte(source)))
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(24 * time.Hour)
+	}
+	folder("emptied")
+	if done, err := a.Expire(t.Context(), now.Add(-23*time.Hour)); err != nil || done.Packs != 1 || !archive.Is(dir) {
+		t.Errorf("deleted %+v, %v, and then it is an archive: %t", done, err, archive.Is(dir))
+	}
+	if _, err := os.Stat(dir + "/old"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the emptied folder is still there: %v", err)
+	}
+	k := keeper(t, a, "old")
+	keep(t, k, "1", []byte("again"))
+	if packs, err := a.Packs("old"); err != nil || len(packs) != 1 {
+		t.Errorf("the source has the packs %v, %v", packs, err)
+	}
+}
+
 // TestDamage reads around damage in the midst of a pack, and says where it is.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -52,6 +53,7 @@ func (a *Archive) Expire(ctx context.Context, now time.Time) (Expired, error) {
 		if err := a.delete(p, &done); err != nil {
 			return done, err
 		}
+		_ = os.Remove(filepath.Join(a.dir, folderIn(p.Name))) // where that was its last, and which is made anew for the next
 	}
 	// What the ledger said of files that are gone is of no use either. Each of
 	// its packs begins with all that the files of later packs need.

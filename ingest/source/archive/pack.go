@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,12 +61,12 @@ func (a *Archive) newPack(source, folder string, now time.Time) (*pack, *unsettl
 	var id [4]byte
 	rand.Read(id[:]) // never fails
 	name := folder + "/" + now.UTC().Format(stampLayout) + "-" + hex.EncodeToString(id[:])
-	if err := makeFolder(filepath.Join(a.dir, folder)); err != nil {
-		return nil, nil, err
+	lock, err := a.newLock(folder, name)
+	if errors.Is(err, fs.ErrNotExist) { // Expire took the folder for an emptied one meanwhile
+		lock, err = a.newLock(folder, name)
 	}
-	lock := flock.New(a.file(name, openExt))
-	if got, err := lock.TryLock(); err != nil || !got {
-		return nil, nil, errors.Join(errors.New("its lock cannot be taken"), err, lock.Close())
+	if err != nil {
+		return nil, nil, err
 	}
 	file, err := os.OpenFile(a.file(name, packExt), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
@@ -84,6 +85,18 @@ func (a *Archive) newPack(source, folder string, now time.Time) (*pack, *unsettl
 		return nil, nil, errors.Join(err, p.drop(), lock.Close(), os.Remove(lock.Path()))
 	}
 	return p, &unsettled{lock: lock, written: true}, nil
+}
+
+// newLock makes the .open file of a pack, and the folder for it.
+func (a *Archive) newLock(folder, name string) (*flock.Flock, error) {
+	if err := makeFolder(filepath.Join(a.dir, folder)); err != nil {
+		return nil, err
+	}
+	lock := flock.New(a.file(name, openExt))
+	if got, err := lock.TryLock(); err != nil || !got {
+		return nil, errors.Join(errors.New("its lock cannot be taken"), err, lock.Close())
+	}
+	return lock, nil
 }
 
 // makeFolder makes the folder durably.
