@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"penstock/ingest"
+	"penstock/ingest/format/strictyaml"
 	"penstock/ingest/monitor"
 	"penstock/ingest/source/archive"
 	"penstock/store"
@@ -42,44 +43,45 @@ func newArchiveConfig() archiveConfig {
 
 // read reads archive: off, or where and how long.
 func (c *archiveConfig) read(r *configReader, n *yaml.Node, path func(string) string) {
-	if n = resolved(n); n.Kind == yaml.ScalarNode {
+	if n = strictyaml.Resolve(n); n.Kind == yaml.ScalarNode {
 		if n.Value != "off" && n.Value != "false" {
-			r.fault(n, "archive is off, or {dir: FOLDER, keep: 400d, max: 500GiB}, not %q", n.Value)
+			r.Fault(n, "archive is off, or {dir: FOLDER, keep: 400d, max: 500GiB}, not %q", n.Value)
 		}
 		c.off = true
 		return
 	}
-	r.mapping(n, "archive",
-		configKey{"dir", func(n *yaml.Node) {
+	r.Mapping(n, "archive",
+		strictyaml.Key("dir", func(n *yaml.Node) {
 			var dir string
-			if r.text(&dir)(n); dir == "" {
+			if r.someText(&dir)(n); dir == "" {
 				return
 			}
 			abs, err := filepath.Abs(path(dir))
 			if err != nil {
-				r.fault(n, "%v", err)
+				r.Fault(n, "%v", err)
 			}
 			c.dir = abs
-		}},
-		configKey{"keep", r.span(&c.keep, time.Hour)},
-		configKey{"max", r.size(&c.max)})
+		}),
+
+		strictyaml.Key("keep", r.span(&c.keep, time.Hour)),
+		strictyaml.Key("max", r.size(&c.max)))
 }
 
 func (c *archiveConfig) readSpool(r *configReader, n *yaml.Node) {
-	r.mapping(n, "spool", configKey{"max", r.size(&c.spool)})
+	r.Mapping(n, "spool", strictyaml.Key("max", r.size(&c.spool)))
 }
 
 // size reads a number of bytes.
 func (r *configReader) size(into *int64) func(*yaml.Node) {
 	const expected = "a size such as 500MiB or 20GiB"
 	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, expected)
+		s, ok := r.Scalar(n, expected)
 		if !ok {
 			return
 		}
 		v, err := parseSize(s)
 		if err != nil {
-			r.fault(n, "expected %s, not %q", expected, s)
+			r.Fault(n, "expected %s, not %q", expected, s)
 			return
 		}
 		*into = v

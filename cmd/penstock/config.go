@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"penstock/ingest/format"
+	"penstock/ingest/format/strictyaml"
 	"penstock/ingest/monitor"
 	"penstock/ingest/source"
 	"penstock/store"
@@ -57,11 +58,11 @@ type limitsConfig struct {
 
 func (l *limitsConfig) read(r *configReader, n *yaml.Node) {
 	const rate = "a number above 0"
-	r.mapping(n, "limits",
-		configKey{"readings_per_second", r.fraction(&l.readingsPerSecond, 1e12, rate)},
-		configKey{"files_per_second", r.fraction(&l.filesPerSecond, 1e12, rate)},
-		configKey{"database_connections", r.integer(&l.connections, 1, 10_000)},
-		configKey{"max_live_lag", r.span(&l.liveLag, leastLiveLag)},
+	r.Mapping(n, "limits",
+		strictyaml.Key("readings_per_second", r.fraction(&l.readingsPerSecond, 1e12, rate)),
+		strictyaml.Key("files_per_second", r.fraction(&l.filesPerSecond, 1e12, rate)),
+		strictyaml.Key("database_connections", r.integer(&l.connections, 1, 10_000)),
+		strictyaml.Key("max_live_lag", r.span(&l.liveLag, leastLiveLag)),
 	)
 }
 
@@ -81,13 +82,13 @@ func loadConfig(path string) (*config, error) {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
 	c := &config{file: path, builtins: true, archive: newArchiveConfig()}
-	r := &configReader{file: path}
-	n := r.parseYAML(text)
+	r := newConfigReader(path)
+	n := r.Parse(text, "the config")
 	if n == nil {
-		return nil, r.err()
+		return nil, r.Err()
 	}
 	others := c.read(r, n)
-	if err := errors.Join(r.err(), others); err != nil {
+	if err := errors.Join(r.Err(), others); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -110,21 +111,22 @@ func (c *config) source(name string) *sourceConfig {
 func (c *config) read(r *configReader, n *yaml.Node) (others error) {
 	var loggers, sources *yaml.Node
 	var globs []*yaml.Node
-	r.mapping(n, "the config",
-		configKey{"store", func(n *yaml.Node) { c.store.read(r, n) }},
-		configKey{"pipeline", func(n *yaml.Node) {
-			r.mapping(n, "pipeline",
-				configKey{"workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")},
-				configKey{"chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")})
-		}},
-		configKey{"limits", func(n *yaml.Node) { c.limits.read(r, n) }},
-		configKey{"monitor", func(n *yaml.Node) { c.monitor.read(r, n) }},
-		configKey{"archive", func(n *yaml.Node) { c.archive.read(r, n, c.path) }},
-		configKey{"spool", func(n *yaml.Node) { c.archive.readSpool(r, n) }},
-		configKey{"sources", func(n *yaml.Node) { sources = n }},
-		configKey{"profiles", func(n *yaml.Node) { r.each(n, func(n *yaml.Node) { globs = append(globs, n) }) }},
-		configKey{"builtins", r.flag(&c.builtins)},
-		configKey{"loggers", func(n *yaml.Node) { loggers = n }},
+	r.Mapping(n, "the config",
+		strictyaml.Key("store", func(n *yaml.Node) { c.store.read(r, n) }),
+		strictyaml.Key("pipeline", func(n *yaml.Node) {
+			r.Mapping(n, "pipeline",
+				strictyaml.Key("workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")),
+				strictyaml.Key("chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")))
+		}),
+
+		strictyaml.Key("limits", func(n *yaml.Node) { c.limits.read(r, n) }),
+		strictyaml.Key("monitor", func(n *yaml.Node) { c.monitor.read(r, n) }),
+		strictyaml.Key("archive", func(n *yaml.Node) { c.archive.read(r, n, c.path) }),
+		strictyaml.Key("spool", func(n *yaml.Node) { c.archive.readSpool(r, n) }),
+		strictyaml.Key("sources", func(n *yaml.Node) { sources = n }),
+		strictyaml.Key("profiles", func(n *yaml.Node) { r.Each(n, func(n *yaml.Node) { globs = append(globs, n) }) }),
+		strictyaml.Key("builtins", r.Flag(&c.builtins)),
+		strictyaml.Key("loggers", func(n *yaml.Node) { loggers = n }),
 	)
 	others = errors.Join(c.readProfiles(r, globs), c.readLoggers(r, loggers))
 	if sources != nil {
@@ -138,14 +140,14 @@ func (c *config) readProfiles(r *configReader, globs []*yaml.Node) error {
 	var wrong []error
 	for _, n := range globs {
 		var glob string
-		if r.text(&glob)(n); glob == "" {
+		if r.someText(&glob)(n); glob == "" {
 			continue
 		}
 		profiles, err := format.Load(c.path(glob))
 		if fault := (*format.Fault)(nil); errors.As(err, &fault) {
 			wrong = append(wrong, err)
 		} else if err != nil {
-			r.fault(n, "%v", err)
+			r.Fault(n, "%v", err)
 		}
 		c.profiles = append(c.profiles, profiles...)
 	}
@@ -154,7 +156,7 @@ func (c *config) readProfiles(r *configReader, globs []*yaml.Node) error {
 		if len(globs) == 0 {
 			return err
 		}
-		r.fault(globs[0], "%v", err)
+		r.Fault(globs[0], "%v", err)
 		c.set = &format.Set{}
 	}
 	return errors.Join(wrong...)
@@ -165,7 +167,7 @@ func (c *config) readLoggers(r *configReader, n *yaml.Node) error {
 		return nil
 	}
 	var name string
-	if r.text(&name)(n); name == "" {
+	if r.someText(&name)(n); name == "" {
 		return nil
 	}
 	var err error
@@ -175,7 +177,7 @@ func (c *config) readLoggers(r *configReader, n *yaml.Node) error {
 	if fault := (*format.Fault)(nil); errors.As(err, &fault) {
 		return err
 	}
-	r.fault(n, "%v", err)
+	r.Fault(n, "%v", err)
 	return nil
 }
 
@@ -189,14 +191,14 @@ func (c *config) path(p string) string {
 }
 
 func (s *storeConfig) read(r *configReader, n *yaml.Node) {
-	r.mapping(n, "store",
-		configKey{"url", func(n *yaml.Node) { s.readURL(r, n) }},
-		configKey{"password_file", r.text(&s.passwordFile)},
-		configKey{"schema", r.text(&s.schema)},
-		configKey{"hypertable", func(n *yaml.Node) { s.readHypertable(r, n) }},
+	r.Mapping(n, "store",
+		strictyaml.Key("url", func(n *yaml.Node) { s.readURL(r, n) }),
+		strictyaml.Key("password_file", r.someText(&s.passwordFile)),
+		strictyaml.Key("schema", r.someText(&s.schema)),
+		strictyaml.Key("hypertable", func(n *yaml.Node) { s.readHypertable(r, n) }),
 	)
 	if strings.HasPrefix(s.url, "local:") && s.passwordFile != "" {
-		r.fault(n, "a private PostgreSQL (local:) has no password: leave password_file out")
+		r.Fault(n, "a private PostgreSQL (local:) has no password: leave password_file out")
 	}
 }
 
@@ -205,15 +207,15 @@ func (s *storeConfig) read(r *configReader, n *yaml.Node) {
 const leastOfHypertable = time.Hour
 
 func (s *storeConfig) readHypertable(r *configReader, n *yaml.Node) {
-	r.mapping(n, "hypertable",
-		configKey{"chunk_interval", r.span(&s.hypertable.ChunkInterval, leastOfHypertable)},
-		configKey{"columnstore_after", func(n *yaml.Node) {
-			if n := resolved(n); n.Kind == yaml.ScalarNode && n.Value == "never" {
+	r.Mapping(n, "hypertable",
+		strictyaml.Key("chunk_interval", r.span(&s.hypertable.ChunkInterval, leastOfHypertable)),
+		strictyaml.Key("columnstore_after", func(n *yaml.Node) {
+			if n := strictyaml.Resolve(n); n.Kind == yaml.ScalarNode && n.Value == "never" {
 				s.hypertable.ColumnstoreAfter = store.Never
 				return
 			}
 			r.span(&s.hypertable.ColumnstoreAfter, leastOfHypertable)(n)
-		}},
+		}),
 	)
 }
 
@@ -221,35 +223,36 @@ const storeURLs = "postgres://USER@HOST/DATABASE, a libpq keyword string, local:
 
 // readURL never repeats what it found: it may hold a password.
 func (s *storeConfig) readURL(r *configReader, n *yaml.Node) {
-	url, ok := r.scalar(n, storeURLs)
+	url, ok := r.Scalar(n, storeURLs)
 	if !ok {
 		return
 	}
 	if _, password := withoutPassword(url); password != "" {
-		r.fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into PGPASSWORD, a PGPASSFILE, or the systemd credential %s", storeCredential)
+		r.Fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into PGPASSWORD, a PGPASSFILE, or the systemd credential %s", storeCredential)
 		return
 	}
 	if !isStoreURL(url) {
-		r.fault(n, "expected %s", storeURLs)
+		r.Fault(n, "expected %s", storeURLs)
 		return
 	}
 	s.url = url
 }
 
 func (m *monitorConfig) read(r *configReader, n *yaml.Node) {
-	r.mapping(n, "monitor",
-		configKey{"listen", func(n *yaml.Node) {
-			if r.text(&m.listen)(n); m.listen == "" {
+	r.Mapping(n, "monitor",
+		strictyaml.Key("listen", func(n *yaml.Node) {
+			if r.someText(&m.listen)(n); m.listen == "" {
 				return
 			}
 			if _, _, err := net.SplitHostPort(m.listen); err != nil {
-				r.fault(n, "expected HOST:PORT, such as %s, not %q", monitor.DefaultListen, m.listen)
+				r.Fault(n, "expected HOST:PORT, such as %s, not %q", monitor.DefaultListen, m.listen)
 			}
-		}},
-		configKey{"pprof", r.flag(&m.pprof)},
+		}),
+
+		strictyaml.Key("pprof", r.Flag(&m.pprof)),
 	)
 	if m.listen == "" {
-		r.fault(n, "monitor has no listen: the HOST:PORT to serve metrics and health at, such as %s", monitor.DefaultListen)
+		r.Fault(n, "monitor has no listen: the HOST:PORT to serve metrics and health at, such as %s", monitor.DefaultListen)
 	}
 }
 
@@ -258,8 +261,8 @@ func (m *monitorConfig) read(r *configReader, n *yaml.Node) {
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 func (c *config) readSources(r *configReader, n *yaml.Node) {
-	if n = resolved(n); n.Kind != yaml.SequenceNode {
-		r.fault(n, "sources must be a list, each beginning with - name: NAME, not %s", kindOf(n))
+	if n = strictyaml.Resolve(n); n.Kind != yaml.SequenceNode {
+		r.Fault(n, "sources must be a list, each beginning with - name: NAME, not %s", strictyaml.KindOf(n))
 		return
 	}
 	variables := make(map[string]string)
@@ -272,17 +275,17 @@ func (c *config) readSources(r *configReader, n *yaml.Node) {
 		n := cmpNode(at["name"], item)
 		switch other := variables[s.variable("")]; {
 		case s.name == source.FileSource:
-			r.fault(n, "%q is what files are called that have no source: give another name", s.name)
+			r.Fault(n, "%q is what files are called that have no source: give another name", s.name)
 		case other == s.name:
-			r.fault(n, "two sources are called %q", s.name)
+			r.Fault(n, "two sources are called %q", s.name)
 		case other != "":
-			r.fault(n, "the sources %q and %q would have the same environment variables (%s...): rename one", other, s.name, s.variable(""))
+			r.Fault(n, "the sources %q and %q would have the same environment variables (%s...): rename one", other, s.name, s.variable(""))
 		}
 		variables[s.variable("")] = s.name
 		c.sources = append(c.sources, s)
 	}
 	if len(n.Content) == 0 {
-		r.fault(n, "there is no source")
+		r.Fault(n, "there is no source")
 	}
 }
 

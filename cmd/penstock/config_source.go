@@ -14,6 +14,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/format"
+	"penstock/ingest/format/strictyaml"
 	"penstock/ingest/source"
 	"penstock/store"
 )
@@ -109,99 +110,105 @@ func (s *sourceConfig) variable(setting string) string {
 // read reads the source at n and returns where its keys stand.
 func (s *sourceConfig) read(r *configReader, n *yaml.Node, c *config) map[string]*yaml.Node {
 	var profile *yaml.Node
-	at := r.mapping(n, "a source",
-		configKey{"name", func(n *yaml.Node) { s.readName(r, n) }},
-		configKey{"url", func(n *yaml.Node) { s.readURL(r, n, c) }},
-		configKey{"password_file", s.server.file(r, c, &s.server.passwordFile)},
-		configKey{"connections", r.integer(&s.server.connections, 1, 1000)},
-		configKey{"timeout", r.span(&s.server.timeout, time.Second)},
-		configKey{"min_rate", r.integer(&s.server.minRate, 1, 1_000_000_000)},
-		configKey{"listing_zone", func(n *yaml.Node) { r.zone(n, &s.server.listingZone) }},
-		configKey{"tls", func(n *yaml.Node) { s.server.readTLS(r, n, c) }},
-		configKey{"key_file", s.server.file(r, c, &s.server.keyFile)},
-		configKey{"passphrase_file", s.server.file(r, c, &s.server.passphraseFile)},
-		configKey{"known_hosts", func(n *yaml.Node) {
-			r.each(n, func(n *yaml.Node) {
+	at := r.Mapping(n, "a source",
+		strictyaml.Key("name", func(n *yaml.Node) { s.readName(r, n) }),
+		strictyaml.Key("url", func(n *yaml.Node) { s.readURL(r, n, c) }),
+		strictyaml.Key("password_file", s.server.file(r, c, &s.server.passwordFile)),
+		strictyaml.Key("connections", r.integer(&s.server.connections, 1, 1000)),
+		strictyaml.Key("timeout", r.span(&s.server.timeout, time.Second)),
+		strictyaml.Key("min_rate", r.integer(&s.server.minRate, 1, 1_000_000_000)),
+		strictyaml.Key("listing_zone", func(n *yaml.Node) { r.zone(n, &s.server.listingZone) }),
+		strictyaml.Key("tls", func(n *yaml.Node) { s.server.readTLS(r, n, c) }),
+		strictyaml.Key("key_file", s.server.file(r, c, &s.server.keyFile)),
+		strictyaml.Key("passphrase_file", s.server.file(r, c, &s.server.passphraseFile)),
+		strictyaml.Key("known_hosts", func(n *yaml.Node) {
+			r.Each(n, func(n *yaml.Node) {
 				var file string
 				if s.server.file(r, c, &file)(n); file != "" {
 					s.server.knownHosts = append(s.server.knownHosts, file)
 				}
 			})
-		}},
-		configKey{"match", s.globs(r, &s.match)},
-		configKey{"ignore", s.globs(r, &s.ignore)},
-		configKey{"poll", r.span(&s.poll, time.Second)},
-		configKey{"rehash", r.span(&s.rehash, 0)},
-		configKey{"settle", r.span(&s.settling.Age, 0)},
-		configKey{"growth", r.span(&s.settling.Growth, time.Second)},
-		configKey{"temporary", s.globs(r, &s.settling.Temporary)},
-		configKey{"marker", func(n *yaml.Node) { s.readMarker(r, n) }},
-		configKey{"after", func(n *yaml.Node) { s.readAfter(r, n) }},
-		configKey{"profile", func(n *yaml.Node) { profile = n; r.text(&s.profile)(n) }},
-		configKey{"zone", func(n *yaml.Node) { r.zone(n, &s.zone) }},
-		configKey{"window", func(n *yaml.Node) {
-			r.mapping(n, "window",
-				configKey{"past", r.span(&s.window.Past, time.Second)},
-				configKey{"future", r.span(&s.window.Future, time.Second)})
-		}},
-		configKey{"max_rejected", func(n *yaml.Node) {
-			r.mapping(n, "max_rejected",
-				configKey{"share", r.fraction(&s.maxRejected.Share, 1, "a share above 0, up to 1: 0.5 is half of the file")},
-				configKey{"min_lines", r.integer(&s.maxRejected.MinLines, 1, 1_000_000)})
-		}},
-		configKey{"strict", r.flag(&s.strict)},
-		configKey{"on_conflict", func(n *yaml.Node) {
+		}),
+
+		strictyaml.Key("match", s.globs(r, &s.match)),
+		strictyaml.Key("ignore", s.globs(r, &s.ignore)),
+		strictyaml.Key("poll", r.span(&s.poll, time.Second)),
+		strictyaml.Key("rehash", r.span(&s.rehash, 0)),
+		strictyaml.Key("settle", r.span(&s.settling.Age, 0)),
+		strictyaml.Key("growth", r.span(&s.settling.Growth, time.Second)),
+		strictyaml.Key("temporary", s.globs(r, &s.settling.Temporary)),
+		strictyaml.Key("marker", func(n *yaml.Node) { s.readMarker(r, n) }),
+		strictyaml.Key("after", func(n *yaml.Node) { s.readAfter(r, n) }),
+		strictyaml.Key("profile", func(n *yaml.Node) { profile = n; r.someText(&s.profile)(n) }),
+		strictyaml.Key("zone", func(n *yaml.Node) { r.zone(n, &s.zone) }),
+		strictyaml.Key("window", func(n *yaml.Node) {
+			r.Mapping(n, "window",
+				strictyaml.Key("past", r.span(&s.window.Past, time.Second)),
+				strictyaml.Key("future", r.span(&s.window.Future, time.Second)))
+		}),
+
+		strictyaml.Key("max_rejected", func(n *yaml.Node) {
+			r.Mapping(n, "max_rejected",
+				strictyaml.Key("share", r.fraction(&s.maxRejected.Share, 1, "a share above 0, up to 1: 0.5 is half of the file")),
+				strictyaml.Key("min_lines", r.integer(&s.maxRejected.MinLines, 1, 1_000_000)))
+		}),
+
+		strictyaml.Key("strict", r.Flag(&s.strict)),
+		strictyaml.Key("on_conflict", func(n *yaml.Node) {
 			var word string
-			r.choice(&word, string(store.Latest), string(store.Earliest), string(store.Error))(n)
+			r.Choice(&word, string(store.Latest), string(store.Earliest), string(store.Error))(n)
 			s.policy = store.Policy(word)
-		}},
-		configKey{"on_change", func(n *yaml.Node) {
+		}),
+
+		strictyaml.Key("on_change", func(n *yaml.Node) {
 			var word string
-			r.choice(&word, "hold", "load")(n)
+			r.Choice(&word, "hold", "load")(n)
 			if word == "load" {
 				s.onChange = store.LoadChanged
 			}
-		}},
-		configKey{"rank", func(n *yaml.Node) {
+		}),
+
+		strictyaml.Key("rank", func(n *yaml.Node) {
 			var rank int
 			r.integer(&rank, -32768, 32767)(n)
 			s.rank = int16(rank)
-		}},
-		configKey{"since", func(n *yaml.Node) {
+		}),
+
+		strictyaml.Key("since", func(n *yaml.Node) {
 			const expected = "a day such as 2026-01-01, or a time such as 2026-01-01T06:00:00Z"
-			text, ok := r.scalar(n, expected)
+			text, ok := r.Scalar(n, expected)
 			if !ok {
 				return
 			}
 			var err error
 			if s.since, err = parseMoment(text, time.UTC); err != nil {
-				r.fault(n, "expected %s, not %q", expected, text)
+				r.Fault(n, "expected %s, not %q", expected, text)
 			}
-		}},
+		}),
 	)
 	if at == nil {
 		return nil
 	}
 	for _, name := range []string{"name", "url"} {
 		if at[name] == nil {
-			r.fault(n, "the source has no %s", name)
+			r.Fault(n, "the source has no %s", name)
 		}
 	}
 	s.checkServer(r, at)
 	s.checkProfile(r, profile, c)
 	if s.strict && c.loggers == nil {
-		r.fault(at["strict"], "strict holds the loggers that are not in the loggers table, and the config names none: add loggers: FILE")
+		r.Fault(at["strict"], "strict holds the loggers that are not in the loggers table, and the config names none: add loggers: FILE")
 	}
 	return at
 }
 
 func (s *sourceConfig) readName(r *configReader, n *yaml.Node) {
-	name, ok := r.scalar(n, "a name")
+	name, ok := r.Scalar(n, "a name")
 	if !ok {
 		return
 	}
 	if !sourceName.MatchString(name) {
-		r.fault(n, "a source's name is made of letters, digits, -, _ and ., and begins with one of the first two; this one is %q", name)
+		r.Fault(n, "a source's name is made of letters, digits, -, _ and ., and begins with one of the first two; this one is %q", name)
 		return
 	}
 	s.name = name
@@ -211,13 +218,13 @@ func (s *sourceConfig) readName(r *configReader, n *yaml.Node) {
 func (s *sourceConfig) globs(r *configReader, into *[]string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		*into = []string{}
-		r.each(n, func(n *yaml.Node) {
+		r.Each(n, func(n *yaml.Node) {
 			var glob string
-			if r.text(&glob)(n); glob == "" {
+			if r.someText(&glob)(n); glob == "" {
 				return
 			}
 			if !doublestar.ValidatePattern(glob) {
-				r.fault(n, "the pattern %q is malformed: write it like **/*.csv or station-[0-9]/{a,b}*.dat", glob)
+				r.Fault(n, "the pattern %q is malformed: write it like **/*.csv or station-[0-9]/{a,b}*.dat", glob)
 			}
 			*into = append(*into, glob)
 		})
@@ -226,12 +233,12 @@ func (s *sourceConfig) globs(r *configReader, into *[]string) func(*yaml.Node) {
 
 // zone reads a time zone.
 func (r *configReader) zone(n *yaml.Node, into *string) {
-	r.text(into)(n)
+	r.someText(into)(n)
 	if *into == "" {
 		return
 	}
 	if err := (format.Settings{Zone: *into}).Check(&format.Set{}); err != nil {
-		r.fault(n, "%v", err)
+		r.Fault(n, "%v", err)
 	}
 }
 
@@ -239,7 +246,7 @@ func (r *configReader) zone(n *yaml.Node, into *string) {
 // to the store alone.
 func (s *sourceConfig) checkProfile(r *configReader, profile *yaml.Node, c *config) {
 	if profile != nil && s.profile != "" && s.profile != "auto" && c.set.ByName(s.profile) == nil && !format.MayBeApproved(s.profile) {
-		r.fault(profile, "there is no profile %q: 'penstock profiles' lists those that are built in; name the file of your own with profiles: at the end of the config", s.profile)
+		r.Fault(profile, "there is no profile %q: 'penstock profiles' lists those that are built in; name the file of your own with profiles: at the end of the config", s.profile)
 	}
 }
 
@@ -247,7 +254,7 @@ const sourceURLs = "file:///FOLDER or a path, or ftp://, ftps:// (explicit TLS),
 
 // readURL never repeats what it found: it may hold a password.
 func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
-	text, ok := r.scalar(n, sourceURLs)
+	text, ok := r.Scalar(n, sourceURLs)
 	if !ok {
 		return
 	}
@@ -260,22 +267,22 @@ func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		r.fault(n, "the url is malformed; expected %s", sourceURLs)
+		r.Fault(n, "the url is malformed; expected %s", sourceURLs)
 		return
 	}
 	if _, secret := u.User.Password(); secret {
-		r.fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into %s, or the systemd credential %s", s.variable("PASSWORD"), s.credential("password"))
+		r.Fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into %s, or the systemd credential %s", s.variable("PASSWORD"), s.credential("password"))
 		return
 	}
 	if u.Scheme == "file" {
 		if u.Path == "" || u.Host != "" || u.User != nil {
-			r.fault(n, "a folder's url has three slashes and no host: file:///data/loggers")
+			r.Fault(n, "a folder's url has three slashes and no host: file:///data/loggers")
 		}
 		s.folder = filepath.Clean(u.Path)
 		return
 	}
 	if u.User == nil && strings.Contains(u.Path, "@") {
-		r.fault(n, "there is an @ behind the host's name: in a user write a slash as %%2F, in a folder an @ as %%40")
+		r.Fault(n, "there is an @ behind the host's name: in a user write a slash as %%2F, in a folder an @ as %%40")
 		return
 	}
 	s.url = text
@@ -286,7 +293,7 @@ func (s *sourceConfig) readURL(r *configReader, n *yaml.Node, c *config) {
 		_, err = source.NewFTP(source.FTPOptions{RemoteOptions: checked, URL: text})
 	}
 	if err != nil {
-		r.fault(n, "%v; expected %s", err, sourceURLs)
+		r.Fault(n, "%v; expected %s", err, sourceURLs)
 	}
 }
 
@@ -309,56 +316,56 @@ func (s *sourceConfig) checkServer(r *configReader, at map[string]*yaml.Node) {
 	} {
 		for _, key := range only.keys {
 			if at[key] != nil && scheme != "" && !slices.Contains(only.schemes, scheme) {
-				r.fault(at[key], "%s is for sources of %s, and this one is of %s", key, strings.Join(only.schemes, ", "), scheme)
+				r.Fault(at[key], "%s is for sources of %s, and this one is of %s", key, strings.Join(only.schemes, ", "), scheme)
 			}
 		}
 	}
 	if at["passphrase_file"] != nil && at["key_file"] == nil {
-		r.fault(at["passphrase_file"], "there is a passphrase and no key that it is for: name its file with key_file")
+		r.Fault(at["passphrase_file"], "there is a passphrase and no key that it is for: name its file with key_file")
 	}
 }
 
 // file reads the path of a file, which is relative to the config.
 func (*serverConfig) file(r *configReader, c *config, into *string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if r.text(into)(n); *into != "" {
+		if r.someText(into)(n); *into != "" {
 			*into = c.path(*into)
 		}
 	}
 }
 
 func (s *sourceConfig) readMarker(r *configReader, n *yaml.Node) {
-	if r.text(&s.settling.Marker)(n); s.settling.Marker == "" {
+	if r.someText(&s.settling.Marker)(n); s.settling.Marker == "" {
 		return
 	}
 	if _, err := source.Settle(&source.Dir{}, source.Settling{Marker: s.settling.Marker}); err != nil {
-		r.fault(n, "%v", err)
+		r.Fault(n, "%v", err)
 	}
 }
 
 func (s *sourceConfig) readAfter(r *configReader, n *yaml.Node) {
-	before := len(r.faults)
-	r.mapping(n, "after",
-		configKey{"do", r.choice(&s.after.Do, source.Keep, source.Delete, source.Move)},
-		configKey{"to", r.text(&s.after.To)},
-		configKey{"quarantine", r.text(&s.after.Quarantine)},
+	before := r.Faults()
+	r.Mapping(n, "after",
+		strictyaml.Key("do", r.Choice(&s.after.Do, source.Keep, source.Delete, source.Move)),
+		strictyaml.Key("to", r.someText(&s.after.To)),
+		strictyaml.Key("quarantine", r.someText(&s.after.Quarantine)),
 	)
-	if err := s.after.Check(); err != nil && len(r.faults) == before {
+	if err := s.after.Check(); err != nil && r.Faults() == before {
 		for wrong := range strings.SplitSeq(err.Error(), "\n") {
-			r.fault(n, "after: %s", wrong)
+			r.Fault(n, "after: %s", wrong)
 		}
 	}
 }
 
 func (s *serverConfig) readTLS(r *configReader, n *yaml.Node, c *config) {
-	at := r.mapping(n, "tls",
-		configKey{"ca", s.file(r, c, &s.tls.CAFile)},
-		configKey{"cert", s.file(r, c, &s.tls.CertFile)},
-		configKey{"key", s.file(r, c, &s.tls.KeyFile)},
-		configKey{"server_name", r.text(&s.tls.ServerName)},
+	at := r.Mapping(n, "tls",
+		strictyaml.Key("ca", s.file(r, c, &s.tls.CAFile)),
+		strictyaml.Key("cert", s.file(r, c, &s.tls.CertFile)),
+		strictyaml.Key("key", s.file(r, c, &s.tls.KeyFile)),
+		strictyaml.Key("server_name", r.someText(&s.tls.ServerName)),
 	)
 	if (at["cert"] == nil) != (at["key"] == nil) {
-		r.fault(n, "cert and key go together: give both or neither")
+		r.Fault(n, "cert and key go together: give both or neither")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"penstock/ingest"
+	"penstock/ingest/format/strictyaml"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -120,7 +121,7 @@ func (p *Profile) confined(shape *ingest.Shape) (string, error) {
 	if err := unmarshal([]byte(p.Text), &doc); err != nil {
 		return "", yamlFaults(p.File, err)
 	}
-	root := resolve(doc.Content[0])
+	root := strictyaml.Resolve(doc.Content[0])
 	if !strings.Contains(p.Name, shape.ID) {
 		setNode(root, "name", textNode(p.Name+"-"+shape.ID))
 	}

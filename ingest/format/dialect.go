@@ -5,28 +5,30 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 func (d *dialect) read(r *reader, n *yaml.Node) {
 	var nul string
 	var delimiterNode, fixedNode *yaml.Node
-	r.mapping(n, "dialect",
-		key{"delimiter", func(n *yaml.Node) { delimiterNode = n; d.readDelimiters(r, n) }},
-		key{"fixed", func(n *yaml.Node) { fixedNode = n; d.readFixed(r, n) }},
-		key{"quote", func(n *yaml.Node) { r.sign(&d.quote, map[string]byte{"none": 0}, "a quote")(n) }},
-		key{"comment", func(n *yaml.Node) { d.readComments(r, n) }},
-		key{"decimal", d.readDecimal(r)},
-		key{"thousands", d.readThousands(r)},
-		key{"encoding", func(n *yaml.Node) { d.readCharsets(r, n) }},
-		key{"nul", r.choice(&nul, "drop", "refuse")},
-		key{"trim", r.flag(&d.trim)},
+	r.Mapping(n, "dialect",
+		strictyaml.Key("delimiter", func(n *yaml.Node) { delimiterNode = n; d.readDelimiters(r, n) }),
+		strictyaml.Key("fixed", func(n *yaml.Node) { fixedNode = n; d.readFixed(r, n) }),
+		strictyaml.Key("quote", func(n *yaml.Node) { r.sign(&d.quote, map[string]byte{"none": 0}, "a quote")(n) }),
+		strictyaml.Key("comment", func(n *yaml.Node) { d.readComments(r, n) }),
+		strictyaml.Key("decimal", d.readDecimal(r)),
+		strictyaml.Key("thousands", d.readThousands(r)),
+		strictyaml.Key("encoding", func(n *yaml.Node) { d.readCharsets(r, n) }),
+		strictyaml.Key("nul", r.Choice(&nul, "drop", "refuse")),
+		strictyaml.Key("trim", r.Flag(&d.trim)),
 	)
 	d.noNUL = nul == "drop"
 	if fixedNode == nil {
 		return
 	}
 	if delimiterNode != nil {
-		r.fault(fixedNode, "columns have either a delimiter or fixed widths: give one of the two")
+		r.Fault(fixedNode, "columns have either a delimiter or fixed widths: give one of the two")
 	}
 	d.delimiter, d.quote = 0, 0
 }
@@ -35,27 +37,27 @@ func (d *dialect) read(r *reader, n *yaml.Node) {
 func (r *reader) sign(into *byte, words map[string]byte, what string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
-		r.text(&s)(n)
+		r.Text(&s)(n)
 		if c, ok := words[s]; ok {
 			*into = c
 		} else if len(s) == 1 && s[0] > ' ' && s[0] < 0x7f && (s[0]|0x20 < 'a' || s[0]|0x20 > 'z') && (s[0] < '0' || s[0] > '9') {
 			*into = s[0]
 		} else {
-			r.fault(n, "%s is one character, not %q", what, s)
+			r.Fault(n, "%s is one character, not %q", what, s)
 		}
 	}
 }
 
 func (d *dialect) readDelimiters(r *reader, n *yaml.Node) {
 	var list []byte
-	r.list(n, func(n *yaml.Node) {
+	r.Each(n, func(n *yaml.Node) {
 		var c byte
 		r.sign(&c, map[string]byte{"tab": '\t', "\t": '\t', "space": ' ', " ": ' '}, "a delimiter")(n)
 		if c == 0 {
 			return
 		}
 		if slices.Contains(list, c) {
-			r.fault(n, "this delimiter stands twice")
+			r.Fault(n, "this delimiter stands twice")
 		}
 		list = append(list, c)
 	})
@@ -69,12 +71,12 @@ func (d *dialect) readDelimiters(r *reader, n *yaml.Node) {
 }
 
 func (d *dialect) readFixed(r *reader, n *yaml.Node) {
-	r.list(n, func(n *yaml.Node) {
+	r.Each(n, func(n *yaml.Node) {
 		var s string
-		r.text(&s)(n)
+		r.Text(&s)(n)
 		width, err := strconv.Atoi(s)
 		if err != nil || width < 1 || width > 1000 {
-			r.fault(n, "the width of a column is a number of characters up to 1000, not %q", s)
+			r.Fault(n, "the width of a column is a number of characters up to 1000, not %q", s)
 			return
 		}
 		d.fixed = append(d.fixed, width)
@@ -82,11 +84,11 @@ func (d *dialect) readFixed(r *reader, n *yaml.Node) {
 }
 
 func (d *dialect) readComments(r *reader, n *yaml.Node) {
-	r.list(n, func(n *yaml.Node) {
+	r.Each(n, func(n *yaml.Node) {
 		var s string
-		r.text(&s)(n)
+		r.Text(&s)(n)
 		if s == "" || s[0] <= ' ' {
-			r.fault(n, "a comment prefix begins with a character that is seen")
+			r.Fault(n, "a comment prefix begins with a character that is seen")
 			return
 		}
 		d.comments = append(d.comments, []byte(s))
@@ -95,12 +97,12 @@ func (d *dialect) readComments(r *reader, n *yaml.Node) {
 
 func (d *dialect) readCharsets(r *reader, n *yaml.Node) {
 	d.charsets = nil
-	r.list(n, func(n *yaml.Node) {
+	r.Each(n, func(n *yaml.Node) {
 		var s string
-		r.text(&s)(n)
+		r.Text(&s)(n)
 		c, err := parseCharset(s)
 		if err != nil {
-			r.fault(n, "%v", err)
+			r.Fault(n, "%v", err)
 			return
 		}
 		d.charsets = append(d.charsets, c)
@@ -111,7 +113,7 @@ func (d *dialect) readCharsets(r *reader, n *yaml.Node) {
 func (r *reader) either(into *bool, yes, no string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
-		r.choice(&s, yes, no)(n)
+		r.Choice(&s, yes, no)(n)
 		*into = s == yes
 	}
 }
@@ -159,11 +161,11 @@ func (l *label) is(text []byte) bool {
 // labels reads a list of texts and {match: pattern}.
 func (r *reader) labels(into *[]label) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		r.list(n, func(n *yaml.Node) {
+		r.Each(n, func(n *yaml.Node) {
 			var l label
-			if n = resolve(n); n.Kind != yaml.MappingNode {
-				r.text(&l.text)(n)
-			} else if r.mapping(n, "a header's text", key{"match", r.pattern(&l.match)}); l.match == nil {
+			if n = strictyaml.Resolve(n); n.Kind != yaml.MappingNode {
+				r.Text(&l.text)(n)
+			} else if r.Mapping(n, "a header's text", strictyaml.Key("match", r.pattern(&l.match))); l.match == nil {
 				return
 			}
 			*into = append(*into, l)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 // The named forms of an origin, in place of patterns.
@@ -59,7 +61,7 @@ func folderOf(whole string) string {
 // named reads a pattern, or the word for one of the named forms.
 func (r *reader) named(word string, is *bool, into **pattern, groups ...string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if s := resolve(n); s.Kind == yaml.ScalarNode && s.Value == word {
+		if s := strictyaml.Resolve(n); s.Kind == yaml.ScalarNode && s.Value == word {
 			*is = true
 			return
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 // With returns the profile with the answers to questions taken up, and channels
@@ -27,10 +29,10 @@ func (p *Profile) With(sets []string, renames map[string]string) (*Profile, erro
 	if err := unmarshal([]byte(p.Text), &doc); err != nil {
 		return nil, yamlFaults(p.File, err)
 	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 || resolve(doc.Content[0]).Kind != yaml.MappingNode {
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 || strictyaml.Resolve(doc.Content[0]).Kind != yaml.MappingNode {
 		return nil, &Fault{File: p.File, Text: "the profile is no mapping, so that no answer can be taken up"}
 	}
-	root := resolve(doc.Content[0])
+	root := strictyaml.Resolve(doc.Content[0])
 	for _, set := range sets {
 		key, value, ok := strings.Cut(set, "=")
 		if !ok || key == "" {
@@ -110,7 +112,7 @@ func answer(root *yaml.Node, key, value string) error {
 		if interval == nil {
 			return errors.New("the timestamp is no interval; name its column instead: timestamp.column=NAME")
 		}
-		setNode(resolve(interval), "take", textNode(value))
+		setNode(strictyaml.Resolve(interval), "take", textNode(value))
 	case "missing":
 		if value != "" {
 			addMissing(root, value)
@@ -192,7 +194,7 @@ func renameGroups(root *yaml.Node, from, to string) error {
 		return nil
 	}
 	for _, rule := range list.Content {
-		if column := nodeOf(resolve(rule), "column"); column != nil && column.Kind == yaml.MappingNode {
+		if column := nodeOf(strictyaml.Resolve(rule), "column"); column != nil && column.Kind == yaml.MappingNode {
 			if match := nodeOf(column, "match"); match != nil {
 				match.Value = strings.ReplaceAll(match.Value, from, to)
 			}
@@ -310,10 +312,10 @@ func withoutGroup(stamp *yaml.Node, group string) {
 		columns = append(columns, list.Content...)
 	}
 	for _, c := range columns {
-		if c == nil || resolve(c).Kind != yaml.MappingNode {
+		if c == nil || strictyaml.Resolve(c).Kind != yaml.MappingNode {
 			continue
 		}
-		if m := nodeOf(resolve(c), "match"); m != nil {
+		if m := nodeOf(strictyaml.Resolve(c), "match"); m != nil {
 			m.Value = strings.ReplaceAll(m.Value, "(?P<"+group+">", "(?:")
 		}
 	}
@@ -357,7 +359,7 @@ func quotedNode(s string) *yaml.Node {
 func nodeOf(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {
-			return resolve(mapping.Content[i+1])
+			return strictyaml.Resolve(mapping.Content[i+1])
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 // headerTimes reads the times of day that the header of a matrix holds.
@@ -61,20 +63,20 @@ func (t *headerTimes) read(cell string) (seconds int64, ok bool) {
 // {match: pattern, layout: layout}.
 func (r *reader) headerTimes(into **headerTimes) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		text, at := "", resolve(n)
+		text, at := "", strictyaml.Resolve(n)
 		var match *pattern
 		if at.Kind == yaml.MappingNode {
-			r.mapping(at, "header_layout", key{"match", r.pattern(&match, "time")}, key{"layout", r.text(&text)})
+			r.Mapping(at, "header_layout", strictyaml.Key("match", r.pattern(&match, "time")), strictyaml.Key("layout", r.Text(&text)))
 			if text == "" || match == nil {
-				r.fault(n, "header_layout needs match, a pattern with a group time, and layout")
+				r.Fault(n, "header_layout needs match, a pattern with a group time, and layout")
 				return
 			}
-		} else if r.text(&text)(n); text == "" {
+		} else if r.Text(&text)(n); text == "" {
 			return
 		}
 		t, err := newHeaderTimes(text)
 		if err != nil {
-			r.fault(n, "%v", err)
+			r.Fault(n, "%v", err)
 			return
 		}
 		t.match = match

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 // readDecimal reads the decimal sign, or the signs that the file decides
@@ -13,13 +15,13 @@ import (
 func (d *dialect) readDecimal(r *reader) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var signs []byte
-		r.list(n, func(n *yaml.Node) {
+		r.Each(n, func(n *yaml.Node) {
 			var s string
-			if r.choice(&s, ".", ",")(n); s == "" {
+			if r.Choice(&s, ".", ",")(n); s == "" {
 				return
 			}
 			if slices.Contains(signs, s[0]) {
-				r.fault(n, "the decimal sign %q is given twice", s)
+				r.Fault(n, "the decimal sign %q is given twice", s)
 				return
 			}
 			signs = append(signs, s[0])
@@ -36,7 +38,7 @@ func (d *dialect) readDecimal(r *reader) func(*yaml.Node) {
 func (d *dialect) readThousands(r *reader) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
-		r.choice(&s, ",", ".", "'", "space", " ", "none")(n)
+		r.Choice(&s, ",", ".", "'", "space", " ", "none")(n)
 		d.grouping = s != ""
 		switch s {
 		case "", "none":
@@ -52,43 +54,45 @@ func (d *dialect) readThousands(r *reader) func(*yaml.Node) {
 func (p *Profile) checkSigns(r *reader, n *yaml.Node) {
 	d := &p.dialect
 	if d.thousands != 0 && d.thousands == d.decimal && d.decimals == nil {
-		r.fault(n, "the decimal sign and the sign between thousands are the same character")
+		r.Fault(n, "the decimal sign and the sign between thousands are the same character")
 	}
 	if d.decimals != nil && (d.thousands == '.' || d.thousands == ',') {
-		r.fault(n, "the file decides between a decimal point and a comma, so neither can stand between thousands: thousands may be ', space or none")
+		r.Fault(n, "the file decides between a decimal point and a comma, so neither can stand between thousands: thousands may be ', space or none")
 	}
 	if d.thousands == ' ' && d.delimiter == ' ' {
-		r.fault(n, "blanks are the delimiter, so they cannot stand between thousands")
+		r.Fault(n, "blanks are the delimiter, so they cannot stand between thousands")
 	}
 	if d.thousands != 0 && d.thousands == d.delimiter && d.quote == 0 {
-		r.fault(n, "the sign between thousands is the delimiter, and there are no quotes to tell them apart")
+		r.Fault(n, "the sign between thousands is the delimiter, and there are no quotes to tell them apart")
 	}
 }
 
 func (s *numbers) read(r *reader, n *yaml.Node) {
-	r.mapping(n, "numbers",
-		key{"unit", func(n *yaml.Node) {
-			if at := resolve(n); at.Kind == yaml.ScalarNode && at.ShortTag() == "!!bool" {
-				r.flag(&s.unit)(n)
+	r.Mapping(n, "numbers",
+		strictyaml.Key("unit", func(n *yaml.Node) {
+			if at := strictyaml.Resolve(n); at.Kind == yaml.ScalarNode && at.ShortTag() == "!!bool" {
+				r.Flag(&s.unit)(n)
 				return
 			}
 			s.unit = true
-			r.list(n, func(n *yaml.Node) {
+			r.Each(n, func(n *yaml.Node) {
 				var unit string
-				r.text(&unit)(n)
+				r.Text(&unit)(n)
 				if fault := nameFault([]byte(unit)); fault != "" {
-					r.fault(n, "a unit %s", fault)
+					r.Fault(n, "a unit %s", fault)
 				}
 				s.units = append(s.units, []byte(unit))
 			})
-		}},
-		key{"flag", func(n *yaml.Node) {
+		}),
+
+		strictyaml.Key("flag", func(n *yaml.Node) {
 			var text string
-			r.text(&text)(n)
+			r.Text(&text)(n)
 			whole := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "^(?:" + text + ")$", Line: n.Line, Column: n.Column}
 			r.pattern(&s.flag)(whole)
-		}},
-		key{"inequality", r.flag(&s.inequality)},
+		}),
+
+		strictyaml.Key("inequality", r.Flag(&s.inequality)),
 	)
 }
 
@@ -96,10 +100,10 @@ func (s *numbers) read(r *reader, n *yaml.Node) {
 func (r *reader) number(into *float64, given *bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var s string
-		r.text(&s)(n)
+		r.Text(&s)(n)
 		v, err := strconv.ParseFloat(s, 64)
 		if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-			r.fault(n, "expected a number, not %q", s)
+			r.Fault(n, "expected a number, not %q", s)
 			return
 		}
 		*into, *given = v, true

@@ -30,10 +30,10 @@ var openWords = map[string]string{
 
 // readOpen reads what the profile leaves open.
 func (p *Profile) readOpen(r *reader, n *yaml.Node) {
-	r.list(n, func(n *yaml.Node) {
+	r.Each(n, func(n *yaml.Node) {
 		var key string
-		if r.text(&key)(n); openWords[key] == "" && key != "" {
-			r.fault(n, "%q is nothing that a profile can leave open", key)
+		if r.Text(&key)(n); openWords[key] == "" && key != "" {
+			r.Fault(n, "%q is nothing that a profile can leave open", key)
 			return
 		}
 		p.open = append(p.open, key)

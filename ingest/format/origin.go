@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"penstock/ingest"
+	"penstock/ingest/format/strictyaml"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -73,51 +74,52 @@ func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
 	}
 	several := func(into *[]*origin) func(*yaml.Node) {
 		return counted(func(n *yaml.Node) {
-			r.list(n, func(n *yaml.Node) {
+			r.Each(n, func(n *yaml.Node) {
 				part := &origin{}
 				part.read(r, n, what)
 				*into = append(*into, part)
 			})
 			if len(*into) < 2 {
-				r.fault(n, "parts and any are lists of places that a %s comes from, of two at least", what)
+				r.Fault(n, "parts and any are lists of places that a %s comes from, of two at least", what)
 			}
 		})
 	}
 	var joinNode *yaml.Node
 	join := "-"
-	r.mapping(n, what,
-		key{"constant", counted(func(n *yaml.Node) {
-			r.text(&o.constant)(n)
+	r.Mapping(n, what,
+		strictyaml.Key("constant", counted(func(n *yaml.Node) {
+			r.Text(&o.constant)(n)
 			if fault := nameFault([]byte(o.constant)); fault != "" {
-				r.fault(n, "%s %s", what, fault)
+				r.Fault(n, "%s %s", what, fault)
 			}
-		})},
-		key{"column", counted(column)},
-		key{"columns", counted(func(n *yaml.Node) { r.list(n, column) })},
-		key{"join", func(n *yaml.Node) { joinNode = n; r.text(&join)(n) }},
-		key{"match", r.pattern(&o.match, groups...)},
-		key{"file_name", counted(r.named(nameStem, &o.stem, &o.fileName, groups...))},
-		key{"path", counted(r.named(pathFolder, &o.folder, &o.path, groups...))},
-		key{"preamble", counted(r.pattern(&o.preamble, groups...))},
-		key{"header", counted(r.pattern(&o.header, what))},
-		key{"parts", several(&o.parts)},
-		key{"any", several(&o.any)},
-		key{"optional", r.flag(&o.optional)},
+		})),
+
+		strictyaml.Key("column", counted(column)),
+		strictyaml.Key("columns", counted(func(n *yaml.Node) { r.Each(n, column) })),
+		strictyaml.Key("join", func(n *yaml.Node) { joinNode = n; r.Text(&join)(n) }),
+		strictyaml.Key("match", r.pattern(&o.match, groups...)),
+		strictyaml.Key("file_name", counted(r.named(nameStem, &o.stem, &o.fileName, groups...))),
+		strictyaml.Key("path", counted(r.named(pathFolder, &o.folder, &o.path, groups...))),
+		strictyaml.Key("preamble", counted(r.pattern(&o.preamble, groups...))),
+		strictyaml.Key("header", counted(r.pattern(&o.header, what))),
+		strictyaml.Key("parts", several(&o.parts)),
+		strictyaml.Key("any", several(&o.any)),
+		strictyaml.Key("optional", r.Flag(&o.optional)),
 	)
 	if given != 1 {
-		r.fault(n, "%s comes from one of constant, column, columns, file_name, path, preamble, header, parts and any", what)
+		r.Fault(n, "%s comes from one of constant, column, columns, file_name, path, preamble, header, parts and any", what)
 	}
 	if joinNode != nil && len(o.columns) < 2 && len(o.parts) == 0 {
-		r.fault(joinNode, "join stands between the cells of several columns, or between parts, and there are none")
+		r.Fault(joinNode, "join stands between the cells of several columns, or between parts, and there are none")
 	}
 	if o.match != nil && len(o.columns) == 0 {
-		r.fault(n, "match takes the %s out of a column's cell, and no column is given", what)
+		r.Fault(n, "match takes the %s out of a column's cell, and no column is given", what)
 	}
 	if o.optional && len(o.columns) == 0 {
-		r.fault(n, "optional says that the column may be absent, and no column is given")
+		r.Fault(n, "optional says that the column may be absent, and no column is given")
 	}
 	if o.optional && what != "unit" && len(o.columns) < 2 {
-		r.fault(n, "only a unit is optional, and of several columns all but the first")
+		r.Fault(n, "only a unit is optional, and of several columns all but the first")
 	}
 	o.join = join
 	o.takeColumns(r, n)
@@ -127,7 +129,7 @@ func (o *origin) read(r *reader, n *yaml.Node, what string, more ...string) {
 // from row to row, the other parts hold for the file.
 func (o *origin) takeColumns(r *reader, n *yaml.Node) {
 	if slices.ContainsFunc(o.any, func(part *origin) bool { return len(part.columns) > 0 }) {
-		r.fault(n, "a column is not one of several places to look for a name: it is there or not for all files of the profile")
+		r.Fault(n, "a column is not one of several places to look for a name: it is there or not for all files of the profile")
 	}
 	if len(o.parts) == 0 {
 		return
@@ -138,7 +140,7 @@ func (o *origin) takeColumns(r *reader, n *yaml.Node) {
 		o.columns, o.join, o.match, o.optional = last.columns, last.join, last.match, last.optional
 	}
 	if slices.ContainsFunc(o.parts, func(part *origin) bool { return len(part.columns) > 0 }) {
-		r.fault(n, "of the parts of a name only the last comes from columns")
+		r.Fault(n, "of the parts of a name only the last comes from columns")
 	}
 }
 

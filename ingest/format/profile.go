@@ -1,8 +1,6 @@
 package format
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +8,7 @@ import (
 	_ "time/tzdata" // a zone means the same on a machine that has none installed
 
 	"penstock/ingest"
+	"penstock/ingest/format/strictyaml"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -164,24 +163,12 @@ func Parse(file string, text []byte) (*Profile, error) {
 		framing: framing{rows: []string{rowNames}},
 		stamp:   stamping{join: " "},
 	}
-	r := &reader{file: file}
-	var doc yaml.Node
-	if err := unmarshal(text, &doc); err != nil {
-		return nil, yamlFaults(file, err)
+	r := &reader{&strictyaml.Reader{File: file}}
+	if n := r.Parse(text, "the profile"); n != nil {
+		p.read(r, n)
 	}
-	if doc.Kind == 0 || len(doc.Content) == 0 {
-		return nil, &Fault{File: file, Text: "the profile is empty"}
-	}
-	p.read(r, doc.Content[0])
-	slices.SortStableFunc(r.faults, func(a, b *Fault) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	var faults []error
-	for _, f := range r.faults {
-		faults = append(faults, f)
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if err := r.Err(); err != nil {
+		return nil, err
 	}
 	p.telling = p.tellingOf()
 	return p, nil

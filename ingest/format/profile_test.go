@@ -58,7 +58,7 @@ ignore: {columns: [x]}
 			`p.yaml:17:9: ignore belongs to the wide or matrix shape`,
 		}},
 		{"nothing", "", []string{"p.yaml: the profile is empty"}},
-		{"broad", "name: x\nshape: broad\ntimestamp: {column: t, layout: rfc3339}", []string{`p.yaml:2:8: expected long or wide or matrix, not "broad"`}},
+		{"broad", "name: x\nshape: broad\ntimestamp: {column: t, layout: rfc3339}", []string{`p.yaml:2:8: expected long, wide or matrix, not "broad"`}},
 		{"bare", "name: x", []string{"p.yaml:1:1: timestamp is missing: which column it is, and its layout", "p.yaml:1:1: shape is missing: long (a channel and a value a row), wide (a column per channel) or matrix (a row per day, a column per time of day)"}},
 		{"long without columns", "name: x\nshape: long", []string{
 			"p.yaml:1:1: timestamp is missing: which column it is, and its layout",
@@ -73,7 +73,7 @@ ignore: {columns: [x]}
 			`p.yaml:3:20: expected "." or ",", not ";"`,
 		}},
 		{"a key twice", "name: x\nname: y\nshape: wide\nlogger: {constant: a}\ntimestamp: {column: 1, layout: rfc3339}", []string{
-			`p.yaml:2:1: key "name" stands twice in a profile`,
+			`p.yaml:2:1: key "name" stands twice in a profile, first in line 1`,
 		}},
 		{"a group that is missing", "name: x\nshape: wide\nlogger: {file_name: '^(.*)_'}\ntimestamp: {column: 1, layout: rfc3339}", []string{
 			`p.yaml:3:21: the pattern has no group "logger"; write (?P<logger>...) around the part that is the logger`,

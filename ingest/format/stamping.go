@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"penstock/ingest/format/strictyaml"
 )
 
 // A stamping says where the timestamps of a file stand and how they are to be
@@ -85,39 +87,40 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 		}
 	}
 	var layouts []*yaml.Node
-	list := func(n *yaml.Node) { r.list(n, func(n *yaml.Node) { layouts = append(layouts, n) }) }
+	list := func(n *yaml.Node) { r.Each(n, func(n *yaml.Node) { layouts = append(layouts, n) }) }
 	keep := func(into **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *into = n } }
 	language := []string{"en"}
 	zones := make(map[string]*time.Location)
 	dateOnly := false
 	var oneOf, languageNode, dateNode, zoneNode, startNode, everyNode *yaml.Node
-	r.mapping(n, "timestamp",
-		key{"column", column},
-		key{"columns", func(n *yaml.Node) { r.list(n, column) }},
-		key{"join", r.text(&s.join)},
-		key{"layout", list},
-		key{"layouts", list},
-		key{"one_of", func(n *yaml.Node) { oneOf = n; list(n) }},
-		key{"language", func(n *yaml.Node) { languageNode, language = n, nil; r.texts(&language)(n) }},
-		key{"date_only", r.flag(&dateOnly)},
-		key{"header_layout", r.headerTimes(&s.times)},
-		key{"interval", func(n *yaml.Node) { s.readInterval(r, n) }},
-		key{"zone", keep(&zoneNode)},
-		key{"zones", r.zones(zones)},
-		key{"clock", r.second(&s.standard, "daylight", "standard")},
-		key{"gap", r.second(&s.shift, "reject", "shift")},
-		key{"repeated_hour", func(n *yaml.Node) {
+	r.Mapping(n, "timestamp",
+		strictyaml.Key("column", column),
+		strictyaml.Key("columns", func(n *yaml.Node) { r.Each(n, column) }),
+		strictyaml.Key("join", r.Text(&s.join)),
+		strictyaml.Key("layout", list),
+		strictyaml.Key("layouts", list),
+		strictyaml.Key("one_of", func(n *yaml.Node) { oneOf = n; list(n) }),
+		strictyaml.Key("language", func(n *yaml.Node) { languageNode, language = n, nil; r.texts(&language)(n) }),
+		strictyaml.Key("date_only", r.Flag(&dateOnly)),
+		strictyaml.Key("header_layout", r.headerTimes(&s.times)),
+		strictyaml.Key("interval", func(n *yaml.Node) { s.readInterval(r, n) }),
+		strictyaml.Key("zone", keep(&zoneNode)),
+		strictyaml.Key("zones", r.zones(zones)),
+		strictyaml.Key("clock", r.second(&s.standard, "daylight", "standard")),
+		strictyaml.Key("gap", r.second(&s.shift, "reject", "shift")),
+		strictyaml.Key("repeated_hour", func(n *yaml.Node) {
 			var text string
-			r.choice(&text, "hold", "standard", "by_arrival")(n)
+			r.Choice(&text, "hold", "standard", "by_arrival")(n)
 			s.undecided = undecided(max(0, slices.Index([]string{"hold", "standard", "by_arrival"}, text)))
-		}},
-		key{"date", keep(&dateNode)},
-		key{"start", keep(&startNode)},
-		key{"every", keep(&everyNode)},
+		}),
+
+		strictyaml.Key("date", keep(&dateNode)),
+		strictyaml.Key("start", keep(&startNode)),
+		strictyaml.Key("every", keep(&everyNode)),
 	)
 	var err error
 	if s.words, err = newWords(language, zones); err != nil {
-		r.fault(languageNode, "%v", err)
+		r.Fault(languageNode, "%v", err)
 		s.words = english
 	}
 	if zoneNode != nil {
@@ -131,7 +134,7 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 			s.layouts = append(s.layouts, l)
 			if dateOnly {
 				if err := l.mayStandAlone(); err != nil {
-					r.fault(n, "%v", err)
+					r.Fault(n, "%v", err)
 				}
 			}
 			if oneOf != nil {
@@ -139,54 +142,54 @@ func (s *stamping) read(r *reader, n *yaml.Node) {
 			}
 		}
 	}
-	if oneOf != nil && len(resolve(oneOf).Content) < len(layouts) {
-		r.fault(oneOf, "one_of lists all layouts, one of which is the file's; layouts are tried on each timestamp: give one of the two")
+	if oneOf != nil && len(strictyaml.Resolve(oneOf).Content) < len(layouts) {
+		r.Fault(oneOf, "one_of lists all layouts, one of which is the file's; layouts are tried on each timestamp: give one of the two")
 	}
 	if startNode != nil || everyNode != nil {
 		s.readPace(r, n, startNode, everyNode)
 		if len(s.columns)+len(layouts) > 0 {
-			r.fault(n, "start and every are for rows that do not tell their times: with them there is no column and no layout")
+			r.Fault(n, "start and every are for rows that do not tell their times: with them there is no column and no layout")
 		}
 		s.checkPace(r, n)
 		return
 	}
 	if len(s.columns) == 0 {
-		r.fault(n, "timestamp has no column")
+		r.Fault(n, "timestamp has no column")
 	}
 	if len(layouts) == 0 {
-		r.fault(n, "timestamp has no layout, such as 2006-01-02 15:04:05 (Go), %%Y-%%m-%%d %%H:%%M:%%S (strftime), iso8601, rfc3339, epoch_s, epoch_ms, epoch_us or excel")
+		r.Fault(n, "timestamp has no layout, such as 2006-01-02 15:04:05 (Go), %%Y-%%m-%%d %%H:%%M:%%S (strftime), iso8601, rfc3339, epoch_s, epoch_ms, epoch_us or excel")
 	}
 	if s.header && zoneNode != nil {
-		r.fault(n, "the zone comes from the header and from zone: give one of the two")
+		r.Fault(n, "the zone comes from the header and from zone: give one of the two")
 	}
 }
 
 // checkPace sees to it that no key is given, beside start and every, that says
 // something of cells, of which there are none.
 func (s *stamping) checkPace(r *reader, n *yaml.Node) {
-	n = resolve(n)
+	n = strictyaml.Resolve(n)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if k := n.Content[i]; slices.Contains([]string{"join", "date_only", "interval", "date"}, k.Value) {
-			r.fault(k, "%s is of timestamps in the rows, and with start and every there are none", k.Value)
+			r.Fault(k, "%s is of timestamps in the rows, and with start and every there are none", k.Value)
 		}
 	}
 	if s.zoneColumn != nil || s.zoneHeader != nil {
-		r.fault(n, "with start and every the zone is one for the file: a zone, or {preamble: pattern}")
+		r.Fault(n, "with start and every the zone is one for the file: a zone, or {preamble: pattern}")
 	}
 	if s.undecided == undecidedByArrival {
-		r.fault(n, "with start and every, repeated_hour is of the start alone: hold or standard")
+		r.Fault(n, "with start and every, repeated_hour is of the start alone: hold or standard")
 	}
 }
 
 // layout reads a layout; nil when it is none.
 func (r *reader) layout(n *yaml.Node, w *words, timeOnly bool) *layout {
 	var text string
-	if r.text(&text)(n); text == "" {
+	if r.Text(&text)(n); text == "" {
 		return nil
 	}
 	l, err := compileIn(text, w, timeOnly)
 	if err != nil {
-		r.fault(n, "%v", err)
+		r.Fault(n, "%v", err)
 		return nil
 	}
 	return l
@@ -196,7 +199,7 @@ func (r *reader) layout(n *yaml.Node, w *words, timeOnly bool) *layout {
 func (r *reader) second(second *bool, words ...string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		var text string
-		r.choice(&text, words...)(n)
+		r.Choice(&text, words...)(n)
 		*second = text == words[1]
 	}
 }
@@ -204,9 +207,9 @@ func (r *reader) second(second *bool, words ...string) func(*yaml.Node) {
 // zones reads what abbreviations mean.
 func (r *reader) zones(into map[string]*time.Location) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		n = resolve(n)
+		n = strictyaml.Resolve(n)
 		if n.Kind != yaml.MappingNode {
-			r.fault(n, "zones says what abbreviations mean: {EST: \"-05:00\", EDT: \"-04:00\"}")
+			r.Fault(n, "zones says what abbreviations mean: {EST: \"-05:00\", EDT: \"-04:00\"}")
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -219,29 +222,29 @@ func (r *reader) zones(into map[string]*time.Location) func(*yaml.Node) {
 }
 
 func (s *stamping) readZone(r *reader, n *yaml.Node) {
-	if resolve(n).Kind != yaml.MappingNode {
+	if strictyaml.Resolve(n).Kind != yaml.MappingNode {
 		r.zone(&s.zone)(n)
 		return
 	}
-	r.mapping(n, "zone",
-		key{"preamble", r.pattern(&s.zoneBefore, "zone")},
-		key{"column", r.column(&s.zoneColumn)},
-		key{"header", r.pattern(&s.zoneHeader, "zone")},
+	r.Mapping(n, "zone",
+		strictyaml.Key("preamble", r.pattern(&s.zoneBefore, "zone")),
+		strictyaml.Key("column", r.column(&s.zoneColumn)),
+		strictyaml.Key("header", r.pattern(&s.zoneHeader, "zone")),
 	)
-	if len(resolve(n).Content) != 2 {
-		r.fault(n, "a zone comes from one of preamble, column and header")
+	if len(strictyaml.Resolve(n).Content) != 2 {
+		r.Fault(n, "a zone comes from one of preamble, column and header")
 	}
 }
 
 func (s *stamping) readInterval(r *reader, n *yaml.Node) {
 	given := false
-	r.mapping(n, "interval",
-		key{"separator", r.text(&s.cut)},
-		key{"until", r.column(&s.until, "zone")},
-		key{"take", func(n *yaml.Node) { given = true; r.second(&s.end, "start", "end")(n) }},
+	r.Mapping(n, "interval",
+		strictyaml.Key("separator", r.Text(&s.cut)),
+		strictyaml.Key("until", r.column(&s.until, "zone")),
+		strictyaml.Key("take", func(n *yaml.Node) { given = true; r.second(&s.end, "start", "end")(n) }),
 	)
 	if (s.cut == "") == (s.until == nil) || !given {
-		r.fault(n, "an interval needs take: start or end, and either separator, which stands between the two instants of a cell, or until, the column of the second")
+		r.Fault(n, "an interval needs take: start or end, and either separator, which stands between the two instants of a cell, or until, the column of the second")
 	}
 }
 
@@ -252,7 +255,7 @@ func (s *stamping) beside(r *reader, n *yaml.Node) *columnRef {
 		return nil
 	}
 	if len(s.columns) != 1 {
-		r.fault(n, "an interval until another column begins in one column: give timestamp.column")
+		r.Fault(n, "an interval until another column begins in one column: give timestamp.column")
 		return nil
 	}
 	other := s.until
@@ -265,15 +268,15 @@ func (s *stamping) beside(r *reader, n *yaml.Node) *columnRef {
 func (s *stamping) readDate(r *reader, n *yaml.Node) {
 	d := &fileDate{}
 	var layout *yaml.Node
-	r.mapping(n, "date",
-		key{"file_name", r.pattern(&d.pattern, "date")},
-		key{"layout", func(n *yaml.Node) { layout = n }},
+	r.Mapping(n, "date",
+		strictyaml.Key("file_name", r.pattern(&d.pattern, "date")),
+		strictyaml.Key("layout", func(n *yaml.Node) { layout = n }),
 	)
 	if layout != nil {
 		d.layout = r.layout(layout, s.words, false)
 	}
 	if d.pattern == nil || d.layout == nil {
-		r.fault(n, "date needs file_name, a pattern with a group date, and layout")
+		r.Fault(n, "date needs file_name, a pattern with a group date, and layout")
 	}
 	s.date = d
 }
@@ -282,38 +285,38 @@ func (s *stamping) readPace(r *reader, timestamp, start, every *yaml.Node) {
 	p := &pacing{}
 	s.pace = p
 	if start == nil || every == nil {
-		r.fault(timestamp, "start and every belong together: when the first row was recorded, and how far apart the rows are")
+		r.Fault(timestamp, "start and every belong together: when the first row was recorded, and how far apart the rows are")
 		return
 	}
 	var layout *yaml.Node
-	r.mapping(start, "start",
-		key{"preamble", r.pattern(&p.start, "time")},
-		key{"layout", func(n *yaml.Node) { layout = n }},
+	r.Mapping(start, "start",
+		strictyaml.Key("preamble", r.pattern(&p.start, "time")),
+		strictyaml.Key("layout", func(n *yaml.Node) { layout = n }),
 	)
 	if layout != nil {
 		p.layout = r.layout(layout, s.words, false)
 	}
 	if p.start == nil || p.layout == nil {
-		r.fault(start, "start needs preamble, a pattern with a group time, and layout")
+		r.Fault(start, "start needs preamble, a pattern with a group time, and layout")
 	}
-	if resolve(every).Kind != yaml.MappingNode {
+	if strictyaml.Resolve(every).Kind != yaml.MappingNode {
 		var text string
-		r.text(&text)(every)
+		r.Text(&text)(every)
 		var err error
 		if p.every, err = parseDuration(text); err != nil || p.every < time.Microsecond {
-			r.fault(every, "expected a duration such as 15m or 1d, not %q", text)
+			r.Fault(every, "expected a duration such as 15m or 1d, not %q", text)
 		}
 		return
 	}
-	r.mapping(every, "every",
-		key{"preamble", r.pattern(&p.told, "every", "unit")},
-		key{"unit", r.text(&p.unit)},
+	r.Mapping(every, "every",
+		strictyaml.Key("preamble", r.pattern(&p.told, "every", "unit")),
+		strictyaml.Key("unit", r.Text(&p.unit)),
 	)
 	if p.told == nil {
-		r.fault(every, "every is a duration such as 15m, or {preamble: pattern with a group every}")
+		r.Fault(every, "every is a duration such as 15m, or {preamble: pattern with a group every}")
 	}
 	if _, ok := paceUnits[p.unit]; !ok && p.unit != "" {
-		r.fault(every, "unit is one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(paceUnits)), ", "), p.unit)
+		r.Fault(every, "unit is one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(paceUnits)), ", "), p.unit)
 	}
 }
 

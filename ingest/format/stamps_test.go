@@ -235,7 +235,7 @@ func TestTimestampFaults(t *testing.T) {
 		"{column: t, layout: iso8601, language: [xx]}":                                                            `language "xx" is not known`,
 		"{column: t, layout: iso8601, zones: [a]}":                                                                "zones says what abbreviations mean",
 		"{column: t, layout: 'Jan 2 15:04 2006', date_only: true}":                                                "date_only cannot be",
-		"{column: t, layout: iso8601, repeated_hour: maybe}":                                                      "expected hold or standard or by_arrival",
+		"{column: t, layout: iso8601, repeated_hour: maybe}":                                                      "expected hold, standard or by_arrival",
 	} {
 		_, err := Parse("p.yaml", []byte("name: p\nshape: wide\nlogger: {constant: L1}\ntimestamp: "+stamp+"\n"))
 		if err == nil || !strings.Contains(err.Error(), want) {
