@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 )
 
 // ErrChanged says that a file is no longer what was listed, or changed while
@@ -87,6 +88,15 @@ type Settler interface {
 
 	// Settling is how many files the listing that ended last held back.
 	Settling() int
+
+	// Settles is when, of these, the last may have settled that only another listing
+	// looks at again; the zero time when there is none. That listing is worth while
+	// then, though it may be due only later.
+	Settles() time.Time
+
+	// Behind reports whether files may have settled that it has not told of, because
+	// there are many: of those of the last listing, others came already.
+	Behind() bool
 }
 
 // An Archive keeps the original bytes of files. All methods may be called from
@@ -166,14 +176,17 @@ type Sink interface {
 }
 
 // A Refresher is a sink that learns from time to time what others did. Its
-// Refresh is called before each listing of a pipeline that polls, while commits
-// are under way. When it returns, a Commit that begins later goes by all that
-// was durable when it was called: loggers that came, answers that people gave.
-// One that has begun goes on as it began. It retries what can be retried, as
+// Refresh is called before each listing of a pipeline that polls, and now and
+// then between them, while commits are under way, by one goroutine at a time.
+// When it returns, a Commit that begins later goes by the answers that people had
+// given when it was called, and, where the pipeline has caught up, by the loggers
+// that had come: files of one backlog, such as the first load of a source, are
+// judged by what there was before it, in whatever order they are loaded. A Commit
+// that has begun goes on as it began. Refresh retries what can be retried, as
 // Commit does; an error is one that an operator must see to.
 type Refresher interface {
 	Sink
-	Refresh(ctx context.Context) error
+	Refresh(ctx context.Context, caughtUp bool) error
 }
 
 // A Committer commits batches for one worker, one at a time.

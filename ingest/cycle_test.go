@@ -346,3 +346,25 @@ func TestYield(t *testing.T) {
 		}
 	})
 }
+
+// A source that held many files back is listed again when they may have settled,
+// and not only when the next listing is due.
+func TestListedAgainWhenFilesSettle(t *testing.T) {
+	operate(t, func(p *plant) { p.yard.settles = time.Now().Add(10 * time.Second) }, func(p *plant) {
+		p.after(9 * time.Second)
+		if p.yard.listings != 1 {
+			t.Errorf("listed %d times before they may have settled", p.yard.listings)
+		}
+		p.yard.mu.Lock()
+		p.yard.settles = time.Now().Add(time.Hour)
+		p.yard.mu.Unlock()
+		p.after(11 * time.Second)
+		if p.yard.listings != 2 {
+			t.Errorf("listed %d times when they may have settled", p.yard.listings)
+		}
+		p.after(41 * time.Second)
+		if p.yard.listings != 3 {
+			t.Errorf("listed %d times when it was due", p.yard.listings)
+		}
+	})
+}

@@ -47,21 +47,22 @@ func (r *run) list() error {
 		}
 		r.known.whole = whole // nobody else looks at it until the end is seen
 		r.send(sighting{kind: endOfListing})
-		if r.untilDue(due) {
+		if r.untilDue(r.settles(due)) {
 			r.cycles.close()
 		}
 	}
 	return context.Cause(r.work)
 }
 
-// refresh lets the sink learn what others did.
-func (r *run) refresh() error {
-	sink, ok := r.Sink.(Refresher)
-	if !ok || r.Poll <= 0 {
-		return nil
+// settles is when the next listing is worth while: when it is due, or, where many
+// files were held back, as soon as they may have settled.
+func (r *run) settles(due time.Time) time.Time {
+	if s, ok := r.Source.(Settler); ok {
+		if at := s.Settles(); !at.IsZero() && at.Before(due) {
+			return at
+		}
 	}
-	_, err := r.ask(sink.Refresh)
-	return err
+	return due
 }
 
 // listOnce sends what the source lists now, and reports whether that was all
@@ -88,6 +89,7 @@ func (r *run) listOnce() bool {
 // error that concerns no path, or the root, is the cycle's.
 func (r *run) unlisted(f File, err error) {
 	if r.Poll > 0 && (f.Path == "" || f.Path == ".") {
+		r.refreshing.broke = true
 		r.cycles.failed(err)
 		return
 	}
@@ -170,6 +172,9 @@ func (r *run) look() error {
 		if last >= endOfListing {
 			batch = batch[:len(batch)-1]
 		}
+		if err := r.refreshFor(batch); err != nil {
+			return err
+		}
 		if err := r.filter(batch); err != nil {
 			return err
 		}
@@ -180,6 +185,7 @@ func (r *run) look() error {
 			r.known.sweep()
 			r.backlog.mark(before)
 			before = r.known.newest
+			r.listedAll()
 			r.cycles.looked()
 			r.looked <- struct{}{} // list takes one for each end it sends, so there is room
 		case listed, hinted:
@@ -341,6 +347,7 @@ func (r *run) enqueue(refs []reference) error {
 
 // drop forgets a file that was queued and found no room.
 func (r *run) drop(f *reference) {
+	r.refreshing.left.Store(true)
 	r.cycles.turnedAway(f.Modified)
 	r.ended(f.Path)
 }

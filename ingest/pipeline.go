@@ -71,12 +71,17 @@ type Pipeline struct {
 	observing sync.Mutex
 	anew      atomic.Bool
 	running   atomic.Pointer[run]
+	caughtUp  bool
 }
 
 // AskAnew makes the next listing of a pipeline that polls ask the ledger about
 // all files, also about those that it knew a while ago: a person may have marked
 // some as due. It may be called at any time, by anyone.
 func (p *Pipeline) AskAnew() { p.anew.Store(true) }
+
+// CaughtUp reports, of a pipeline that polls and whose Run has returned, whether
+// that left nothing undone which had been listed.
+func (p *Pipeline) CaughtUp() bool { return p.caughtUp }
 
 // Lag is for how long the file has waited that has waited longest to be loaded,
 // since a listing or a hint told of it; 0 when there is none. How old the file is
@@ -108,6 +113,7 @@ type run struct {
 	known         *memory
 	underWay      *underWay
 	cycles        *cycles
+	refreshing    refreshing
 	stock         *stock
 	spool         *spool // nil where nothing is spooled
 	streams       streams
@@ -152,6 +158,7 @@ func (p *Pipeline) Run(take, work context.Context) error {
 	err := group.Wait() // which ends work
 	<-passedOn
 	r.streams.close()
+	p.caughtUp = err == nil && r.caughtUp(0)
 	if err == nil {
 		err = guarded("telling of the last cycle", func() error { r.cycles.end(); return nil })()
 	}

@@ -29,6 +29,8 @@ type yard struct {
 	broken   error // of the next listings, at
 	at       string
 	listings int
+	settles  time.Time
+	behind   bool
 	lists    bool
 	fetches  map[string]int
 	fetching int // now
@@ -68,6 +70,18 @@ func (y *yard) file(path string) File {
 func (y *yard) Name() string  { return "yard" }
 func (y *yard) Tidies() bool  { return y.tidies }
 func (y *yard) Settling() int { return 2 }
+
+func (y *yard) Behind() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.behind
+}
+
+func (y *yard) Settles() time.Time {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.settles
+}
 
 func (y *yard) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
@@ -191,6 +205,7 @@ type book struct {
 	asked    int  // files that looks were for
 	archived bool // tell what the archive has
 	refresh  int
+	caught   []bool // at each refresh
 	now      int
 	most     int // commits at a time
 	readings int
@@ -208,10 +223,11 @@ func newBook() *book {
 	return &book{known: map[string]version{}, places: map[string]Place{}}
 }
 
-func (b *book) Refresh(context.Context) error {
+func (b *book) Refresh(_ context.Context, caughtUp bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refresh++
+	b.caught = append(b.caught, caughtUp)
 	return nil
 }
 

@@ -20,7 +20,7 @@ func TestRefreshMovesThePastOn(t *testing.T) {
 	runs := func() string { return query(t, s, "select count(*), max(series), max(feeds) from runs")[0] }
 	refresh := func() {
 		t.Helper()
-		if err := sink.Refresh(t.Context()); err != nil {
+		if err := sink.Refresh(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,6 +64,47 @@ func TestRefreshMovesThePastOn(t *testing.T) {
 	}
 }
 
+// Files of one backlog are judged by what there was before it, however long it
+// takes and however often it is cut short, also by a drain; answers count at once.
+func TestRefreshAmidABacklog(t *testing.T) {
+	s := open(t, Options{Command: "run"})
+	o := SinkOptions{OnChange: HoldChanged}
+	loads := func(sink *Sink, f testFile, withheld int64) {
+		t.Helper()
+		if o := commit(t, committerOf(t, sink), f)[0]; o.State != ingest.Loaded || o.Receipt.Cells.Withheld != withheld {
+			t.Errorf("%s is %s, %d withheld, want %d: %s", f.path, o.State, o.Receipt.Cells.Withheld, withheld, o.Reason)
+		}
+	}
+	refresh := func(sink *Sink, caughtUp bool) {
+		t.Helper()
+		if err := sink.Refresh(t.Context(), caughtUp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sink := sinkOf(t, s, o)
+	loads(sink, guessed("L1_a", "one", 1, "flow"), 0)
+	refresh(sink, false)
+	loads(sink, guessed("L1_b", "two", 2, "flow", "level"), 0)
+
+	second := sinkOf(t, s, o) // it goes on
+	refresh(second, false)
+	loads(second, guessed("L1_c", "three", 3, "flow", "temp"), 0)
+	refresh(second, true)
+	loads(second, guessed("L1_d", "four", 4, "flow", "level", "temp", "rain"), 1)
+	if _, err := s.pool.Exec(t.Context(), "update shapes set approved = 'name: x', settled = false"); err != nil {
+		t.Fatal(err)
+	}
+	refresh(second, false)
+	if now := second.before.Load(); len(now.unsettled) != 1 || now.series != 3 {
+		t.Errorf("%d approved shapes are known, and %d series", len(now.unsettled), now.series)
+	}
+
+	// One that goes on from there knows what the last one knew, not the first.
+	third := sinkOf(t, s, o)
+	loads(third, guessed("L1_e", "five", 5, "flow", "level", "temp", "wind"), 1)
+	verify(t, s)
+}
+
 // While the database is away all that a daemon does waits, as long as it takes,
 // and goes on by itself; what is to be said of it is said twice in all.
 func TestEverythingWaitsForTheDatabase(t *testing.T) {
@@ -82,7 +123,7 @@ func TestEverythingWaitsForTheDatabase(t *testing.T) {
 
 	file.path, file.readings[0].time = "L1_b", 2
 	done := make(chan error, 3)
-	go func() { done <- sink.Refresh(context.Background()) }()
+	go func() { done <- sink.Refresh(context.Background(), true) }()
 	go func() {
 		_, err := sink.Pending(context.Background(), []ingest.File{listed(file)})
 		done <- err

@@ -28,7 +28,7 @@ func (s *Store) startRun(ctx context.Context, source int16) (id int32, before pa
 		host = "unknown"
 	}
 	err = s.pool.QueryRow(ctx, `with cut as (
-			select series, feeds from runs where source = $4 and command = $1 and ended is null order by id limit 1)
+			select series, feeds from runs where source = $4 and command = $1 and ended is null order by id desc limit 1)
 		insert into runs (command, host, version, source, series, feeds) values ($1, $2, $3, nullif($4, 0),
 			coalesce((select series from cut), (select max(id) from series), 0),
 			coalesce((select feeds from cut), (select max(id) from feeds), 0)) returning id, series, feeds`,
@@ -47,17 +47,20 @@ func (s *Store) pastOf(ctx context.Context, run int32) (before past, err error) 
 	return before, nil
 }
 
-// Refresh moves on what was known before: files that are committed from now on
-// are judged by what the store has now, also of what the sink itself brought,
-// and by what people have approved since. A commit under way is judged by what
-// was known when it began, through all its tries. The run keeps how far that
-// is, so that one that goes on after a kill does not judge by what was known
-// years ago. It waits for a database that is away as a commit does.
-func (s *Sink) Refresh(ctx context.Context) error {
-	var known past
+// Refresh implements [ingest.Refresher]. Files that are committed from now on are
+// judged by what people have approved, and, where the source has caught up, by
+// what the store has now, also of what the sink itself brought. A commit under way
+// is judged by what was known when it began, through all its tries. The run keeps
+// how far that is, so that one that goes on after a kill does not judge by what
+// was known years ago, nor what is left of a backlog by the part that was loaded.
+// It waits for a database that is away as a commit does.
+func (s *Sink) Refresh(ctx context.Context, caughtUp bool) error {
 	err := s.store.newPatience(s.options.Log).untilThere(ctx, func() (err error) {
-		if known, err = s.store.movePast(ctx, s.run); err != nil {
-			return err
+		known := s.before.Load().past
+		if caughtUp {
+			if known, err = s.store.movePast(ctx, s.run); err != nil {
+				return err
+			}
 		}
 		return s.judgeBy(ctx, known)
 	})
@@ -95,7 +98,8 @@ func (s *Sink) judgeBy(ctx context.Context, known past) error {
 	return nil
 }
 
-// End records that the sink's run came to the end of its source. Without it,
+// End records that the sink's run came to the end of its source, or had caught up
+// with it. Without it,
 // the run counts as cut short: one of the same command then goes on with it.
 func (s *Sink) End(ctx context.Context) error {
 	_, err := s.store.pool.Exec(ctx, `update runs r set ended = now() from runs mine

@@ -272,3 +272,53 @@ func hasRightOfWay(t *testing.T, s *stage) {
 	r.comes("0", "select count(*) from penstock.leases where lag > '0'")
 	r.end(0)
 }
+
+// What the first load of a site brings is not held for what it brought already,
+// though it takes many listings, a drain and a kill; what comes later is, also
+// when it is heard of long before the next listing.
+func judgesBacklog(t *testing.T, s *stage) {
+	const source = "sources:\n  - {name: north, url: north, poll: %s, settle: 0}\n"
+	r := s.trial(t, "limits: {files_per_second: 4}\npipeline: {workers: 1, chunk: 2}\n"+fmt.Sprintf(source, "1s"))
+	const files = 24
+	for i := range files { // every other one has a channel more
+		text := longFile("N1", float64(i))
+		if text = strings.ReplaceAll(text, "T00", fmt.Sprintf("T%02d", i)); i%2 == 1 {
+			text += fmt.Sprintf("N1,level%d,2024-05-01T%02d:00:00Z,1\n", i, i)
+		}
+		r.write(fmt.Sprintf("north/%02d.csv", i), text)
+	}
+	const loaded = "select count(*) >= %d from penstock.files where state = 'loaded'"
+	r.begin()
+	r.comes("true", fmt.Sprintf(loaded, 6))
+	r.end(0)
+	r.begin()
+	r.comes("true", fmt.Sprintf(loaded, 12))
+	r.signal(syscall.SIGKILL)
+	<-r.ended
+	r.begin()
+	r.comes("true", fmt.Sprintf(loaded, files))
+	r.comes("0", "select coalesce(sum(withheld), 0) from penstock.receipts")
+	r.comes(fmt.Sprint(files*3/2), "select count(*) from penstock.observations")
+
+	r.write("penstock.yaml", fmt.Sprintf(source, "1h"))
+	mark := r.mark()
+	r.signal(syscall.SIGHUP)
+	r.says(mark, "the config is taken")
+	r.write("north/later.csv", longFile("N1", 1)+"N1,rain,2024-05-01T00:00:00Z,1\n")
+	r.comes("held", "select state from penstock.files where path = 'later.csv'")
+	r.write("north/new.csv", longFile("N2", 1))
+	r.comes("1", "select count(*) from penstock.observations where logger = 'N2'")
+	for i := 0; ; i++ { // the sink knows it within some seconds
+		r.write(fmt.Sprintf("north/new%d.csv", i), longFile("N2", float64(i))+fmt.Sprintf("N2,rain%d,2024-05-01T00:00:00Z,1\n", i))
+		path := fmt.Sprintf("path = 'new%d.csv'", i)
+		r.comes("1", "select count(*) from penstock.files where "+path)
+		if r.asks("select state from penstock.files where "+path) == "held" {
+			break
+		}
+		if i == 30 {
+			t.Fatal("a new logger is not known until the next listing")
+		}
+		<-time.After(time.Second)
+	}
+	r.end(0)
+}

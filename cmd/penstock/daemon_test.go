@@ -52,6 +52,7 @@ func TestDaemon(t *testing.T) {
 		{"archives", archives},
 		{"takes up what was left", takesUpLeft},
 		{"has the right of way", hasRightOfWay},
+		{"judges a backlog by what was before", judgesBacklog},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time
@@ -463,4 +464,15 @@ func hasNoConfig(t *testing.T, s *stage) {
 	if out, err := exec.Command(s.binary, "run").CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(out), "needs a config") {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// asks returns what a query gives.
+func (r *trial) asks(sql string) (got string) {
+	r.t.Helper()
+	on(r.t, r.url, func(conn *pgx.Conn) {
+		if err := conn.QueryRow(r.t.Context(), "select coalesce(("+sql+")::text, '')").Scan(&got); err != nil {
+			r.t.Fatal(err)
+		}
+	})
+	return got
 }

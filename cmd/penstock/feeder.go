@@ -177,7 +177,10 @@ func (f *feeder) feed() (err error) {
 	if err = pipeline.Run(take, f.work); err != nil {
 		return err
 	}
-	if err = sink.End(f.work); err == nil && take.Err() != nil {
+	if pipeline.CaughtUp() { // else the next run goes on with what is left
+		err = sink.End(f.work)
+	}
+	if err == nil && take.Err() != nil {
 		err = context.Cause(take)
 	}
 	return err

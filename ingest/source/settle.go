@@ -61,9 +61,9 @@ const leastGrowth = 5 * time.Minute
 // settled. What settles between two listings is hinted then, if the source can
 // look at a file by its path (Dir and Remote can).
 //
-// It keeps 8 bytes for each file that was listed last, and some 200 for each
-// that is settling. What it knew is lost with it, so all files settle anew when
-// a process begins.
+// It keeps some 20 bytes for each file that was listed last, and some 90 more for
+// each that is settling. What it knew is lost with it, so all files settle anew
+// when a process begins.
 type Settled struct {
 	ingest.Source
 	rule      Settling // completed
@@ -72,15 +72,17 @@ type Settled struct {
 	after     string
 	locate    func(ctx context.Context, path string) (ingest.File, error) // nil where the source cannot
 	seed      maphash.Seed
+	zero      time.Time
 
-	mu      sync.Mutex
-	young   map[uint64]*young   // by path
-	waiting queue               // those of young that are looked at again
-	woken   chan struct{}       // another one is the first in the queue
-	settled map[uint64]struct{} // versions, of the last listing that came to its end
-	listed  map[uint64]struct{} // likewise, of the one under way
-	number  int                 // of that listing
-	held    int                 // by the last listing
+	mu       sync.Mutex
+	young    map[uint64]*young // by path
+	most     int               // that young ever held
+	waiting  queue             // those of young that are looked at again
+	woken    chan struct{}     // another one is the first in the queue
+	settled  map[uint64]int32  // versions, with the number of the listing that had them last
+	number   int32             // of the listing under way, or the last one
+	held     int               // by the last listing
+	unlooked time.Duration     // when the last of those may have settled that it brought and only another looks at; 0 for none
 }
 
 var (
@@ -93,8 +95,8 @@ var (
 // Settle returns a source of the files of src that have settled.
 func Settle(src ingest.Source, o Settling) (*Settled, error) {
 	s := &Settled{
-		Source: src, rule: o, seed: maphash.MakeSeed(), woken: make(chan struct{}, 1),
-		young: make(map[uint64]*young), settled: make(map[uint64]struct{}), listed: make(map[uint64]struct{}),
+		Source: src, rule: o, seed: maphash.MakeSeed(), zero: time.Now(), woken: make(chan struct{}, 1),
+		young: make(map[uint64]*young), settled: make(map[uint64]int32),
 	}
 	if s.rule.Age < 0 || s.rule.Growth < 0 {
 		return nil, errors.New("settling: an age, or a time of growth, below nought")
@@ -153,6 +155,24 @@ func (s *Settled) Settling() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.held
+}
+
+// Settles implements [ingest.Settler]: when a process begins with many files,
+// none has to wait for the next listing for no other reason.
+func (s *Settled) Settles() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unlooked == 0 {
+		return time.Time{}
+	}
+	return s.zero.Add(s.unlooked)
+}
+
+// Behind implements [ingest.Settler].
+func (s *Settled) Behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unlooked > 0 || len(s.waiting) > 0 && s.waiting[0].due < time.Since(s.zero)
 }
 
 // Fetch implements [ingest.Source]. A file that is no longer the one that had

@@ -294,12 +294,21 @@ func TestSettleMany(t *testing.T) {
 			names = append(names, fmt.Sprintf("%04d.csv", i))
 			c.write(names[i], 1)
 		}
+		if at := c.src.Settles(); !at.IsZero() {
+			t.Errorf("a listing is worth while at %s before there was one", at)
+		}
 		c.lists()
+		if at := c.src.Settles(); !at.Equal(time.Now().Add(time.Second)) {
+			t.Errorf("another listing is worth while at %s, it is %s", at, time.Now())
+		}
 		c.passes(time.Second)
 		if n := len(c.hints()); n < 1000 || n >= files {
 			t.Errorf("%d files were hinted", n)
 		}
 		c.lists(names...)
+		if at := c.src.Settles(); !at.IsZero() {
+			t.Errorf("another listing is worth while at %s, and all has settled", at)
+		}
 		c.hears()
 		c.passes(time.Hour)
 		c.hears()

@@ -19,28 +19,42 @@ import (
 // This file has how a Settled decides: passes asks for what is listed, hinted
 // for what is hinted, and again for what was young when it is looked at anew.
 
-// A young file has not settled.
+// A young file has not settled. There may be as many as files, when a process
+// begins, so little is kept of each. Times are those since Settled.zero.
 type young struct {
-	file    ingest.File // as it was seen last; without its path when it is not looked at again
-	key     uint64      // of the path
-	version uint64      // as it was listed last; 0 when it never was
-	listing int         // the number of that listing
-	since   time.Time   // when it was first seen as it is
-	begun   time.Time   // when it was first seen at all, or was last taken while it grew
-	grows   bool        // it was taken while it grew, and has not settled since
-	archive bool        // its members are the source's files, and not it
-	due     time.Time   // when it is looked at again
-	at      int         // in the queue; -1 when it is not there
+	version   uint64 // as it was listed last; 0 when it never was
+	size      int64  // as it was seen last, as the following
+	modified  int64
+	precision ingest.Precision
+	since     time.Duration // when it was first seen as it is
+	begun     time.Duration // when it was first seen at all, or was last taken while it grew
+	listing   int32         // the number of the one that had it last
+	grows     bool          // it was taken while it grew, and has not settled since
+	archive   bool          // its members are the source's files, and not it
+	waiting   *waiting      // nil when only a listing looks at it again
 }
 
-// lookedAgain is how many young files are looked at again between listings: the
-// others wait for the next one.
+// alike reports whether y is as f, which was just seen.
+func (y *young) alike(f ingest.File) bool {
+	return alike(ingest.File{Size: y.size, Modified: y.modified, Precision: y.precision}, f)
+}
+
+// A waiting file is young and looked at again by itself.
+type waiting struct {
+	*young
+	path string
+	due  time.Duration
+	at   int // in the queue
+}
+
+// lookedAgain is how many young files are looked at again one by one, between
+// listings: for the others another listing is worth while.
 const lookedAgain = 4096
 
 // A look is one listing of a Settled.
 type look struct {
 	*Settled
-	began time.Time
+	began time.Duration
 	holds int
 
 	// Of the member that came last: what the paths of its archive's members begin
@@ -52,10 +66,9 @@ type look struct {
 func (s *Settled) begin() *look {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.Copy(s.settled, s.listed) // of a listing that broke off
-	clear(s.listed)
 	s.number++
-	return &look{Settled: s, began: time.Now()}
+	s.unlooked = 0
+	return &look{Settled: s, began: time.Since(s.zero)}
 }
 
 // end forgets the files that the listing, which came to its end, did not have.
@@ -63,12 +76,17 @@ func (l *look) end() {
 	s := l.Settled
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settled, s.listed = s.listed, make(map[uint64]struct{}, len(s.listed))
+	maps.DeleteFunc(s.settled, func(_ uint64, listing int32) bool { return listing != s.number })
 	s.held = l.holds
-	for _, y := range s.young {
-		if y.listing != s.number && y.since.Before(l.began) {
-			s.drop(y)
+	for key, y := range s.young {
+		if y.listing != s.number && y.since < l.began {
+			s.drop(key, y)
 		}
+	}
+	if len(s.young) < s.most/4 { // a map never shrinks
+		young := make(map[uint64]*young, len(s.young))
+		maps.Copy(young, s.young)
+		s.young, s.most = young, len(young)
 	}
 }
 
@@ -141,53 +159,45 @@ func (s *Settled) judge(ctx context.Context, f ingest.File, archive, listed bool
 // see notes that f was seen. It returns what is kept of it unless it had
 // settled before, and whether it may be taken now.
 func (s *Settled) see(f ingest.File, archive, listed bool) (*young, verdict) {
-	now, version, key := time.Now(), maphash.Comparable(s.seed, f), maphash.String(s.seed, f.Path)
+	now, version, key := time.Since(s.zero), maphash.Comparable(s.seed, f), maphash.String(s.seed, f.Path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	y := s.young[key]
-	if s.knows(version) {
+	if _, knows := s.settled[version]; knows {
 		if listed {
-			s.listed[version] = struct{}{}
+			s.settled[version] = s.number
 		}
 		if y != nil {
-			s.drop(y)
+			s.drop(key, y)
 		}
 		return nil, settled
 	}
 	first := y == nil
 	if first {
-		y = &young{key: key, since: now, begun: now, archive: archive, at: -1}
+		y = &young{since: now, begun: now, archive: archive}
 		s.young[key] = y
+		s.most = max(s.most, len(s.young))
 	}
-	changed := !first && !alike(y.file, f)
+	changed := !first && !y.alike(f)
 	if changed {
 		y.since = now
 	}
-	y.file = f
+	y.size, y.modified, y.precision = f.Size, f.Modified, f.Precision
 	if listed {
 		y.version, y.listing = version, s.number
 	}
-	rests := !first && !changed && now.Sub(y.since) >= s.rule.Age || s.rule.Age == 0
-	if !rests {
-		s.enqueue(y, y.since.Add(s.rule.Age))
-	}
-	if y.at < 0 {
-		y.file.Path = ""
+	rests := !first && !changed && now-y.since >= s.rule.Age || s.rule.Age == 0
+	if !rests && !s.enqueue(y, f.Path) {
+		s.unlooked = max(s.unlooked, y.since+s.rule.Age)
 	}
 	switch {
 	case rests:
 		return y, settled
-	case changed && now.Sub(y.begun) >= s.rule.Growth:
+	case changed && now-y.begun >= s.rule.Growth:
 		y.begun, y.grows = now, true
 		return y, growing
 	}
 	return y, settling
-}
-
-func (s *Settled) knows(version uint64) bool {
-	_, before := s.settled[version]
-	_, now := s.listed[version]
-	return before || now
 }
 
 // admit notes that f has settled and is taken.
@@ -197,11 +207,11 @@ func (s *Settled) admit(y *young, f ingest.File) {
 	// A listing may tell another time than a look at the file by itself.
 	for _, version := range []uint64{maphash.Comparable(s.seed, f), y.version} {
 		if version != 0 {
-			s.settled[version], s.listed[version] = struct{}{}, struct{}{}
+			s.settled[version] = s.number
 		}
 	}
-	if s.young[y.key] == y {
-		s.drop(y)
+	if key := maphash.String(s.seed, f.Path); s.young[key] == y {
+		s.drop(key, y)
 	}
 }
 
@@ -254,7 +264,8 @@ func (s *Settled) carrier(p string) (string, bool) {
 }
 
 // Watch implements [ingest.Watcher]: what the source hints is hinted when it
-// has settled, as is what a listing brought, up to some thousand files at a time.
+// has settled, as is what a listing brought, up to some thousand files at a time;
+// for more, see [Settled.Settles].
 func (s *Settled) Watch(ctx context.Context, hint func(ingest.File)) error {
 	w, watches := s.Source.(ingest.Watcher)
 	hinted := func(f ingest.File) { s.hinted(ctx, f, hint) }
@@ -325,13 +336,13 @@ func (s *Settled) next() (p string, archive bool, wait time.Duration) {
 	if len(s.waiting) == 0 {
 		return "", false, time.Hour
 	}
-	y := s.waiting[0]
-	if wait = time.Until(y.due); wait > 0 {
+	first := s.waiting[0]
+	if wait = first.due - time.Since(s.zero); wait > 0 {
 		return "", false, wait
 	}
 	heap.Pop(&s.waiting)
-	p, y.file.Path = y.file.Path, ""
-	return p, y.archive, 0
+	first.waiting = nil
+	return first.path, first.archive, 0
 }
 
 // again looks at the file at p. Of an archive that has settled, the next
@@ -341,8 +352,9 @@ func (s *Settled) again(ctx context.Context, p string, archive bool, hint func(i
 	if errors.Is(err, fs.ErrNotExist) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if y := s.young[maphash.String(s.seed, p)]; y != nil {
-			s.drop(y)
+		key := maphash.String(s.seed, p)
+		if y := s.young[key]; y != nil {
+			s.drop(key, y)
 		}
 		return
 	}
@@ -351,53 +363,56 @@ func (s *Settled) again(ctx context.Context, p string, archive bool, hint func(i
 	}
 }
 
-// enqueue has y looked at again when it is due, if there is room.
-func (s *Settled) enqueue(y *young, due time.Time) {
-	if s.locate == nil || y.at < 0 && len(s.waiting) >= lookedAgain {
-		return
+// enqueue has y, which is at p, looked at again when it may have settled, and
+// reports whether there is room for it.
+func (s *Settled) enqueue(y *young, p string) bool {
+	if s.locate == nil || y.waiting == nil && len(s.waiting) >= lookedAgain {
+		return false
 	}
-	y.due = due
-	if y.at < 0 {
-		heap.Push(&s.waiting, y)
+	if w := y.waiting; w != nil {
+		w.due = y.since + s.rule.Age
+		heap.Fix(&s.waiting, w.at)
 	} else {
-		heap.Fix(&s.waiting, y.at)
+		y.waiting = &waiting{young: y, path: p, due: y.since + s.rule.Age}
+		heap.Push(&s.waiting, y.waiting)
 	}
-	if y.at == 0 {
+	if y.waiting.at == 0 {
 		select {
 		case s.woken <- struct{}{}:
 		default:
 		}
 	}
+	return true
 }
 
-// drop forgets y.
-func (s *Settled) drop(y *young) {
-	delete(s.young, y.key)
-	if y.at >= 0 {
-		heap.Remove(&s.waiting, y.at)
+// drop forgets y, of the path with the key.
+func (s *Settled) drop(key uint64, y *young) {
+	delete(s.young, key)
+	if y.waiting != nil {
+		heap.Remove(&s.waiting, y.waiting.at)
+		y.waiting = nil
 	}
 }
 
 // A queue is a heap by the time when its files are due.
-type queue []*young
+type queue []*waiting
 
 func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Less(i, j int) bool { return q[i].due < q[j].due }
 func (q queue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].at, q[j].at = i, j
 }
 
 func (q *queue) Push(x any) {
-	y := x.(*young)
-	y.at = len(*q)
-	*q = append(*q, y)
+	w := x.(*waiting)
+	w.at = len(*q)
+	*q = append(*q, w)
 }
 
 func (q *queue) Pop() any {
 	last := len(*q) - 1
-	y := (*q)[last]
+	w := (*q)[last]
 	(*q)[last], *q = nil, (*q)[:last]
-	y.at = -1
-	return y
+	return w
 }
