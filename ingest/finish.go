@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ func (f *finisher) finish(ctx context.Context, o *Outcome) {
 	if err == nil {
 		err = r.Source.Done(ctx, o.File, *o)
 	}
-	if err != nil && ctx.Err() == nil && r.cycles.notDone() {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) && r.cycles.notDone() {
 		r.Log.Warn("the source could not be told what became of a file, it is done again later; more of them are counted, not told",
 			slog.String("source", r.name), slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))
 	}
@@ -63,7 +64,7 @@ func (f *finisher) finish(ctx context.Context, o *Outcome) {
 	if flight := r.underWay.of(o.File.Path); flight != nil {
 		if err == nil {
 			r.known.tidied(flight)
-		} else {
+		} else { // also where it changed: it may yet be listed as it was, as by a minute
 			r.known.notTidied(flight)
 		}
 		r.ended(o.File.Path)

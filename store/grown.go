@@ -67,7 +67,7 @@ const carryOnLook = `with newest as materialized (
 	order by f.id for update of f`
 
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
-	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, changed = now() where id = $1`
+	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, changed = now() where id = $1`
 
 const carryOnReceipt = `update receipts set lines = lines + c[1], lines_preamble = lines_preamble + c[2], lines_header = lines_header + c[3],
 	lines_blank = lines_blank + c[4], lines_comment = lines_comment + c[5], lines_footer = lines_footer + c[6], lines_message = lines_message + c[7],
@@ -348,8 +348,8 @@ func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried)
 		pack, offset = int4Param(v.pack), int8Param(s.Place.Offset)
 	}
 	batch.ExecParams(carryOnFile, [][]byte{int8Param(v.id), s.Sum[:], content[:], int8Param(s.File.Size), modified, step,
-		boolParam(trusted(s.File, s.Fetched)), timeParam(max(own, v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset},
-		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8}, binaryFormat, binaryFormat)
+		boolParam(trusted(s.File, s.Fetched)), timeParam(max(own, v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset, timeParam(s.Fetched)},
+		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8, oidTimestamptz}, binaryFormat, binaryFormat)
 	var numbers, series column
 	numbers.reset(oidInt8)
 	for _, n := range counts(&s.Receipt) {

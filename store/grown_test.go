@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,6 +114,40 @@ func TestAFileThatGrewIsCarriedOn(t *testing.T) {
 
 // A file whose version has lost readings, or has copies, or repeats an instant,
 // is taken whole.
+// What a file was before it grew, kept by a process that was killed and taken up
+// from its archive by the next, is no new version of it.
+func TestAnEarlierFetchOfAFileThatGrewIsNoVersion(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	readings := []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}}
+	f := func(n int) testFile { return grownFile("L1_a", begin+int64(n), readings[:n]) }
+	commitAt := func(b *ingest.Batch, fetched int64) ingest.Outcome {
+		t.Helper()
+		b.Spans[0].Fetched += fetched
+		outcomes, err := c.Commit(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcomes[0]
+	}
+	first := fill(&ingest.Batch{}, f(2))
+	first.Spans[0].Growth = growthOf(t, f(2))
+	grown := &ingest.Batch{}
+	fillGained(t, grown, f(3), growthOf(t, f(2)))
+	for i, b := range []*ingest.Batch{first, grown} {
+		if o := commitAt(b, int64(i)*1e6); o.State != ingest.Loaded {
+			t.Fatalf("version %d: %+v", i+1, o)
+		}
+	}
+	if o := commitAt(fill(&ingest.Batch{}, f(2)), 0); o.State != ingest.Changed {
+		t.Errorf("the first once more: %+v", o)
+	}
+	if got := query(t, s, "select generation, size, (select count(*) from readings) from files"); len(got) != 1 || !strings.HasPrefix(got[0], "2|") || !strings.HasSuffix(got[0], "|3") {
+		t.Errorf("the ledger has %v", got)
+	}
+	verify(t, s)
+}
+
 func TestAFileThatCannotBeCarriedOnIsTakenWhole(t *testing.T) {
 	readings := []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}}
 	for name, before := range map[string]func(t *testing.T, sink *Sink, c ingest.Committer) testFile{

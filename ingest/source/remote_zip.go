@@ -401,7 +401,7 @@ func (r *Remote) memberDone(ctx context.Context, f ingest.File, o *ingest.Outcom
 	if err != nil || !last {
 		return true, err
 	}
-	if err := r.tidier.do(ctx, r.yard, z.file, deed); err != nil {
+	if err := r.tidier.do(ctx, r.yard, z.file, deed); err != nil && !errors.Is(err, ingest.ErrChanged) {
 		return true, err
 	}
 	reader.packed.mu.Lock()

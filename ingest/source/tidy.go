@@ -56,7 +56,7 @@ func newTidier(a After) *tidier { return &tidier{After: a, aside: make(map[strin
 
 // done does what o asks for with the file f of that place, f being as it was
 // when its bytes were fetched. What is no longer there is done, what changed is
-// left: neither is an error. It may be called again.
+// left, which an error that wraps ErrChanged tells. It may be called again.
 func (t *tidier) done(ctx context.Context, at grounds, f ingest.File, o *ingest.Outcome) error {
 	return t.do(ctx, at, f, t.deed(o))
 }
@@ -65,8 +65,10 @@ func (t *tidier) do(ctx context.Context, at grounds, f ingest.File, d deed) erro
 	if d == leave {
 		return nil
 	}
-	same, err := unchanged(ctx, at, f.Path, f)
-	if err != nil || !same {
+	switch err := unchanged(ctx, at, f.Path, f); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return wordDeed(d, f, err)
 	}
 	aside := asideName(f)
@@ -83,17 +85,14 @@ func (t *tidier) finish(ctx context.Context, at grounds, f ingest.File, d deed, 
 		}
 		return err
 	}
-	same, err := unchanged(ctx, at, aside, f)
-	if err == nil && same {
+	err := unchanged(ctx, at, aside, f)
+	if err == nil {
 		err = t.away(ctx, at, f, d, aside)
 	}
-	if err == nil && same || errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if errors.Is(err, ingest.ErrChanged) {
-		err = nil
-	}
-	if back := t.putBack(ctx, at, aside, f); back != nil && err == nil {
+	if back := t.putBack(ctx, at, aside, f); back != nil && errors.Is(err, ingest.ErrChanged) {
 		err = back
 	}
 	return err
@@ -177,24 +176,27 @@ func renameFree(ctx context.Context, at grounds, from, to string, f ingest.File)
 	return err
 }
 
-// unchanged reports whether the file at p is still what was loaded as f. What
-// cannot be told is an error: a file that took the other's place within the
-// step of the clock would go unread.
-func unchanged(ctx context.Context, at grounds, p string, f ingest.File) (bool, error) {
+// errReplaced says of a file that it is not the one that was loaded.
+var errReplaced = fmt.Errorf("it is another by now, and left: %w", ingest.ErrChanged)
+
+// unchanged returns nil when the file at p is still what was loaded as f, and
+// ErrChanged when it is not. What cannot be told is another error: a file that
+// took the other's place within the step of the clock would go unread.
+func unchanged(ctx context.Context, at grounds, p string, f ingest.File) error {
 	now, err := at.look(ctx, p)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return false, err
+		return err
 	}
 	if now.Size != f.Size {
-		return false, nil
+		return errReplaced
 	}
 	if step := max(now.Precision, f.Precision); step > ingest.TwoSeconds || now.Precision == ingest.Unknown || f.Precision == ingest.Unknown {
-		return false, errors.New("its modified time is not told to the second, so it could not be told from another that took its place meanwhile: keep the files of this source, or have the server tell times exactly (MDTM, MLSD)")
+		return errors.New("its modified time is not told to the second, so it could not be told from another that took its place meanwhile: keep the files of this source, or have the server tell times exactly (MDTM, MLSD)")
 	}
-	return ingest.SameModified(now.Modified, now.Precision, f.Modified, f.Precision), nil
+	if !ingest.SameModified(now.Modified, now.Precision, f.Modified, f.Precision) {
+		return errReplaced
+	}
+	return nil
 }
 
 func wordDeed(d deed, f ingest.File, err error) error {

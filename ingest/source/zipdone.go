@@ -52,7 +52,7 @@ func (d *Dir) memberDone(ctx context.Context, f ingest.File, o *ingest.Outcome) 
 		return true, nil
 	}
 	whole := ingest.File{Source: d.name, Path: below, Size: a.opened.size, Modified: a.opened.modified, Precision: ingest.Micro}
-	if err := d.tidier.do(ctx, here{r}, whole, deed); err != nil {
+	if err := d.tidier.do(ctx, here{r}, whole, deed); err != nil && !errors.Is(err, ingest.ErrChanged) {
 		return true, err
 	}
 	d.packed.mu.Lock()
