@@ -66,6 +66,32 @@ func TestDoneIsTriedAgain(t *testing.T) {
 	}
 }
 
+// A file that changed when it was to be done, and is then listed as it was, by a
+// server that tells times to the minute, is looked at again and done. Nothing is
+// said of it.
+func TestDoneThatFindsTheFileChanged(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.yard.tidies = true
+		p.yard.put("L/1", reading1(1))
+		first := true
+		p.yard.hook = at(finishing, "L/1", func(context.Context) error {
+			if first {
+				first = false
+				return fmt.Errorf("move L/1: %w", ErrChanged)
+			}
+			return nil
+		})
+	}, func(p *plant) {
+		p.after(time.Minute)
+		if len(p.yard.files) != 0 || p.yard.done["L/1"] != 1 || p.yard.fetches["L/1"] != 2 || p.book.known["L/1"].n != 1 {
+			t.Errorf("fetched %d times, done %d times", p.yard.fetches["L/1"], p.yard.done["L/1"])
+		}
+		if got := p.log.String(); strings.Contains(got, "level=WARN") {
+			t.Errorf("the log says\n%s", got)
+		}
+	})
+}
+
 // What the source keeps, though it was told, is not done again and again.
 func TestDoneThatKeeps(t *testing.T) {
 	operate(t, func(p *plant) {
