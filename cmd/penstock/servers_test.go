@@ -14,8 +14,7 @@ import (
 	"penstock/ingest/source/servertest"
 )
 
-// The same files are loaded alike from a folder and from every server there is:
-// from one with TLS and one of SFTP always, from all with PENSTOCK_SOAK=1.
+// The same files are loaded alike from a folder and from every server there is.
 func sameFromServers(t *testing.T, s *stage) {
 	const files = 2000
 	b := &bed{t: t, binary: s.binary, site: wholeDays(t, writeSite(t, files)), server: s.server}
@@ -25,37 +24,18 @@ func sameFromServers(t *testing.T, s *stage) {
 	if len(b.clean) < files {
 		t.Fatalf("a folder leaves only %d rows", len(b.clean))
 	}
-	for _, c := range []struct {
-		kind servertest.Kind
-		mode servertest.TLS
-		soak bool
-	}{
-		{servertest.VSFTPD, servertest.Explicit, false},
-		{servertest.OpenSSH, servertest.Plain, false},
-		{servertest.VSFTPD, servertest.Plain, true},
-		{servertest.VSFTPD, servertest.Implicit, true},
-		{servertest.ProFTPD, servertest.Plain, true},
-		{servertest.ProFTPD, servertest.Explicit, true},
-		{servertest.ProFTPD, servertest.Implicit, true},
-		{servertest.PureFTPD, servertest.Plain, true},
-		{servertest.PureFTPD, servertest.Explicit, true},
-	} {
-		t.Run(fmt.Sprintf("%s/%d", c.kind, c.mode), func(t *testing.T) {
-			if c.soak && !soak() {
-				t.Skip("with PENSTOCK_SOAK=1")
-			}
-			server := servertest.Start(t, c.kind, servertest.Options{TLS: c.mode})
-			upload(t, server, b.site)
-			r := s.trial(t, "sources:\n"+serverSource(server, "upload"))
-			r.write("secret", server.Password+"\n")
-			r.begin()
-			r.comes(fmt.Sprint(files), "select count(*) from penstock.files")
-			r.end(0)
-			if diff := cmp.Diff(b.clean, b.contents(r.url)); diff != "" {
-				t.Errorf("from the server (-folder +server):\n%s", diff)
-			}
-		})
-	}
+	servertest.Each(t, func(t *testing.T, kind servertest.Kind, mode servertest.TLS) {
+		server := servertest.Start(t, kind, servertest.Options{TLS: mode})
+		upload(t, server, b.site)
+		r := s.trial(t, "sources:\n"+serverSource(server, "upload"))
+		r.write("secret", server.Password+"\n")
+		r.begin()
+		r.comes(fmt.Sprint(files), "select count(*) from penstock.files")
+		r.end(0)
+		if diff := cmp.Diff(b.clean, b.contents(r.url)); diff != "" {
+			t.Errorf("from the server (-folder +server):\n%s", diff)
+		}
+	})
 }
 
 // serverSource is the source of a folder of the server, in a config.

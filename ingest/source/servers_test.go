@@ -2,7 +2,6 @@ package source_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,31 +15,17 @@ import (
 	"penstock/ingest/source/sourcetest"
 )
 
-// TestServersConform runs the suite against real servers: against one with TLS
-// and one with SFTP always, against all with PENSTOCK_SOAK=1.
+// TestServersConform runs the suite against real servers.
 func TestServersConform(t *testing.T) {
-	for _, c := range []struct {
-		kind servertest.Kind
-		mode servertest.TLS
-		soak bool
-	}{
-		{servertest.VSFTPD, servertest.Explicit, false},
-		{servertest.OpenSSH, servertest.Plain, false},
-		{servertest.VSFTPD, servertest.Plain, true},
-		{servertest.VSFTPD, servertest.Implicit, true},
-		{servertest.ProFTPD, servertest.Plain, true},
-		{servertest.ProFTPD, servertest.Explicit, true},
-		{servertest.ProFTPD, servertest.Implicit, true},
-		{servertest.PureFTPD, servertest.Plain, true},
-		{servertest.PureFTPD, servertest.Explicit, true},
-	} {
-		t.Run(fmt.Sprintf("%s/%d", c.kind, c.mode), func(t *testing.T) {
-			if c.soak && os.Getenv("PENSTOCK_SOAK") == "" {
-				t.Skip("with PENSTOCK_SOAK=1")
-			}
-			conforms(t, c.kind, c.mode)
-		})
-	}
+	servertest.Each(t, func(t *testing.T, kind servertest.Kind, mode servertest.TLS) {
+		server := servertest.Start(t, kind, servertest.Options{TLS: mode})
+		var sites atomic.Int32
+		sourcetest.Test(t, sourcetest.Place{Names: namesOn(kind), Open: func(t *testing.T) sourcetest.Site {
+			site := &serverSite{Server: server, t: t, folder: fmt.Sprintf("site-%d/", sites.Add(1))}
+			site.Server.MakeFolder(site.folder)
+			return site
+		}})
+	})
 }
 
 // A serverSite is a folder of a real server. One server has many.
@@ -48,17 +33,6 @@ type serverSite struct {
 	*servertest.Server
 	t      *testing.T
 	folder string
-}
-
-// conforms runs the suite against a real server.
-func conforms(t *testing.T, kind servertest.Kind, mode servertest.TLS) {
-	server := servertest.Start(t, kind, servertest.Options{TLS: mode})
-	var sites atomic.Int32
-	sourcetest.Test(t, sourcetest.Place{Names: namesOn(kind), Open: func(t *testing.T) sourcetest.Site {
-		site := &serverSite{Server: server, t: t, folder: fmt.Sprintf("site-%d/", sites.Add(1))}
-		site.Server.MakeFolder(site.folder)
-		return site
-	}})
 }
 
 // namesOn are the odd names that a server of that kind can be asked for: over
