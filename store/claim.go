@@ -91,6 +91,11 @@ func (p Policy) wins(a, b rank) bool {
 // look and our claim. The look is then to be taken again.
 var errRaced = errors.New("another commit was faster")
 
+// changedNow goes into whatever sets a file version's state: the journal finds it
+// by changed_by, and of what several journals tell of it the greatest changed
+// stands, also where a transaction that began earlier was the later one to set it.
+const changedNow = `changed = greatest(now(), changed + interval '1 microsecond'), changed_by = pg_current_xact_id()::text::int8`
+
 var (
 	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
 			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
@@ -103,7 +108,7 @@ var (
 	claimLost = statement{"claim_lost", `select f.content from files f where f.content = any($1::uuid[]) and f.state = 'loaded'
 		and exists (select from takeovers t where t.from_file = f.id)`}
 	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
-	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', changed = now()
+	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', ` + changedNow + `
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
 	// The state is asked of the joined row. As a condition on files it would have
 	// the planner begin with all that are due, who may be many while its
@@ -111,13 +116,15 @@ var (
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
 			sha256 = c.sha256, recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
 			trusted = c.trusted, pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
-			run = $14, chunk = $15, changed = now()
+			run = $14, chunk = $15, ` + changedNow + `
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
 			$11::int4[], $12::int8[], $13::bytea[])
 			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256)
 		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
-			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset)
+			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
+			changed_by = case when c.pack is not null and (c.pack, c.pack_offset) is distinct from (f.pack, f.pack_offset)
+				then pg_current_xact_id()::text::int8 else f.changed_by end
 		from unnest($1::int8[], $2::timestamptz[], $3::int4[], $4::bool[], $5::int4[], $6::int8[])
 			as c(id, modified, modified_step, trusted, pack, pack_offset) where f.id = c.id`}
 )

@@ -320,14 +320,14 @@ func (k *correction) takeOut(ctx context.Context) error {
 
 // mark sets the state of the correction's files, with its token.
 func (k *correction) mark(ctx context.Context, state ingest.State, each func(*record)) error {
-	return k.exec(ctx, "update files set state = $2::text::file_state, run = $3::int4, chunk = $4::int4, changed = now() where id = any($1) returning id",
+	return k.exec(ctx, "update files set state = $2::text::file_state, run = $3::int4, chunk = $4::int4, "+changedNow+" where id = any($1) returning id",
 		append(ids(k.ids), []byte(state), int4Param(k.sink.run), int4Param(k.chunk)), each)
 }
 
 // orphanSQL makes the duplicates of contents that nobody holds any more due:
 // the next listing takes them for themselves. Of a path only its newest
 // version is ever taken up. %s is one more condition.
-const orphanSQL = `update files d set state = 'due', changed = now()
+const orphanSQL = `update files d set state = 'due', ` + changedNow + `
 	where d.state = 'duplicate' and d.content = any($1::uuid[])
 		and not exists (select from files n where n.key = d.key and n.generation > d.generation) %s returning d.id`
 

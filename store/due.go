@@ -35,7 +35,7 @@ func (s *Store) markDue(ctx context.Context, files []FileVersion, a Action) (mar
 
 func setDue(ctx context.Context, tx pgx.Tx, files []FileVersion) (marked int64, err error) {
 	tag, err := tx.Exec(ctx, `with chosen as (select id from files where id = any($1) order by id for update)
-		update files f set state = 'due', changed = now() from chosen c
+		update files f set state = 'due', `+changedNow+` from chosen c
 		where f.id = c.id and f.state in ('held', 'quarantined', 'undone', 'skipped')
 			and not exists (select from files n where n.key = f.key and n.generation > f.generation)`, fileIDs(files))
 	return tag.RowsAffected(), err

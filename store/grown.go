@@ -67,7 +67,7 @@ const carryOnLook = `with newest as materialized (
 	order by f.id for update of f`
 
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
-	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, changed = now() where id = $1`
+	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, ` + changedNow + ` where id = $1`
 
 const carryOnReceipt = `update receipts set lines = lines + c[1], lines_preamble = lines_preamble + c[2], lines_header = lines_header + c[3],
 	lines_blank = lines_blank + c[4], lines_comment = lines_comment + c[5], lines_footer = lines_footer + c[6], lines_message = lines_message + c[7],

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,13 +24,22 @@ import (
 //	{"ledger": ID}                  whose documents follow
 //	{"file": {...}}                 a file version as it is now
 //	{"series"|"recipe"|"shape"|"source"|"action": {...}}
-//	{"mark": {"ledger": ID, "at": MICROSECONDS}}   all changes before that instant have been told
+//	{"mark": {"ledger": ID, "cluster": ID, "snapshot": SNAPSHOT}}   all that a snapshot sees has been told
 //
 // and what is told of a row later stands. One goroutine uses it.
+//
+// A file version is told once it is in sight: by the transaction that changed it
+// last, which the call before did not see. So it does not matter how long a
+// transaction took, whose it was, or who else has one open.
 type Journal struct {
+	// Other reports whether the mark that it was to begin at is of another ledger,
+	// of which this one was not rebuilt: what stands before it is not in this
+	// database.
+	Other bool
+
 	store  *Store
 	ledger string
-	mark   int64             // microseconds since the epoch
+	until  sight
 	said   map[told]struct{} // by the last call, as far as the next one meets it again
 	seed   maphash.Seed
 	begun  bool
@@ -49,41 +61,100 @@ func (s *Store) Journal(ctx context.Context, mark []byte) (*Journal, error) {
 		if err := json.Unmarshal(mark, &before); err != nil {
 			return nil, fmt.Errorf("reading where the copy of the ledger ends: %w", err)
 		}
-		if before.Mark != nil && before.Mark.Ledger == j.ledger {
-			j.mark = before.Mark.At
+		if before.Mark != nil {
+			err = j.begin(ctx, before.Mark)
 		}
 	}
-	return j, nil
+	return j, err
+}
+
+func (j *Journal) begin(ctx context.Context, m *mark) (err error) {
+	if m.Ledger == j.ledger {
+		j.until, err = sightOf(m.Cluster, m.Snapshot)
+		return err
+	}
+	err = j.store.pool.QueryRow(ctx, "select not exists (select from settings where name = $1)", rebuiltFrom+m.Ledger).Scan(&j.Other)
+	if err != nil {
+		return fmt.Errorf("asking whether the ledger was rebuilt: %w", err)
+	}
+	return nil
 }
 
 // Afresh has the next Tell begin with all that is not a file: what comes after
 // stands by itself.
 func (j *Journal) Afresh() { j.begun = false }
 
-// horizonSQL is an instant such that whatever commits after it was asked for is
-// told as changed at it or later: transactions stamp rows with their beginning.
-const horizonSQL = `select (extract(epoch from least(now(), min(xact_start))) * 1000000)::int8 from pg_stat_activity
-	where datname = current_database() and pid <> pg_backend_pid()`
+// A sight is what one look at the database saw: a snapshot of its transactions.
+// The zero sight saw nothing.
+type sight struct {
+	cluster  string // where it was: elsewhere, the numbers are of other transactions
+	snapshot string
+	next     int64   // all transactions from here on were not seen
+	open     []int64 // nor were these before it
+}
 
-// filesSQL are the file versions that changed at $1 or later. Their documents
-// are made here: it costs the server ten times as much to make JSON of a row as
-// to send it.
+// sightSQL looks. A server that was promoted or set back has another timeline:
+// what a transaction of some number did there may be gone.
+const sightSQL = `select (select system_identifier from pg_control_system()) || '/' || (select timeline_id from pg_control_checkpoint()), pg_current_snapshot()::text`
+
+// sightOf reads a snapshot as it is written: the first transaction that is open,
+// the next one, and all that are open.
+func sightOf(cluster, snapshot string) (s sight, err error) {
+	s = sight{cluster: cluster, snapshot: snapshot}
+	parts := strings.Split(snapshot, ":")
+	if len(parts) != 3 {
+		return s, fmt.Errorf("the snapshot %q is not as expected", snapshot)
+	}
+	if s.next, err = strconv.ParseInt(parts[1], 10, 64); err != nil {
+		return s, fmt.Errorf("the snapshot %q is not as expected: %w", snapshot, err)
+	}
+	for text := range strings.SplitSeq(parts[2], ",") {
+		if text == "" {
+			continue
+		}
+		open, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return s, fmt.Errorf("the snapshot %q is not as expected: %w", snapshot, err)
+		}
+		s.open = append(s.open, open)
+	}
+	return s, nil
+}
+
+// continues reports whether s is a later look at the same transactions.
+func (s *sight) continues(before *sight) bool {
+	return before.snapshot != "" && s.cluster == before.cluster && s.next >= before.next
+}
+
+// ended are the transactions that were open before and are not now.
+func (s *sight) ended(before *sight) (ended []int64) {
+	for _, x := range before.open {
+		if !slices.Contains(s.open, x) {
+			ended = append(ended, x)
+		}
+	}
+	return ended
+}
+
+// filesSQL are the file versions that transactions changed from $1 on and before
+// $2, and those of $3. Their documents are made here: it costs the server ten
+// times as much to make JSON of a row as to send it.
 const filesSQL = `select f.id, f.changed, s.name, f.path, f.generation, f.state::text, f.sha256, f.size, f.modified, f.modified_step,
 		f.trusted, f.rank, f.rank_time, f.fetched, p.digest, k.name, f.pack_offset, coalesce(f.reason, ''), coalesce(h.shape, ''), coalesce(x.pass, 0),
 		(select array_agg(json_build_array(e.logger, e.channel)) from receipts r, series e where r.file_id = f.id and r.withheld > 0 and e.id = any(r.series))
 	from files f join sources s on s.id = f.source left join recipes p on p.id = f.recipe left join packs k on k.id = f.pack
 		left join held h on h.file_id = f.id left join passes x on x.file_id = f.id
-	where f.changed >= to_timestamp($1::int8 / 1000000.0) - interval '1 millisecond'`
+	where f.changed_by >= $1 and f.changed_by < $2 or f.changed_by = any($3)`
 
 // The tables beside files: those whose rows are only ever added, by id, and
 // those that are small and change.
 var (
 	addedSQL = map[string]string{
-		"series": `select id::int8, json_build_object('series', json_build_object('logger', logger, 'channel', channel, 'unit', unit, 'label', label))::text from series where id > $1 order by id`,
+		"series": `select id::int8, json_build_object('series', json_build_object('logger', logger, 'channel', channel, 'unit', unit, 'label', label))::text from series`,
 		"recipe": `select id::int8, json_build_object('recipe', json_build_object('digest', encode(digest, 'hex'), 'profile', profile, 'zone', zone,
-			'settings', settings, 'body', body, 'trust', trust))::text from recipes where id > $1 order by id`,
+			'settings', settings, 'body', body, 'trust', trust))::text from recipes`,
 		"action": `select id, json_build_object('action', json_build_object('at', (extract(epoch from at) * 1000000)::int8, 'db_user', db_user, 'os_user', os_user,
-			'host', host, 'command', command, 'reason', reason, 'files', files, 'readings', readings))::text from actions where id > $1 order by id`,
+			'host', host, 'command', command, 'reason', reason, 'files', files, 'readings', readings))::text from actions`,
 	}
 	smallSQL = map[string]string{
 		"source": `select 0::int8, json_build_object('source', json_build_object('name', name, 'root', root, 'on_conflict', on_conflict, 'archive', archive))::text from sources`,
@@ -92,8 +163,15 @@ var (
 	}
 )
 
-// lateBy is how many ids after it a row may be committed: its number was drawn,
-// and others were faster.
+// Of the tables whose rows are only added, those are told that have come since,
+// and those of transactions that were open then.
+const (
+	sinceSQL = " where id > $1 order by id"
+	endedSQL = " where xmin::text = any($1) order by id" // their low 32 bits; one of long ago is told again
+)
+
+// lateBy is how many ids before the last one that was told a row may come whose
+// transaction was not even open then: its number was drawn first.
 const lateBy = 1000
 
 // Tell calls each with the documents of all that changed since it was called
@@ -101,27 +179,28 @@ const lateBy = 1000
 // before Tell is called again, or else the Journal is to be made anew. Where
 // each fails, that is its error, and nothing counts as told.
 func (j *Journal) Tell(ctx context.Context, each func(doc []byte) error) (some bool, err error) {
-	t := &telling{Journal: j, each: each, until: j.mark, said: make(map[told]struct{}), atLast: make(map[string]int64)}
-	var horizon *int64
-	if err := j.store.pool.QueryRow(ctx, horizonSQL).Scan(&horizon); err != nil {
-		return false, fmt.Errorf("asking for open transactions: %w", err)
-	}
-	if horizon != nil {
-		t.until = max(t.until, *horizon)
-	}
+	t := &telling{Journal: j, each: each, said: make(map[told]struct{}), atLast: make(map[string]int64)}
 	err = pgx.BeginTxFunc(ctx, j.store.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		var cluster, snapshot string
+		err := tx.QueryRow(ctx, sightSQL).Scan(&cluster, &snapshot)
+		if err == nil {
+			t.now, err = sightOf(cluster, snapshot)
+		}
+		if err != nil {
+			return err
+		}
+		if !t.now.continues(&j.until) {
+			j.Afresh()
+		}
 		return t.tell(ctx, tx)
 	})
 	if err == nil && t.some {
-		err = t.document(&document{Mark: &mark{j.ledger, t.until}})
+		err = t.document(&document{Mark: &mark{j.ledger, t.now.cluster, t.now.snapshot}})
 	}
 	if err != nil {
 		return false, fmt.Errorf("copying the ledger: %w", err)
 	}
-	if t.some {
-		j.mark = t.until
-	}
-	j.said, j.atLast, j.begun = t.said, t.atLast, true
+	j.until, j.said, j.atLast, j.begun = t.now, t.said, t.atLast, true
 	return t.some, nil
 }
 
@@ -135,7 +214,7 @@ type told struct {
 type telling struct {
 	*Journal
 	each   func([]byte) error
-	until  int64 // the mark that it sets
+	now    sight // what it tells up to
 	said   map[told]struct{}
 	atLast map[string]int64
 	some   bool
@@ -148,28 +227,50 @@ func (t *telling) tell(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	for _, table := range slices.Sorted(maps.Keys(smallSQL)) {
-		if err := t.rows(ctx, tx, table, smallSQL[table], func(int64, string) bool { return true }); err != nil {
+		if err := t.rows(ctx, tx, table, smallSQL[table], func(int64) bool { return true }); err != nil {
 			return err
 		}
 	}
 	for _, table := range slices.Sorted(maps.Keys(addedSQL)) {
-		if t.begun {
-			t.atLast[table] = t.Journal.atLast[table]
-		}
-		late := func(id int64, _ string) bool {
-			t.atLast[table] = max(t.atLast[table], id)
-			return id > t.Journal.atLast[table]-lateBy
-		}
-		if err := t.rows(ctx, tx, table, addedSQL[table], late, max(0, t.atLast[table]-lateBy)); err != nil {
+		if err := t.added(ctx, tx, table); err != nil {
 			return err
 		}
 	}
 	return t.files(ctx, tx)
 }
 
+// added tells what came to a table whose rows are only added.
+func (t *telling) added(ctx context.Context, tx pgx.Tx, table string) error {
+	last := int64(0)
+	if t.begun {
+		last = t.Journal.atLast[table]
+	}
+	t.atLast[table] = last
+	keep := func(id int64) bool {
+		t.atLast[table] = max(t.atLast[table], id)
+		return id > last-lateBy
+	}
+	if err := t.rows(ctx, tx, table, addedSQL[table]+sinceSQL, keep, max(0, last-lateBy)); err != nil {
+		return err
+	}
+	ended := t.now.ended(&t.until)
+	if last == 0 || len(ended) == 0 {
+		return nil
+	}
+	low := make([]string, len(ended))
+	for i, x := range ended {
+		low[i] = strconv.FormatUint(uint64(uint32(x)), 10)
+	}
+	return t.rows(ctx, tx, table, addedSQL[table]+endedSQL, keep, low)
+}
+
 // files tells the file versions that changed.
 func (t *telling) files(ctx context.Context, tx pgx.Tx) error {
-	rows, err := tx.Query(ctx, filesSQL, t.mark)
+	from, before, ended := int64(0), int64(math.MaxInt64), []int64(nil)
+	if t.now.continues(&t.until) {
+		from, before, ended = t.until.next, t.now.next, t.now.ended(&t.until)
+	}
+	rows, err := tx.Query(ctx, filesSQL, from, before, ended)
 	if err != nil {
 		return err
 	}
@@ -189,15 +290,15 @@ func (t *telling) files(ctx context.Context, tx pgx.Tx) error {
 		if err != nil {
 			return err
 		}
-		// Those that the next call asks for again are not told again.
-		return t.row("file", doc, f.Changed >= t.until-1000)
+		t.some = true
+		return t.each(doc)
 	})
 	return err
 }
 
 // rows tells the rows of a query, each with a number and a document, but for
 // those that the last call told. What keep says is remembered for the next.
-func (t *telling) rows(ctx context.Context, tx pgx.Tx, table, sql string, keep func(int64, string) bool, args ...any) error {
+func (t *telling) rows(ctx context.Context, tx pgx.Tx, table, sql string, keep func(int64) bool, args ...any) error {
 	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return err
@@ -205,7 +306,7 @@ func (t *telling) rows(ctx context.Context, tx pgx.Tx, table, sql string, keep f
 	var n int64
 	var doc string
 	_, err = pgx.ForEachRow(rows, []any{&n, &doc}, func() error {
-		return t.row(table, []byte(doc), keep(n, doc))
+		return t.row(table, []byte(doc), keep(n))
 	})
 	return err
 }
@@ -250,8 +351,9 @@ type fileDocument struct {
 }
 
 type mark struct {
-	Ledger string `json:"ledger"`
-	At     int64  `json:"at"`
+	Ledger   string `json:"ledger"`
+	Cluster  string `json:"cluster"`
+	Snapshot string `json:"snapshot"`
 }
 
 // IsMark reports whether a document says how far the copy goes.

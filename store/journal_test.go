@@ -1,84 +1,194 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"penstock/ingest"
+	"penstock/store/pglocal/pgtest"
 )
 
-// tell collects what a journal tells, the files by their paths and states.
-func tell(t *testing.T, j *Journal) (files []string, mark []byte) {
+// tell collects what a journal tells: the files by their paths and states, and the
+// channels.
+func tell(t *testing.T, j *Journal) (told []string, mark []byte) {
 	t.Helper()
 	_, err := j.Tell(t.Context(), func(doc []byte) error {
 		if IsMark(doc) {
 			mark = slices.Clone(doc)
 		}
 		var d struct {
-			File struct{ Path, State string } `json:"file"`
+			File   struct{ Path, State, Pack string } `json:"file"`
+			Series struct{ Channel string }           `json:"series"`
 		}
 		if err := json.Unmarshal(doc, &d); err != nil {
 			return err
 		}
 		if d.File.Path != "" {
-			files = append(files, d.File.Path+" "+d.File.State)
+			told = append(told, strings.TrimSpace(d.File.Path+" "+d.File.State+" "+d.File.Pack))
+		}
+		if d.Series.Channel != "" {
+			told = append(told, "series "+d.Series.Channel)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(files)
-	return files, mark
+	slices.Sort(told)
+	return told, mark
 }
 
-// TestJournal tells each change once, also one whose transaction began before
-// others were told and ended after; and goes on from a mark.
-func TestJournal(t *testing.T) {
-	s := open(t, Options{})
-	c := committerOf(t, sinkOf(t, s, SinkOptions{Source: "site"}))
-	j, err := s.Journal(t.Context(), nil)
+func expectTold(t *testing.T, j *Journal, want string) (mark []byte) {
+	t.Helper()
+	told, mark := tell(t, j)
+	if got := strings.Join(told, ", "); got != want {
+		t.Errorf("told of %q, want %q", got, want)
+	}
+	return mark
+}
+
+func journalOf(t *testing.T, s *Store, mark []byte) *Journal {
+	t.Helper()
+	j, err := s.Journal(t.Context(), mark)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect := func(j *Journal, want string) (mark []byte) {
-		t.Helper()
-		files, mark := tell(t, j)
-		if got := strings.Join(files, ", "); got != want {
-			t.Errorf("told of %q, want %q", got, want)
-		}
-		return mark
+	return j
+}
+
+// A journal tells each change once, also one whose transaction began before
+// others were told and ended after, and was another role's; and goes on from a
+// mark.
+func TestJournal(t *testing.T) {
+	address := pgtest.Database(t)
+	admin, err := Open(t.Context(), address, Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(admin.Close)
+	s := loaderOf(t, admin, address)
+	c := committerOf(t, sinkOf(t, s, SinkOptions{Source: "site"}))
+	j := journalOf(t, s, nil)
 	commit(t, c, testFile{path: "a", readings: []testReading{{"flow", 1, 1, ""}}}, testFile{path: "b", readings: []testReading{{"flow", 2, 1, ""}}})
-	expect(j, "a loaded, b loaded")
-	if mark := expect(j, ""); mark != nil {
+	expectTold(t, j, "a loaded, b loaded, series flow, series flow")
+	if mark := expectTold(t, j, ""); mark != nil {
 		t.Error("there is a mark though nothing changed")
 	}
 
-	late, err := s.pool.Begin(t.Context())
+	late, err := admin.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := late.Exec(t.Context(), "update files set state = 'undone', changed = now() where path = 'a'"); err != nil {
+	if _, err := late.Exec(t.Context(), "update files set state = 'undone', "+changedNow+" where path = 'a'"); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, c, testFile{path: "c", readings: []testReading{{"flow", 3, 1, ""}}})
-	mark := expect(j, "c loaded")
+	mark := expectTold(t, j, "c loaded, series flow")
 	if err := late.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	expect(j, "a undone")
-	expect(j, "")
+	expectTold(t, j, "a undone")
+	expectTold(t, j, "")
 
 	// Another process goes on from the mark, and misses nothing.
-	other, err := s.Journal(t.Context(), mark)
+	other := journalOf(t, s, mark)
+	expectTold(t, other, "a undone, series flow, series flow, series flow")
+	if other.Other {
+		t.Error("its own ledger is said to be another")
+	}
+	all := journalOf(t, s, []byte(`{"mark":{"ledger":"of another database","snapshot":"9:9:"}}`))
+	expectTold(t, all, "a undone, b loaded, c loaded, series flow, series flow, series flow")
+	if !all.Other {
+		t.Error("it is not said that the mark is of another ledger")
+	}
+	// A server that was set back to an earlier day has transactions of these
+	// numbers again, which did other things.
+	var ahead document
+	if err := json.Unmarshal(mark, &ahead); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Mark.Snapshot = "9000000:9000000:"
+	mark, err = json.Marshal(ahead)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(other, "a undone, c loaded")
-	all, err := s.Journal(t.Context(), []byte(`{"mark":{"ledger":"of another database","at":4000000000000000}}`))
+	back := journalOf(t, s, mark)
+	expectTold(t, back, "a undone, b loaded, c loaded, series flow, series flow, series flow")
+}
+
+// Who only reads does not keep a journal from being done with what it told.
+func TestJournalBesideAReader(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{Source: "site"}))
+	reader, err := s.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(all, "a undone, b loaded, c loaded")
+	defer reader.Rollback(t.Context())
+	if _, err := reader.Exec(t.Context(), "select count(*) from runs"); err != nil {
+		t.Fatal(err)
+	}
+	j := journalOf(t, s, nil)
+	for _, path := range []string{"L_a", "L_b", "L_c"} {
+		before := j.until.next
+		commit(t, c, testFile{path: path, readings: []testReading{{"flow", int64(path[2]), 1, ""}}})
+		tell(t, j)
+		if len(j.until.open) > 0 || j.until.next <= before {
+			t.Errorf("after %s it has told up to %q, before up to %d", path, j.until.snapshot, before)
+		}
+	}
+}
+
+// A series of a transaction that took long is told, however many came meanwhile.
+func TestJournalTellsSeriesThatAreCommittedLate(t *testing.T) {
+	s := open(t, Options{})
+	j := journalOf(t, s, nil)
+	add := func(do interface {
+		Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+	}, channel string) {
+		t.Helper()
+		if _, err := do.Exec(t.Context(), "insert into series (logger, channel, unit, label) values ('L', $1, '', '')", channel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(long, "late")
+	query(t, s, "select setval(pg_get_serial_sequence('series', 'id'), 5000)")
+	add(s.pool, "early")
+	expectTold(t, j, "series early")
+	if err := long.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectTold(t, j, "series late")
+	expectTold(t, j, "")
+}
+
+// Where bytes are archived after their version was loaded is told.
+func TestJournalTellsWhereBytesAreArchivedLater(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	j := journalOf(t, s, nil)
+	f := testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	commit(t, c, f)
+	expectTold(t, j, "L1_a loaded, series flow")
+	since := query(t, s, "select changed from files")
+	for _, want := range []string{"L1_a loaded p/1", ""} { // the same place again is nothing new
+		b := fill(&ingest.Batch{}, f)
+		b.Spans[0].Place = ingest.Place{Pack: "p/1", Offset: 7}
+		if o, err := c.Commit(t.Context(), b); err != nil || o[0].State != ingest.Known {
+			t.Fatal(o, err)
+		}
+		expectTold(t, j, want)
+	}
+	if now := query(t, s, "select changed from files"); !slices.Equal(now, since) {
+		t.Errorf("its state was set at %v, and now at %v", since, now)
+	}
 }

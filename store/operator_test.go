@@ -91,17 +91,27 @@ func storeOfLoader(t *testing.T) (admin, loader *Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	_, err = admin.pool.Exec(t.Context(), `create role loader login; grant usage on schema penstock to loader;
-		grant select, insert, update, delete on all tables in schema penstock to loader; grant usage on all sequences in schema penstock to loader`)
-	if err != nil {
-		t.Fatal(err)
+	return admin, loaderOf(t, admin, server.URL())
+}
+
+// loaderOf opens a store that is there as a role that may load and no more. The
+// role is gone when the test ends.
+func loaderOf(t *testing.T, admin *Store, address string) *Store {
+	t.Helper()
+	do := func(ctx context.Context, sql string) {
+		if _, err := admin.pool.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
 	}
-	loader, err = Open(t.Context(), as(t, server.URL(), "loader"), Options{RetryFor: 600 * time.Millisecond})
+	do(t.Context(), `create role loader login; grant usage on schema penstock to loader;
+		grant select, insert, update, delete on all tables in schema penstock to loader; grant usage on all sequences in schema penstock to loader`)
+	t.Cleanup(func() { do(context.Background(), "drop owned by loader; drop role loader") })
+	loader, err := Open(t.Context(), as(t, address, "loader"), Options{RetryFor: 600 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(loader.Close)
-	return admin, loader
+	return loader
 }
 
 // as is a URL for another role.

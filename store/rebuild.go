@@ -336,10 +336,27 @@ func (r *Rebuild) Placed(ctx context.Context, pack string) (map[int64]bool, erro
 	return placed, nil
 }
 
-// End removes what the rebuild needed.
-func (r *Rebuild) End(ctx context.Context) error {
-	if _, err := r.store.pool.Exec(ctx, "drop table if exists recorded, recorded_places"); err != nil {
-		return fmt.Errorf("removing the tables of the rebuild: %w", err)
+// rebuiltFrom begins the names of settings that say of which ledgers this one was
+// rebuilt.
+const rebuiltFrom = "rebuilt from "
+
+// End removes what the rebuild needed. whole says that all sources were loaded:
+// a Journal that goes on with the lost ledger's then knows that it is all here.
+func (r *Rebuild) End(ctx context.Context, whole bool) error {
+	err := pgx.BeginFunc(ctx, r.store.pool, func(tx pgx.Tx) error {
+		for ledger := range r.since {
+			if !whole {
+				break
+			}
+			if _, err := tx.Exec(ctx, "insert into settings (name, value) values ($1, now()::text) on conflict do nothing", rebuiltFrom+ledger); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, "drop table if exists recorded, recorded_places")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ending the rebuild: %w", err)
 	}
 	return nil
 }

@@ -208,6 +208,10 @@ func (v *archivist) copy(ctx context.Context) (err error) {
 		if v.journal, err = v.store.Journal(ctx, mark); err != nil {
 			return err
 		}
+		if v.journal.Other {
+			v.log.Warn("the archive was kept beside another database, whose files are not in this one: if that one is lost, stop, and load the archive into an empty database with 'penstock replay' before anything else is loaded",
+				slog.String("archive", v.archive.Dir()))
+		}
 		if v.ledger, err = v.archive.Ledger(ctx); err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (b *rebuilding) load() (err error) {
 	if b.total.seen() == 0 {
 		b.note("There is nothing in the archive that is not loaded.")
 	}
-	return b.plan.End(b.work)
+	return b.plan.End(b.work, b.source == "")
 }
 
 // sources are those that the ledger had, and those of the packs.

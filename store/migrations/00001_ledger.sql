@@ -12,7 +12,7 @@ create table settings (
     name  text primary key,
     value text not null
 );
-comment on table settings is 'What was chosen when the schema was made: key mode, hypertable';
+comment on table settings is 'What was chosen when the schema was made: key mode, hypertable; and which ledger this is, and was rebuilt from';
 
 create table runs (
     id      int4 generated always as identity primary key,
@@ -86,6 +86,7 @@ create table files (
     rank_time     timestamptz not null,
     fetched       timestamptz not null,
     changed       timestamptz not null default now(),
+    changed_by    int8 not null default pg_current_xact_id()::text::int8,
     modified      timestamptz,
     size          int8 not null,
     pack_offset   int8,
@@ -115,14 +116,15 @@ comment on column files.trusted is 'size and modified may stand for the content 
 comment on column files.pack is 'where the archive has its bytes; null where it was not archived';
 comment on column files.pack_offset is 'in the pack, in bytes';
 comment on column files.fetched is 'when this version was first fetched';
-comment on column files.changed is 'when its state was last set';
+comment on column files.changed is 'when its state was last set; greater with each time';
+comment on column files.changed_by is 'the transaction that changed it last, as pg_current_xact_id()';
 comment on column files.path is 'below the source''s root; bytes that are not printable UTF-8, and the backslash, as \xNN';
 
 -- One content is loaded once, however many processes try at the same moment.
 create unique index files_loaded_content on files (content) where state = 'loaded';
 create index files_duplicate_content on files (content) where state = 'duplicate';
 -- What changed lately, for the copy of the ledger in the archive.
-create index files_changed on files using brin (changed) with (autosummarize = on);
+create index files_changed on files using brin (changed_by, changed) with (autosummarize = on);
 
 create table receipts (
     file_id          int8 primary key,
