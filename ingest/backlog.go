@@ -145,6 +145,11 @@ func (b *backlog) clear() (all []reference) {
 		all = append(all, f.reference)
 	}
 	b.oldest.files, b.newest.files = nil, nil
+	b.turned = false // that there is room now is no reason to list before the time
+	select {
+	case <-b.low:
+	default:
+	}
 	return all
 }
 

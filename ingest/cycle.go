@@ -91,12 +91,14 @@ func (c *cycles) left(modified int64) {
 	c.oldest = min(c.oldest, modified)
 }
 
-// turnedAway counts a file that found no room in the backlog.
-func (c *cycles) turnedAway(modified int64) {
-	c.left(modified)
+// turnedAway counts files that found no room in the backlog.
+func (c *cycles) turnedAway(refs []reference) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current.Left++
+	c.current.Left += len(refs)
+	for i := range refs {
+		c.oldest = min(c.oldest, refs[i].Modified)
+	}
 }
 
 // notDone counts a file of which the source could not be told, and reports

@@ -125,9 +125,7 @@ func (r *run) unfetched(f *reference, err error, took time.Duration) {
 	}
 	if int(r.fetchFailures.Add(1)) > 8+2*r.Connections {
 		r.fetchFailures.Store(0)
-		for _, f := range r.backlog.clear() {
-			r.drop(&f)
-		}
+		r.drop(r.backlog.clear())
 	}
 }
 
@@ -144,7 +142,7 @@ func (r *run) passOn(p *parcel) error {
 			}
 		}
 		if !r.spool.put(p) { // the archive had it before, and does not say where
-			r.drop(&p.reference)
+			r.drop([]reference{p.reference})
 		}
 		r.release(p)
 		return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -158,89 +157,6 @@ func TestDrainWhileFetching(t *testing.T) {
 		}
 		p.running = closedWith(nil)
 	})
-}
-
-// Two pipelines work on one chunk at a time, in turns, and on more when they
-// may.
-func TestTurnstile(t *testing.T) {
-	turn := NewTurnstile(1)
-	var mu sync.Mutex
-	now, most := 0, 0
-	busy := at(committing, "", func(ctx context.Context) error {
-		mu.Lock()
-		now++
-		most = max(most, now)
-		mu.Unlock()
-		err := lasting(time.Second)(ctx)
-		mu.Lock()
-		now--
-		mu.Unlock()
-		return err
-	})
-	operate(t, func(p *plant) {
-		p.Turn, p.Workers, p.Limits.Files, p.book.hook = turn, 8, 1, busy
-		for i := range 40 {
-			p.yard.put(fmt.Sprintf("L/%02d", i), reading1(i))
-		}
-	}, func(p *plant) {
-		p.after(10*time.Second + time.Millisecond)
-		if most != 1 || len(p.book.order) != 10 {
-			t.Errorf("%d at a time, %d files in 10 s", most, len(p.book.order))
-		}
-		p.goOn()
-		turn.Set(5)
-		p.after(12*time.Second + 2*time.Millisecond)
-		if most != 5 || len(p.book.order) < 15 {
-			t.Errorf("%d at a time, %d files after 12 s", most, len(p.book.order))
-		}
-		p.goOn()
-		turn.Set(0) // which is one
-		p.after(15 * time.Second)
-		mu.Lock()
-		most = 0
-		mu.Unlock()
-		p.after(20 * time.Second)
-		if most != 1 {
-			t.Errorf("%d at a time", most)
-		}
-	})
-	if turn.taken != 0 || len(turn.waiting) != 0 {
-		t.Errorf("%d places are taken, %d wait", turn.taken, len(turn.waiting))
-	}
-}
-
-// A source that does not answer keeps no other one from its turn.
-func TestTurnstileAndADeadSource(t *testing.T) {
-	turn := NewTurnstile(1)
-	operate(t, func(p *plant) {
-		p.Turn, p.Workers, p.Limits.Files = turn, 3, 1
-		p.yard.put("dead/1", reading1(1))
-		p.yard.put("dead/2", reading1(2))
-		p.yard.put("slow", reading1(3))
-		p.yard.hook = func(ctx context.Context, now step, path string) error {
-			switch {
-			case now == fetching && strings.HasPrefix(path, "dead"):
-				return lasting(time.Hour)(ctx)
-			case now == fetching && path == "slow":
-				return lasting(time.Second)(ctx)
-			}
-			return nil
-		}
-	}, func(p *plant) {
-		p.after(time.Minute)
-		p.yard.put("L/1", reading1(4))
-		p.after(2 * time.Minute)
-		if len(p.book.order) != 2 {
-			t.Errorf("committed beside a dead source: %q", p.book.order)
-		}
-		p.after(2 * time.Hour)
-		if len(p.book.order) != 4 || p.book.most != 1 {
-			t.Errorf("committed %q, %d at a time", p.book.order, p.book.most)
-		}
-	})
-	if turn.taken != 0 || len(turn.waiting) != 0 {
-		t.Errorf("%d places are taken, %d wait", turn.taken, len(turn.waiting))
-	}
 }
 
 func TestPace(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"time"
@@ -104,17 +105,14 @@ func stateOf(h hash.Hash) []byte {
 	return state
 }
 
-// decodeGain decodes what a file gained into a span, or, where that cannot be
-// read by itself, all of the file.
+// decodeGain decodes what a file gained into a span. Its error wraps ErrWhole
+// where that cannot be read by itself.
 func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) error {
 	spans := len(w.batch.Spans)
 	err := w.decodeGuarded(ctx, spans)
 	if err == nil && w.batch.Spans[spans].State != Loaded {
 		w.dropFrom(spans)
 		err = ErrWhole // how it is refused is to be told of the file as a version
-	}
-	if errors.Is(err, ErrWhole) {
-		return w.decodeWhole(ctx, f)
 	}
 	if err != nil {
 		return err
@@ -123,7 +121,7 @@ func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) e
 	g, gained := c.Gain, c.Data[c.Gain.Seam:]
 	if err := w.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(g.Of.Hashed); err != nil {
 		w.dropFrom(spans)
-		return w.decodeWhole(ctx, f) // another Go wrote it
+		return fmt.Errorf("%w: another Go wrote the state of its hash", ErrWhole)
 	}
 	w.event.Bytes += int64(len(gained))
 	s := &w.batch.Spans[spans]
@@ -140,17 +138,23 @@ func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) e
 	return nil
 }
 
-// decodeWhole fetches all of a file, of which only the gain was there, and
-// decodes that.
-func (w *worker) decodeWhole(ctx context.Context, f *reference) error {
+// readWhole fetches all of a file, of which only the gain was there, and decodes
+// that. The archive has the gain at the given place, and keeps it until the ledger
+// has the whole: the source may not have the file any more.
+func (w *worker) readWhole(ctx context.Context, f *reference, gain Place) error {
 	whole := *f
 	whole.growth, whole.grew = nil, true
 	var have provided
-	if err := w.fetch(ctx, &whole, &w.own, &have); err != nil {
+	if err := w.fetchOwn(ctx, &whole, &have); err != nil {
 		return err
 	}
-	w.content = &w.own
-	return w.decode(ctx, &whole, &have)
+	if err := w.decode(ctx, &whole, &have); err != nil {
+		return err
+	}
+	if gain != (Place{}) {
+		w.gains = append(w.gains, gain)
+	}
+	return nil
 }
 
 // noteGrowth keeps on a span by what its file, which was read whole, is carried
@@ -171,28 +175,40 @@ func (w *worker) keepsGrowth(f *reference, size int64) bool {
 	return w.grower != nil && (f.grew || size >= growthFrom)
 }
 
-// takeWhole takes the files whole of which what they gained could not be stored by
-// itself, and commits them.
-func (w *worker) takeWhole(ctx context.Context, files []reference) error {
-	w.begin(chunk{number: w.event.Chunk})
+// A grownFile is one of which what it gained could not be stored by itself.
+type grownFile struct {
+	reference
+	gain Place // where the archive has that
+}
+
+// takeWhole takes files whole, and commits them.
+func (w *worker) takeWhole(ctx context.Context, files []grownFile) error {
+	gained := w.event
+	if err := w.begin(ctx, gained.Chunk); err != nil {
+		return err
+	}
+	if len(gained.Outcomes) == 0 { // then nobody was told of it
+		w.event.Bytes, w.event.Fetch, w.event.Decode, w.event.Commit = gained.Bytes, gained.Fetch, gained.Decode, gained.Commit
+	}
 	for i := range files {
-		start := time.Now()
-		err := w.decodeWhole(ctx, &files[i])
-		w.event.Fetch += time.Since(start)
-		if err := w.taken(ctx, &files[i], err); err != nil {
+		f := &files[i]
+		if err := w.taken(ctx, &f.reference, w.readWhole(ctx, &f.reference, f.gain)); err != nil {
+			return err
+		}
+		if err := w.commitIfFull(ctx); err != nil {
 			return err
 		}
 	}
 	return w.commit(ctx)
 }
 
-// toTakeWhole leaves of the outcomes those that are final, and returns the files
-// of the others.
-func toTakeWhole(outcomes []Outcome) (final []Outcome, files []reference) {
+// toTakeWhole leaves of the outcomes of the batch those that are final, and
+// returns the files of the others.
+func (w *worker) toTakeWhole(outcomes []Outcome) (final []Outcome, files []grownFile) {
 	final = outcomes[:0]
-	for _, o := range outcomes {
+	for i, o := range outcomes {
 		if o.State == Whole {
-			files = append(files, reference{File: o.File})
+			files = append(files, grownFile{reference{File: o.File}, w.batch.Spans[i].Place})
 		} else {
 			final = append(final, o)
 		}

@@ -339,15 +339,19 @@ func (r *run) enqueue(refs []reference) error {
 		}
 	}
 	r.cycles.count(0, n)
-	for _, dropped := range r.backlog.offer(begun) {
-		r.drop(&dropped)
-	}
+	r.drop(r.backlog.offer(begun))
 	return nil
 }
 
-// drop forgets a file that was queued and found no room.
-func (r *run) drop(f *reference) {
+// drop forgets files that were queued and found no room. They all count for the
+// cycle that is under way, also where the next one begins meanwhile.
+func (r *run) drop(refs []reference) {
+	if len(refs) == 0 {
+		return
+	}
 	r.refreshing.left.Store(true)
-	r.cycles.turnedAway(f.Modified)
-	r.ended(f.Path)
+	r.cycles.turnedAway(refs)
+	for i := range refs {
+		r.ended(refs[i].Path)
+	}
 }

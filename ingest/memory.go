@@ -18,7 +18,7 @@ import (
 type memory struct {
 	tidies  bool  // the source moves or deletes what is done
 	whole   bool  // the last listing was: what it did not have is gone
-	newest  int64 // when the newest file that was listed was modified
+	newest  int64 // when the newest file that was listed was modified, but for those from the future
 	key     maphash.Seed
 	version maphash.Seed
 
@@ -36,6 +36,7 @@ type remembered struct {
 	listing uint16 // the last that had it
 	tries   uint8  // how often telling the source failed
 	done    bool   // the source was told what became of it
+	waits   bool   // that was of a file with channels that wait for an answer
 }
 
 // The ledger is asked anew about a file that it knew after this time, less up
@@ -76,7 +77,7 @@ func (m *memory) versionOf(f *File) uint64 {
 func (m *memory) fresh(s *sighting) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.kind == listed {
+	if s.kind == listed && s.Modified <= Micros(time.Now()) { // else a broken clock would outdo all others for years
 		m.newest = max(m.newest, s.Modified)
 	}
 	key := m.keyOf(s.Path)
@@ -112,7 +113,7 @@ func (m *memory) remember(f File) bool {
 // untidied reports whether a file that the ledger has in the given state is
 // still there although the source would have tidied it away, had it been told.
 func (m *memory) untidied(f File, s State) bool {
-	if !m.tidies || s != Loaded && s != Duplicate {
+	if !m.tidies || s != Loaded && s != Duplicate && s != Quarantined {
 		return false
 	}
 	if m.files == nil {
@@ -125,10 +126,13 @@ func (m *memory) untidied(f File, s State) bool {
 }
 
 // tidied notes that the source was told what became of a file. If it is still
-// there as it was, that is as it should be.
-func (m *memory) tidied(f *flight) {
+// there as it was, that is as it should be, unless it waits for an answer: once
+// that is given there is more to tell.
+func (m *memory) tidied(f *flight, o *Outcome) {
 	if m.tidies {
-		m.set(f.key, f.version, func(r *remembered) { r.done, r.tries = true, 0 })
+		held := o.State == Held || o.State == Known && o.Standing == Held
+		waits := o.Shape != nil || o.Receipt.Cells.Withheld > 0
+		m.set(f.key, f.version, func(r *remembered) { r.done, r.waits, r.tries = !held, waits, 0 })
 	}
 }
 
@@ -141,6 +145,12 @@ func (m *memory) notTidied(f *flight) {
 			r.until = m.now() + min(uint32(5)<<r.tries, uint32(askedAnew/time.Second))
 		})
 	}
+}
+
+// letAlone notes that the source is told of a file when the ledger is asked about
+// it next.
+func (m *memory) letAlone(f *flight) {
+	m.set(f.key, f.version, func(r *remembered) { r.until = m.now() + uint32(askedAnew/time.Second) })
 }
 
 // set changes what is known of a file, and reports whether nothing was of the
@@ -168,7 +178,7 @@ func (m *memory) askAnew() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key, r := range m.files {
-		r.until = 0
+		r.until, r.done = 0, r.done && !r.waits
 		m.files[key] = r
 	}
 }

@@ -107,7 +107,7 @@ type run struct {
 	backlog   *backlog
 	fetched   chan *parcel
 	chunks    chan chunk
-	finished  chan Outcome // files of which the source is to be told; nil where the worker does it
+	toFinish  *toFinish // files of which the source is to be told; nil where the worker does it
 
 	grower        Grower // the source, where it can fetch what files gain
 	known         *memory
@@ -182,8 +182,8 @@ func (p *Pipeline) newRun(take, work context.Context) *run {
 	if p.Archive != nil && p.Spool > 0 && p.Connections > 0 {
 		r.spool = newSpool(p.Spool)
 	}
-	if p.Connections > 0 && r.known.tidies {
-		r.finished = make(chan Outcome, 64*p.Connections)
+	if p.Connections > 0 && p.Poll > 0 && r.known.tidies {
+		r.toFinish = newToFinish()
 	}
 	return r
 }
@@ -203,7 +203,7 @@ func (r *run) start(group *errgroup.Group) {
 	group.Go(guarded("the plan", r.plan))
 	var workers sync.WaitGroup
 	workers.Add(r.Workers)
-	if r.finished != nil {
+	if r.toFinish != nil {
 		r.startFinishing(group, &workers)
 	}
 	for n := range r.Workers {

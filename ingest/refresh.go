@@ -78,7 +78,7 @@ func (r *run) caughtUp(briefly time.Duration) bool {
 	if !r.refreshing.between.Load() || r.refreshing.left.Load() {
 		return false
 	}
-	if _, listed, _ := r.underWay.state(0); listed > 0 || r.underWay.longest() > briefly {
+	if r.underWay.awaited() || r.underWay.longest() > briefly {
 		return false
 	}
 	s, ok := r.Source.(Settler)

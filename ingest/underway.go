@@ -74,6 +74,19 @@ func (u *underWay) stored(path string) {
 	}
 }
 
+// awaited reports whether a file that a listing brought is there, and the ledger
+// has it not yet.
+func (u *underWay) awaited() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, f := range u.files {
+		if f.listed && !f.stored {
+			return true
+		}
+	}
+	return false
+}
+
 // longest is for how long the file has been there that has waited longest for
 // the ledger; 0 when there is none.
 func (u *underWay) longest() time.Duration {

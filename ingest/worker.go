@@ -28,8 +28,9 @@ type worker struct {
 	last      lastBytes // likewise
 	finisher  finisher
 	turn      turn
-	kept      bool // the archive has something of the batch that is not durable yet
-	places    []Place
+	kept      bool    // the archive has something of the batch that is not durable yet
+	gains     []Place // where the archive has what files gained that are whole in the batch
+	places    []Place // settle's buffer
 }
 
 // worker runs one worker until there are no more chunks.
@@ -58,10 +59,6 @@ func (r *run) worker(number int) error {
 
 // inTurn works on a chunk when there is a place for it.
 func (w *worker) inTurn(c chunk) error {
-	w.yield()
-	if err := w.turn.enter(w.run.work); err != nil {
-		return err
-	}
 	defer w.turn.leave()
 	return w.work(w.run.work, c)
 }
@@ -69,12 +66,15 @@ func (w *worker) inTurn(c chunk) error {
 // work takes a chunk from references to the commit. A chunk that turns out
 // larger than it was listed is committed in several transactions.
 func (w *worker) work(ctx context.Context, c chunk) error {
-	w.begin(c)
+	w.yield()
+	if err := w.begin(ctx, c.number); err != nil {
+		return err
+	}
 	for i := range c.files {
 		if err := w.takeIn(ctx, &c.files[i]); err != nil {
 			return err
 		}
-		if err := w.commitIfFull(ctx, c); err != nil {
+		if err := w.commitIfFull(ctx); err != nil {
 			return err
 		}
 	}
@@ -82,20 +82,25 @@ func (w *worker) work(ctx context.Context, c chunk) error {
 		if err := w.takeParcel(ctx, p); err != nil {
 			return err
 		}
-		if err := w.commitIfFull(ctx, c); err != nil {
+		if err := w.commitIfFull(ctx); err != nil {
 			return err
 		}
 	}
 	return w.commit(ctx)
 }
 
-func (w *worker) begin(c chunk) {
+// begin begins a transaction, when there is a place for it.
+func (w *worker) begin(ctx context.Context, chunk int) error {
+	if err := w.turn.enter(ctx); err != nil {
+		return err
+	}
 	w.batch.Reset()
-	w.kept = false
-	w.event = Event{Source: w.name, Worker: w.number, Chunk: c.number, Outcomes: w.event.Outcomes[:0]}
+	w.kept, w.gains = false, w.gains[:0]
+	w.event = Event{Source: w.name, Worker: w.number, Chunk: chunk, Outcomes: w.event.Outcomes[:0]}
+	return nil
 }
 
-func (w *worker) commitIfFull(ctx context.Context, c chunk) error {
+func (w *worker) commitIfFull(ctx context.Context) error {
 	l := &w.Limits
 	if (l.Readings <= 0 || len(w.batch.Time) < l.Readings) && (l.Bytes <= 0 || w.event.Bytes < l.Bytes) {
 		return nil
@@ -103,11 +108,8 @@ func (w *worker) commitIfFull(ctx context.Context, c chunk) error {
 	if err := w.commit(ctx); err != nil {
 		return err
 	}
-	w.begin(c)
-	if w.Yield == nil {
-		return nil
-	}
-	return w.turn.away(ctx, func() error { w.yield(); return nil })
+	w.yield()
+	return w.begin(ctx, w.event.Chunk)
 }
 
 // yield lets those go first who have the right of way.
@@ -120,32 +122,46 @@ func (w *worker) yield() {
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
 // fetched, or changes meanwhile, leaves no trace in the batch.
 func (w *worker) takeIn(ctx context.Context, f *reference) error {
-	if err := w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) }); err != nil {
+	err := w.turn.away(ctx, func() error {
+		return w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) })
+	})
+	if err != nil {
 		return err
 	}
 	var have provided
-	start := time.Now()
-	err := w.turn.away(ctx, func() error { return w.fetch(ctx, f, &w.own, &have) })
-	fetched := time.Now()
-	w.event.Fetch += fetched.Sub(start)
-	if err == nil {
-		w.content = &w.own
-		w.content.FirstFetched = f.firstFetched
-		err = w.decode(ctx, f, &have)
-		w.event.Decode += time.Since(fetched)
+	if err = w.fetchOwn(ctx, f, &have); err == nil {
+		err = w.read(ctx, f, &have)
 	}
 	return w.taken(ctx, f, err)
 }
 
+// fetchOwn fetches a file into the worker's own content. Its place is for others
+// while the source does not answer.
+func (w *worker) fetchOwn(ctx context.Context, f *reference, have *provided) error {
+	start := time.Now()
+	err := w.turn.away(ctx, func() error { return w.fetch(ctx, f, &w.own, have) })
+	w.event.Fetch += time.Since(start)
+	w.content, w.own.FirstFetched = &w.own, f.firstFetched
+	return err
+}
+
 // takeParcel decodes a file that was fetched ahead.
 func (w *worker) takeParcel(ctx context.Context, p *parcel) error {
-	start := time.Now()
 	w.content = p.content
-	err := w.decode(ctx, &p.reference, &p.provided)
-	w.event.Decode += time.Since(start)
+	err := w.read(ctx, &p.reference, &p.provided)
 	w.event.Fetch += p.took
 	w.release(p)
 	return w.taken(ctx, &p.reference, err)
+}
+
+// read decodes what was fetched of a file, or, where that is only what it gained
+// and cannot be read by itself, all of it.
+func (w *worker) read(ctx context.Context, f *reference, have *provided) error {
+	err := w.decode(ctx, f, have)
+	if w.content.Gain != nil && errors.Is(err, ErrWhole) {
+		return w.readWhole(ctx, f, have.place)
+	}
+	return err
 }
 
 // taken notes what is wrong with a file that is not in the batch. Its error is
@@ -163,8 +179,11 @@ func (w *worker) taken(ctx context.Context, f *reference, err error) error {
 }
 
 // decode turns the fetched content into a span of the batch and hashes it. A
-// stream is hashed as it is read.
+// stream is hashed as it is read. Where that is what a file gained, the error may
+// be ErrWhole.
 func (w *worker) decode(ctx context.Context, f *reference, have *provided) error {
+	start := time.Now()
+	defer func() { w.event.Decode += time.Since(start) }()
 	if w.content.Gain != nil {
 		return w.decodeGain(ctx, f, have)
 	}
@@ -244,50 +263,54 @@ func (w *worker) dropFrom(spans int) {
 // source.
 func (w *worker) commit(ctx context.Context) error {
 	failed := len(w.event.Outcomes)
-	var whole []reference
+	var whole []grownFile
 	if len(w.batch.Spans) > 0 {
 		outcomes, err := w.store(ctx)
 		if err != nil {
 			return err
 		}
-		outcomes, whole = toTakeWhole(outcomes)
+		outcomes, whole = w.toTakeWhole(outcomes)
 		w.event.Outcomes = append(w.event.Outcomes, outcomes...)
 	}
-	if err := w.tellAll(ctx, failed); err != nil || len(whole) == 0 {
-		return err
+	w.turn.leave() // neither a source that does not answer nor whoever observes holds up the others
+	w.tellAll(ctx, failed)
+	if len(whole) == 0 {
+		return nil
 	}
 	return w.takeWhole(ctx, whole)
 }
 
 // tellAll tells the observer and the source of the event's outcomes, of which the
 // first so many are of files that could not be fetched.
-func (w *worker) tellAll(ctx context.Context, failed int) error {
+func (w *worker) tellAll(ctx context.Context, failed int) {
 	if len(w.event.Outcomes) == 0 {
-		return nil
+		return
 	}
 	w.tell(w.event)
-	for i := range w.event.Outcomes {
-		o := &w.event.Outcomes[i]
-		switch {
-		case i < failed: // it is not in the ledger, and no affair of Done
-			w.ended(o.File.Path)
-		case w.finished == nil:
-			w.finisher.finish(ctx, o)
-		default:
-			w.underWay.stored(o.File.Path)
-			select {
-			case w.finished <- *o:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+	for i := range w.event.Outcomes[:failed] { // not in the ledger, and no affair of Done
+		w.ended(w.event.Outcomes[i].File.Path)
+	}
+	stored := w.event.Outcomes[failed:]
+	if w.Poll > 0 {
+		for i := range stored {
+			w.underWay.stored(stored[i].File.Path)
 		}
 	}
-	return nil
+	if w.toFinish != nil {
+		w.finishLater(stored)
+		return
+	}
+	for i := range stored {
+		w.finisher.finish(ctx, &stored[i])
+	}
 }
 
 // store commits the batch and returns what became of its files.
 func (w *worker) store(ctx context.Context) ([]Outcome, error) {
-	if err := w.cycles.paced(func() (time.Duration, error) { return w.Pace.readingsOf(ctx, len(w.batch.Time)) }); err != nil {
+	err := w.turn.away(ctx, func() error {
+		return w.cycles.paced(func() (time.Duration, error) { return w.Pace.readingsOf(ctx, len(w.batch.Time)) })
+	})
+	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
@@ -310,22 +333,22 @@ func (w *worker) store(ctx context.Context) ([]Outcome, error) {
 	if len(outcomes) != len(w.batch.Spans) {
 		return nil, fmt.Errorf("the sink told the outcomes of %d files, but %d files were committed", len(outcomes), len(w.batch.Spans))
 	}
-	w.event.Commit = time.Since(start)
-	if w.kept {
-		w.settle()
-	}
+	w.event.Commit += time.Since(start)
+	w.settle(outcomes)
 	return outcomes, nil
 }
 
-// settle tells the archive that the ledger has the batch.
-func (w *worker) settle() {
-	w.places = w.places[:0]
+// settle tells the archive what the ledger has of the batch.
+func (w *worker) settle(outcomes []Outcome) {
+	w.places = append(w.places[:0], w.gains...)
 	for i := range w.batch.Spans {
-		if at := w.batch.Spans[i].Place; at != (Place{}) {
+		if at := w.batch.Spans[i].Place; at != (Place{}) && outcomes[i].State != Whole {
 			w.places = append(w.places, at)
 		}
 	}
-	w.Archive.Settle(w.places...)
+	if len(w.places) > 0 {
+		w.Archive.Settle(w.places...)
+	}
 }
 
 // A hashingStream hashes what is read from it. Once a read failed, all further

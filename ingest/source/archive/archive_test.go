@@ -423,3 +423,37 @@ func TestGrown(t *testing.T) {
 		t.Error("a file that grew and shrank is not kept again")
 	}
 }
+
+// What one Keeper kept and nobody loaded is left over for the next one of the
+// same process: a source is begun anew after a reload, a lost lease or an error,
+// and may have the file no more.
+func TestLeftoverOfTheSameProcess(t *testing.T) {
+	a := open(t, t.TempDir(), archive.Options{})
+	k := keeper(t, a, "site")
+	keep(t, k, "gone.csv", []byte("2026-01-01T00:00:00Z,flow,1.5\n"))
+	sync(t, k)
+	if left, err := k.Leftover(t.Context()); err != nil || left != nil {
+		t.Errorf("what a Keeper waits for itself is left over: %v, %v", left, err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := keeper(t, a, "site").Leftover(t.Context())
+	if err != nil || left == nil {
+		packs, _ := a.Packs("site")
+		t.Fatalf("nothing is left over, though %d bytes are unsettled in %+v: %v", a.Unsettled("site"), packs, err)
+	}
+	var paths []string
+	for left.Next() {
+		for f, err := range left.Files(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+			paths = append(paths, f.Path)
+		}
+	}
+	left.Settle()
+	if len(paths) != 1 || paths[0] != "gone.csv" || a.Unsettled("site") != 0 {
+		t.Errorf("left over: %q; %d bytes are unsettled", paths, a.Unsettled("site"))
+	}
+}

@@ -242,11 +242,13 @@ func (k *Keeper) Tidy() error {
 	return k.broken
 }
 
-// Close ends the pack. The Keeper can still fetch.
+// Close ends the pack. The Keeper can still fetch. What was kept and not settled
+// is Leftover's from then on: another Keeper of this process takes it up.
 func (k *Keeper) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true
+	defer k.archive.leaveOver(k.folder)
 	if k.broken != nil {
 		if k.pack != nil {
 			_ = k.pack.release() // its end is found by who takes it up

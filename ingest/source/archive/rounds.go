@@ -177,7 +177,7 @@ func (k *Keeper) Leftover(ctx context.Context) (*Rounds, error) {
 	a.mu.Lock()
 	packs = slices.DeleteFunc(packs, func(p Pack) bool {
 		u := a.adopted[p.Name]
-		return u == nil || u.written || !u.many
+		return u == nil || u.written || !u.many && !u.left
 	})
 	a.mu.Unlock()
 	var size int64

@@ -25,6 +25,7 @@ type unsettled struct {
 	written bool               // it is being written
 	places  map[int64]struct{} // offsets of files whose outcome is open
 	many    bool               // they were too many to tell them apart: the pack is settled as a whole, by reading it
+	left    bool               // its Keeper is closed: what is open is left over
 }
 
 // maxUnsettled is how many files of a pack are told apart. There are more only
@@ -73,6 +74,15 @@ func (a *Archive) settle(places ...ingest.Place) {
 			delete(u.places, at.Offset)
 			a.letGo(at.Pack, u)
 		}
+	}
+}
+
+// leaveOver notes that nobody waits for the outcome of a folder's packs any more.
+func (a *Archive) leaveOver(folder string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, u := range a.adopted {
+		u.left = u.left || folderIn(name) == folder
 	}
 }
 

@@ -1,0 +1,171 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A grower is a yard of files that grow.
+type grower struct {
+	*yard
+}
+
+func (g grower) FetchGain(ctx context.Context, f File, of *Growth, c *Content) error {
+	if err := g.yard.Fetch(ctx, f, c); err != nil {
+		return err
+	}
+	g.yard.mu.Lock()
+	g.yard.fetches[f.Path+" gain"]++
+	g.yard.fetches[f.Path]--
+	g.yard.mu.Unlock()
+	c.Gain = &Gain{Seam: 0, Of: *of}
+	return nil
+}
+
+// wholeDecoder cannot read a gain by itself.
+type wholeDecoder struct{ lineDecoder }
+
+func (d *wholeDecoder) Decode(ctx context.Context, c *Content, b *Batch) error {
+	if c.Gain != nil {
+		b.Begin(c)
+		return ErrWhole
+	}
+	return d.lineDecoder.Decode(ctx, c, b)
+}
+
+// grownBook has a growth of every file that it has been told to know.
+type grownBook struct {
+	*book
+	refuses bool // what is gained cannot be stored by itself
+}
+
+func (b grownBook) Pending(ctx context.Context, files []File) ([]Standing, error) {
+	all, err := b.book.Pending(ctx, files)
+	for i := range all {
+		if all[i].Take && all[i].State == Loaded {
+			all[i].Grew, all[i].Growth = true, &Growth{Place: Place{Pack: "pack", Offset: 1000}, Whole: Micros(time.Now()), Hashed: stateOf(sha256.New())}
+		}
+	}
+	return all, err
+}
+
+func (b grownBook) Committer(context.Context) (Committer, error) {
+	return grownCommitter{&bookCommitter{b.book}, b.refuses}, nil
+}
+
+type grownCommitter struct {
+	*bookCommitter
+	refuses bool
+}
+
+func (c grownCommitter) Commit(ctx context.Context, batch *Batch) ([]Outcome, error) {
+	if !c.refuses || batch.Spans[0].Gained == nil {
+		return c.bookCommitter.Commit(ctx, batch)
+	}
+	outcomes := make([]Outcome, len(batch.Spans))
+	for i, s := range batch.Spans {
+		outcomes[i] = Outcome{File: s.File, State: Whole}
+	}
+	return outcomes, nil
+}
+
+// gains reads a gain as any other file, one that grows from its begin on.
+type gains struct{ lineDecoder }
+
+func (d *gains) Decode(ctx context.Context, c *Content, b *Batch) error {
+	err := d.lineDecoder.Decode(ctx, c, b)
+	if err == nil && c.Gain != nil {
+		b.Spans[len(b.Spans)-1].GrowsAt = 0
+	}
+	return err
+}
+
+// What a file gained, is archived and then taken whole, is settled once the
+// ledger has the whole: else its pack is kept for ever.
+func TestAGainThatIsTakenWholeIsSettled(t *testing.T) {
+	v := &vault{}
+	operate(t, func(p *plant) {
+		p.Source, p.Sink, p.Archive = grower{yard: p.yard}, grownBook{book: p.book}, v
+		p.NewDecoder = func() Decoder { return &wholeDecoder{} }
+		f := p.yard.put("L/1", reading1(1))
+		p.book.known["L/1"] = version{f, sumOf(reading1(1)), Loaded, 1}
+		p.yard.put("L/1", reading1(1)+reading1(2))
+	}, func(p *plant) {
+		p.after(20 * time.Second)
+		if p.yard.fetches["L/1 gain"] != 1 || p.yard.fetches["L/1"] != 1 || p.book.known["L/1"].n != 2 {
+			t.Fatalf("fetched %v, version %d", p.yard.fetches, p.book.known["L/1"].n)
+		}
+		if len(v.settled) != len(v.packs) {
+			t.Errorf("%d contents are archived, and %d of them settled", len(v.packs), len(v.settled))
+		}
+	})
+}
+
+// What a file gained and could not be stored by itself is not settled before
+// the ledger has the file: here the source has lost it meanwhile.
+func TestAGainThatTheLedgerHasNotGotIsNotSettled(t *testing.T) {
+	v := &vault{}
+	operate(t, func(p *plant) {
+		p.Source, p.Sink, p.Archive = grower{yard: p.yard}, grownBook{book: p.book, refuses: true}, v
+		p.NewDecoder = func() Decoder { return &gains{} }
+		f := p.yard.put("L/1", reading1(1))
+		p.book.known["L/1"] = version{f, sumOf(reading1(1)), Loaded, 1}
+		p.yard.put("L/1", reading1(1)+reading1(2))
+		p.yard.hook = func(_ context.Context, now step, path string) error {
+			if now == fetching && p.yard.fetches[path+" gain"] > 0 {
+				return fs.ErrNotExist
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(20 * time.Second)
+		if p.book.known["L/1"].n != 1 || len(v.packs) != 1 {
+			t.Fatalf("version %d, %d contents archived", p.book.known["L/1"].n, len(v.packs))
+		}
+		if len(v.settled) != 0 {
+			t.Error("the ledger has not got what the file gained, the source has it no more, and the archive is told that it may be forgotten")
+		}
+	})
+}
+
+// Files that are taken whole after all are committed within the limits of a
+// chunk, as all others are.
+func TestWhatIsTakenWholeKeepsTheLimits(t *testing.T) {
+	most := 0
+	operate(t, func(p *plant) {
+		p.Source, p.Sink = grower{yard: p.yard}, grownBook{book: p.book, refuses: true}
+		p.NewDecoder = func() Decoder { return &gains{} }
+		p.Workers, p.Limits.Readings = 1, 1000
+		for i := range 50 {
+			path := fmt.Sprintf("L/%02d", i)
+			f := p.yard.put(path, "")
+			p.book.known[path] = version{f, sumOf(""), Loaded, 1}
+			p.yard.put(path, reading1(1))
+		}
+		// The gain is a line, the whole a thousand.
+		p.yard.hook = func(_ context.Context, now step, path string) error {
+			if now == fetching && p.yard.fetches[path+" gain"] > 0 {
+				p.yard.mu.Lock()
+				p.yard.files[path].text = strings.Repeat(reading1(1), 1000)
+				p.yard.mu.Unlock()
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(20 * time.Second)
+		for _, c := range p.book.commits {
+			most = max(most, len(c))
+		}
+		if p.book.readings != 50_000 {
+			t.Fatalf("%d readings", p.book.readings)
+		}
+		if most > 2 {
+			t.Errorf("a commit of %d files of 1000 readings each, where 1000 readings are the limit", most)
+		}
+	})
+}
