@@ -197,11 +197,14 @@ func (s *soaked) begin() {
 	s.t.Cleanup(func() { cancel(); <-watched })
 }
 
-// start starts the daemon, in a life of its own.
+// start starts the daemon, in a life of its own. When it returns the daemon
+// heeds signals.
 func (s *soaked) start() {
 	s.t.Helper()
+	mark := s.r.mark()
 	s.r.begin()
 	s.vitals.born(s.r.daemon.Process.Pid)
+	s.r.says(mark, `level=INFO msg="penstock runs"`)
 }
 
 // restart ends the daemon as a service manager does, and starts it again.
