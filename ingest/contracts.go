@@ -37,7 +37,8 @@ type Source interface {
 	// Done is told what became of f, only after the ledger has it, and does
 	// what the source is configured to do then: keep, move or delete. It may
 	// be called again for the same outcome. An error that wraps ErrChanged says
-	// that the file is not the one that was fetched any more, and was left.
+	// that the file is not the one that was fetched any more, or is still written
+	// to, and was left.
 	Done(ctx context.Context, f File, o Outcome) error
 }
 

@@ -207,8 +207,13 @@ func (s *Settled) Tidies() bool {
 	return ok && t.Tidies()
 }
 
-// Done implements [ingest.Source]. The marker of a file that has gone goes, too.
+// Done implements [ingest.Source]. The marker of a file that has gone goes, too. A
+// file that was taken while it grew stays, and the error is ErrChanged, until it
+// has settled: whoever writes it would write on where nobody reads it.
 func (s *Settled) Done(ctx context.Context, f ingest.File, o ingest.Outcome) error {
+	if s.Tidies() && s.grows(f) {
+		return fault("finish", f.Path, ingest.ErrChanged)
+	}
 	if err := s.Source.Done(ctx, f, o); err != nil || s.rule.Marker == "" || !s.Tidies() {
 		return err
 	}
