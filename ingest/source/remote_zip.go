@@ -69,18 +69,19 @@ func newCopies(r *Remote) (*copies, error) {
 }
 
 // open returns the archive f, as it was listed, or, with a size of -1, whatever
-// is there under its path. It is the caller's until it is released. The error
-// is errListed when it is to be listed only, and need not be.
-func (cs *copies) open(ctx context.Context, f ingest.File, listing bool) (*archive, *copied, error) {
+// is there under its path, and how the server had it when it was fetched. It is
+// the caller's until it is released. The error is errListed when it is to be
+// listed only, and need not be.
+func (cs *copies) open(ctx context.Context, f ingest.File, listing bool) (*archive, ingest.File, error) {
 	z := cs.lock(f.Path)
 	defer z.mu.Unlock()
 	same := f.Size < 0 || z.settled && f.Size == z.listed.Size && (f.Modified == z.listed.Modified || ingest.SameModified(f.Modified, f.Precision, z.listed.Modified, z.listed.Precision))
 	if same {
 		if a, err := cs.acquire(z); a != nil || err != nil {
-			return a, z, err
+			return a, z.file, err
 		}
 		if listing && !z.fetched.IsZero() && time.Since(z.fetched) < lookAgain {
-			return nil, nil, errListed
+			return nil, ingest.File{}, errListed
 		}
 	}
 	cs.drop(z)
@@ -88,13 +89,13 @@ func (cs *copies) open(ctx context.Context, f ingest.File, listing bool) (*archi
 		cs.mu.Lock()
 		delete(cs.known, f.Path)
 		cs.mu.Unlock()
-		return nil, nil, err
+		return nil, ingest.File{}, err
 	}
 	a, err := cs.acquire(z)
 	if a == nil && err == nil {
 		err = ingest.ErrChanged // the copy had to make room at once
 	}
-	return a, z, err
+	return a, z.file, err
 }
 
 // lock returns what is known of the archive at path, with its lock held.
@@ -230,11 +231,12 @@ func (cs *copies) drop(z *copied) {
 	cs.remove(z)
 }
 
-// forget removes the copy of the archive at path, which went away.
-func (cs *copies) forget(path string) {
+// forget removes the copy at place of the archive at path, which went away. One
+// that has come since stays.
+func (cs *copies) forget(path, place string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if z := cs.known[path]; z != nil {
+	if z := cs.known[path]; z != nil && z.place == place {
 		cs.remove(z)
 		delete(cs.known, path)
 	}
@@ -323,22 +325,22 @@ func (r *Remote) isMember(path string) bool {
 // memberOf opens the archive that the file of that path is a member of. Without
 // an error and an archive, it is a file that merely looks like a member: unless
 // it is sure, only archives that were listed count.
-func (r *Remote) memberOf(ctx context.Context, path string, sure bool) (*archive, *copied, *member, error) {
+func (r *Remote) memberOf(ctx context.Context, path string, sure bool) (*archive, ingest.File, *member, error) {
 	for i := 0; ; i++ {
 		before, name, ok := splitMember(path, i)
 		if !ok {
-			return nil, nil, nil, nil
+			return nil, ingest.File{}, nil, nil
 		}
 		i = len(before)
 		if !sure && !r.copies.has(before) {
 			continue
 		}
-		a, z, err := r.copies.open(ctx, ingest.File{Source: r.Source, Path: before, Size: -1}, false)
+		a, whole, err := r.copies.open(ctx, ingest.File{Source: r.Source, Path: before, Size: -1}, false)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, ingest.File{}, nil, err
 		}
 		m, ok, err := a.lookup(name)
 		if err == nil && !ok {
@@ -346,9 +348,9 @@ func (r *Remote) memberOf(ctx context.Context, path string, sure bool) (*archive
 		}
 		if err != nil {
 			r.copies.reader.archives.release(a)
-			return nil, nil, nil, err
+			return nil, ingest.File{}, nil, err
 		}
-		return a, z, m, nil
+		return a, whole, m, nil
 	}
 }
 
@@ -383,7 +385,7 @@ func (r *Remote) fetchMember(ctx context.Context, f ingest.File, c *ingest.Conte
 // memberDone is Done for a member of an archive, and reports whether f is one.
 // The last member of an archive takes it along.
 func (r *Remote) memberDone(ctx context.Context, f ingest.File, o *ingest.Outcome) (bool, error) {
-	a, z, m, err := r.memberOf(ctx, f.Path, false)
+	a, whole, m, err := r.memberOf(ctx, f.Path, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil // it has gone already
 	}
@@ -401,12 +403,12 @@ func (r *Remote) memberDone(ctx context.Context, f ingest.File, o *ingest.Outcom
 	if err != nil || !last {
 		return true, err
 	}
-	if err := r.tidier.do(ctx, r.yard, z.file, deed); err != nil && !errors.Is(err, ingest.ErrChanged) {
+	if err := r.tidier.do(ctx, r.yard, whole, deed); err != nil && !errors.Is(err, ingest.ErrChanged) {
 		return true, err
 	}
 	reader.packed.mu.Lock()
 	delete(reader.packed.part, a.path)
 	reader.packed.mu.Unlock()
-	r.copies.forget(below)
+	r.copies.forget(below, a.path)
 	return true, nil
 }
