@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -121,10 +122,7 @@ func carry(ctx context.Context, from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	temp := to + carryEnd
-	if len(filepath.Base(temp)) > maxName {
-		temp = filepath.Join(filepath.Dir(to), filepath.Base(to)[:maxName-len(carryEnd)]+carryEnd)
-	}
+	temp := carryName(from, to)
 	defer func() {
 		if err != nil {
 			_ = os.Remove(temp) // a later attempt writes over it
@@ -145,6 +143,14 @@ func carry(ctx context.Context, from, to string) (err error) {
 		return err
 	}
 	return os.Remove(from)
+}
+
+// carryName is the name of the copy of from while it is made. No other file that
+// is carried to the same name shares it, and a later attempt does.
+func carryName(from, to string) string {
+	end := fmt.Sprintf(".%x%s", sha256.Sum256([]byte(from)), carryEnd)
+	dir, base := filepath.Split(to)
+	return dir + base[:min(len(base), maxName-len(end))] + end
 }
 
 // copyWhole copies the file at from, with its mode and its modified time, and
