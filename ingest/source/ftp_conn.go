@@ -27,7 +27,6 @@ type ftpConn struct {
 	wire   *wire
 	server *ftp.ServerConn
 	root   string // absolute
-	cwd    string // where the connection stands; "" when that is not known
 	lister *lister
 	mlsd   bool
 }
@@ -85,13 +84,10 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 	err := c.do(ctx, dir, func(at string) error {
 		// The folder is gone to, since servers take a LIST of a folder that is not
 		// there for an empty one, and what looks like a pattern or an option in its
-		// name for that.
-		if c.cwd != at {
-			c.cwd = ""
-			if err := c.server.ChangeDir(at); err != nil {
-				return err
-			}
-			c.cwd = at
+		// name for that. It is gone to each time, since a server stands in a folder
+		// and not at a path: another folder may have the name by now.
+		if err := c.server.ChangeDir(at); err != nil {
+			return err
 		}
 		c.lister = l
 		defer func() { c.lister = nil }()
@@ -171,9 +167,19 @@ func (c *ftpConn) open(ctx context.Context, p string, offset int64) (io.ReadClos
 	body, err := c.server.RetrFrom(at, uint64(offset))
 	if err != nil {
 		end()
-		return nil, c.worded(err)
+		return nil, restarted(offset, c.worded(err), err)
 	}
 	return &ftpBody{conn: c, body: body, end: end}, nil
+}
+
+// restarted says of an error with a transfer that was to begin at an offset that
+// the server cannot do that, unless it says something else.
+func restarted(offset int64, worded, err error) error {
+	var reply *textproto.Error
+	if offset > 0 && errors.As(err, &reply) && reply.Code >= 500 && !inOrder(worded) {
+		return fmt.Errorf("%w: it cannot be sent from byte %d on: %w", ingest.ErrWhole, offset, worded)
+	}
+	return worded
 }
 
 // An ftpBody is a file that is being read.
@@ -226,10 +232,8 @@ func (c *ftpConn) makeDirs(ctx context.Context, dir string) error {
 // makeDir makes the folder at that absolute path, and those above it. It goes
 // there to see whether it is there: servers word it in many ways.
 func (c *ftpConn) makeDir(at string) error {
-	c.cwd = ""
 	err := c.server.ChangeDir(at)
 	if err == nil {
-		c.cwd = at
 		return nil
 	}
 	var reply *textproto.Error
@@ -241,7 +245,6 @@ func (c *ftpConn) makeDir(at string) error {
 	}
 	made := c.server.MakeDir(at)
 	if err := c.server.ChangeDir(at); err == nil { // made by us, or by another meanwhile
-		c.cwd = at
 		return nil
 	}
 	return made
