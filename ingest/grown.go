@@ -40,10 +40,11 @@ func growerOf(s Source) Grower {
 func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error {
 	c.Gain = nil
 	g, grower := ref.growth, r.grower
-	if g == nil || grower == nil || r.Archive != nil && !keepsGain(g) {
+	old := g != nil && r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds()
+	if g == nil || grower == nil || r.Archive != nil && (old || !keepsGain(g)) {
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
-	if r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds() {
+	if old {
 		same, err := r.rehash(ctx, ref, c)
 		if err != nil {
 			return err
@@ -51,6 +52,7 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 		if !same {
 			return r.Source.Fetch(ctx, ref.File, c)
 		}
+		g = ref.growth
 	}
 	err := grower.FetchGain(ctx, ref.File, g, c)
 	if errors.Is(err, ErrWhole) {
