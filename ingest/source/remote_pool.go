@@ -310,8 +310,12 @@ func (p *pool) closeAll(all []*pooled) {
 	}
 }
 
-// hand gives c to who has waited longest, or lays it by.
+// hand gives c to who has waited longest, or lays it by. While several wait, one
+// of them sees whether the server allows more by now: else nobody ever would.
 func (p *pool) hand(c *pooled) {
+	if p.recover(); len(p.waiters) > 1 && p.open < p.limit {
+		p.wake()
+	}
 	if len(p.waiters) > 0 {
 		p.waiters[0] <- c
 		p.waiters = slices.Delete(p.waiters, 0, 1)
