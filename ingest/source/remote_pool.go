@@ -29,6 +29,8 @@ type pool struct {
 	dialing int
 	limit   int       // of open
 	lowered time.Time // when limit was last changed
+	allowed int       // how many the server was told to allow; 0 for as many as are configured
+	vain    int       // how often one more was tried since in vain
 	waiters []chan *pooled
 	closed  bool
 
@@ -190,9 +192,10 @@ func (p *pool) leave(ready chan *pooled) {
 }
 
 // recover allows one connection more when the server has not refused any for a
-// while.
+// while, which is longer each time that it does.
 func (p *pool) recover() {
-	if p.limit < p.options.Connections && time.Since(p.lowered) >= p.options.Recover {
+	const most = 6 // doublings: an hour
+	if p.limit < p.options.Connections && time.Since(p.lowered) >= p.options.Recover<<min(p.vain, most) {
 		p.limit++
 		p.lowered = time.Now()
 	}
@@ -221,6 +224,9 @@ func (p *pool) make(ctx context.Context) (*pooled, error) {
 	defer p.wakeAll()
 	if err == nil {
 		p.proved, p.failed, p.refused, p.pause = true, 0, 0, nil
+		if p.open-p.dialing > p.allowed {
+			p.allowed, p.vain = 0, 0
+		}
 		now := time.Now()
 		return &pooled{client: c, used: now, touched: now}, nil
 	}
@@ -231,14 +237,24 @@ func (p *pool) make(ctx context.Context) (*pooled, error) {
 	limited := errors.Is(err, errTooMany) || errors.Is(err, errRefused) && p.proved
 	if limited && p.open > 0 {
 		// Those that work show that the login is right.
-		if p.open < p.limit {
-			p.options.Log.Warn("the server allows fewer connections than are configured",
-				slog.String("source", p.options.Source), slog.Int("allowed", p.open), slog.Int("configured", p.options.Connections), slog.Any("error", err))
-		}
+		p.allows(p.open-p.dialing, err)
 		p.limit, p.lowered = p.open, time.Now()
 		return nil, nil
 	}
 	return nil, p.fail(err)
+}
+
+// allows notes how many connections the server allows, and tells it once.
+func (p *pool) allows(n int, err error) {
+	switch {
+	case n == 0: // others are being made, and will tell
+	case n == p.allowed:
+		p.vain++
+	default:
+		p.allowed, p.vain = n, 0
+		p.options.Log.Warn("the server allows fewer connections than are configured",
+			slog.String("source", p.options.Source), slog.Int("allowed", n), slog.Int("configured", p.options.Connections), slog.Any("error", err))
+	}
 }
 
 // fail sets the pause after a connection that could not be made.
