@@ -190,8 +190,8 @@ func (c *ftpConn) refusal(err error, password string) error {
 		return errors.New("the server does not speak TLS there: implicit TLS (ftps+implicit) has a port of its own, mostly 990")
 	case errors.As(err, &reply):
 		return c.replied(reply.Code, hide(reply.Msg, password))
-	case errors.As(err, &garbled):
-		return c.worded(err)
+	case errors.As(err, &garbled): // as of a server that says back what it is told
+		return fmt.Errorf("%w: %s", errGarbled, ingest.EscapePath(hide(string(garbled), password)))
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), c.server == nil, strings.HasPrefix(err.Error(), "tls: "):
 		return cutOff(err)
 	}
