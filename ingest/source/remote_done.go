@@ -95,8 +95,16 @@ func (y *yard) rename(ctx context.Context, from, to string) error {
 	})
 }
 
+// remove implements grounds. Servers have the same words for a file that is not
+// there and for one that they do not delete, so it is looked for.
 func (y *yard) remove(ctx context.Context, p string) error {
-	return y.pool.with(ctx, y.Timeout, func(c client) error { return c.remove(ctx, p) })
+	return y.pool.with(ctx, y.Timeout, func(c client) error {
+		err := c.remove(ctx, p)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = y.kept(ctx, c, p, err)
+		}
+		return err
+	})
 }
 
 func (y *yard) makeDirs(ctx context.Context, p string) error {
