@@ -100,8 +100,11 @@ func (y *yard) rename(ctx context.Context, from, to string) error {
 func (y *yard) remove(ctx context.Context, p string) error {
 	return y.pool.with(ctx, y.Timeout, func(c client) error {
 		err := c.remove(ctx, p)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = y.kept(ctx, c, p, err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, there := c.stat(ctx, p); there == nil {
+			return fmt.Errorf("%s, although it is there: %w", err.Error(), fs.ErrPermission)
 		}
 		return err
 	})

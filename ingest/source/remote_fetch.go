@@ -151,11 +151,11 @@ func (l *listed) older(fetched int64) bool {
 	return l.size >= 0 && l.precision != ingest.Unknown && l.modified+int64(l.precision) < fetched-longer.Microseconds()
 }
 
-// kept tells apart, of a file that could not be opened or deleted, one that is
-// gone from one that the server keeps from us: some have the same words for both.
+// kept tells apart, of a file that could not be opened, one that is gone from
+// one that the server keeps from us: some have the same words for both.
 func (r *Remote) kept(ctx context.Context, cl client, path string, err error) error {
 	if _, there := cl.stat(ctx, path); there == nil {
-		return fmt.Errorf("%s, although it is there: %w; give the source's user the right to it", err.Error(), fs.ErrPermission)
+		return fmt.Errorf("%s, although it is there: %w; give the source's user the right to read it", err.Error(), fs.ErrPermission)
 	}
 	return err
 }
