@@ -162,6 +162,7 @@ func (k *Keeper) endPack() error {
 	p := k.pack
 	k.pack = nil
 	if err := p.close(); err != nil {
+		k.archive.abandon(p.name)
 		return err
 	}
 	k.synced = k.kept
