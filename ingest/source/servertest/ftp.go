@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"cmp"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +102,7 @@ func setUpPureFTPD(s *Server) []string {
 	}
 	arguments := []string{
 		"-S", "127.0.0.1," + s.port(), "-4", "-H", "-l", "puredb:" + database, "-E", "-u", "1",
-		"-c", fmt.Sprint(s.connections()), "-L", "1000000:30", "-D", "-U", "133:022",
+		"-c", fmt.Sprint(s.connections()), "-L", fmt.Sprintf("%d:30", cmp.Or(s.Options.Entries, 1_000_000)), "-D", "-U", "133:022",
 		"-g", s.file("pid"), "-O", "clf:" + s.file("log"),
 	}
 	if s.Options.TLS == Explicit {

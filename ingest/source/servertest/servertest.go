@@ -58,6 +58,7 @@ type Options struct {
 	Certificate Certificate // the server's own
 	ClientCA    bool        // refuses clients without a certificate: Server.ClientCertificate is one
 	Connections int         // refuses more at a time; 0: hundreds
+	Entries     int         // PureFTPD lists no more of a folder; 0: a million
 	Passphrase  string      // encrypts Server.Key
 	Quiet       bool        // VSFTPD logs nothing, for measuring
 }
