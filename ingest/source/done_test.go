@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -96,6 +97,39 @@ func TestMoveToAnotherDisk(t *testing.T) {
 	}
 	if info, err := os.Stat(moved); err != nil || !info.ModTime().Equal(then) || info.Mode() != 0o640 {
 		t.Errorf("moved as %v, %v", info, err)
+	}
+}
+
+// TestMoveTogetherToAnotherDisk checks that files of two sources which get one
+// name on another file system at one time arrive there both, and whole.
+func TestMoveTogetherToAnotherDisk(t *testing.T) {
+	const size = 8 << 20
+	far := otherDisk(t)
+	var done sync.WaitGroup
+	for _, letter := range []string{"a", "b"} {
+		root := tree(t)
+		put(t, root+"/x.csv", bytes.Repeat([]byte(letter), size), then)
+		d := newDir(t, source.Options{Source: letter, After: source.After{Do: source.Move, To: far}}, root)
+		f := locate(t, d, "x.csv")
+		done.Go(func() {
+			if err := d.Done(t.Context(), f, loaded); err != nil {
+				t.Error(err)
+			}
+			if left := have(t, root); len(left) != 0 {
+				t.Errorf("left behind: %d files", len(left))
+			}
+		})
+	}
+	done.Wait()
+	var got []string
+	for name, data := range have(t, far) {
+		if len(data) != size || len(bytes.Trim(data, string(data[:1]))) > 0 {
+			t.Errorf("%s has %d bytes, of both", name, len(data))
+		}
+		got = append(got, string(data[:1]))
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("moved %q", got)
 	}
 }
 

@@ -463,3 +463,34 @@ func TestFTPSlow(t *testing.T) {
 		})
 	}
 }
+
+// TestFTPNotDeleted: a server that deletes nothing, and says so in words that
+// are as good for a file that is not there.
+func TestFTPNotDeleted(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, command, _ string) bool {
+			if command == "DELE" {
+				s.reply("550 Zugriff verweigert")
+			}
+			return command == "DELE"
+		}
+	})
+	s.put("x.csv", []byte("x"), then)
+	o := quick(s)
+	o.After = source.After{Do: source.Delete}
+	r := newFTP(t, o)
+	all, err := lists(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := all["x.csv"]
+	says(t, r.Done(t.Context(), f, ingest.Outcome{File: f, State: ingest.Loaded}), "delete x.csv", "Zugriff verweigert", "although it is there", "the right to rename and delete")
+	if _, there := s.get("/x.csv"); !there {
+		t.Error("it does not have its name back")
+	}
+	s.remove("x.csv")
+	if err := r.Done(t.Context(), f, ingest.Outcome{File: f, State: ingest.Loaded}); err != nil {
+		t.Errorf("of a file that is gone: %v", err)
+	}
+}

@@ -68,6 +68,27 @@ func TestFTPPassword(t *testing.T) {
 	}
 }
 
+// TestFTPSaysPassword: a server that says back what it is told, in no form of a
+// reply, gets the password into no error.
+func TestFTPSaysPassword(t *testing.T) {
+	for _, form := range []string{"PASS %s", "530-no %s\r\n530 no", "530 no %s"} {
+		s := newScript(t, func(s *script) {
+			s.on = func(s *session, command, argument string) bool {
+				if command == "PASS" {
+					s.reply(fmt.Sprintf(form, argument))
+				}
+				return command == "PASS"
+			}
+		})
+		o := quick(s)
+		o.Password = func() (string, error) { return "hunter2", nil }
+		_, err := lists(t, newFTP(t, o))
+		if says(t, err, "***"); strings.Contains(err.Error(), "hunter2") {
+			t.Error("the password is in it")
+		}
+	}
+}
+
 // TestFTPLimit: a server that takes fewer connections than are configured, and
 // says so as vsftpd and pure-ftpd do, or as proftpd does. All is fetched by
 // those there are, and once there may be more there are.

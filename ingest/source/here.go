@@ -148,7 +148,8 @@ func carry(ctx context.Context, from, to string) (err error) {
 // carryName is the name of the copy of from while it is made. No other file that
 // is carried to the same name shares it, and a later attempt does.
 func carryName(from, to string) string {
-	end := fmt.Sprintf(".%x%s", sha256.Sum256([]byte(from)), carryEnd)
+	digest := sha256.Sum256([]byte(from))
+	end := fmt.Sprintf(".%x%s", digest[:8], carryEnd)
 	dir, base := filepath.Split(to)
 	return dir + base[:min(len(base), maxName-len(end))] + end
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,66 @@ func packOf(t *testing.T, names ...string) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// TestFTPZipReplaced: an archive takes the place of one whose last member is just
+// done, and is fetched meanwhile. It stays, and so does its copy.
+func TestFTPZipReplaced(t *testing.T) {
+	t.Parallel()
+	var looks, fetches atomic.Bool
+	looked, look, fetched, fetch := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s := newScript(t, func(s *script) {
+		s.on = func(_ *session, command, _ string) bool {
+			switch {
+			case command == "MLST" && looks.CompareAndSwap(true, false):
+				close(looked)
+				<-look
+			case command == "RETR" && fetches.CompareAndSwap(true, false):
+				close(fetched)
+				<-fetch
+			}
+			return false
+		}
+	})
+	o := quick(s)
+	o.Timeout, o.Spool, o.After = 20*time.Second, t.TempDir(), source.After{Do: source.Delete}
+	r := newFTP(t, o)
+	s.put("a.zip", packOf(t, "x.csv"), then)
+	all, err := lists(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := all["a.zip!x.csv"]
+	looks.Store(true)
+	done := make(chan error)
+	go func() { done <- r.Done(t.Context(), f, ingest.Outcome{File: f, State: ingest.Loaded}) }()
+	<-looked
+	s.put("a.zip", packOf(t, "x.csv", "new.csv"), then.Add(time.Hour))
+	fetches.Store(true)
+	listed := make(chan map[string]ingest.File)
+	go func() {
+		all, err := lists(t, r)
+		if err != nil {
+			t.Error(err)
+		}
+		listed <- all
+	}()
+	<-fetched
+	close(look)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	close(fetch)
+	if all := <-listed; len(all) != 2 {
+		t.Errorf("listed %v", all)
+	}
+	if _, there := s.get("/a.zip"); !there {
+		t.Error("the new archive was deleted")
+	}
+	before := s.count("RETR")
+	if all, err := lists(t, r); len(all) != 2 || err != nil || s.count("RETR") != before {
+		t.Errorf("listed again: %v, %v, fetched %d times", all, err, s.count("RETR")-before)
+	}
 }
 
 // TestFTPZipOnce: an archive that stays as it is is fetched once, however often

@@ -84,3 +84,22 @@ func newRemote(t testing.TB, s *servertest.Server, folder string, change func(*s
 	t.Cleanup(func() { r.Close() })
 	return r
 }
+
+// TestFolderReplaced: another folder takes the name of the one that is listed, as
+// at a rotation, or when a disk is mounted there.
+func TestFolderReplaced(t *testing.T) {
+	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
+	server.Put("up/old.csv", []byte("x"), then)
+	r := newRemote(t, server, "up/", nil)
+	if all, err := lists(t, r); len(all) != 1 || err != nil {
+		t.Fatalf("%v, %v", all, err)
+	}
+	up := filepath.Join(server.Root, "up")
+	if err := os.Rename(up, up+".old"); err != nil {
+		t.Fatal(err)
+	}
+	server.Put("up/new.csv", []byte("y"), then)
+	if all, err := lists(t, r); len(all) != 1 || all["new.csv"].Size != 1 || err != nil {
+		t.Errorf("listed %v, %v", all, err)
+	}
+}

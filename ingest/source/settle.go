@@ -193,7 +193,7 @@ func (s *Settled) FetchGain(ctx context.Context, f ingest.File, of *ingest.Growt
 // sameAs returns err, of fetching f into c, or ErrChanged, with nothing in c,
 // when what was fetched is not what was listed: it is being uploaded anew.
 func (s *Settled) sameAs(f ingest.File, c *ingest.Content, err error) error {
-	if err != nil || s.rule.Age == 0 || alike(f, c.File) || s.grows(f) {
+	if err != nil || s.rule.Age == 0 || alike(f, c.File) || s.grows(f.Path) {
 		return err
 	}
 	_ = c.Close() // whatever it says, the file changed
@@ -211,7 +211,11 @@ func (s *Settled) Tidies() bool {
 // file that was taken while it grew stays, and the error is ErrChanged, until it
 // has settled: whoever writes it would write on where nobody reads it.
 func (s *Settled) Done(ctx context.Context, f ingest.File, o ingest.Outcome) error {
-	if s.Tidies() && s.grows(f) {
+	whole, ok := s.carrier(f.Path)
+	if !ok {
+		whole = f.Path
+	}
+	if s.Tidies() && s.grows(whole) {
 		return fault("finish", f.Path, ingest.ErrChanged)
 	}
 	if err := s.Source.Done(ctx, f, o); err != nil || s.rule.Marker == "" || !s.Tidies() {
@@ -222,10 +226,6 @@ func (s *Settled) Done(ctx context.Context, f ingest.File, o ingest.Outcome) err
 	})
 	if !ok {
 		return nil
-	}
-	whole, ok := s.carrier(f.Path)
-	if !ok {
-		whole = f.Path
 	}
 	if _, err := s.locate(ctx, whole); !errors.Is(err, fs.ErrNotExist) {
 		return nil // it is still there, or nobody knows

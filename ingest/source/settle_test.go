@@ -217,6 +217,52 @@ func TestSettleGrowth(t *testing.T) {
 	}
 }
 
+// TestSettleGrowingStays checks that a file which was taken while it grew is not
+// moved from under its writer, and is when it has come to rest.
+func TestSettleGrowingStays(t *testing.T) {
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDir(t, source.Options{Source: "s", After: source.After{Do: source.Move, To: "done"}}, root)
+		s, err := source.Settle(d, source.Settling{Age: 10 * time.Second, Growth: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := func() (there, told bool) {
+			for f := range s.Files(t.Context()) {
+				var c ingest.Content
+				if err := s.Fetch(t.Context(), f, &c); err != nil {
+					t.Fatal(err)
+				}
+				err := s.Done(t.Context(), c.File, ingest.Outcome{File: c.File, State: ingest.Loaded})
+				if told = errors.Is(err, ingest.ErrChanged); err != nil && !told {
+					t.Error(err)
+				}
+			}
+			_, err := os.Stat(root + "/a.csv")
+			return err == nil, told
+		}
+		told := 0
+		for i := range 30 {
+			put(t, root+"/a.csv", make([]byte, i), time.Now())
+			there, grows := done()
+			if !there {
+				t.Fatal("it is gone while it is written to")
+			}
+			if grows {
+				told++
+			}
+			<-time.After(5 * time.Second)
+		}
+		if told != 2 {
+			t.Errorf("it was taken %d times while it grew", told)
+		}
+		<-time.After(10 * time.Second)
+		if there, _ := done(); there {
+			t.Error("it has come to rest, and is not moved")
+		}
+	})
+}
+
 // TestSettleArchive checks that an archive settles as one, and that what is
 // wrong with it while it is uploaded is not told.
 func TestSettleArchive(t *testing.T) {

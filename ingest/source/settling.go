@@ -215,11 +215,11 @@ func (s *Settled) admit(y *young, f ingest.File) {
 	}
 }
 
-// grows reports whether f was taken while it grew.
-func (s *Settled) grows(f ingest.File) bool {
+// grows reports whether the file at p was taken while it grew.
+func (s *Settled) grows(p string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	y := s.young[maphash.String(s.seed, f.Path)]
+	y := s.young[maphash.String(s.seed, p)]
 	return y != nil && y.grows
 }
 

@@ -1,0 +1,115 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An idler is a client of a server that does nothing.
+type idler struct {
+	client
+	server *crowded
+}
+
+func (i idler) close() error {
+	i.server.mu.Lock()
+	defer i.server.mu.Unlock()
+	i.server.open--
+	return nil
+}
+
+func (idler) noop(context.Context) error { return nil }
+
+// crowded is a server that takes so many connections.
+type crowded struct {
+	mu                  sync.Mutex
+	takes               int
+	open, most, refused int
+	log                 bytes.Buffer
+}
+
+func (s *crowded) dial(context.Context) (client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= s.takes {
+		s.refused++
+		return nil, fmt.Errorf("%w: 421", errTooMany)
+	}
+	s.open++
+	s.most = max(s.most, s.open)
+	return idler{server: s}, nil
+}
+
+// pool is one of as many connections as that, of which each is tried again
+// after a minute.
+func (s *crowded) pool(connections int) *pool {
+	return newPool(&RemoteOptions{
+		Connections: connections, Recover: time.Minute, Timeout: time.Second, Idle: 100 * time.Hour, Retry: time.Second, Refused: time.Hour,
+		Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+	}, s.dial, nil)
+}
+
+// busy has as many users as there are connections use the pool for so long.
+func busy(t *testing.T, p *pool, d time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range p.options.Connections {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_ = p.with(ctx, 0, func(client) error { return wait(ctx, time.Second) }) // it ends with ctx
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestPoolUnderLoad checks that a pool comes to use what its server allows again
+// although somebody waits for a connection at all times.
+func TestPoolUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowded{takes: 1}
+		p := s.pool(4)
+		defer p.close()
+		busy(t, p, 30*time.Second)
+		if s.most != 1 {
+			t.Fatalf("there are %d connections", s.most)
+		}
+		s.takes = 4
+		busy(t, p, 10*time.Minute)
+		if s.most != 4 {
+			t.Errorf("10 minutes after the server took 4 again there were %d at most", s.most)
+		}
+	})
+}
+
+// TestPoolToldOnce checks that a limit of the server is told once, is tried less
+// and less often, and is told again where it changes.
+func TestPoolToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowded{takes: 2}
+		p := s.pool(4)
+		defer p.close()
+		told := func() int { return strings.Count(s.log.String(), "fewer connections") }
+		busy(t, p, 24*time.Hour)
+		if told() > 1+1 { // 1 while the second was being made
+			t.Errorf("it is told %d times:\n%s", told(), s.log.String())
+		}
+		if s.refused < 24 || s.refused > 40 {
+			t.Errorf("one more was tried %d times in a day", s.refused)
+		}
+		before := told()
+		s.takes = 3
+		busy(t, p, 24*time.Hour)
+		if s.most != 3 || told() != before+1 {
+			t.Errorf("it takes 3, there were %d, and that is told %d times", s.most, told()-before)
+		}
+	})
+}
