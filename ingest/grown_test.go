@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -168,4 +169,45 @@ func TestWhatIsTakenWholeKeepsTheLimits(t *testing.T) {
 			t.Errorf("a commit of %d files of 1000 readings each, where 1000 readings are the limit", most)
 		}
 	})
+}
+
+// A growsByRow is a source with one file, of which all can be fetched, and what it gained.
+type growsByRow struct{ gained, whole int }
+
+func (*growsByRow) Name() string                                 { return "s" }
+func (*growsByRow) Files(context.Context) iter.Seq2[File, error] { return nil }
+func (*growsByRow) Done(context.Context, File, Outcome) error    { return nil }
+
+func (g *growsByRow) Fetch(_ context.Context, f File, c *Content) error {
+	g.whole++
+	c.File, c.Data, c.Fetched = f, append(c.Data[:0], "a\nb\n"...), Micros(time.Now())
+	return nil
+}
+
+func (g *growsByRow) FetchGain(_ context.Context, f File, of *Growth, c *Content) error {
+	g.gained++
+	c.File, c.Data, c.Gain = f, append(c.Data[:0], "b\n"...), &Gain{Of: *of}
+	return nil
+}
+
+// TestRehashOfGrowth checks that a file that grows is read whole once in the time
+// of Rehash, and not at each growth after it.
+func TestRehashOfGrowth(t *testing.T) {
+	g := new(growsByRow)
+	r := &run{Pipeline: &Pipeline{Source: g, Rehash: 24 * time.Hour}, grower: g}
+	hash := sha256.New()
+	hash.Write([]byte("a\n"))
+	of := &Growth{At: 2, Hashed: stateOf(hash), Whole: Micros(time.Now().Add(-25 * time.Hour))}
+	for range 5 {
+		var c Content
+		if err := r.fetchBytes(t.Context(), &reference{File: File{Path: "x"}, growth: of}, &c); err != nil {
+			t.Fatal(err)
+		}
+		next := *of
+		next.Whole = c.Gain.Of.Whole // which is what is recorded
+		of = &next
+	}
+	if g.whole != 1 || g.gained != 5 {
+		t.Errorf("it grew %d times and was read whole %d times", g.gained, g.whole)
+	}
 }
