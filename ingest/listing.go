@@ -186,6 +186,7 @@ func (r *run) look() error {
 			r.backlog.mark(before)
 			before = r.known.newest
 			r.listedAll()
+			r.asked.Store(r.asked.Load() || !r.refreshing.broke)
 			r.cycles.looked()
 			r.looked <- struct{}{} // list takes one for each end it sends, so there is room
 		case listed, hinted:
@@ -296,11 +297,12 @@ const (
 )
 
 // ask asks the sink, waiting for it however long that takes, unless files can
-// be fetched without it: then away says that it did not answer in time. The end
-// of take ends the waiting, without an error.
+// be fetched without it: then away says that it did not answer in time. That is so
+// once it has been asked about all that a listing had, so that what was adopted is
+// known, and not fetched. The end of take ends the waiting, without an error.
 func (r *run) ask(question func(context.Context) error) (away bool, err error) {
 	ctx := r.take
-	if r.spools() {
+	if r.spools() && r.asked.Load() {
 		within := answersWithin
 		if r.away.Load() {
 			within = comesBackAfter

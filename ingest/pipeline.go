@@ -118,7 +118,8 @@ type run struct {
 	spool         *spool // nil where nothing is spooled
 	streams       streams
 	contents      sync.Pool   // of *Content
-	away          atomic.Bool // the ledger did not answer in time
+	asked         atomic.Bool // the ledger, about all of some listing
+	away          atomic.Bool // it did not answer in time
 	fetchFailures atomic.Int32
 
 	files      []File // look's buffers

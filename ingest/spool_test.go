@@ -231,3 +231,27 @@ func TestSpoolIsBounded(t *testing.T) {
 		p.running = closedWith(nil)
 	})
 }
+
+// What the ledger says is not to be taken, is not taken because the ledger was
+// slow to say so.
+func TestWhatIsSkippedStaysSkippedWhileTheLedgerIsSlow(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.Connections, p.Archive, p.Spool = 2, &vault{}, 1<<30
+		f := p.yard.put("adopted", reading1(1))
+		p.book.known["adopted"] = version{file: f, state: Skipped, n: 1} // nobody has seen its content
+		asked := 0
+		p.book.hook = func(ctx context.Context, now step, _ string) error {
+			if now == pending {
+				if asked++; asked == 1 {
+					return lasting(11 * time.Second)(ctx)
+				}
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.after(10 * time.Minute)
+		if p.yard.fetches["adopted"] != 0 || p.book.readings != 0 {
+			t.Errorf("a file that was adopted is fetched %d times, and %d readings of it are loaded", p.yard.fetches["adopted"], p.book.readings)
+		}
+	})
+}

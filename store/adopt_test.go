@@ -80,6 +80,29 @@ func TestSince(t *testing.T) {
 	}
 }
 
+// What is from before the beginning is not loaded either where it was taken
+// without asking, as it is while the ledger does not answer; a version that the
+// ledger has is carried on.
+func TestSinceWithoutAsking(t *testing.T) {
+	s := open(t, Options{})
+	known := testFile{path: "L1_known", modified: begin - 9, readings: []testReading{{"flow", 1, 1, ""}}}
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), known)
+	known.modified, known.readings = begin-8, []testReading{{"flow", 1, 2, ""}}
+	old := testFile{path: "L1_old", modified: begin - 1, readings: []testReading{{"flow", 3, 3, ""}}}
+	now := testFile{path: "L1_now", modified: begin, readings: []testReading{{"flow", 4, 4, ""}}}
+	var got []string
+	for _, o := range commit(t, committerOf(t, sinkOf(t, s, SinkOptions{Since: time.Unix(begin, 0)})), known, old, now) {
+		got = append(got, fmt.Sprintf("%s %s %s %d", o.File.Path, o.State, o.Standing, o.Generation))
+	}
+	if diff := cmp.Diff([]string{"L1_known loaded  2", "L1_old known skipped 0", "L1_now loaded  1"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"L1_known|1", "L1_known|2", "L1_now|1"}, query(t, s, "select path, generation from files order by 1, 2")); diff != "" {
+		t.Error(diff)
+	}
+	verify(t, s)
+}
+
 // What is forgotten owns no reading and is not its path's newest version; what
 // stays still balances.
 func TestPrune(t *testing.T) {

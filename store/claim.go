@@ -54,6 +54,8 @@ type claim struct {
 	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
 	tells  ingest.State // what the outcome says instead of state; "" for state
 
+	skipped bool // it is from before the beginning, and the ledger does not have it
+
 	waitsOn bool // its channels that are withheld stay so
 }
 
@@ -334,6 +336,10 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
 	n := cl.newest
 	switch {
+	case n == nil && c.sink.options.before(&s.File):
+		// It was taken without asking: the ledger did not answer then.
+		cl.state, cl.skipped = ingest.Known, true
+		return
 	case n == nil:
 	case n.adopted() && n.state == ingest.Due:
 		cl.rank.generation = n.generation // it is now that its content is seen

@@ -288,6 +288,8 @@ func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 			o.Receipt, o.Rejects, o.Shape = ingest.Receipt{}, 0, nil
 			if cl.newest != nil {
 				o.Standing, o.Rejects = cl.newest.state, cl.newest.rejects
+			} else if cl.skipped {
+				o.Standing = ingest.Skipped
 			}
 		}
 		c.outcomes[cl.span] = o

@@ -49,6 +49,11 @@ type SinkOptions struct {
 	Log  *slog.Logger
 }
 
+// before reports whether a file is skipped that the ledger does not have.
+func (o *SinkOptions) before(f *ingest.File) bool {
+	return !o.Since.IsZero() && f.Modified != 0 && f.Modified < ingest.Micros(o.Since)
+}
+
 // A Sink commits the files of one source for one run. It is an ingest.Sink.
 type Sink struct {
 	store   *Store
