@@ -95,7 +95,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
-		s.pool.Close()
+		s.closePool()
 		return nil, err
 	}
 	return s, nil
@@ -145,15 +145,33 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the store's connections. Committers are to be closed before, and
-// leases given back.
+// Close ends the store's connections, within seconds also where the database has
+// stopped answering. Committers are to be closed before, and leases given back.
 func (s *Store) Close() {
 	if s.teller != nil {
 		s.teller.close()
 	}
 	s.connections.close()
 	s.keeper.close()
-	s.pool.Close()
+	s.closePool()
+}
+
+// closeFor is how long connections that are given up may take to end. A server
+// that stands still has each of them waited for, a quarter of a minute and more.
+const closeFor = 5 * time.Second
+
+func (s *Store) closePool() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.pool.Close()
+	}()
+	timer := time.NewTimer(closeFor)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C: // they end by themselves
+	}
 }
 
 // Layout tells how the readings table was made.

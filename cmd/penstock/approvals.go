@@ -23,16 +23,18 @@ type approvals struct {
 	args  []string        // of the command line, for the account of what is marked as due
 	acted chan<- struct{} // is sent to when a person did something to the data
 
-	mu       sync.Mutex
-	late     time.Time     // when to look for files that were held although their question was answered; zero for never
-	looked   bool          // at changes
-	changes  store.Changes // what profiles are of
+	looking chan struct{} // holds one element while somebody looks, who has the next two
+	looked  bool          // at changes
+	changes store.Changes // what profiles are of
+
+	mu       sync.Mutex // no query is waited for under it
+	late     time.Time  // when to look for files that were held although their question was answered; zero for never
 	profiles []*format.Profile
 	known    map[*liveDecoders]struct{}
 }
 
 func newApprovals(s *store.Store, log *slog.Logger, args []string, acted chan<- struct{}) *approvals {
-	return &approvals{store: s, log: log, args: args, acted: acted, known: make(map[*liveDecoders]struct{})}
+	return &approvals{store: s, log: log, args: args, acted: acted, looking: make(chan struct{}, 1), known: make(map[*liveDecoders]struct{})}
 }
 
 // approvalsEvery is how often the store is asked whether a profile was approved,
@@ -91,11 +93,21 @@ func (a *approvals) takeLate(ctx context.Context) error {
 	return nil
 }
 
+// lookFor is how long the store may take to answer.
+const lookFor = 10 * time.Second
+
 // look reads the approved profiles if they are others than before, and hands
-// them to all decoders.
+// them to all decoders. One look is under way at a time: what it finds is never
+// older than what was found before.
 func (a *approvals) look(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	select {
+	case a.looking <- struct{}{}:
+		defer func() { <-a.looking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
 	changes, err := a.store.Changes(ctx)
 	if err != nil {
 		return err
@@ -106,15 +118,14 @@ func (a *approvals) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.profiles = profiles
-		for l := range a.known {
-			l.remake(profiles)
-		}
+		a.take(profiles)
 	}
 	a.looked, a.changes = true, changes
 	if !first && changes.Approved != before.Approved {
+		a.mu.Lock()
 		a.late = time.Now().Add(2 * approvalsEvery)
 		a.log.Info("profiles were approved: files are read by them from now on", slog.Int("approved", len(a.profiles)))
+		a.mu.Unlock()
 	}
 	if !first && changes != before {
 		select {
@@ -125,13 +136,29 @@ func (a *approvals) look(ctx context.Context) error {
 	return nil
 }
 
+// take has files read by the approved profiles.
+func (a *approvals) take(profiles []*format.Profile) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.profiles = profiles
+	for l := range a.known {
+		l.remake(profiles)
+	}
+}
+
 // check says what is wrong with the sources of a config, now that the approved
 // profiles are known.
 func (a *approvals) check(c *config) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return c.check(a.profiles)
+}
+
+// check says what is wrong with the sources of a config, given what profiles were
+// approved.
+func (c *config) check(approved []*format.Profile) error {
 	for _, s := range c.sources {
-		if err := s.settings(c).Check(c.set.WithApproved(a.profiles...)); err != nil {
+		if err := s.settings(c).Check(c.set.WithApproved(approved...)); err != nil {
 			return &hinted{err, "see the profile and zone of source " + s.name}
 		}
 	}

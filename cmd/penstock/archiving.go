@@ -251,15 +251,20 @@ func (v *archivist) close() {
 	v.ledger, v.journal = nil, nil
 }
 
-func (d *daemon) openArchive() (err error) {
-	if d.archive, err = d.config.archive.open(d.app.store, d.log); err == nil && d.archive != nil {
-		d.log.Info("files are archived", slog.String("folder", d.archive.Dir()))
+// openArchive opens the archive of the config, if there is to be one.
+func (a *app) openArchive() (*archive.Archive, error) {
+	kept, err := a.config.archive.open(a.store, a.log)
+	if err != nil || kept == nil {
+		return nil, err
 	}
-	return err
+	if err := mayWrite(kept.Dir()); err != nil {
+		return nil, &hinted{fmt.Errorf("the archive %s cannot be written to: %w", ingest.EscapePath(kept.Dir()), err), "give it to the user who runs penstock, or " + elsewhere}
+	}
+	return kept, nil
 }
 
 // tellArchive tells the monitor how the archive of each source stands.
-func (d *daemon) tellArchive(kept *archive.Archive, limit int64) {
+func (d *daemon) tellArchive(kept *archive.Archive) {
 	free, err := freeBelow(kept.Dir())
 	if err != nil {
 		d.log.Warn("asking how much room the archive has", slog.Any("error", err))
@@ -270,7 +275,7 @@ func (d *daemon) tellArchive(kept *archive.Archive, limit int64) {
 			d.log.Warn("listing the archive", slog.Any("error", err))
 			continue
 		}
-		state := monitor.ArchiveState{Packs: len(packs), Spooled: kept.Unsettled(name), SpoolLimit: limit, Free: free}
+		state := monitor.ArchiveState{Packs: len(packs), Spooled: kept.Unsettled(name), SpoolLimit: d.spool.Load(), Free: free}
 		for i := range packs {
 			state.Bytes += packs[i].Size
 		}

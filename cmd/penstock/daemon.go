@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/spf13/pflag"
 
 	"penstock/ingest"
@@ -31,6 +30,7 @@ type daemon struct {
 	monitor *monitor.Monitor
 	service *service
 	metrics *metricsServer // nil for none
+	answers *slog.Logger   // to what a person asked for: said each time
 
 	turn *ingest.Turnstile // of the chunks of all sources
 	pace *ingest.Pace      // likewise of their files and readings
@@ -39,6 +39,7 @@ type daemon struct {
 	archive  *archive.Archive // nil for none
 	approved *approvals
 	feeders  map[string]*feeder
+	ending   map[string]*feeder // of sources that a config has no more, until they have ended
 	acted    chan struct{}      // a person did something to the data
 	changed  chan struct{}      // the sources are others now
 	fatal    chan error         // of feeders, that end the daemon
@@ -47,11 +48,14 @@ type daemon struct {
 
 	every    atomic.Pointer[map[string]time.Duration] // how often loggers record, by the config's table
 	followed atomic.Pointer[[]string]                 // the names of the config's sources
-
-	until atomic.Int64 // the supervisor is busy until then, rightly, in nanoseconds since the epoch
+	spool    atomic.Int64                             // bytes that may wait in the archive of a source
 }
 
-var errReopen = errors.New("the config has another store now")
+// A ground is what feeders stand on.
+type ground struct {
+	store   *opened
+	archive *archive.Archive // nil for none
+}
 
 // runDaemon is the whole of 'penstock run'.
 func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
@@ -70,8 +74,9 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 }
 
 func (a *app) newDaemon(flags *pflag.FlagSet, o *running, patience monitor.Patience) *daemon {
+	answers := a.log
 	a.log = slog.New(newSparing(a.log.Handler()))
-	return &daemon{app: a, running: *o, flags: flags, monitor: monitor.New(version(), patience), turn: ingest.NewTurnstile(1), pace: ingest.NewPace(0, 0)}
+	return &daemon{app: a, running: *o, flags: flags, answers: answers, monitor: monitor.New(version(), patience), turn: ingest.NewTurnstile(1), pace: ingest.NewPace(0, 0)}
 }
 
 // run goes by a config, and by what becomes of it with each hangup, until the
@@ -87,12 +92,13 @@ func (d *daemon) run(c *config, hangups <-chan os.Signal) error {
 	defer func() { d.metrics.close() }()
 	d.log.Info("penstock runs", slog.String("version", version()), slog.String("config", d.configFile), slog.Int("sources", len(c.sources)))
 	d.service.ready("waiting for the store")
-	for {
-		err := d.serve(hangups)
-		if !errors.Is(err, errReopen) {
-			return err
-		}
+	next, err := d.await(hangups)
+	for next != nil && err == nil && d.take.Err() == nil {
+		d.store, d.archive = next.store, next.archive
+		next, err = d.serve(hangups)
 	}
+	d.drop(next)
+	return err
 }
 
 // daemonConfig reads the config that a daemon runs by.
@@ -103,6 +109,9 @@ func (a *app) daemonConfig() (*config, error) {
 	}
 	if len(c.sources) == 0 {
 		return nil, usage("name one below sources:", "%s names no source", a.configFile)
+	}
+	if a.archiveDir != "" {
+		c.archive.dir, c.archive.off = a.archiveDir, false
 	}
 	return c, nil
 }
@@ -117,94 +126,72 @@ func (d *daemon) adopt(c *config) {
 		names[i] = s.name
 	}
 	d.followed.Store(&names)
-	d.takeStore(d.flags)
+	d.app.store, d.schema = d.storeOf(d.flags)
 	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
 	d.turn.Set(workers)
 	d.pace.Set(c.limits.filesPerSecond, c.limits.readingsPerSecond)
 	if d.store != nil {
 		d.store.SetConnections(c.limits.connections)
 	}
-	if d.archiveDir != "" {
-		c.archive.dir, c.archive.off = d.archiveDir, false
+	if d.archive != nil {
+		d.archive.Retain(c.archive.keep, c.archive.max)
 	}
+	d.spool.Store(c.archive.spool)
 }
 
-// serve opens the store and feeds it until the daemon is to end, or the store is
-// another one.
-func (d *daemon) serve(hangups <-chan os.Signal) error {
-	if err := d.awaitStore(); err != nil || d.store == nil {
-		return err
-	}
-	defer func() {
-		d.store.close(d.log)
-		d.store = nil
-	}()
+// serve feeds the store until the daemon is to end, or to go on on another
+// ground, which it returns. It closes that which it was called with.
+func (d *daemon) serve(hangups <-chan os.Signal) (next *ground, err error) {
+	defer func() { d.leave(next) }()
 	d.fatal, d.acted, d.changed = make(chan error, 1), make(chan struct{}, 1), make(chan struct{}, 1)
-	d.feeders = make(map[string]*feeder)
+	d.feeders, d.ending = make(map[string]*feeder), make(map[string]*feeder)
 	d.work, d.endWork = context.WithCancel(d.app.work)
 	defer d.endWork()
 	d.store.SetConnections(d.config.limits.connections)
+	d.tellHypertable()
 	d.approved = newApprovals(d.store.Store, d.log, d.args, d.acted)
-	if err := d.openArchive(); err != nil {
-		return err
-	}
-	defer d.closeArchive()
 	watching, stopWatching := context.WithCancel(d.work)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { d.approved.watch(watching) })
 	watchers.Go(func() { d.watchStore(watching) })
 	watchers.Go(func() { d.watchSilence(watching) })
-	if d.archive != nil {
-		kept, limit := d.archive, d.config.archive.spool
-		v := &archivist{archive: kept, store: d.store.Store, log: d.log, changed: d.changed, tell: func() { d.tellArchive(kept, limit) }}
+	if kept := d.archive; kept != nil {
+		d.log.Info("files are archived", slog.String("folder", kept.Dir()))
+		v := &archivist{archive: kept, store: d.store.Store, log: d.log, changed: d.changed, tell: func() { d.tellArchive(kept) }}
 		watchers.Go(func() { v.run(watching) })
 	}
 	for _, s := range d.config.sources {
 		d.start(s, nil)
 	}
 	d.tellStatus()
-	err := d.supervise(hangups)
+	next, err = d.supervise(hangups)
 	if stopped := d.stopAll(); err == nil {
 		err = stopped
 	}
 	stopWatching()
 	watchers.Wait()
-	return err
+	return next, err
 }
 
-// awaitStore opens the store, waiting for it as long as it is away. Without an
-// error d.store is nil when the daemon was told to end meanwhile.
-func (d *daemon) awaitStore() error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 500*time.Millisecond, 15*time.Second
-	var since time.Time
-	for d.take.Err() == nil {
-		d.busy(10 * time.Minute) // a private PostgreSQL may be made first
-		s, err := d.openStore(d.take, writes, store.Options{Create: true, RetryFor: -1})
-		switch {
-		case err == nil:
-			d.store = s
-			d.monitor.Store("")
-			if !since.IsZero() {
-				d.log.Info("the store answers", slog.String("after", span(time.Since(since))))
-			}
-			d.tellHypertable()
-			return nil
-		case d.take.Err() == nil && !store.Away(err):
-			return err
-		case d.take.Err() == nil && since.IsZero():
-			since = time.Now()
-			d.log.Warn("the store is away: waiting for it", slog.Any("error", err))
+// leave closes what the daemon stands on, but for a store that it goes on with.
+func (d *daemon) leave(next *ground) {
+	d.busy(time.Minute)
+	d.closeArchive()
+	if next == nil || next.store != d.store {
+		if next != nil && next.store.server == nil && next.store.url == d.store.url { // another schema of the same private PostgreSQL
+			next.store.server, d.store.server = d.store.server, nil
 		}
-		d.monitor.Store(err.Error())
-		pause(d.take, wait.NextBackOff())
+		d.store.close(d.log)
 	}
-	return nil
+	d.store = nil
 }
 
 // tellHypertable tells where readings are not kept as the config says.
 func (d *daemon) tellHypertable() {
-	switch _, differs, err := d.store.Hypertable(d.take); {
+	ctx, cancel := context.WithTimeout(d.take, checkFor)
+	defer cancel()
+	d.busy(2 * checkFor)
+	switch _, differs, err := d.store.Hypertable(ctx); {
 	case errors.Is(err, store.ErrNoHypertable):
 		d.log.Warn("store.hypertable is not in force", slog.Any("error", err), slog.String("do", hintFor(err)))
 	case differs:
@@ -213,113 +200,84 @@ func (d *daemon) tellHypertable() {
 }
 
 // supervise starts and ends feeders as the config and signals want, until the
-// daemon is to end. Nothing in it waits for a source or the store.
-func (d *daemon) supervise(hangups <-chan os.Signal) error {
+// daemon is to end, or to go on on another ground. Nothing in it waits for a
+// source, nor for the store but within limits.
+func (d *daemon) supervise(hangups <-chan os.Signal) (*ground, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		d.busy(10 * time.Second)
 		select {
 		case <-d.take.Done():
-			return nil
+			return nil, nil
 		case <-hangups:
-			if err := d.reload(); err != nil {
-				return err
+			if next := d.reload(); next != nil {
+				return next, nil
 			}
 		case err := <-d.fatal:
-			return err
+			return nil, err
 		case <-d.acted:
 			for _, f := range d.feeders {
 				f.askAnew()
 			}
 		case <-tick.C:
+			d.forgetEnded()
 		}
 	}
 }
 
-// reload reads the config anew. What is wrong with it is logged, and the old one
-// stays. Its error ends the serving of this store.
-func (d *daemon) reload() error {
-	d.service.reloading()
-	defer d.tellStatus()
-	c, err := d.daemonConfig()
-	if err == nil {
-		err = d.approved.check(c)
-	}
-	if err == nil {
-		err = d.serveMetrics(c.monitor)
-	}
-	d.monitor.Reloaded(err == nil)
-	if err != nil {
-		for wrong := range strings.SplitSeq(err.Error(), "\n") {
-			d.log.Error("the config is not taken, the old one stays", slog.String("error", wrong))
-		}
-		return nil
-	}
-	before := d.config
-	d.adopt(c)
-	if before.store != c.store || before.archive != c.archive {
-		d.log.Info("the config is taken: its store or archive is another one")
-		return errReopen
-	}
-	var begun, ended, kept int
-	for name, f := range d.feeders {
-		if c.source(name) == nil {
-			d.end(f)
-			ended++
-		}
-	}
-	for _, s := range c.sources {
-		f := d.feeders[s.name]
-		if f != nil && f.config.same(s) && before.pipeline == c.pipeline {
-			f.decoders.configure(c, s)
-			kept++
-			continue
-		}
-		d.start(s, f)
-		begun++
-	}
-	select {
-	case d.changed <- struct{}{}:
-	default:
-	}
-	d.log.Info("the config is taken", slog.Int("begun", begun), slog.Int("ended", ended), slog.Int("kept", kept))
-	return nil
-}
-
-// start makes the feeder of a source, in place of one that is to end first.
+// start makes the feeder of a source, which begins when one that had it before
+// has ended.
 func (d *daemon) start(s *sourceConfig, instead *feeder) {
-	var before <-chan struct{}
+	if instead == nil {
+		instead = d.ending[s.name]
+	}
+	delete(d.ending, s.name)
 	if instead != nil {
 		instead.stop()
-		before = instead.done
 	}
 	d.monitor.Follow(s.name, s.poll)
 	f := newFeeder(d, s)
 	d.feeders[s.name] = f
-	go f.run(before)
+	go f.run(instead)
 }
 
 // end lets a feeder go whose source is no longer in the config.
 func (d *daemon) end(f *feeder) {
 	f.stop()
 	delete(d.feeders, f.config.name)
-	go func() {
-		<-f.done
-		d.monitor.Forget(f.config.name)
-	}()
+	d.ending[f.config.name] = f
+}
+
+// forgetEnded forgets the sources that are no longer in the config and whose
+// feeders have ended.
+func (d *daemon) forgetEnded() {
+	for name, f := range d.ending {
+		select {
+		case <-f.done:
+			delete(d.ending, name)
+			d.monitor.Forget(name)
+		default:
+		}
+	}
 }
 
 // stopAll lets all feeders finish what is under way, for as long as they may.
+// Sources that the config has no more are forgotten. Its error says that the
+// daemon ends and dropped something.
 func (d *daemon) stopAll() error {
 	d.service.stopping(d.take.Err() != nil)
 	d.busy(d.drain + time.Minute)
 	if d.take.Err() != nil {
 		d.log.Info("stopping: what is under way is finished first", slog.Duration("for_at_most", d.drain))
 	}
-	for _, f := range d.feeders {
+	for name, f := range d.feeders {
 		f.stop()
+		if d.config.source(name) == nil {
+			d.ending[name] = f
+		}
 	}
+	maps.Copy(d.feeders, d.ending)
 	dropped := 0
 	for _, f := range d.feeders {
 		<-f.done
@@ -327,14 +285,16 @@ func (d *daemon) stopAll() error {
 			dropped++
 		}
 	}
-	if d.take.Err() == nil {
-		return nil
-	}
-	if dropped > 0 {
+	d.forgetEnded()
+	switch ends := d.take.Err() != nil; {
+	case ends && dropped > 0:
 		d.log.Warn("stopped; what was under way is dropped, and taken at the next start", slog.Int("sources", dropped))
 		return exitError(exitFailed)
+	case ends:
+		d.log.Info("stopped")
+	case dropped > 0:
+		d.log.Warn("what was under way was not finished in time: it is dropped, and taken again", slog.Int("sources", dropped))
 	}
-	d.log.Info("stopped")
 	return nil
 }
 
@@ -369,19 +329,7 @@ const pingEvery = 5 * time.Second
 
 // busy says that the supervisor will not be heard of for a while, and that this
 // is right.
-func (d *daemon) busy(most time.Duration) { d.until.Store(time.Now().Add(most).UnixNano()) }
-
-// stuck says who stands still without a reason, "" for nobody, and why that is
-// believed.
-func (d *daemon) stuck() (who, why string) {
-	if now, until := time.Now(), time.Unix(0, d.until.Load()); now.After(until) {
-		return "the supervisor", "it was to be heard of " + span(now.Sub(until)) + " ago"
-	}
-	if stuck := d.monitor.Stuck(); len(stuck) > 0 {
-		return "source " + stuck[0].Source, stuck[0].Reason
-	}
-	return "", ""
-}
+func (d *daemon) busy(most time.Duration) { d.monitor.Supervised(most) }
 
 func (d *daemon) tellStatus() {
 	d.service.ready(counted(int64(len(d.feeders)), "source"))

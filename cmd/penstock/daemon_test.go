@@ -38,6 +38,9 @@ func TestDaemon(t *testing.T) {
 	}{
 		{"follows its folders", followsFolders},
 		{"reloads", reloads},
+		{"goes on elsewhere", goesOnElsewhere},
+		{"waits elsewhere", waitsElsewhere},
+		{"ends what it began", endsWhatItBegan},
 		{"is a service of systemd", isAService},
 		{"has no config", hasNoConfig},
 		{"ends at once when it must", endsAtOnce},
@@ -75,6 +78,7 @@ type trial struct {
 	dir    string
 	url    string
 	env    []string
+	bare   bool // the daemon is told by its config alone where store and archive are
 	daemon *exec.Cmd
 	ended  chan struct{}
 	code   int
@@ -135,8 +139,12 @@ func (r *trial) write(name, text string) {
 // begin starts the daemon.
 func (r *trial) begin(args ...string) {
 	r.t.Helper()
-	r.daemon = exec.Command(r.binary, append([]string{"run", "-c", filepath.Join(r.dir, "penstock.yaml"), "--store", r.url}, args...)...)
-	r.daemon.Env = append(os.Environ(), append([]string{"PENSTOCK_ARCHIVE=" + filepath.Join(r.dir, "archive")}, r.env...)...)
+	r.daemon = exec.Command(r.binary, append([]string{"run", "-c", filepath.Join(r.dir, "penstock.yaml")}, args...)...)
+	r.daemon.Env = append(os.Environ(), r.env...)
+	if !r.bare {
+		r.daemon.Args = append(r.daemon.Args, "--store", r.url)
+		r.daemon.Env = append(append(os.Environ(), "PENSTOCK_ARCHIVE="+filepath.Join(r.dir, "archive")), r.env...)
+	}
 	r.daemon.Stderr, r.daemon.Stdout = &r.log, &r.log
 	if err := r.daemon.Start(); err != nil {
 		r.t.Fatal(err)

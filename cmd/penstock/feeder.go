@@ -59,15 +59,18 @@ func (f *feeder) askAnew() {
 	}
 }
 
-// run feeds until it is told to stop. before is closed when the feeder that had
-// the source has ended; nil for none.
-func (f *feeder) run(before <-chan struct{}) {
+// run feeds until it is told to stop. It begins when the feeder that had the
+// source before has ended; nil for none.
+func (f *feeder) run(before *feeder) {
 	defer close(f.done)
 	defer f.daemon.approved.forget(f.decoders)
 	defer f.endWork(nil)
 	defer context.AfterFunc(f.take, f.limitDrain)()
 	if before != nil {
-		<-before
+		if <-before.done; f.take.Err() != nil {
+			f.dropped = before.dropped
+			return
+		}
 	}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = time.Second, 5*time.Minute

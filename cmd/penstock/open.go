@@ -39,6 +39,12 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 	if err != nil {
 		return nil, err
 	}
+	return a.openAt(ctx, at, o)
+}
+
+// openAt opens the store in a database that answers. After an error that is
+// stopped, where it was started for this.
+func (a *app) openAt(ctx context.Context, at *opened, o store.Options) (_ *opened, err error) {
 	o.Schema, o.Version, o.Command, o.Password, o.Hypertable = a.schema, version(), commandLine(a.args), at.password, a.hypertable()
 	if at.Store, err = store.Open(ctx, at.url, o); err != nil {
 		return nil, errors.Join(err, at.stop())

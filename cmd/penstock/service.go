@@ -48,7 +48,7 @@ func (s *service) ping(every time.Duration) {
 		case <-s.stop:
 			return
 		}
-		who, why := s.daemon.stuck()
+		who, why := s.stuck()
 		switch {
 		case who != "" && who != told:
 			s.daemon.log.Error("no progress, and no reason for it: systemd's watchdog is not pinged, and systemd starts the process anew", slog.String("stuck", who), slog.String("reason", why))
@@ -59,6 +59,19 @@ func (s *service) ping(every time.Duration) {
 			s.tell(systemd.SdNotifyWatchdog)
 		}
 	}
+}
+
+// stuck says who stands still without a reason, "" for nobody, and why that is
+// believed: what /healthz says, too.
+func (s *service) stuck() (who, why string) {
+	stuck := s.daemon.monitor.Stuck()
+	switch {
+	case len(stuck) == 0:
+		return "", ""
+	case stuck[0].Source == "":
+		return "the supervisor", stuck[0].Reason
+	}
+	return "source " + stuck[0].Source, stuck[0].Reason
 }
 
 // ready says that the daemon runs, and what it does.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,32 +108,19 @@ func TestWatchdogOfADatabaseThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var text bytes.Buffer
-	take, end := context.WithCancel(t.Context())
-	work, abort := context.WithCancel(t.Context())
-	defer abort()
-	a := newApp([]string{"run"}, nil, nil, io.Discard, &text)
-	a.take, a.work, a.configFile, a.store, a.schema = take, work, filepath.Join(dir, "penstock.yaml"), database.url, "penstock"
 	loaded := make(chan string, 2)
-	a.watch = func(e ingest.Event) {
+	d := newDaemonIn(t, dir, database.url, "penstock", monitor.Patience{Still: patience, UnderWay: patience}, func(e ingest.Event) {
 		for _, o := range e.Outcomes {
 			if o.State == ingest.Loaded {
 				loaded <- o.File.Path
 			}
 		}
-	}
-	if err := a.startLog(); err != nil {
-		t.Fatal(err)
-	}
-	c, err := a.daemonConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := a.newDaemon(newRun(a).Flags(), &running{drain: time.Minute}, monitor.Patience{Still: patience, UnderWay: patience})
+	})
+	defer d.abort()
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(c, nil) }()
+	go func() { ended <- d.run(d.first, nil) }()
 	defer func() {
-		end()
+		d.end()
 		if err := <-ended; err != nil {
 			t.Errorf("it ends with %v", err)
 		}
@@ -139,8 +128,8 @@ func TestWatchdogOfADatabaseThatHangs(t *testing.T) {
 			`stuck="source north" reason="0 files wait and 1 are under way, and none was dealt with for `, "systemd's watchdog is not pinged",
 			`msg="there is progress again: systemd's watchdog is pinged" was_stuck="source north"`,
 		} {
-			if n := strings.Count(text.String(), once); n != 1 {
-				t.Errorf("%q is said %d times, want once:\n%s", once, n, text.String())
+			if n := strings.Count(d.text.String(), once); n != 1 {
+				t.Errorf("%q is said %d times, want once:\n%s", once, n, d.text.String())
 			}
 		}
 	}()
@@ -166,11 +155,99 @@ func TestWatchdogOfADatabaseThatHangs(t *testing.T) {
 	}
 }
 
+// A daemonIn is a daemon in this process, with the config of a folder.
+type daemonIn struct {
+	*daemon
+	first      *config
+	end, abort context.CancelFunc // as the first and the second signal do
+	text       *bytes.Buffer      // its log, to be read when it has ended
+}
+
+func newDaemonIn(t *testing.T, dir, url, schema string, patience monitor.Patience, watch func(ingest.Event)) *daemonIn {
+	t.Helper()
+	d := &daemonIn{text: new(bytes.Buffer)}
+	a := newApp([]string{"run"}, nil, nil, io.Discard, d.text)
+	a.take, d.end = context.WithCancel(t.Context())
+	a.work, d.abort = context.WithCancel(t.Context())
+	a.configFile, a.store, a.schema, a.watch = filepath.Join(dir, "penstock.yaml"), url, schema, watch
+	if err := a.startLog(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if d.first, err = a.daemonConfig(); err != nil {
+		t.Fatal(err)
+	}
+	d.daemon = a.newDaemon(newRun(a).Flags(), &running{drain: time.Minute}, patience)
+	return d
+}
+
+// A reload and a drain keep their word while the database stands still, in the
+// midst of all that it was asked.
+func TestReloadAndDrainOfADatabaseThatHangs(t *testing.T) {
+	database := newMuffler(t, pgtest.Server(t).URL())
+	dir := t.TempDir()
+	configure := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "penstock.yaml"), []byte("archive: off\nsources:\n"+text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"north", "south"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const north, south = "  - {name: north, url: north, poll: 1s, settle: 0}\n", "  - {name: south, url: south, poll: 1s, settle: 0}\n"
+	configure(north)
+	cycles := make(chan string, 1000)
+	d := newDaemonIn(t, dir, database.url, "hangs", monitor.DefaultPatience(), func(e ingest.Event) {
+		if e.Cycle != nil {
+			cycles <- e.Source
+		}
+	})
+	defer d.abort()
+	d.drain = time.Second
+	hangups := make(chan os.Signal, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(d.first, hangups) }()
+	<-cycles
+	if err := os.WriteFile(filepath.Join(dir, "north", "a.csv"), []byte("logger,channel,timestamp,value\nL1,flow,2024-05-01T00:00:00Z,1.5\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	database.deafen()
+	for database.held.Load() < 2 { // a look at what was approved, and what the file asks for
+		if !pause(t.Context(), 20*time.Millisecond) {
+			t.Fatal("nothing is asked of the database")
+		}
+	}
+	configure(south)
+	asked := time.Now()
+	hangups <- syscall.SIGHUP
+	for (*d.followed.Load())[0] != "south" {
+		if !pause(t.Context(), 20*time.Millisecond) || time.Since(asked) > 5*time.Second {
+			t.Fatal("the config is not taken")
+		}
+	}
+	d.end()
+	select {
+	case err := <-ended:
+		if exit := exitError(0); !errors.As(err, &exit) || exit != exitFailed {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
+	}
+	database.letOn()
+}
+
 // A muffler stands between a daemon and its database. Once it muffles, what
 // would commit on a connection goes no further, and neither does what follows.
+// Once it is deaf, that holds for all.
 type muffler struct {
 	url     string
 	muffles atomic.Bool
+	deaf    atomic.Bool
+	held    atomic.Int32  // connections on which something goes no further
 	on      chan struct{} // closed to let all go on
 }
 
@@ -215,6 +292,7 @@ func newMuffler(t *testing.T, server string) *muffler {
 }
 
 func (m *muffler) muffle() { m.muffles.Store(true) }
+func (m *muffler) deafen() { m.deaf.Store(true) }
 func (m *muffler) letOn()  { close(m.on) }
 
 func (m *muffler) forward(database, client net.Conn) {
@@ -224,7 +302,8 @@ func (m *muffler) forward(database, client net.Conn) {
 		if err != nil {
 			return
 		}
-		if m.muffles.Load() && bytes.Contains(buf[:n], []byte("commit\x00")) {
+		if m.deaf.Load() || m.muffles.Load() && bytes.Contains(buf[:n], []byte("commit\x00")) {
+			m.held.Add(1)
 			<-m.on
 		}
 		if _, err := database.Write(buf[:n]); err != nil {

@@ -29,7 +29,8 @@ type Want struct {
 	Reason string `json:"reason"`
 }
 
-// Stuck names the sources that make no progress though nothing hinders them: for
+// Stuck names what makes no progress though nothing hinders it: the supervisor,
+// where it was to be heard of by now, without a source; and sources of which for
 // ten minutes (three polls, where that is longer) no listing ended, or files wait
 // and none is under way; or for three hours none that is under way was dealt
 // with. Waiting that was told by Waits, Failed or Store is no fault of the process,
@@ -38,11 +39,14 @@ type Want struct {
 func (m *Monitor) Stuck() []Want {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.store != "" {
-		return nil // nothing can be committed
-	}
 	now := m.now()
 	var stuck []Want
+	if late := now.Sub(m.heard); !m.heard.IsZero() && late > 0 {
+		stuck = append(stuck, Want{What: "progress", Reason: "the supervisor was to be heard of " + late.Round(time.Second).String() + " ago"})
+	}
+	if m.store != "" {
+		return stuck // nothing can be committed
+	}
 	for name, w := range m.sources {
 		if w.lease.asked && !w.lease.held {
 			continue // it stands by, for years if need be

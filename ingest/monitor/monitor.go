@@ -27,7 +27,8 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	sources map[string]*watched
-	store   string // what is wrong with the store, "" for nothing
+	store   string    // what is wrong with the store, "" for nothing
+	heard   time.Time // until when who supervises the sources need not be heard of; zero where nobody does
 }
 
 // New returns a Monitor of no sources, whose store has not been reached yet, and
@@ -190,6 +191,14 @@ func (m *Monitor) Store(wrong string) {
 	}
 	m.store = wrong
 	m.metrics.store.Set(oneIf(wrong == ""))
+}
+
+// Supervised says that who supervises the sources goes on, and will be heard of
+// again within a time: else that counts as stuck.
+func (m *Monitor) Supervised(within time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = m.now().Add(within)
 }
 
 // Loggers says how many loggers there are by whether files come from them:

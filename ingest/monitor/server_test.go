@@ -99,6 +99,11 @@ func TestHealthyWhileThereIsProgress(t *testing.T) {
 			t.Fatalf("%d %+v, want %s stuck: %s", code, got, source, reason)
 		}
 	}
+	m.Supervised(time.Minute)
+	expectStuck("", "")
+	now = now.Add(2 * time.Minute)
+	expectStuck("", "the supervisor was to be heard of 1m0s ago")
+	m.Supervised(24 * time.Hour)
 	m.Store("")
 	m.Follow("field", time.Minute)
 	m.Follow("yearly", time.Hour)

@@ -54,7 +54,7 @@ type Archive struct {
 	log     *slog.Logger
 	runs    runCache
 
-	mu      sync.Mutex
+	mu      sync.Mutex            // of options, too
 	adopted map[string]*unsettled // by pack: those that this process holds open or has taken up
 }
 
@@ -72,6 +72,20 @@ func Open(dir string, o Options) (*Archive, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Archive{dir: abs, options: o, log: o.Log, adopted: make(map[string]*unsettled)}, nil
+}
+
+// Retain changes how long the archive is kept, and how large it may be, from the
+// next Expire on. See [Options].
+func (a *Archive) Retain(maxAge time.Duration, maxBytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.options.MaxAge, a.options.MaxBytes = maxAge, maxBytes
+}
+
+func (a *Archive) retained() (maxAge time.Duration, maxBytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.options.MaxAge, a.options.MaxBytes
 }
 
 // Is reports whether dir is an archive: a folder in it holds a pack, or is that

@@ -38,12 +38,13 @@ func (a *Archive) Expire(ctx context.Context, now time.Time) (Expired, error) {
 		return done, err
 	}
 	oldest := now
+	maxAge, maxBytes := a.retained()
 	for _, p := range packs {
 		if ctx.Err() != nil {
 			return done, context.Cause(ctx)
 		}
-		old := a.options.MaxAge > 0 && now.Sub(p.Hour.Add(time.Hour)) > a.options.MaxAge
-		much := a.options.MaxBytes > 0 && done.Left > a.options.MaxBytes
+		old := maxAge > 0 && now.Sub(p.Hour.Add(time.Hour)) > maxAge
+		much := maxBytes > 0 && done.Left > maxBytes
 		if p.Open || !old && !much {
 			if p.Hour.Before(oldest) {
 				oldest = p.Hour
