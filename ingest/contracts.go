@@ -213,11 +213,12 @@ type Committer interface {
 type Outcome struct {
 	File       File
 	State      State // one of the ledger's, or Known, Changed, Failed
-	Standing   State // of a Known file: the state it has in the ledger, where Rejects then is that version's, too
+	Standing   State // of a Known file: the state it has in the ledger; Rejects then is that version's, and its receipt is zero
+	Waits      bool  // of a Known file: it, or some of its channels, waits for an answer
 	Reason     string
 	FileID     int64 // the file version's id in the ledger; 0 when it has none
 	Generation int32
-	Receipt    Receipt // of a held file all zero: it is not read until its question is answered
+	Receipt    Receipt // of a held file all zero: it is not read until its question is answered; of a file that was carried on what it gained
 	Shape      *Shape  // what is asked, of a held file and of one that is loaded but for its new channels
-	Rejects    int     // rejected lines and cells that are kept, each with its reason
+	Rejects    int     // rejected lines and cells of the whole version that are kept, each with its reason
 }

@@ -48,7 +48,7 @@ func (c *cycles) begin(number int) time.Time {
 	now := time.Now()
 	since := c.current // what was counted after the last was told
 	c.current = Cycle{
-		Number: number, Began: now, Poll: c.run.Poll, Files: since.Files, Readings: since.Readings, Rejected: since.Rejected, NotDone: since.NotDone,
+		Number: number, Began: now, Poll: c.run.Poll, Hinted: since.Hinted, Files: since.Files, Readings: since.Readings, Rejected: since.Rejected, NotDone: since.NotDone,
 		Bytes: since.Bytes, Fetch: since.Fetch, Decode: since.Decode, Commit: since.Commit, Paced: since.Paced,
 	}
 	c.told, c.allSeen, c.ended, c.oldest = false, false, time.Time{}, math.MaxInt64
@@ -63,12 +63,19 @@ func (c *cycles) begin(number int) time.Time {
 	return due
 }
 
-// count adds files that were listed, and that are new.
-func (c *cycles) count(listed, isNew int) {
+// list adds files that were listed.
+func (c *cycles) list(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current.Listed += listed
-	c.current.New += isNew
+	c.current.Listed += n
+}
+
+// queue adds files that are to be fetched: those that were listed, and others.
+func (c *cycles) queue(listed, hinted int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.New += listed
+	c.current.Hinted += hinted
 }
 
 // failed notes that a listing broke off, faulty that a part of it did.

@@ -368,3 +368,21 @@ func TestListedAgainWhenFilesSettle(t *testing.T) {
 		}
 	})
 }
+
+// Files that are heard of between listings are told apart from those listed.
+func TestHintsAreCounted(t *testing.T) {
+	operate(t, func(p *plant) { p.yard.put("L/1", reading1(1)) }, func(p *plant) {
+		p.after(10 * time.Second)
+		for i := range 3 {
+			p.yard.hints <- p.yard.put(fmt.Sprintf("L/h%d", i), reading1(i))
+		}
+		p.after(35 * time.Second)
+		if c := p.last(); c.Number != 2 || c.Listed != 4 || c.New != 0 || c.Hinted != 3 || c.Files[Loaded] != 3 {
+			t.Errorf("%+v", c)
+		}
+		p.after(65 * time.Second)
+		if c := p.last(); c.Number != 3 || c.Hinted != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}

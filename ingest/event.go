@@ -43,6 +43,7 @@ type Cycle struct {
 	Faults   int   // folders and files that could not be listed, each told as Failed
 	Listed   int   // files
 	New      int   // of these, which are to be fetched and were not queued before
+	Hinted   int   // files that were heard of otherwise, and are to be fetched, since
 	Settling int   // files that the source held back, see Settler
 	Left     int   // of these, which found no room in the backlog: the next listing brings them again
 

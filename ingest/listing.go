@@ -263,7 +263,7 @@ func (r *run) unknown(batch []sighting) []sighting {
 		}
 		left = append(left, s)
 	}
-	r.cycles.count(n, 0)
+	r.cycles.list(n)
 	return left
 }
 
@@ -340,7 +340,7 @@ func (r *run) enqueue(refs []reference) error {
 			}
 		}
 	}
-	r.cycles.count(0, n)
+	r.cycles.queue(n, len(begun)-n)
 	r.drop(r.backlog.offer(begun))
 	return nil
 }

@@ -28,6 +28,7 @@ type version struct {
 	run, chunk int32
 	fetched    int64 // first
 	rejects    int   // lines and cells that are kept
+	waits      bool  // for an answer, if only with some channels
 }
 
 // adopted reports whether nobody has looked at the version's content.
@@ -102,7 +103,7 @@ var (
 	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
 			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
 			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk, f.fetched,
-			(select count(*) from rejects r where r.file_id = f.id)
+			(select count(*) from rejects r where r.file_id = f.id), exists (select from held h where h.file_id = f.id)
 		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
 			select * from files where key = c.key order by generation desc limit 1) f`}
 	claimTwins = statement{"claim_twins", `select f.content, f.id, f.rank, f.rank_time, f.path, f.generation, f.key, f.run
@@ -272,7 +273,7 @@ func readVersion(r *record) *version {
 	}
 	v.trusted, v.run, v.chunk = r.bool(), r.int4(), r.int4()
 	v.fetched = r.time()
-	v.rejects = int(r.int8())
+	v.rejects, v.waits = int(r.int8()), r.bool()
 	return v
 }
 

@@ -287,7 +287,7 @@ func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
 		case cl.state == ingest.Known:
 			o.Receipt, o.Rejects, o.Shape = ingest.Receipt{}, 0, nil
 			if cl.newest != nil {
-				o.Standing, o.Rejects = cl.newest.state, cl.newest.rejects
+				o.Standing, o.Rejects, o.Waits = cl.newest.state, cl.newest.rejects, cl.newest.waits
 			} else if cl.skipped {
 				o.Standing = ingest.Skipped
 			}

@@ -267,7 +267,7 @@ func (c *committer) decideCarried(ctx context.Context, b *ingest.Batch, v *carri
 	switch of := &s.Gained.Of; {
 	case v.id == 0 || !c.take[v.span]:
 	case v.sum == s.Sum && v.run == c.sink.run && v.chunk == c.chunk: // an earlier try, whose outcome was lost
-		o := ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation, Rejects: len(s.Rejects)}
+		o := ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation, Rejects: v.rejects}
 		o.Receipt, err = c.sink.store.receipt(ctx, v.id)
 		c.outcomes[v.span] = o
 		return true, err
@@ -309,7 +309,7 @@ func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions 
 		c.addCarried(batch, b, v)
 		addRejects(&c.rejects, v.id, s.Rejects)
 		addGrowth(grown, v.id, s.Growth)
-		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation + 1, Receipt: s.Receipt, Rejects: len(s.Rejects)}
+		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation + 1, Receipt: s.Receipt, Rejects: v.rejects + len(s.Rejects)}
 	}
 	if grown[0].n > 0 {
 		batch.ExecPrepared(growthsKeep.name, grown.params(), binaryFormat, binaryFormat)

@@ -112,6 +112,38 @@ func TestAFileThatGrewIsCarriedOn(t *testing.T) {
 	}
 }
 
+// What becomes of a file that grew hangs on all of it: lines that were rejected
+// before it did count, too.
+func TestAFileThatGrewKeepsItsRejects(t *testing.T) {
+	s := open(t, Options{})
+	sink := sinkOf(t, s, SinkOptions{})
+	c := committerOf(t, sink)
+	readings := []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}}
+	for n, want := range []int{1, 1, 2} {
+		f := grownFile("L1_a", begin+int64(n), readings[:n+1])
+		b := &ingest.Batch{}
+		if n == 0 {
+			fill(b, f)
+			b.Spans[0].Growth = growthOf(t, f)
+		} else {
+			fillGained(t, b, f, standingOf(t, sink, f).Growth)
+		}
+		if sp := &b.Spans[0]; n != 1 { // which gains no such line
+			sp.Rejects = []ingest.Reject{{Line: int64(10 + n), Reason: "too short"}}
+			sp.Receipt.Lines.Total++
+			sp.Receipt.Lines.Rejected++
+		}
+		o, err := c.Commit(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o[0].State != ingest.Loaded || o[0].Generation != int32(n+1) || o[0].Rejects != want {
+			t.Errorf("version %d: %s, generation %d, %d rejects, want %d", n+1, o[0].State, o[0].Generation, o[0].Rejects, want)
+		}
+	}
+	verify(t, s)
+}
+
 // A file whose version has lost readings, or has copies, or repeats an instant,
 // is taken whole.
 // What a file was before it grew, kept by a process that was killed and taken up

@@ -141,9 +141,16 @@ func TestKnownFileCarriesItsRejects(t *testing.T) {
 			t.Errorf("it stands as %s", o[0].Standing)
 		}
 	}
+	known(t, s, SinkOptions{}, guessed("L2_a", "one", 1, "flow"))
+	added := guessed("L2_b", "two", 2, "flow", "level")
+	c = committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, added)
+	if o := commit(t, c, added)[0]; o.State != ingest.Known || o.Standing != ingest.Loaded || !o.Waits {
+		t.Errorf("a file of which a channel waits is known as %+v", o)
+	}
 	broken := testFile{path: "L1_b", modified: begin, broken: "not a CSV", content: "x"}
 	commit(t, c, broken)
-	if o := commit(t, c, broken)[0]; o.State != ingest.Known || o.Standing != ingest.Quarantined {
+	if o := commit(t, c, broken)[0]; o.State != ingest.Known || o.Standing != ingest.Quarantined || o.Waits {
 		t.Errorf("a quarantined file is known as %+v", o)
 	}
 }

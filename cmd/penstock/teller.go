@@ -139,7 +139,7 @@ func (t *teller) cycle(c *ingest.Cycle) {
 	broken := c.Err != nil || t.root != ""
 	t.root = ""
 	t.tellWrong()
-	happened := c.NotDone > 0 || c.New > 0 && c.Queued+c.UnderWay > 0
+	happened := c.NotDone > 0 || c.New+c.Hinted > 0 && c.Queued+c.UnderWay > 0
 	for state, n := range c.Files {
 		happened = happened || n > 0 && state != ingest.Known && state != ingest.Failed
 	}
@@ -157,10 +157,11 @@ func (t *teller) cycle(c *ingest.Cycle) {
 // cycleAttrs are the counts of a cycle: those that always stand there, then
 // those that are not zero.
 func cycleAttrs(c *ingest.Cycle) []any {
-	attrs := []any{
-		slog.Int("listed", c.Listed), slog.Int("new", c.New),
-		slog.Int("loaded", c.Files[ingest.Loaded]), slog.Int64("readings", c.Readings),
+	attrs := []any{slog.Int("listed", c.Listed), slog.Int("new", c.New)}
+	if c.Hinted > 0 {
+		attrs = append(attrs, slog.Int("hinted", c.Hinted))
 	}
+	attrs = append(attrs, slog.Int("loaded", c.Files[ingest.Loaded]), slog.Int64("readings", c.Readings))
 	for _, n := range []struct {
 		name  string
 		count int64

@@ -94,13 +94,13 @@ func TestTellerTellsOutages(t *testing.T) {
 			pause(t.Context(), time.Minute)
 		}
 		h.broke("password refused", "look")
-		h.observe(over(ingest.Cycle{Listed: 1, New: 1, Files: map[ingest.State]int{ingest.Loaded: 1}, Readings: 4, Took: 2 * time.Second, Lag: 90 * time.Second}))
+		h.observe(over(ingest.Cycle{Listed: 1, New: 1, Hinted: 2, Files: map[ingest.State]int{ingest.Loaded: 3}, Readings: 4, Took: 2 * time.Second, Lag: 90 * time.Second}))
 		h.expect(t,
 			`level=ERROR msg="the source fails: it is tried again and again" error="no route to host"`,
 			`level=ERROR msg="the source still fails" error="no route to host" tried=60 since=1h0m0s`,
 			`level=ERROR msg="the source still fails" error="password refused" hint=look tried=1 since=1h1m0s`,
 			`level=INFO msg="the source is there again" tried=62 after=1h1m0s`,
-			`level=INFO msg=cycle listed=1 new=1 loaded=1 readings=4 took=2s lag=1m30s`,
+			`level=INFO msg=cycle listed=1 new=1 hinted=2 loaded=3 readings=4 took=2s lag=1m30s`,
 		)
 	})
 }

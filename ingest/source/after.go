@@ -168,7 +168,7 @@ func (a After) deed(o *ingest.Outcome) deed {
 		return leave
 	}
 	switch {
-	case o.Shape != nil || o.Receipt.Cells.Withheld > 0:
+	case o.Shape != nil || o.Waits || o.Receipt.Cells.Withheld > 0:
 		return leave // some of it waits for an answer
 	case o.Rejects > 0 || o.Receipt.Lines.Rejected > 0 || o.Receipt.Cells.Rejected > 0:
 		return setApart

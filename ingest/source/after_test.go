@@ -65,6 +65,8 @@ func TestAfterDeed(t *testing.T) {
 		{"cells rejected", ingest.Outcome{State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Rejected: 1}}}, setApart, setApart},
 		{"known, with rejects", ingest.Outcome{State: ingest.Known, Standing: ingest.Loaded, Rejects: 1}, setApart, setApart},
 		{"a channel waits", ingest.Outcome{State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Withheld: 1}}}, leave, leave},
+		{"grown, with rejects before", ingest.Outcome{State: ingest.Loaded, Rejects: 1}, setApart, setApart},
+		{"known, a channel waits", ingest.Outcome{State: ingest.Known, Standing: ingest.Loaded, Waits: true, Rejects: 1}, leave, leave},
 		{"a channel waits, as asked", ingest.Outcome{State: ingest.Loaded, Shape: new(ingest.Shape), Receipt: rejects}, leave, leave},
 		{"held", ingest.Outcome{State: ingest.Held}, leave, leave},
 		{"known, held", ingest.Outcome{State: ingest.Known, Standing: ingest.Held}, leave, leave},
