@@ -66,6 +66,21 @@ func TestDoneIsTriedAgain(t *testing.T) {
 	}
 }
 
+// A file that comes in the place of one that was moved, and is listed as that was
+// by a server that tells times to the minute, is done, too.
+func TestDoneOfOneThatTookItsPlace(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.yard.tidies, p.yard.precision = true, Minute
+		f := p.yard.put("L/1", reading1(1))
+		p.yard.tookPlace = map[string]*planted{"L/1": {text: reading1(1), modified: f.Modified}}
+	}, func(p *plant) {
+		p.after(time.Minute)
+		if len(p.yard.files) != 0 || p.yard.done["L/1"] != 2 || p.book.known["L/1"].n != 1 {
+			t.Errorf("%d files are still there; done %d times", len(p.yard.files), p.yard.done["L/1"])
+		}
+	})
+}
+
 // A file that changed when it was to be done, and is then listed as it was, by a
 // server that tells times to the minute, is looked at again and done. Nothing is
 // said of it.

@@ -34,7 +34,7 @@ type remembered struct {
 	version uint64
 	until   uint32 // seconds since began up to which the ledger need not be asked
 	listing uint16 // the last that had it
-	tries   uint8  // how often telling the source failed
+	tries   uint8  // how often the source was told, and has the file all the same
 	done    bool   // the source was told what became of it
 	waits   bool   // that was of a file with channels that wait for an answer
 }
@@ -127,13 +127,20 @@ func (m *memory) untidied(f File, s State) bool {
 
 // tidied notes that the source was told what became of a file. If it is still
 // there as it was, that is as it should be, unless it waits for an answer: once
-// that is given there is more to tell.
+// that is given there is more to tell. Where times are told to the minute it may
+// also be another one that came in its place since: it is done again after a
+// while, which finds out.
 func (m *memory) tidied(f *flight, o *Outcome) {
-	if m.tidies {
-		held := o.State == Held || o.State == Known && o.Standing == Held
-		waits := o.Shape != nil || o.Receipt.Cells.Withheld > 0
-		m.set(f.key, f.version, func(r *remembered) { r.done, r.waits, r.tries = !held, waits, 0 })
+	if !m.tidies {
+		return
 	}
+	held := o.State == Held || o.State == Known && o.Standing == Held
+	waits := o.Shape != nil || o.Receipt.Cells.Withheld > 0
+	if f.coarse && !held && !waits {
+		m.notTidied(f)
+		return
+	}
+	m.set(f.key, f.version, func(r *remembered) { r.done, r.waits, r.tries = !held, waits, 0 })
 }
 
 // notTidied notes that the source could not be told. The file is let alone for

@@ -22,6 +22,7 @@ type flight struct {
 	modified     int64
 	since        time.Duration // when it was queued, after the beginning
 	listed       bool
+	coarse       bool  // a newer one of its size may be listed just as it was
 	stored       bool  // only the source is still to be told
 	again        *File // as a hint says that it has become since
 }
@@ -45,7 +46,8 @@ func (u *underWay) has(s *sighting) bool {
 
 // begin reports whether the file was not there already.
 func (u *underWay) begin(r *reference) bool {
-	f := &flight{key: u.known.keyOf(r.Path), version: u.known.versionOf(&r.File), modified: r.Modified, since: time.Since(u.began), listed: r.listed}
+	f := &flight{key: u.known.keyOf(r.Path), version: u.known.versionOf(&r.File), modified: r.Modified, since: time.Since(u.began), listed: r.listed,
+		coarse: r.Precision == Unknown || r.Precision > TwoSeconds}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.files[f.key] != nil {

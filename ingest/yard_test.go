@@ -21,8 +21,10 @@ import (
 
 // A yard is a Source, and a Watcher and a Tidier as far as it is told to be.
 type yard struct {
-	hook   hook
-	tidies bool
+	hook      hook
+	tidies    bool
+	precision Precision           // of the times it lists; Micro by default
+	tookPlace map[string]*planted // what comes as soon as a file has gone
 
 	mu       sync.Mutex
 	files    map[string]*planted
@@ -64,7 +66,7 @@ func (y *yard) putAt(path, text string, modified time.Time) File {
 // file is for who holds the lock.
 func (y *yard) file(path string) File {
 	p := y.files[path]
-	return File{Source: "yard", Path: path, Size: int64(len(p.text)), Modified: p.modified, Precision: Micro}
+	return File{Source: "yard", Path: path, Size: int64(len(p.text)), Modified: p.modified, Precision: max(Micro, y.precision)}
 }
 
 func (y *yard) Name() string  { return "yard" }
@@ -189,6 +191,10 @@ func (y *yard) Done(ctx context.Context, f File, o Outcome) error {
 	y.done[f.Path]++
 	if y.tidies && (o.State == Loaded || o.State == Known) && y.files[f.Path] != nil && y.file(f.Path) == f {
 		delete(y.files, f.Path)
+		if other := y.tookPlace[f.Path]; other != nil {
+			y.files[f.Path] = other
+			delete(y.tookPlace, f.Path)
+		}
 	}
 	return nil
 }
