@@ -28,6 +28,7 @@ type ftpConn struct {
 	server *ftp.ServerConn
 	root   string // absolute
 	lister *lister
+	ending ending
 	mlsd   bool
 }
 
@@ -92,6 +93,7 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 		c.lister = l
 		defer func() { c.lister = nil }()
 		l.give = c.wire.kill
+		c.ending.said = ""
 		_, err := c.server.List("")
 		if c.mlsd && isUnknown(err) { // it says so, and knows it not
 			c.dialer.lacks(true, false)
@@ -105,6 +107,8 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 		return err
 	case l.rest:
 		return errors.New("the listing ends in the middle of a line")
+	case truncatedWords.MatchString(c.ending.said):
+		return fmt.Errorf("%w: %s; have it list more (pure-ftpd: LimitRecursion, -L), or divide the folder", errTruncated, said(0, c.ending.said))
 	}
 	return nil
 }

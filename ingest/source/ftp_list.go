@@ -78,6 +78,41 @@ func (l *lister) read(in io.Reader) error {
 	}
 }
 
+// errTruncated says that a folder has more than was listed of it.
+var errTruncated = errors.New("the server did not list all that is in the folder")
+
+// truncatedWords are in what pure-ftpd says after such a listing.
+var truncatedWords = regexp.MustCompile(`(?i)truncated`)
+
+// ending has the text of the reply that a transfer ended with, of which the
+// library tells nothing. It is written all that goes to the server and comes
+// from it, passwords too, and keeps nothing else.
+type ending struct {
+	said string
+	line []byte // as far as it came, when it is one of such a reply
+	over bool   // the rest of this line is not wanted
+}
+
+// Write implements [io.Writer].
+func (e *ending) Write(p []byte) (int, error) {
+	const code, most = "226", 200
+	for _, b := range p {
+		switch {
+		case b == '\n':
+			if len(e.line) > len(code) {
+				e.said = strings.TrimSpace(string(e.line[len(code)+1:]))
+			}
+			e.line, e.over = e.line[:0], false
+		case e.over || len(e.line) == most:
+		case len(e.line) < len(code) && b != code[len(e.line)]:
+			e.line, e.over = e.line[:0], true
+		default:
+			e.line = append(e.line, b)
+		}
+	}
+	return len(p), nil
+}
+
 // line tells what one line says.
 func (l *lister) line(line string) error {
 	var e listed

@@ -337,3 +337,32 @@ func TestFTPListMemory(t *testing.T) {
 		t.Errorf("listed %d files, want %d", n, files)
 	}
 }
+
+// TestListingTruncatedLIST: as pure-ftpd ends a listing that it cut, in two lines.
+func TestListingTruncatedLIST(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, func(s *script) {
+		s.features = []string{"MDTM", "SIZE"}
+		cut := true
+		s.on = func(s *session, command, _ string) bool {
+			if command != "226" || !cut {
+				return false
+			}
+			cut = false
+			s.reply("226-Options: -l \r\n226 Output truncated to 1 matches")
+			return true
+		}
+	})
+	s.put("x.csv", []byte("x"), then)
+	r := newFTP(t, quick(s))
+	all, err := lists(t, r)
+	if says(t, err, "did not list all", "Output truncated to 1 matches"); len(all) != 1 {
+		t.Errorf("listed %v", all)
+	}
+	if all, err := lists(t, r); len(all) != 1 || err != nil {
+		t.Errorf("listed %v, %v", all, err)
+	}
+	if n := s.count("PASS"); n != 1 {
+		t.Errorf("there were %d connections", n)
+	}
+}

@@ -63,7 +63,7 @@ func (c *ftpConn) login(ctx context.Context, options ...ftp.DialOption) error {
 		config = d.tls.Clone()
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
-	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx, config)))
+	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx, config)), ftp.DialWithDebugOutput(&c.ending))
 	switch {
 	case d.scheme == implicitTLS:
 		options = append(options, ftp.DialWithTLS(config))

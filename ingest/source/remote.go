@@ -181,6 +181,7 @@ type Remote struct {
 	yard          *yard
 	copies        *copies
 	heads         heads
+	closed        closedFolders
 }
 
 var (

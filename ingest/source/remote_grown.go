@@ -17,7 +17,7 @@ import (
 // FTP). Its head comes from the server once, and then from memory.
 func (r *Remote) FetchGain(ctx context.Context, f ingest.File, of *ingest.Growth, c *ingest.Content) error {
 	c.Gain = nil
-	if r.isMember(f.Path) {
+	if _, ok := r.archiveOf(f.Path); ok {
 		c.File, c.Data, c.Stream = f, c.Data[:0], nil
 		return orWhole(nil)
 	}

@@ -116,7 +116,7 @@ func (p *pool) guarded(do func() error) (err error) {
 
 // inOrder reports whether a connection that gave err can be used on.
 func inOrder(err error) bool {
-	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
+	return err == nil || errors.Is(err, errTruncated) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

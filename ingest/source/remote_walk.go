@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
+	"sync"
 
 	"penstock/ingest"
 )
@@ -20,10 +21,40 @@ const (
 // the listing of one folder at a time; the connection is not held while the
 // caller looks at files.
 func (r *Remote) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
+	return r.opening(ctx, func(ingest.File) bool { return true })
+}
+
+// opening is Files, and fetches of the archives those that may be opened.
+func (r *Remote) opening(ctx context.Context, may func(ingest.File) bool) iter.Seq2[ingest.File, error] {
 	return func(yield func(ingest.File, error) bool) {
-		w := &remoteWalk{Remote: r, ctx: ctx, yield: yield}
-		w.folder("", 0)
+		w := &remoteWalk{Remote: r, ctx: ctx, yield: yield, mayOpen: may}
+		if w.folder("", 0) {
+			r.closed.listed(w.gone)
+		}
 	}
+}
+
+// closedFolders has the folders that were listed and could not be entered. A
+// server may have the same words for a folder that is gone and for one that is
+// closed to us: that is told apart by the next listing.
+type closedFolders struct {
+	mu    sync.Mutex
+	known map[string]struct{}
+}
+
+// has reports whether the folder was one of them at the listing before.
+func (c *closedFolders) has(dir string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.known[dir]
+	return ok
+}
+
+// listed takes those of a listing that came to its end.
+func (c *closedFolders) listed(gone map[string]struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = gone
 }
 
 // A remoteWalk is one listing of a Remote. Its methods that return a bool
@@ -32,6 +63,9 @@ type remoteWalk struct {
 	*Remote
 	ctx   context.Context
 	yield func(ingest.File, error) bool
+
+	mayOpen func(archive ingest.File) bool
+	gone    map[string]struct{} // folders that were not there when they were to be listed
 }
 
 // folder lists the folder at dir, "" for the root.
@@ -67,7 +101,7 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 		return w.over()
 	}
 	if errors.Is(err, fs.ErrNotExist) && depth > 0 {
-		err = nil // gone since the folder above was read
+		err = w.missing(dir, err)
 	}
 	if !w.recover(asides) || !w.entries(dir, all) {
 		return false
@@ -82,6 +116,20 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 		}
 	}
 	return true
+}
+
+// missing returns what is to be told of a folder that was in the listing of the
+// one above it, and then could not be entered. It may have gone between the two:
+// if it is the same at the next listing, it has not.
+func (w *remoteWalk) missing(dir string, err error) error {
+	if w.gone == nil {
+		w.gone = make(map[string]struct{})
+	}
+	w.gone[dir] = struct{}{}
+	if !w.closed.has(dir) {
+		return nil
+	}
+	return fmt.Errorf("%s, although it is there: %w; give the source's user the right to enter it, or ignore it", err.Error(), fs.ErrPermission)
 }
 
 // isAside reports whether the path is that of a file that Done has set aside.
@@ -167,7 +215,7 @@ func (w *remoteWalk) entries(dir string, all []listed) bool {
 // found yields the file, or the members if it is an archive.
 func (w *remoteWalk) found(f ingest.File) bool {
 	if isArchive(f.Path) {
-		return w.archive(f)
+		return !w.mayOpen(f) || w.archive(f)
 	}
 	return w.yield(f, nil)
 }

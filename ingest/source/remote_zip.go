@@ -308,16 +308,16 @@ func (w *remoteWalk) archive(f ingest.File) bool {
 	return err == nil || w.fail(f.Path, w.fault("list", f.Path, err))
 }
 
-// isMember reports whether the file of that path is a member of an archive that
-// was listed.
-func (r *Remote) isMember(path string) bool {
+// archiveOf is the path of the archive that holds the member at path, and false
+// when path is that of no member of an archive that was listed.
+func (r *Remote) archiveOf(path string) (string, bool) {
 	for i := 0; ; i++ {
 		before, _, ok := splitMember(path, i)
 		if !ok {
-			return false
+			return "", false
 		}
 		if i = len(before); r.copies.has(before) {
-			return true
+			return before, true
 		}
 	}
 }

@@ -41,6 +41,73 @@ func packOf(t *testing.T, names ...string) []byte {
 	return b.Bytes()
 }
 
+// settledFTP is the source of what has settled on a scripted server.
+func settledFTP(t *testing.T, s *script, o source.Settling) *source.Settled {
+	t.Helper()
+	options := quick(s)
+	options.Spool = t.TempDir()
+	settled, err := source.Settle(newFTP(t, options), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settled
+}
+
+// TestFTPZipMarker: archives are taken when their markers are there, and not
+// fetched before.
+func TestFTPZipMarker(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	settled := settledFTP(t, s, source.Settling{Marker: "{name}.done"})
+	s.put("a.zip", packOf(t, "x.csv", "y.csv"), then)
+	s.put("b.csv", []byte("b"), then)
+	s.put("b.csv.done", nil, then)
+	want := []string{"b.csv"}
+	for range 2 {
+		for range 2 {
+			all, err := lists(t, settled)
+			if got := slices.Sorted(maps.Keys(all)); err != nil || !slices.Equal(got, want) {
+				t.Errorf("listed %q, %v", got, err)
+			}
+			if n := s.count("RETR"); n != len(want)/2 {
+				t.Errorf("%d files were fetched", n)
+			}
+		}
+		s.put("a.zip.done", nil, then)
+		want = []string{"a.zip!x.csv", "a.zip!y.csv", "b.csv"}
+	}
+}
+
+// TestFTPZipSettles: an archive that is uploaded is not fetched, and settles as
+// one, however many members it has.
+func TestFTPZipSettles(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	settled := settledFTP(t, s, source.Settling{Age: 50 * time.Millisecond})
+	whole := packOf(t, "x.csv", "y.csv", "z.csv")
+	for i := range 5 {
+		s.put("a.zip", whole[:len(whole)-60+i], then.Add(time.Duration(i)*time.Second))
+		if all, err := lists(t, settled); len(all) != 0 || err != nil || settled.Settling() != 1 {
+			t.Errorf("listed %v, %v, %d are settling", all, err, settled.Settling())
+		}
+	}
+	if n := s.count("RETR"); n > 0 {
+		t.Errorf("it was fetched %d times", n)
+	}
+	s.put("a.zip", whole, then)
+	lists(t, settled)
+	<-time.After(60 * time.Millisecond)
+	if all, err := lists(t, settled); len(all) != 3 || err != nil || settled.Settling() != 0 || s.count("RETR") != 1 {
+		t.Errorf("listed %v, %v, %d are settling, %d fetched", all, err, settled.Settling(), s.count("RETR"))
+	}
+	// What is wrong with one that has settled is told.
+	s.put("b.zip", whole[:100], then)
+	lists(t, settled)
+	<-time.After(60 * time.Millisecond)
+	_, err := lists(t, settled)
+	says(t, err, "b.zip")
+}
+
 // TestFTPZipReplaced: an archive takes the place of one whose last member is just
 // done, and is fetched meanwhile. It stays, and so does its copy.
 func TestFTPZipReplaced(t *testing.T) {

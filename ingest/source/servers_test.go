@@ -104,3 +104,55 @@ func TestFolderReplaced(t *testing.T) {
 		t.Errorf("listed %v, %v", all, err)
 	}
 }
+
+// TestFolderClosed: a folder that the server's user may not enter, of which the
+// server says no more than of one that is not there, is told of once it shows
+// that it stays.
+func TestFolderClosed(t *testing.T) {
+	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
+	server.Put("closed/x.csv", []byte("x"), then)
+	server.Put("y.csv", []byte("y"), then)
+	r := newRemote(t, server, "", nil)
+	mode := func(mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(filepath.Join(server.Root, "closed"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode(0)
+	if all, err := lists(t, r); len(all) != 1 || err != nil {
+		t.Errorf("it may have gone since it was listed: %v, %v", all, err)
+	}
+	for range 2 {
+		all, err := lists(t, r)
+		if says(t, err, "list ", "/closed: ", "although it is there", "the right to enter it"); len(all) != 1 {
+			t.Errorf("listed %v", all)
+		}
+	}
+	mode(0o755)
+	if all, err := lists(t, r); len(all) != 2 || err != nil {
+		t.Errorf("listed %v, %v", all, err)
+	}
+}
+
+// TestListingTruncated: pure-ftpd says of a folder with more entries than it is
+// set to list that it left some out, in the last line that it sends.
+func TestListingTruncated(t *testing.T) {
+	const most = 20
+	for _, mode := range []servertest.TLS{servertest.Plain, servertest.Explicit} {
+		server := servertest.Start(t, servertest.PureFTPD, servertest.Options{Entries: most, TLS: mode})
+		for i := range 2 * most {
+			server.Put(fmt.Sprintf("many/%02d.csv", i), []byte("x"), then)
+		}
+		server.Put("few/x.csv", []byte("x"), then)
+		r := newRemote(t, server, "", nil)
+		all, err := lists(t, r)
+		says(t, err, "/many: ", "did not list all", "truncated to", "LimitRecursion")
+		if n := len(all); n < most/2 || n >= 2*most || all["few/x.csv"].Size != 1 || strings.Contains(err.Error(), "few") {
+			t.Errorf("%d files are listed: %v", n, err)
+		}
+		if _, err := lists(t, newRemote(t, server, "few/", nil)); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -139,7 +139,15 @@ func (s *Settled) Wrapped() ingest.Source { return s.Source }
 func (s *Settled) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
 	return func(yield func(ingest.File, error) bool) {
 		l := s.begin()
-		for f, err := range s.Source.Files(ctx) {
+		files := s.Source.Files
+		if o, ok := s.Source.(interface {
+			opening(ctx context.Context, may func(ingest.File) bool) iter.Seq2[ingest.File, error]
+		}); ok {
+			files = func(ctx context.Context) iter.Seq2[ingest.File, error] {
+				return o.opening(ctx, func(f ingest.File) bool { return l.opens(ctx, f) })
+			}
+		}
+		for f, err := range files(ctx) {
 			if l.passes(ctx, f, err) && !yield(f, err) {
 				return
 			}

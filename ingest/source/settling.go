@@ -93,7 +93,7 @@ func (l *look) end() {
 // passes reports whether what is listed goes out.
 func (l *look) passes(ctx context.Context, f ingest.File, err error) bool {
 	if err != nil {
-		return !isArchive(f.Path) || l.blames(ctx, f)
+		return !isArchive(f.Path) || l.settles && l.within == f.Path+"!" || l.blames(ctx, f)
 	}
 	if l.within != "" && strings.HasPrefix(f.Path, l.within) {
 		return l.settles
@@ -106,6 +106,13 @@ func (l *look) passes(ctx context.Context, f ingest.File, err error) bool {
 	if f, err = l.Locate(ctx, whole); err == nil {
 		l.settles = l.lets(ctx, f, true)
 	}
+	return l.settles
+}
+
+// opens reports whether the archive f, as it is listed before its members are,
+// has settled: opening one on a server is to fetch it.
+func (l *look) opens(ctx context.Context, f ingest.File) bool {
+	l.within, l.settles = f.Path+"!", l.lets(ctx, f, true)
 	return l.settles
 }
 
