@@ -16,6 +16,7 @@ import (
 type Adoption struct {
 	Source string
 	Root   string // where the files are; kept where the ledger does not know the source yet
+	Rank   int16  // as of the source's sink: what a file has that a person wants all the same
 	Action Action // OSUser, Host, Command and Reason are to be filled in
 
 	run int32 // once something was adopted
@@ -75,10 +76,10 @@ func (s *Store) insertSkipped(ctx context.Context, tx pgx.Tx, a *Adoption, sourc
 		reason = "adopted: another tool has loaded it"
 	}
 	r := tx.Conn().PgConn().ExecParams(ctx, `insert into files (rank_time, fetched, modified, size, key, generation, run, chunk, state, modified_step, source, rank, trusted, sha256, path, reason)
-		select coalesce(c.modified, now()), now(), c.modified, c.size, c.key, 1, $6::int4, 0, 'skipped', c.step, $7::int2, 0, true, '', c.path, $8::text
+		select coalesce(c.modified, now()), now(), c.modified, c.size, c.key, 1, $6::int4, 0, 'skipped', c.step, $7::int2, $9::int2, true, '', c.path, $8::text
 		from unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::int4[], $5::text[]) as c(key, size, modified, step, path) order by c.key
 		on conflict (key, generation) do nothing`,
-		append(p.params(), int4Param(a.run), int2Param(source), []byte(plain(reason))), nil, binaryFormat, binaryFormat)
+		append(p.params(), int4Param(a.run), int2Param(source), []byte(plain(reason)), int2Param(a.Rank)), nil, binaryFormat, binaryFormat)
 	tag, err := r.Close()
 	return tag.RowsAffected(), err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,57 @@ func TestAdopt(t *testing.T) {
 	verify(t, s)
 }
 
+// An adopted file that a person wants stands by the rank of its source, as it is
+// when it is loaded.
+func TestAdoptedFilesHaveTheRankOfTheirSource(t *testing.T) {
+	s := open(t, Options{})
+	f := testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	later := testFile{path: "L1_b", modified: begin + 100, readings: []testReading{{"flow", 1, 2, ""}}}
+	if _, err := s.Adopt(t.Context(), &Adoption{Source: "loggers", Rank: 3}, []ingest.File{listed(f)}); err != nil {
+		t.Fatal(err)
+	}
+	rank := "select rank from files where path = 'L1_a'"
+	if got := query(t, s, rank); got[0] != "3" {
+		t.Errorf("adopted with rank %v", got)
+	}
+	markDue(t, s, Selection{Pattern: "L1_a"})
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{Rank: 5})), f)
+	if got := query(t, s, rank); got[0] != "5" {
+		t.Errorf("loaded with rank %v", got)
+	}
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{Source: "low", Rank: 4})), later)
+	if got := query(t, s, "select value from observations"); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("what stands is %v, want that of the source of greater rank", got)
+	}
+}
+
+// What is adopted while it waits to be loaded is left alone; what changed since
+// is loaded.
+func TestAdoptedWhileItWaits(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	f := testFile{path: "L1_a", modified: begin, isNew: true, readings: []testReading{{"flow", 1, 1, ""}}}
+	changed := testFile{path: "L1_b", modified: begin, isNew: true, readings: []testReading{{"flow", 2, 1, ""}}}
+	untimed := ingest.File{Path: "L1_c", Size: int64(len(f.bytes()))}
+	if n, err := s.Adopt(t.Context(), &Adoption{Source: "loggers"}, []ingest.File{listed(f), listed(changed), untimed}); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	changed.modified++
+	b := fill(&ingest.Batch{}, f, changed, testFile{path: "L1_c", readings: f.readings})
+	b.Spans[2].File = untimed
+	outcomes, err := c.Commit(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range outcomes {
+		got = append(got, fmt.Sprintf("%s %s %s %d", o.File.Path, o.State, o.Standing, o.Generation))
+	}
+	if diff := cmp.Diff([]string{"L1_a known skipped 1", "L1_b loaded  2", "L1_c known skipped 1"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Files from before the beginning are skipped, without a row for each.
 func TestSince(t *testing.T) {
 	s := open(t, Options{})
@@ -101,50 +153,4 @@ func TestSinceWithoutAsking(t *testing.T) {
 		t.Error(diff)
 	}
 	verify(t, s)
-}
-
-// What is forgotten owns no reading and is not its path's newest version; what
-// stays still balances.
-func TestPrune(t *testing.T) {
-	s := open(t, Options{})
-	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
-	version := func(path string, n int64, times ...int64) testFile {
-		f := testFile{path: path, modified: begin + n}
-		for _, at := range times {
-			f.readings = append(f.readings, testReading{"flow", at, float64(n), ""})
-		}
-		return f
-	}
-	commit(t, c, version("L1_a", 1, 1, 2))    // loses all to the next
-	commit(t, c, version("L1_a", 2, 1, 2, 3)) // loses some
-	commit(t, c, version("L1_a", 3, 2, 3))
-	broken := testFile{path: "L1_b", modified: begin, broken: "not a CSV", content: "x"}
-	commit(t, c, broken)
-	broken.modified++
-	broken.content = "y"
-	commit(t, c, broken)
-	want := Pruned{Files: 2, Lost: 1, Standing: 2, Newest: 1}
-	for _, dry := range []bool{true, false} {
-		got, err := s.Prune(t.Context(), Pruning{Before: time.Now(), DryRun: dry, Action: Action{Command: "prune"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Bytes < 200 {
-			t.Errorf("it frees %d bytes", got.Bytes)
-		}
-		got.Bytes = 0
-		if *got != want {
-			t.Errorf("dry=%v: %+v, want %+v", dry, *got, want)
-		}
-	}
-	verify(t, s)
-	if diff := cmp.Diff([]string{"L1_a|2", "L1_a|3", "L1_b|2"}, query(t, s, "select path, generation from files order by 1, 2")); diff != "" {
-		t.Error(diff)
-	}
-	if got, err := s.Prune(t.Context(), Pruning{Before: time.Unix(begin, 0)}); err != nil || *got != (Pruned{}) {
-		t.Errorf("nothing is that old: %+v, %v", got, err)
-	}
-	if got := query(t, s, "select files from actions"); len(got) != 1 || got[0] != "2" {
-		t.Errorf("actions: %v", got)
-	}
 }

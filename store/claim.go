@@ -34,6 +34,12 @@ type version struct {
 // adopted reports whether nobody has looked at the version's content.
 func (v *version) adopted() bool { return v.sum == ingest.Digest{} }
 
+// adoptedAs reports whether it is a version that is to be left alone, and f is
+// that one still, by what there is to go by.
+func (v *version) adoptedAs(f ingest.File) bool {
+	return v.adopted() && v.state == ingest.Skipped && likeSkipped(v.size, v.modified, v.precision, f)
+}
+
 // A claim is what is decided about one span of the batch.
 type claim struct {
 	span    int // index in the batch's spans
@@ -117,12 +123,12 @@ var (
 	// the planner begin with all that are due, who may be many while its
 	// statistics know of none.
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
-			sha256 = c.sha256, recipe = c.recipe, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
+			sha256 = c.sha256, recipe = c.recipe, rank = c.rank, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
 			trusted = c.trusted, pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
-			run = $14, chunk = $15, ` + changedNow + `
+			run = $15, chunk = $16, ` + changedNow + `
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
-			$11::int4[], $12::int8[], $13::bytea[])
-			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256)
+			$11::int4[], $12::int8[], $13::bytea[], $14::int2[])
+			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256, rank)
 		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
 			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
@@ -319,6 +325,11 @@ func (c *committer) decideContents(twins map[[16]byte]twin) {
 	}
 }
 
+// ownTime is when a span's file is from, by which it has its rank.
+func ownTime(s *ingest.Span) int64 {
+	return max(cmp.Or(s.NameTime, s.File.Modified, s.Fetched), firstInstant)
+}
+
 // decideVersion settles which version of its path a claim is: the newest one
 // again, or the next generation.
 func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
@@ -326,14 +337,7 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 		c.decideRecorded(cl, s)
 		return
 	}
-	own := s.NameTime
-	if own == 0 {
-		own = s.File.Modified
-	}
-	if own == 0 {
-		own = s.Fetched
-	}
-	own = max(own, firstInstant)
+	own := ownTime(s)
 	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
 	n := cl.newest
 	switch {
@@ -344,6 +348,8 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	case n == nil:
 	case n.adopted() && n.state == ingest.Due:
 		cl.rank.generation = n.generation // it is now that its content is seen
+	case n.adoptedAs(s.File): // while it waited to be loaded
+		cl.state, cl.id = ingest.Known, n.id
 	case n.sum != s.Sum && s.Fetched < n.fetched && !n.adopted():
 		// Another process fetched the path later, and was faster: what we have
 		// is there no more. As a new generation it would stand.
@@ -405,7 +411,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	fresh.start()
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
-	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea)
+	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2)
 	// In one order for all committers: two that claim the same files then wait
 	// for each other and do not deadlock.
 	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
@@ -491,6 +497,7 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 	addModified(&w[7], &w[8], &w[9], s)
 	addPlace(&w[10], &w[11], cl, s)
 	w[12].bytes(s.Sum[:])
+	w[13].int2(cl.rank.number)
 	cl.id = cl.newest.id
 }
 

@@ -328,13 +328,6 @@ func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions 
 func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried) {
 	s := &b.Spans[v.span]
 	content := contentKey(s)
-	own := s.NameTime
-	if own == 0 {
-		own = s.File.Modified
-	}
-	if own == 0 {
-		own = s.Fetched
-	}
 	var modified, step []byte
 	if s.File.Precision != ingest.Unknown {
 		modified, step = timeParam(s.File.Modified), int4Param(stepOf(s.File.Precision))
@@ -348,7 +341,7 @@ func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried)
 		pack, offset = int4Param(v.pack), int8Param(s.Place.Offset)
 	}
 	batch.ExecParams(carryOnFile, [][]byte{int8Param(v.id), s.Sum[:], content[:], int8Param(s.File.Size), modified, step,
-		boolParam(trusted(s.File, s.Fetched)), timeParam(max(own, v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset, timeParam(s.Fetched)},
+		boolParam(trusted(s.File, s.Fetched)), timeParam(max(ownTime(s), v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset, timeParam(s.Fetched)},
 		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8, oidTimestamptz}, binaryFormat, binaryFormat)
 	var numbers, series column
 	numbers.reset(oidInt8)

@@ -2,8 +2,11 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"penstock/ingest"
 )
@@ -62,5 +65,25 @@ func TestContentKeys(t *testing.T) {
 	later.Minute, later.Sum = 8, ingest.Digest{}
 	if next := contentKey(&later); bytes.Compare(next[:], key[:]) <= 0 {
 		t.Error("a later content has a smaller key")
+	}
+}
+
+// The ledgers that are there have these keys: of other ones every file would be
+// loaded again.
+func TestKeysStayAsTheyAre(t *testing.T) {
+	got := make(map[string]string)
+	for _, path := range []string{"in/L7_20240102_0315.csv", "L1/LOG0010.CSV", "x", "dir\xff/2024-01-02.csv"} {
+		got[path] = fmt.Sprintf("%x", FileKey("north", path))
+	}
+	got["a content"] = fmt.Sprintf("%x", contentKey(&ingest.Span{Sum: ingest.Digest{1}, Identity: ingest.Digest{2}, Minute: 28401075, Recipe: &ingest.Recipe{Digest: ingest.Digest{3}}}))
+	want := map[string]string{
+		"in/L7_20240102_0315.csv": "01b96963" + "ed7baa4c5213288d4a29f8ef", // printf 'north\0in/L7_20240102_0315.csv' | sha256sum
+		"L1/LOG0010.CSV":          "8000000a" + "743eeb7d19ccda80dd4d4013",
+		"x":                       "80000000" + "05936de0e460259748b1b881",
+		"dir\xff/2024-01-02.csv":  "01b968a0" + "082f92e49ebd6b220b56b0c2",
+		"a content":               "01b15db3" + "0eb96175668315b9f4ea1c43",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -154,3 +154,32 @@ func TestKnownFileCarriesItsRejects(t *testing.T) {
 		t.Errorf("a quarantined file is known as %+v", o)
 	}
 }
+
+// Where its archive is is kept of a source that two processes register at once.
+func TestArchiveOfASourceRegisteredAtOnce(t *testing.T) {
+	s := open(t, Options{})
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(t.Context(), "insert into sources (name, root) values ('loggers', 'in')"); err != nil {
+		t.Fatal(err)
+	}
+	registered := make(chan error)
+	go func() {
+		_, err := s.Sink(context.Background(), SinkOptions{Source: "loggers", Archive: "kept"})
+		registered <- err
+	}()
+	waitFor(t, "the second to wait for the first", func() bool {
+		return query(t, s, "select count(*) from pg_locks where not granted")[0] != "0"
+	})
+	if err := other.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-registered; err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, s, "select archive from sources"); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("the archive is %q", got)
+	}
+}

@@ -108,13 +108,19 @@ func standing(r *record, f ingest.File, now int64) (st ingest.Standing, size int
 	}
 	st.Take = size != f.Size || !ingest.SameModified(modified, precision, f.Modified, f.Precision) ||
 		!trusted && (exact(f.Precision) || now-f.Modified < hashedFor+int64(f.Precision))
-	if st.State == ingest.Skipped && (precision == ingest.Unknown || f.Precision == ingest.Unknown) {
-		st.Take = size != f.Size // there is nothing else to go by: no content was seen
+	if st.State == ingest.Skipped {
+		st.Take = !likeSkipped(size, modified, precision, f)
 	}
 	if st.Take {
 		copy(st.Archived[:], archived)
 	}
 	return st, size
+}
+
+// likeSkipped reports whether a file is as it was when it was skipped, and no
+// content was seen: where a time is not known there is the size alone to go by.
+func likeSkipped(size, modified int64, precision ingest.Precision, f ingest.File) bool {
+	return size == f.Size && (precision == ingest.Unknown || f.Precision == ingest.Unknown || ingest.SameModified(modified, precision, f.Modified, f.Precision))
 }
 
 // exact reports whether a time in such steps can be trusted once it is old

@@ -111,7 +111,8 @@ func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err erro
 		o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = s.pool.QueryRow(ctx, `insert into sources (name, root, on_conflict, archive) values ($1, $2, $3, $4)
-			on conflict (name) do update set root = excluded.root, on_conflict = excluded.on_conflict returning id`,
+			on conflict (name) do update set root = excluded.root, on_conflict = excluded.on_conflict,
+				archive = coalesce(nullif(excluded.archive, ''), sources.archive) returning id`,
 			o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
 	}
 	if err != nil {

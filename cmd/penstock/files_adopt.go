@@ -104,7 +104,7 @@ func (a *app) adoptSource(s *opened, source *sourceConfig, match func(string) bo
 			return err
 		}
 	}
-	adoption := &store.Adoption{Source: source.name, Root: source.root(), Action: c.action(a.args)}
+	adoption := &store.Adoption{Source: source.name, Root: source.root(), Rank: source.rank, Action: c.action(a.args)}
 	adopted := int64(0)
 	for files := range slices.Chunk(fresh, 4096) {
 		n, err := s.Adopt(a.work, adoption, files)

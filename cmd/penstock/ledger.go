@@ -26,7 +26,8 @@ func newLedgerPrune(a *app) *cobra.Command {
 is a later version, and of which no reading stands any more. With --dry-run it says
 what that would free, and lose, and forgets nothing. A version that readings point
 to is never forgotten, nor is the newest one of a path: its file would be loaded
-again.`,
+again. Nor is one of which there are copies under other names, or that tells in
+which pass of an hour that clocks showed twice a path's readings are.`,
 		Example: "  penstock ledger prune --older-than 400d --dry-run",
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -55,6 +56,7 @@ type pruneReport struct {
 	Lost     int64 `json:"lost"`
 	Standing int64 `json:"kept_for_readings"`
 	Newest   int64 `json:"kept_as_newest"`
+	Needed   int64 `json:"kept_as_needed"`
 }
 
 func (a *app) prune(before time.Time, c *correcting) error {
@@ -86,7 +88,7 @@ func (a *app) prune(before time.Time, c *correcting) error {
 
 func (a *app) tellPruned(before time.Time, p *store.Pruned, dry bool) error {
 	if a.output.value != "table" {
-		return a.printObject(&pruneReport{stamp{before}, dry, p.Files, p.Bytes, p.Rejects, p.Lost, p.Standing, p.Newest})
+		return a.printObject(&pruneReport{stamp{before}, dry, p.Files, p.Bytes, p.Rejects, p.Lost, p.Standing, p.Newest, p.Needed})
 	}
 	verb := "forgotten"
 	if dry {
@@ -96,6 +98,6 @@ func (a *app) tellPruned(before time.Time, p *store.Pruned, dry bool) error {
 		verb, counted(p.Files, "file version")+" from before "+moment(before)+" UTC",
 		"frees", fmt.Sprintf("%s bytes of rows, and their indexes", count(p.Bytes)),
 		"loses", fmt.Sprintf("%s of lines and cells, and of %s the readings that an undo of later ones would put back", counted(p.Rejects, "reason"), counted(p.Lost, "version")),
-		"kept", fmt.Sprintf("%s that readings point to, %s the newest of their paths", counted(p.Standing, "version"), count(p.Newest)),
+		"kept", fmt.Sprintf("%s that readings point to, %s the newest of their paths, %s that copies or an hour shown twice go by", counted(p.Standing, "version"), count(p.Newest), count(p.Needed)),
 	)
 }
