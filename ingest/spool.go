@@ -63,6 +63,7 @@ func (s *spool) put(p *parcel) bool {
 		return false
 	}
 	f := &spooled{reference: p.reference, provided: p.provided, bytes: p.content.File.Size}
+	f.growth, f.archived = nil, nil // the archive gives all of it
 	s.mu.Lock()
 	s.bytes += f.bytes
 	heap.Push(&s.files, f)

@@ -208,12 +208,15 @@ func TestSpool(t *testing.T) {
 	})
 }
 
-// The spool is bounded: beyond, files wait at the source.
+// The spool is bounded: beyond, files wait at the source, and come when there is
+// room.
 func TestSpoolIsBounded(t *testing.T) {
 	v := &vault{}
+	var away *gate // made in the bubble
 	operate(t, func(p *plant) {
 		p.Connections, p.Archive, p.Spool, p.Workers = 2, v, 40<<20, 1
-		p.book.hook = at(committing, "", waits)
+		away = newGate(committing)
+		p.book.hook = away.hook
 		text := "!enough\n" + strings.Repeat("#", 4<<20)
 		for i := range 80 {
 			p.yard.put(fmt.Sprintf("L/%02d", i), text)
@@ -223,13 +226,36 @@ func TestSpoolIsBounded(t *testing.T) {
 		if n := len(v.packs); n < 25 || n > 7+16+2+10 || p.last().Spooled < 9 || p.last().Spooled > 10 {
 			t.Errorf("%d files were fetched, %d are left to the archive", n, p.last().Spooled)
 		}
-		p.goOn()
-		p.abort()
-		if err := <-p.running; !errors.Is(err, context.Canceled) {
-			t.Error(err)
+		close(away.opened)
+		p.after(2 * time.Hour)
+		if len(p.book.order) != 80 || len(v.packs) != 80 || p.last().Spooled != 0 {
+			t.Errorf("%d files are committed when there is room again, %d are in the archive", len(p.book.order), len(v.packs))
 		}
-		p.running = closedWith(nil)
+		for path, n := range p.yard.fetches {
+			if n != 1 {
+				t.Errorf("%s was fetched %d times", path, n)
+			}
+		}
 	})
+}
+
+// Small files are bounded by their number, as each takes some memory.
+func TestSpoolIsBoundedInFiles(t *testing.T) {
+	s := newSpool(1 << 40)
+	p := func() *parcel {
+		return &parcel{reference: reference{growth: new(Growth)}, content: new(Content), provided: provided{place: Place{Pack: "pack"}}}
+	}
+	for range maxSpooled {
+		if s.patience(p()) == 0 || !s.put(p()) {
+			t.Fatalf("there is no room for more than %d files", s.length())
+		}
+	}
+	if s.patience(p()) != 0 {
+		t.Errorf("there is room for more than %d files", s.length())
+	}
+	if f := s.newest(); f.growth != nil || s.patience(p()) == 0 {
+		t.Error("there is no room when one has left, or it keeps what it has no use for")
+	}
 }
 
 // What the ledger says is not to be taken, is not taken because the ledger was
