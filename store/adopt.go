@@ -38,7 +38,7 @@ func (s *Store) Adopt(ctx context.Context, a *Adoption, files []ingest.File) (ad
 		return 0, err
 	}
 	if a.run == 0 {
-		if a.run, _, err = s.startRun(ctx, 0); err != nil {
+		if a.run, _, _, err = s.startRun(ctx, 0); err != nil {
 			return 0, err
 		}
 	}

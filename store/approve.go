@@ -81,7 +81,7 @@ func (s *Store) Approved(ctx context.Context) (map[string]string, error) {
 
 // StartRun registers a run that several sinks and corrections go under.
 func (s *Store) StartRun(ctx context.Context) (int32, error) {
-	run, _, err := s.startRun(ctx, 0)
+	run, _, _, err := s.startRun(ctx, 0)
 	return run, err
 }
 

@@ -35,12 +35,17 @@ func (o *outage) end(log *slog.Logger) {
 	}
 }
 
+// lockNotAvailable is the state of a statement that waited for another's lock
+// for as long as it may.
+const lockNotAvailable = "55P03"
+
 // patience spaces the tries while the database is away, and ends.
 type patience struct {
 	store   *Store
 	log     *slog.Logger
 	backoff *backoff.ExponentialBackOff
 	since   time.Time // of the first failure
+	locked  bool      // the database is there, and another holds a lock
 }
 
 func (s *Store) newPatience(log *slog.Logger) *patience {
@@ -55,21 +60,30 @@ func (p *patience) after(ctx context.Context, failed error) error {
 	if p.since.IsZero() {
 		p.since = time.Now()
 	}
-	p.store.away.begin(p.log, failed)
 	// A lock that another holds for long is no sign that the database is away:
 	// the commit of a large file may be under way.
-	if limit := p.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit && sqlState(failed) != "55P03" {
+	if sqlState(failed) == lockNotAvailable {
+		if !p.locked {
+			p.log.Warn("another holds what this is to change in the database, trying again until it is free", slog.Any("error", failed))
+		}
+		p.locked = true
+		return sleep(ctx, p.backoff.NextBackOff())
+	}
+	p.store.away.begin(p.log, failed)
+	if limit := p.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit {
 		return fmt.Errorf("the database was not available for %s: %w", limit, failed)
 	}
 	return sleep(ctx, p.backoff.NextBackOff())
 }
 
-// over is to be called when a try succeeded.
+// over is to be called when a try succeeded. The outage may be one that another
+// told of, who gave up while he waited for its end.
 func (p *patience) over() {
-	if !p.since.IsZero() {
-		p.since = time.Time{}
-		p.store.away.end(p.log)
+	if p.locked {
+		p.log.Info("what another held in the database is free again", slog.Duration("after", time.Since(p.since).Round(time.Millisecond)))
 	}
+	p.since, p.locked = time.Time{}, false
+	p.store.away.end(p.log)
 }
 
 // untilThere calls f until it succeeds or fails with an error that waiting for

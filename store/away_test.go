@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
 	"penstock/store/pglocal/pgtest"
@@ -338,4 +340,21 @@ func TestCorrectionOutlastsARestart(t *testing.T) {
 		t.Errorf("%s actions, want 1", got[0])
 	}
 	verify(t, s)
+}
+
+// A look for the database that was given up does not keep the next outage untold.
+func TestEndOfAnOutageIsTold(t *testing.T) {
+	s := open(t, Options{RetryFor: -1})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	l := &lines{}
+	log := slog.New(slog.NewTextHandler(l, nil))
+	away := &pgconn.PgError{Code: "57P03"}
+	_ = s.newPatience(log).untilThere(ctx, func() error { return away }) // cancelled: its source was loaded anew
+	if err := s.newPatience(log).untilThere(t.Context(), func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if text := l.text(); !strings.Contains(text, "available again") {
+		t.Errorf("the end is not told, and the next outage will not be: %q", text)
+	}
 }

@@ -63,6 +63,9 @@ func (c *committer) Close() { c.disconnect() }
 // promises. Only where the database refuses a file is the batch divided.
 func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
 	defer c.giveBack()
+	if t := c.sink.store.teller; t != nil {
+		defer t.commits(c)()
+	}
 	c.judgedBy = c.sink.before.Load()
 	clear(c.heldOf)
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]

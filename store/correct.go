@@ -71,7 +71,7 @@ func (s *Store) Correct(ctx context.Context, what Correction) (*Corrected, error
 	}
 	sink := &Sink{store: s, options: SinkOptions{Source: source.Source, Policy: policy, Log: slog.New(slog.DiscardHandler)}}
 	if sink.run = what.Action.Run; sink.run == 0 && !what.DryRun {
-		if sink.run, _, err = s.startRun(ctx, 0); err != nil {
+		if sink.run, _, _, err = s.startRun(ctx, 0); err != nil {
 			return nil, err
 		}
 	}

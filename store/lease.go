@@ -167,9 +167,13 @@ const holderSQL = `select holder, (extract(epoch from since) * 1e6)::int8::text,
 	(extract(epoch from until - clock_timestamp()) * 1e6)::int8::text from %[1]s where source = $1`
 
 // try tries once. other is who holds the lease, and left for how long if it is
-// not renewed; nil when it is ours now.
+// not renewed; nil when it is ours now. Other leases of this process are renewed
+// over the same connection: one that answers no more must not hold them up for
+// longer than a heartbeat.
 func (l *Lease) try(ctx context.Context) (other *LeaseHolder, left time.Duration, err error) {
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, l.options.Heartbeat)
+	defer cancel()
 	taken, err := l.exec(ctx, acquireSQL, []byte(l.options.Source), []byte(plain(l.options.Holder)), l.tokenText(), micros(l.options.Expiry))
 	if err != nil {
 		return nil, 0, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -324,4 +325,35 @@ func TestLiveLag(t *testing.T) {
 	}
 	lag.Store(0)
 	waitFor(t, "all to have caught up", late("", 0))
+}
+
+// A connection that answers no more does not keep other leases from being renewed.
+func TestStalledStandbyKeepsOthersFromRenewing(t *testing.T) {
+	s := open(t, Options{})
+	other := reopen(t, s, Options{})
+	theirs := quick("other")
+	theirs.Source = "theirs"
+	leaseOf(t, other, theirs)
+	ours := leaseOf(t, s, quick("ours"))
+	standby := quick("standby")
+	standby.Source, standby.Wait = "theirs", true
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _, _ = s.Lease(ctx, standby) }()
+	defer func() { cancel(); <-ended }()
+	for range 5 {
+		<-s.keeper.turn
+		pid := int(s.keeper.conn.PID())
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		s.keeper.turn <- struct{}{}
+		defer syscall.Kill(pid, syscall.SIGCONT)
+		stopped := time.Now()
+		waitFor(t, "a renewal over another connection", func() bool {
+			ours.mu.Lock()
+			defer ours.mu.Unlock()
+			return ours.confirmed.After(stopped.Add(100 * time.Millisecond))
+		})
+	}
 }

@@ -89,42 +89,57 @@ func (c *committer) tellOf(n news, files int) {
 
 // markSQL moves marks on by stretches. A mark moves on by itself where the
 // series had no gap before, and has none now; its step is looked at anew when
-// readings come faster than by it. Stretches that lie before change nothing.
+// readings come faster than by it. Stretches that lie where the series is known
+// to be complete change nothing, nor do those that are older than gaps are waited
+// for; one that comes before what is known may have a gap behind it. It returns
+// the series whose marks another holds.
 const markSQL = `with c as materialized (
 		select * from unnest($1::int4[], $2::timestamptz[], $3::timestamptz[], $4::int8[], $5::int8[]) as c(series_id, first, last, widest, n)),
-	judged as (
-		select m.series_id, c.last, c.last <= m.contiguous_until as before,
+	there as materialized (select m.series_id from marks m join c using (series_id)),
+	judged as materialized (
+		select m.series_id, c.first, c.last, c.last <= m.contiguous_until as before,
+			coalesce(c.first >= m.since or c.last < m.last_ts - greatest(interval '7 days', 8 * m.step), false) as behind,
+			coalesce(c.last >= m.since - 1.5 * m.step and c.widest * interval '1 microsecond' <= 1.5 * m.step, false) as joins,
 			coalesce(not m.stale and m.contiguous_until = m.last_ts and c.first <= m.last_ts + 1.5 * m.step
 				and c.widest * interval '1 microsecond' <= 1.5 * m.step
 				and (c.last <= m.last_ts or c.last - m.last_ts >= 0.6 * c.n * m.step or c.first <= m.last_ts), false) as goes_on
-		from c join marks m using (series_id) order by m.series_id for update of m),
+		from c join marks m using (series_id) order by m.series_id for update of m skip locked),
 	moved as (
 		update marks m set last_ts = greatest(m.last_ts, j.last),
 			contiguous_until = case when j.goes_on then greatest(m.contiguous_until, j.last) else m.contiguous_until end,
-			stale = m.stale or not (j.goes_on or j.before)
-		from judged j where j.series_id = m.series_id returning m.series_id)
-	insert into marks (series_id, last_ts, contiguous_until, stale, anew)
-		select series_id, last, last, true, true from c where series_id not in (select series_id from moved) order by series_id
-		on conflict (series_id) do update set stale = true, anew = true, last_ts = greatest(marks.last_ts, excluded.last_ts)`
+			since = case when j.joins then least(m.since, j.first) else m.since end,
+			stale = m.stale or not (j.goes_on or j.before) or not (j.behind or j.joins),
+			anew = m.anew or not (j.behind or j.joins)
+		from judged j where j.series_id = m.series_id),
+	made as (
+		insert into marks (series_id, last_ts, contiguous_until, stale, anew)
+		select series_id, last, last, true, true from c where series_id not in (select series_id from there) order by series_id
+		on conflict (series_id) do update set stale = true, anew = true, last_ts = greatest(marks.last_ts, excluded.last_ts))
+	select series_id from there except select series_id from judged`
 
-// anewSQL has the series of file versions looked at anew.
-const anewSQL = `insert into marks (series_id, last_ts, contiguous_until, stale, anew)
-	select distinct id, timestamptz 'epoch', timestamptz 'epoch', true, true from receipts r, unnest(r.series) as s(id)
-		where r.file_id = any($1::int8[]) order by 1
-	on conflict (series_id) do update set stale = true, anew = true`
+// markedAtOnce is how many series are marked in one transaction at most.
+const markedAtOnce = 5000
 
-// mark writes what stretches tell.
-func (t *teller) mark(ctx context.Context, n news) error {
+// markAll writes what stretches tell, and removes from n what is written: what is
+// left is for another time.
+func (t *teller) markAll(ctx context.Context, n *news) error {
 	if len(n.unsure) > 0 {
 		if err := t.exec(ctx, anewSQL, ids(n.unsure), nil); err != nil {
 			return err
 		}
+		n.unsure = nil
 	}
-	if len(n.series) == 0 {
-		return nil
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(n.series)), markedAtOnce) {
+		if err := t.mark(ctx, n, some); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (t *teller) mark(ctx context.Context, n *news, some []int32) error {
 	p := newColumns(oidInt4, oidTimestamptz, oidTimestamptz, oidInt8, oidInt8)
-	for _, id := range slices.Sorted(maps.Keys(n.series)) {
+	for _, id := range some {
 		x := n.series[id]
 		p[0].int4(id)
 		p[1].time(x.first)
@@ -132,70 +147,118 @@ func (t *teller) mark(ctx context.Context, n news) error {
 		p[3].int8(x.widest)
 		p[4].int8(x.n)
 	}
-	return t.exec(ctx, markSQL, p.params(), nil)
+	held := make(map[int32]bool)
+	if err := t.exec(ctx, markSQL, p.params(), func(r *record) { held[r.int4()] = true }); err != nil {
+		return err
+	}
+	for _, id := range some {
+		if !held[id] {
+			delete(n.series, id)
+		}
+	}
+	return nil
 }
+
+// anewSQL has the series of file versions looked at anew.
+const anewSQL = `insert into marks (series_id, last_ts, contiguous_until, stale, anew)
+	select distinct id, timestamptz 'epoch', timestamptz 'epoch', true, true from receipts r, unnest(r.series) as s(id)
+		where r.file_id = any($1::int8[]) order by 1
+	on conflict (series_id) do update set stale = true, anew = true`
 
 // markDDL makes the function that looks at a series' readings, and the view of
 // what is known of all. The step is the median of the last 64. A gap is more
 // than one and a half of it; one that was not filled in seven days, or in eight
 // steps, is waited for no longer. What is stale is looked at by whoever asks.
-var markDDL = []string{`create function mark_of(series int4, known timestamptz, out last_ts timestamptz, out contiguous_until timestamptz, out step interval)
+var markDDL = []string{`create function mark_of(series int4, known timestamptz, out last_ts timestamptz, out contiguous_until timestamptz, out step interval, out since timestamptz)
 		language sql stable set search_path from current as $$
 	with newest as materialized (select r.ts from readings r where r.series_id = series order by r.ts desc limit 65),
 	latest as materialized (select max(ts) as ts from newest),
 	usual as materialized (select percentile_disc(0.5) within group (order by d.step) as step
-		from (select ts - lag(ts) over (order by ts) as step from newest) d where d.step > interval '0')
+		from (select ts - lag(ts) over (order by ts) as step from newest) d where d.step > interval '0'),
+	oldest as materialized (select greatest(known, l.ts - greatest(interval '7 days', 8 * u.step)) as ts from latest l, usual u)
 	select l.ts, (
-		select w.ts from (select r.ts, lead(r.ts) over (order by r.ts) as next from readings r where r.series_id = series
-			and r.ts >= greatest(known, l.ts - greatest(interval '7 days', 8 * u.step))) w
-		where w.next is null or w.next - w.ts > 1.5 * u.step order by w.ts limit 1), u.step
-	from latest l, usual u
+		select w.ts from (select r.ts, lead(r.ts) over (order by r.ts) as next from readings r where r.series_id = series and r.ts >= o.ts) w
+		where w.next is null or w.next - w.ts > 1.5 * u.step order by w.ts limit 1),
+		u.step, (select min(r.ts) from readings r where r.series_id = series and r.ts >= o.ts)
+	from latest l, usual u, oldest o
 	$$`,
+	// Without offset 0 the function is called for every series, stale or not.
 	`create view watermarks as
-	with held_of as (select h.logger, f.source, count(*) as n from held h join files f on f.id = h.file_id and f.state = 'held' group by 1, 2)
+	with held_of as materialized (select h.logger, f.source, count(*) as n from held h join files f on f.id = h.file_id and f.state = 'held' group by 1, 2),
+	waiting as materialized (
+		select logger, sum(n) as n from (
+			select o.logger, o.n from held_of o where o.logger is not null
+			union all
+			select f.logger, o.n from held_of o join (select distinct logger, source from feeds) f using (source) where o.logger is null) x
+		group by 1)
 	select s.logger, s.channel, case when m.stale then k.last_ts else m.last_ts end as last_ts,
 		case when m.stale then k.contiguous_until else m.contiguous_until end as contiguous_until,
-		case when m.stale then k.step else m.step end as "interval",
-		coalesce((select sum(h.n) from held_of h where h.logger = s.logger or h.logger is null
-			and exists (select from feeds f where f.logger = s.logger and f.source = h.source)), 0)::int8 as held_files
-	from series s join marks m on m.series_id = s.id
-		left join lateral mark_of(s.id, case when not m.anew then m.contiguous_until end) k on m.stale
+		case when m.stale then k.step else m.step end as "interval", coalesce(w.n, 0)::int8 as held_files
+	from series s join marks m on m.series_id = s.id left join waiting w on w.logger = s.logger
+		left join lateral (select * from mark_of(s.id, case when not m.anew then m.contiguous_until end) where m.stale offset 0) k on true
 	where not m.stale or k.last_ts is not null`,
 	`comment on view watermarks is 'Up to when each series is complete: until the first gap of more than one and a half of its usual interval in the last seven days. held_files may hold readings of it, and wait for an answer'`,
 }
 
-// lookSQL looks at some of the marks that are stale. Who else does so takes
-// others; a series without readings has no mark.
-const lookSQL = `with chosen as materialized (
-		select series_id, contiguous_until, anew from marks where stale order by series_id limit $1::int4 for update skip locked),
-	looked as materialized (
-		select c.series_id, k.* from chosen c, lateral mark_of(c.series_id, case when not c.anew then c.contiguous_until end) k),
-	gone as (delete from marks m using looked l where m.series_id = l.series_id and l.last_ts is null),
-	kept as (update marks m set last_ts = l.last_ts, contiguous_until = l.contiguous_until, step = l.step, stale = false, anew = false
-		from looked l where m.series_id = l.series_id and l.last_ts is not null)
-	select count(*) from chosen`
+// chosenSQL locks some of the marks that are stale, and lookSQL looks at them: by
+// then it sees all readings of what they tell. Who else does so takes others; a
+// series without readings has no mark.
+const (
+	chosenSQL = `select series_id from marks where stale order by series_id limit $1::int4 for update skip locked`
+	lookSQL   = `with looked as materialized (
+		select m.series_id, k.* from marks m, lateral mark_of(m.series_id, case when not m.anew then m.contiguous_until end) k
+			where m.series_id = any($1::int4[])),
+	gone as (delete from marks m using looked l where m.series_id = l.series_id and l.last_ts is null)
+	update marks m set last_ts = l.last_ts, contiguous_until = l.contiguous_until, step = l.step, since = case when m.anew then l.since else m.since end, stale = false, anew = false
+		from looked l where m.series_id = l.series_id and l.last_ts is not null`
+)
 
 // look looks at stale marks, for a while at most: readings come first.
 func (t *teller) look(ctx context.Context, atMost time.Duration) error {
 	const few = 50
 	for began := time.Now(); time.Since(began) < atMost; {
-		n := int64(0)
-		if err := t.exec(ctx, lookSQL, [][]byte{int4Param(few)}, func(r *record) { n = r.int8() }); err != nil || n < few {
+		if n, err := t.lookAt(ctx, few); err != nil || n < few {
 			return err
 		}
 	}
 	return nil
 }
 
-// lookAtLatest has the marks looked at that what was committed last did not
-// move: whoever committed it was killed before it came to that.
-func (t *teller) lookAtLatest(ctx context.Context) error {
-	const files = 10_000
-	return t.exec(ctx, `with latest as (select distinct s.id from receipts r, unnest(r.series) as s(id)
-			where r.file_id > (select max(file_id) from receipts) - $1::int8),
-		found as (select l.id, (select ts from readings d where d.series_id = l.id order by ts desc limit 1) as ts from latest l)
-		insert into marks (series_id, last_ts, contiguous_until, stale, anew)
-			select f.id, f.ts, f.ts, true, true from found f left join marks m on m.series_id = f.id
-			where f.ts is not null and m.last_ts is distinct from f.ts order by f.id
-		on conflict (series_id) do update set stale = true, anew = true`, [][]byte{int8Param(files)}, nil)
+func (t *teller) lookAt(ctx context.Context, few int32) (n int, err error) {
+	if err := t.exec(ctx, "begin", nil, nil); err != nil {
+		return 0, err
+	}
+	defer func() {
+		end := "commit"
+		if err != nil {
+			end = "rollback"
+		}
+		if ended := t.exec(ctx, end, nil, nil); err == nil {
+			err = ended
+		}
+	}()
+	chosen := newColumns(oidInt4)
+	err = t.exec(ctx, chosenSQL, [][]byte{int4Param(few)}, func(r *record) { chosen[0].int4(r.int4()) })
+	if err != nil || chosen[0].n == 0 {
+		return 0, err
+	}
+	return chosen[0].n, t.exec(ctx, lookSQL, chosen.params(), nil)
+}
+
+// untoldSQL are the runs of which the marks may not have all: they were cut short,
+// or are under way, or came to their end without the time to tell.
+const untoldSQL = `select id, coalesce(told, started) as since from runs
+	where source is not null and (ended is null or told is null or told < ended)`
+
+// makeUpFor has the series looked at anew of what runs changed and did not tell:
+// whoever committed it was killed before it came to that. It is not asked about
+// the same again, but for ten minutes: another run may be under way.
+func (t *teller) makeUpFor(ctx context.Context) error {
+	return t.exec(ctx, `with untold as materialized (`+untoldSQL+`),
+		changed as (select distinct s.id from untold u join files f on f.run = u.id and f.changed >= u.since
+			join receipts r on r.file_id = f.id, unnest(r.series) as s(id) where f.changed >= (select min(since) from untold)),
+		marked as (insert into marks (series_id, last_ts, contiguous_until, stale, anew)
+			select id, timestamptz 'epoch', timestamptz 'epoch', true, true from changed order by id
+			on conflict (series_id) do update set stale = true, anew = true)
+		update runs r set told = greatest(r.told, r.started, now() - interval '10 minutes') from untold u where r.id = u.id`, nil, nil)
 }

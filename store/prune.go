@@ -43,7 +43,7 @@ func (s *Store) Prune(ctx context.Context, p Pruning) (*Pruned, error) {
 	done := &Pruned{}
 	var err error
 	if !p.DryRun {
-		if p.Action.Run, _, err = s.startRun(ctx, 0); err != nil {
+		if p.Action.Run, _, _, err = s.startRun(ctx, 0); err != nil {
 			return nil, err
 		}
 	}

@@ -176,7 +176,7 @@ func (r *Rebuild) Learned(ctx context.Context) ([]RebuildSource, error) {
 	}
 	var sources []RebuildSource
 	err := pgx.BeginFunc(ctx, r.store.pool, func(tx pgx.Tx) error {
-		run, _, err := r.store.startRun(ctx, 0)
+		run, _, _, err := r.store.startRun(ctx, 0)
 		if err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func judge(err error) verdict {
 		return tryUpsert
 	case pg.Code == "40P01" || pg.Code == "40001":
 		return tryAgain
-	case pg.Code == "55P03" || pg.Code == "25006" || pg.Code == "25P03",
+	case pg.Code == lockNotAvailable || pg.Code == "25006" || pg.Code == "25P03",
 		strings.HasPrefix(pg.Code, "57P0"),
 		strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "40"), strings.HasPrefix(pg.Code, "53"):
 		return tryLater

@@ -21,8 +21,9 @@ type before struct {
 
 // startRun registers a run. A run of a source (0 for none) that goes on with
 // one that was cut short, by the same command, has the same past: files become
-// the same however often it is cut short.
-func (s *Store) startRun(ctx context.Context, source int16) (id int32, before past, err error) {
+// the same however often it is cut short. untold says that a run before it may
+// have been killed before it told all.
+func (s *Store) startRun(ctx context.Context, source int16) (id int32, before past, untold bool, err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -31,12 +32,12 @@ func (s *Store) startRun(ctx context.Context, source int16) (id int32, before pa
 			select series, feeds from runs where source = $4 and command = $1 and ended is null order by id desc limit 1)
 		insert into runs (command, host, version, source, series, feeds) values ($1, $2, $3, nullif($4, 0),
 			coalesce((select series from cut), (select max(id) from series), 0),
-			coalesce((select feeds from cut), (select max(id) from feeds), 0)) returning id, series, feeds`,
-		plain(s.options.Command), host, s.options.Version, source).Scan(&id, &before.series, &before.feeds)
+			coalesce((select feeds from cut), (select max(id) from feeds), 0)) returning id, series, feeds, exists (`+untoldSQL+`)`,
+		plain(s.options.Command), host, s.options.Version, source).Scan(&id, &before.series, &before.feeds, &untold)
 	if err != nil {
-		return 0, past{}, fmt.Errorf("registering the run: %w", err)
+		return 0, past{}, false, fmt.Errorf("registering the run: %w", err)
 	}
-	return id, before, nil
+	return id, before, untold, nil
 }
 
 // pastOf reads what there was before a run.
@@ -102,8 +103,9 @@ func (s *Sink) judgeBy(ctx context.Context, known past) error {
 // with it. Without it,
 // the run counts as cut short: one of the same command then goes on with it.
 func (s *Sink) End(ctx context.Context) error {
-	_, err := s.store.pool.Exec(ctx, `update runs r set ended = now() from runs mine
-		where mine.id = $1 and r.source = $2 and r.command = mine.command and r.id <= $1 and r.ended is null`, s.run, s.source)
+	toldAll := s.store.teller == nil || !s.store.teller.pending()
+	_, err := s.store.pool.Exec(ctx, `update runs r set ended = now(), told = case when $3 and r.id = $1 then now() else r.told end from runs mine
+		where mine.id = $1 and r.source = $2 and r.command = mine.command and r.id <= $1 and r.ended is null`, s.run, s.source, toldAll)
 	if err != nil {
 		return fmt.Errorf("recording the end of run %d: %w", s.run, err)
 	}

@@ -88,8 +88,11 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 		return nil, err
 	}
 	var known past
+	untold := o.Live
 	if sink.run = o.Run; o.Run == 0 {
-		sink.run, known, err = s.startRun(ctx, sink.source)
+		var left bool
+		sink.run, known, left, err = s.startRun(ctx, sink.source)
+		untold = untold || left
 	} else {
 		known, err = s.pastOf(ctx, o.Run)
 	}
@@ -97,7 +100,7 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 		return nil, err
 	}
 	if !s.options.untold {
-		s.startTelling(o.Log, o.Live)
+		s.startTelling(o.Log, sink.run, untold)
 	}
 	return sink, sink.judgeBy(ctx, known)
 }

@@ -14,7 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -121,7 +124,9 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 		config.ConnConfig.Password = o.Password
 	}
 	s.configure(config.ConnConfig)
-	config.MaxConns = max(4, config.MaxConns)
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = 4 // for looks: who commits has connections of its own
+	}
 	s.connections.dial = s.dial
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connecting to the store: %w", err)
@@ -184,6 +189,7 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
 	}
+	c.DialFunc = dialServer
 	set := func(name, value string) {
 		if _, given := c.RuntimeParams[name]; !given {
 			c.RuntimeParams[name] = value
@@ -195,7 +201,7 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	c.RuntimeParams["datestyle"] = "ISO"
 	set("lock_timeout", "30s")
 	set("idle_in_transaction_session_timeout", "5min")
-	set("tcp_user_timeout", "60s")
+	set("tcp_user_timeout", "60s") // the server's end; dialServer sees to ours
 	set("tcp_keepalives_idle", "30")
 	set("tcp_keepalives_interval", "10")
 	set("tcp_keepalives_count", "3")
@@ -204,6 +210,25 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	set("timescaledb.max_tuples_decompressed_per_dml_transaction", "0")
 	set("jit", "off") // compiling the ledger's statements costs more than it saves
 	maps.Copy(c.RuntimeParams, s.options.settings)
+}
+
+// unacknowledged is how long either end waits for the other to acknowledge what
+// was sent, before it gives the connection up: a host that vanishes says nothing.
+const unacknowledged = 60 * time.Second
+
+// dialServer connects to the server. An end that vanished is found out within a
+// minute, whether something was sent to it or not.
+func dialServer(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3},
+		Control: func(network, _ string, raw syscall.RawConn) error {
+			if strings.HasPrefix(network, "tcp") {
+				return boundUnacknowledged(raw, unacknowledged)
+			}
+			return nil
+		},
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 // connect opens a connection of its own for a committer.

@@ -24,7 +24,10 @@ type teller struct {
 
 	mu     sync.Mutex
 	news   news
-	writes int // of the tables, that ended
+	writes int                      // of the tables, that ended
+	runs   []int32                  // of the sinks
+	commit map[*committer]time.Time // under way, and since when
+	untold bool                     // a run before may have been killed before it told all
 
 	// Of the goroutine alone.
 	conn     *pgconn.PgConn
@@ -56,14 +59,41 @@ const (
 	lastWords = 5 * time.Second
 )
 
-// startTelling starts the teller, once. live says that a daemon loads: then it
-// begins with what a killed one may have left untold.
-func (s *Store) startTelling(log *slog.Logger, live bool) {
+// startTelling has a run's news told. untold says that another run may have been
+// killed before it told all: that is made up for.
+func (s *Store) startTelling(log *slog.Logger, run int32, untold bool) {
 	s.telling.Do(func() {
 		ctx, stop := context.WithCancel(context.Background()) // until Close
-		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), arriving: make(map[string]*arrivals)}
-		go s.teller.run(ctx, live)
+		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}),
+			arriving: make(map[string]*arrivals), commit: make(map[*committer]time.Time)}
+		go s.teller.run(ctx)
 	})
+	t := s.teller
+	t.mu.Lock()
+	t.runs = append(t.runs, run)
+	t.untold = t.untold || untold
+	t.mu.Unlock()
+	t.signal()
+}
+
+func (t *teller) signal() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// commits notes that a commit is under way, until what it returns is called:
+// what it brings is told after that.
+func (t *teller) commits(c *committer) (end func()) {
+	t.mu.Lock()
+	t.commit[c] = time.Now()
+	t.mu.Unlock()
+	return func() {
+		t.mu.Lock()
+		delete(t.commit, c)
+		t.mu.Unlock()
+	}
 }
 
 // add takes over news; the zero value adds nothing.
@@ -87,23 +117,17 @@ func (t *teller) add(n news) {
 		t.news.arrived[logger] = append(t.news.arrived[logger], at...)
 	}
 	t.mu.Unlock()
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.signal()
 }
 
 // run tells until ctx ends, and then what is left.
-func (t *teller) run(ctx context.Context, live bool) {
+func (t *teller) run(ctx context.Context) {
 	defer close(t.ended)
 	defer func() {
 		if t.conn != nil {
 			closeConnection(t.conn)
 		}
 	}()
-	if live {
-		t.try(ctx, "looking at what was committed last", t.lookAtLatest)
-	}
 	for t.waitForNews(ctx) && sleep(ctx, tellEvery-time.Since(t.told)) == nil {
 		t.tell(ctx)
 		if time.Since(t.written) >= t.store.options.writeEvery {
@@ -136,7 +160,7 @@ func (t *teller) waitForNews(ctx context.Context) bool {
 func (t *teller) pending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
+	return t.untold || len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
 }
 
 // close ends the teller when it has told what it knows, or could not.
@@ -174,7 +198,8 @@ func (t *teller) connect(ctx context.Context) (err error) {
 		return err
 	}
 	// A correction may hold a row for long.
-	_, err = t.conn.Exec(ctx, "set lock_timeout = '1s'").ReadAll()
+	// What a server's crash takes away is made up for, like what a kill does.
+	_, err = t.conn.Exec(ctx, "set lock_timeout = '1s'; set synchronous_commit = off").ReadAll()
 	return err
 }
 
@@ -240,16 +265,42 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	t.mu.Lock()
 	n := news{series: t.news.series, unsure: t.news.unsure, arrived: t.news.arrived}
 	t.news.series, t.news.unsure, t.news.arrived = make(map[int32]stretch), nil, make(map[string][]int64)
+	runs, untold, until := t.runs, t.untold, time.Now()
+	for _, began := range t.commit {
+		if began.Before(until) {
+			until = began
+		}
+	}
 	t.mu.Unlock()
-	if !t.try(ctx, "marking up to when series are complete", func(ctx context.Context) error { return t.mark(ctx, n) }) {
+	some := len(n.series)+len(n.unsure) > 0
+	if some {
+		t.try(ctx, "marking up to when series are complete", func(ctx context.Context) error { return t.markAll(ctx, &n) })
 		t.add(news{series: n.series, unsure: n.unsure})
 	}
 	if len(n.arrived) > 0 && !t.try(ctx, "keeping when files came", func(ctx context.Context) error { return t.keepArrivals(ctx, n.arrived) }) {
 		t.add(news{arrived: n.arrived})
+	}
+	if some && len(n.series)+len(n.unsure) == 0 {
+		t.try(ctx, "keeping what is told", func(ctx context.Context) error { return t.keepTold(ctx, runs, until) })
+	}
+	if untold && t.try(ctx, "making up for what a run did not tell", t.makeUpFor) {
+		t.mu.Lock()
+		t.untold = false
+		t.mu.Unlock()
 	}
 	t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
 	t.written = time.Now()
 	t.mu.Lock()
 	t.writes++
 	t.mu.Unlock()
+}
+
+// keepTold notes that the marks have all that the runs committed until then.
+func (t *teller) keepTold(ctx context.Context, runs []int32, until time.Time) error {
+	p := newColumns(oidInt4)
+	for _, id := range runs {
+		p[0].int4(id)
+	}
+	return t.exec(ctx, "update runs set told = now() - $2::int8 * interval '1 microsecond' where id = any($1::int4[])",
+		append(p.params(), int8Param(time.Since(until).Microseconds())), nil)
 }

@@ -23,12 +23,14 @@ create table runs (
     source  int2,
     series  int4,
     feeds   int4,
-    ended   timestamptz
+    ended   timestamptz,
+    told    timestamptz
 );
 comment on table runs is 'One row per process that loaded something';
 comment on column runs.series is 'the last series that was there before: what was known then. A run that goes on with one that was cut short has that one''s';
 comment on column runs.feeds is 'likewise, the last feed';
 comment on column runs.ended is 'when it came to the end of its source; null for one that is under way, or was cut short';
+comment on column runs.told is 'up to when the marks have what it changed; null when nothing of it was told yet';
 
 create table sources (
     id   int2 generated always as identity primary key,
@@ -241,15 +243,17 @@ create table marks (
     series_id        int4 primary key,
     last_ts          timestamptz not null,
     contiguous_until timestamptz not null,
+    since            timestamptz,
     step             interval,
     stale            bool not null default false,
     anew             bool not null default false
 );
 create index marks_stale on marks (series_id) where stale;
 comment on table marks is 'Up to when each series is complete; written after commits, in batches. The view watermarks is to be read';
+comment on column marks.since is 'from when on it was looked at, or went on; what comes before may have a gap behind it';
 comment on column marks.step is 'the median of its last steps; null while there are fewer than two readings';
 comment on column marks.stale is 'to be looked at in the readings: they did not simply go on';
-comment on column marks.anew is 'readings were taken out, so from further back than contiguous_until';
+comment on column marks.anew is 'readings were taken out, or came before since, so from further back than contiguous_until';
 
 create table arrivals (
     logger text primary key,

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"penstock/ingest"
+)
+
+// The view looks at the readings of a series only where its mark is stale, and
+// how many files wait is counted once.
+func TestWatermarksOfManySeries(t *testing.T) {
+	s := open(t, Options{untold: true})
+	sinkOf(t, s, SinkOptions{})
+	for _, sql := range []string{
+		"insert into series (logger, channel, unit, label) select 'L' || n / 4, 'c' || n % 4, '', '' from generate_series(0, 7999) n",
+		"insert into readings (ts, value, file_id, series_id) select timestamptz '2026-01-01' + n * interval '15 min', 1, 1, id from series, generate_series(1, 100) n order by id, n",
+		"insert into marks (series_id, last_ts, contiguous_until, step, stale, anew) select id, timestamptz '2026-01-01' + 100 * interval '15 min', timestamptz '2026-01-01' + 100 * interval '15 min', '15 min', false, false from series",
+		"insert into feeds (source, recipe, logger) select 1, 1, 'L' || n from generate_series(0, 1999) n",
+		`insert into files (rank_time, fetched, size, key, generation, run, chunk, state, source, rank, trusted, sha256, path)
+			select now(), now(), 1, gen_random_uuid(), 1, 1, 1, 'held', 1, 0, true, '', 'p' || n from generate_series(1, 3000) n`,
+		"insert into held select id, 's', 'L' || id % 300 from files",
+		"analyze",
+	} {
+		if _, err := s.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := strings.Join(query(t, s, "explain (analyze, timing off) select * from watermarks"), "\n")
+	if regexp.MustCompile(`Function Scan on mark_of .*actual`).MatchString(plan) {
+		t.Error("readings are looked at, though no mark is stale:\n" + plan)
+	}
+	if got := query(t, s, "select count(last_ts), sum(held_files)::int8, max(held_files) from watermarks")[0]; got != "8000|12000|10" {
+		t.Errorf("series, held files of all, of one: %s", got)
+	}
+}
+
+// A correction that holds the mark of one series does not keep those of others behind.
+func TestMarksBesideACorrection(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, at("L1_a", "flow", every(900, 0, 9000)...), at("L2_a", "flow", every(900, 0, 9000)...))
+	written(t, s)
+	correction, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer correction.Rollback(t.Context())
+	if _, err := correction.Exec(t.Context(), "update marks set stale = true, anew = true where series_id = (select id from series where logger = 'L1')"); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, c, at("L1_b", "flow", 9900), at("L2_b", "flow", 9900))
+	waitFor(t, "the mark of a series that nobody corrects", func() bool {
+		return query(t, s, "select extract(epoch from m.last_ts)::int8 - 1700000000 from marks m join series s on s.id = m.series_id where s.logger = 'L2'")[0] == "9900"
+	})
+}
+
+// A backfill that was killed is gone on with: its marks are there in the end.
+func TestMarksOfAKilledReplay(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{Live: true})) // the daemon, which goes on
+	commit(t, c, at("L0_a", "flow", every(900, 0, 9000)...))
+	written(t, s)
+	killed := reopen(t, s, Options{untold: true})
+	commit(t, committerOf(t, sinkOf(t, killed, SinkOptions{Source: "old"})), at("L1_a", "flow", every(900, 0, 9000)...))
+	again := reopen(t, s, Options{writeEvery: 1})
+	if o := commit(t, committerOf(t, sinkOf(t, again, SinkOptions{Source: "old"})), at("L1_a", "flow", every(900, 0, 9000)...)); o[0].State != ingest.Known {
+		t.Fatal(o)
+	}
+	written(t, again)
+	written(t, s)
+	watermarks(t, s, "L0|flow|9000|9000|900|0", "L1|flow|9000|9000|900|0")
+}
+
+// A file that was carried on just before the kill, and is older than the last 10,000.
+func TestMarksOfAFileThatGrewBeforeAKill(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	sink := sinkOf(t, s, SinkOptions{})
+	c := committerOf(t, sink)
+	var all []testReading
+	for _, x := range every(900, 0, 9000) {
+		all = append(all, testReading{"flow", x, 1, ""})
+	}
+	take(t, sink, c, grownFile("L1_a", begin, all[:10]))
+	written(t, s)
+	query(t, s, "select setval('file_ids', 20000)")
+	killed := reopen(t, s, Options{untold: true})
+	ks := sinkOf(t, killed, SinkOptions{})
+	kc := committerOf(t, ks)
+	commit(t, kc, at("L2_a", "flow", every(900, 0, 9000)...))
+	if _, carried := take(t, ks, kc, grownFile("L1_a", begin+9, all)); !carried {
+		t.Fatal("not carried on")
+	}
+	next := reopen(t, s, Options{writeEvery: 1})
+	sinkOf(t, next, SinkOptions{Live: true})
+	waitFor(t, "the marks of what was committed last", func() bool { return query(t, s, "select count(*) from marks")[0] == "2" })
+	written(t, next)
+	watermarks(t, s, "L1|flow|9000|9000|900|0", "L2|flow|9000|9000|900|0")
+}
+
+// A late file that filled a gap, of a process that was killed then.
+func TestMarksOfAGapFilledBeforeAKill(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, at("L1_a", "flow", every(900, 0, 9000)...), at("L1_c", "flow", every(900, 10800, 18000)...))
+	written(t, s)
+	watermarks(t, s, "L1|flow|18000|9000|900|0")
+	killed := reopen(t, s, Options{untold: true})
+	commit(t, committerOf(t, sinkOf(t, killed, SinkOptions{})), at("L1_b", "flow", 9900))
+	next := reopen(t, s, Options{writeEvery: 1})
+	sinkOf(t, next, SinkOptions{Live: true})
+	written(t, next)
+	watermarks(t, s, "L1|flow|18000|18000|900|0")
+}
