@@ -266,11 +266,10 @@ func (c *committer) decideCarried(ctx context.Context, b *ingest.Batch, v *carri
 	s := &b.Spans[v.span]
 	switch of := &s.Gained.Of; {
 	case v.id == 0 || !c.take[v.span]:
-	case v.sum == s.Sum && v.run == c.sink.run && v.chunk == c.chunk: // an earlier try, whose outcome was lost
-		o := ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation, Rejects: v.rejects}
-		o.Receipt, err = c.sink.store.receipt(ctx, v.id)
-		c.outcomes[v.span] = o
-		return true, err
+	case v.sum == s.Sum && v.run == c.sink.run && v.chunk == c.chunk:
+		// An earlier try, whose outcome was lost. The span has been counted in it.
+		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation, Receipt: s.Receipt, Rejects: v.rejects}
+		return true, nil
 	case v.sum == s.Sum:
 		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Known, Standing: ingest.Loaded, FileID: v.id, Generation: v.generation, Rejects: v.rejects}
 		return true, nil
