@@ -39,10 +39,15 @@ const passesKeepSQL = `insert into passes (file_id, pass) select * from unnest($
 func (c *committer) decidePasses(ctx context.Context, b *ingest.Batch) error {
 	var open []*claim
 	plain := false // some file is of such an hour, and tells its pass
+	keep := newColumns(oidInt8, oidInt2)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		switch s := &b.Spans[cl.span]; {
 		case !cl.loads():
+			if cl.writes() && s.Recorded != nil && s.Recorded.Pass != 0 {
+				keep[0].int8(cl.id) // an undone one, for when it is taken up again
+				keep[1].int2(s.Recorded.Pass)
+			}
 		case len(s.Undecided) > 0:
 			open = append(open, cl)
 		default:
@@ -51,9 +56,11 @@ func (c *committer) decidePasses(ctx context.Context, b *ingest.Batch) error {
 	}
 	if len(open) == 0 {
 		if plain {
-			return c.lockPasses(ctx, "_shared")
+			if err := c.lockPasses(ctx, "_shared"); err != nil {
+				return err
+			}
 		}
-		return nil
+		return c.keepPasses(ctx, keep)
 	}
 	if err := c.lockPasses(ctx, ""); err != nil {
 		return err
@@ -86,7 +93,6 @@ func (c *committer) decidePasses(ctx context.Context, b *ingest.Batch) error {
 		return err
 	}
 	taken := c.takenBeside(b, open)
-	keep := newColumns(oidInt8, oidInt2)
 	for n, cl := range open {
 		s := &b.Spans[cl.span]
 		pass := known[cl.key]
@@ -100,6 +106,13 @@ func (c *committer) decidePasses(ctx context.Context, b *ingest.Batch) error {
 		c.takePlaces(b, cl.span, taken)
 		keep[0].int8(cl.id)
 		keep[1].int2(pass)
+	}
+	return c.keepPasses(ctx, keep)
+}
+
+func (c *committer) keepPasses(ctx context.Context, keep columns) error {
+	if keep[0].n == 0 {
+		return nil
 	}
 	if _, err := c.conn.ExecParams(ctx, passesKeepSQL, keep.params(), nil, binaryFormat, binaryFormat).Close(); err != nil {
 		return fmt.Errorf("keeping which pass of a repeated hour files are of: %w", err)

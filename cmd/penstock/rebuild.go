@@ -199,7 +199,7 @@ func (b *rebuilding) loadOthers(name string, sink *store.Sink, decoders func() i
 		}
 		packs = packs[n:]
 		for rounds.Next() && b.take.Err() == nil {
-			if err := b.runPart(rounds, sink, decoders); err != nil || failed != nil {
+			if err := b.runPart(rounds, &knowingOlder{sink}, decoders); err != nil || failed != nil {
 				return errors.Join(err, failed)
 			}
 		}
@@ -227,6 +227,30 @@ func (t *takingAll) Pending(_ context.Context, files []ingest.File) ([]ingest.St
 		all[i].Take = true
 	}
 	return all, nil
+}
+
+// knowingOlder tells of what was fetched before the version that the ledger has
+// that it is known: a file that grew is in the ledger as it was in the end, and
+// in the packs as it was at each time, too.
+type knowingOlder struct{ *store.Sink }
+
+// Committer implements [ingest.Sink].
+func (k *knowingOlder) Committer(ctx context.Context) (ingest.Committer, error) {
+	c, err := k.Sink.Committer(ctx)
+	return &knowingOlderCommitter{c}, err
+}
+
+type knowingOlderCommitter struct{ ingest.Committer }
+
+// Commit implements [ingest.Committer].
+func (k *knowingOlderCommitter) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outcome, error) {
+	outcomes, err := k.Committer.Commit(ctx, b)
+	for i := range outcomes {
+		if outcomes[i].State == ingest.Changed {
+			outcomes[i].State, outcomes[i].Reason = ingest.Known, ""
+		}
+	}
+	return outcomes, err
 }
 
 // recordedFiles is a source of file versions that a ledger had, no two of one
