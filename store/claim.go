@@ -219,14 +219,19 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	}
 	batch := &pgconn.Batch{}
 	batch.ExecParams("begin", nil, nil, nil, nil)
-	batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
-	batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
 	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.lent.ids))))}, binaryFormat, binaryFormat)
-	if c.sink.store.layout.Append {
-		batch.ExecPrepared(claimLost.name, contents.params(), binaryFormat, binaryFormat)
+	if len(looked) > 0 {
+		batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
+		batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
+		if c.sink.store.layout.Append {
+			batch.ExecPrepared(claimLost.name, contents.params(), binaryFormat, binaryFormat)
+		}
 	}
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
+	if results.NextResult() {
+		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = append(c.lent.ids, r.int8()) })
+	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {
 			n := r.int8() - 1
@@ -236,9 +241,6 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	twins := make(map[[16]byte]twin)
 	if results.NextResult() {
 		eachRow(results.ResultReader(), readTwins(twins))
-	}
-	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = append(c.lent.ids, r.int8()) })
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), markLost(twins))
