@@ -165,6 +165,7 @@ type RebuildSource struct {
 	Name  string
 	Files int64 // that are to be loaded yet
 	Lost  int64 // of which no archive has the bytes
+	Rank  int16 // of those that came last
 }
 
 // Learned ends the learning and lists the sources. Of what several ledgers told
@@ -190,13 +191,14 @@ func (r *Rebuild) Learned(ctx context.Context) ([]RebuildSource, error) {
 			from recorded r join sources s on s.name = r.source where r.state = 'skipped' on conflict do nothing`, run); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `select r.source, count(*) filter (where pack is not null and not `+thereSQL+`), count(*) filter (where pack is null)
+		rows, err := tx.Query(ctx, `select r.source, count(*) filter (where pack is not null and not `+thereSQL+`), count(*) filter (where pack is null),
+				(select (x.doc->>'rank')::int2 from recorded x where x.source = r.source order by x.changed desc, x.id desc limit 1)
 			from recorded r where state <> 'skipped' group by r.source order by r.source`)
 		if err != nil {
 			return err
 		}
 		sources, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (x RebuildSource, err error) {
-			err = row.Scan(&x.Name, &x.Files, &x.Lost)
+			err = row.Scan(&x.Name, &x.Files, &x.Lost, &x.Rank)
 			return x, err
 		})
 		return err

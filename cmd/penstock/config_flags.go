@@ -52,8 +52,8 @@ func leave(f *pflag.FlagSet, name, value string) {
 	}
 }
 
-// likeSource takes from the config of a source the zone and the profile that are
-// not given.
+// likeSource takes from the config of a source how its files are read, as far as
+// it is not given.
 func (r *reading) likeSource(name string) {
 	s := r.app.config.source(name)
 	if s == nil {
@@ -63,6 +63,25 @@ func (r *reading) likeSource(name string) {
 	if (r.profile == "" || r.profile == "auto") && s.profile != "auto" {
 		r.profile, r.read = s.profile, nil
 	}
+	if !r.isGiven("window-past") {
+		r.past = duration(s.window.Past)
+	}
+	if !r.isGiven("window-future") {
+		r.future = duration(s.window.Future)
+	}
+	if !r.isGiven("max-rejected") {
+		r.rejected, r.minLines = cmp.Or(s.maxRejected.Share, rejectedShare), s.maxRejected.MinLines
+	}
+	if !r.isGiven("strict") {
+		r.strict = s.strict
+	}
+}
+
+// isGiven reports whether a flag has its value from the command line or the
+// environment.
+func (r *reading) isGiven(flag string) bool {
+	f := r.flagSet.Lookup(flag)
+	return f != nil && f.Changed
 }
 
 // likeSource makes a replay that of the config's source of that name, but for

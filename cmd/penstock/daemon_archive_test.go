@@ -3,11 +3,13 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -181,9 +183,10 @@ sources:
 }
 
 // What a killed daemon had fetched and not loaded is loaded by the next, also
-// where its source has it no more.
+// where its source has it no more; and where the database is lost, by a rebuild:
+// as its source's files are, by the config, or by what the ledger had of them.
 func takesUpLeft(t *testing.T, s *stage) {
-	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n")
+	r := s.trial(t, "sources:\n  - {name: north, url: north, poll: 1s, settle: 0, rank: 2, window: {future: 90d}}\n")
 	r.write("north/a.csv", longFile("N1", 1.5))
 	r.begin()
 	r.comes("N1 flow 1.5", observed)
@@ -200,7 +203,7 @@ func takesUpLeft(t *testing.T, s *stage) {
 	if _, err := tx.Exec(t.Context(), "lock table penstock.receipts in access exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	r.write("north/b.csv", longFile("N2", 2.5))
+	r.write("north/b.csv", "logger,channel,timestamp,value\nN2,flow,"+time.Now().UTC().AddDate(0, 0, 30).Format(time.RFC3339)+",2.5\n")
 	for r.penstock(0, "archive", "ls", "b.csv") == "No files match.\n" {
 		if t.Context().Err() != nil {
 			t.Fatal("it is not archived")
@@ -214,6 +217,18 @@ func takesUpLeft(t *testing.T, s *stage) {
 	if err := os.Remove(filepath.Join(r.dir, "north", "b.csv")); err != nil {
 		t.Fatal(err)
 	}
+	rebuilt := &trial{t: t, binary: r.binary, dir: r.dir, url: makeDatabase(t, s.server, "daemon_left")}
+	rebuilt.penstock(0, "replay", filepath.Join(r.dir, "archive"))
+	rebuilt.comes("N1 flow 1.5, N2 flow 2.5", observed)
+	const ranks = "select string_agg(path || ' ' || rank, ', ' order by path) from penstock.files"
+	rebuilt.comes("a.csv 2, b.csv 2", ranks)
+	rebuilt.url = makeDatabase(t, s.server, "daemon_left_bare")
+	bare := exec.Command(r.binary, "replay", "--window-future", "90d", "--store", rebuilt.url, filepath.Join(r.dir, "archive"))
+	if out, err := bare.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	rebuilt.comes("a.csv 2, b.csv 2", ranks)
+
 	r.begin()
 	r.comes("N1 flow 1.5, N2 flow 2.5", observed)
 	r.says(0, "are taken up from the archive")

@@ -26,7 +26,8 @@ type rebuilding struct {
 	plan    *store.Rebuild
 	total   *result
 	yields  *yielding
-	lost    int64 // versions whose bytes no pack has
+	ranks   map[string]int16 // of sources, as the ledger had them last
+	lost    int64            // versions whose bytes no pack has
 }
 
 // replayArchive is 'penstock replay' of the folder of an archive.
@@ -99,8 +100,9 @@ func (b *rebuilding) sources(told []store.RebuildSource) ([]string, error) {
 		return nil, err
 	}
 	var names []string
+	b.ranks = make(map[string]int16)
 	for _, s := range told {
-		names = append(names, s.Name)
+		names, b.ranks[s.Name] = append(names, s.Name), s.Rank
 		if b.source == "" || b.source == s.Name {
 			b.lost += s.Lost
 		}
@@ -124,10 +126,7 @@ func (b *rebuilding) loadSource(name string) error {
 	if err != nil {
 		return err
 	}
-	if options == nil {
-		options = &store.SinkOptions{Source: name, Policy: store.Policy(b.conflict.value)}
-	}
-	options.Rank, options.OnChange, options.Log, options.Archive = b.rank, b.onChange.policy(), b.log, b.archive.Dir()
+	options = b.like(name, options)
 	sink, err := b.store.Sink(b.take, *options)
 	if err != nil {
 		return err
@@ -149,6 +148,30 @@ func (b *rebuilding) loadSource(name string) error {
 		return err
 	}
 	return sink.End(b.work)
+}
+
+// like says how a source is loaded: its conflicts as the ledger had it, which
+// before tells, nil where it had none of it; else as the flags say that are given,
+// the config's source, and the ledger.
+func (b *rebuilding) like(name string, before *store.SinkOptions) *store.SinkOptions {
+	o := store.SinkOptions{Source: name, Policy: store.Policy(b.conflict.value), OnChange: b.onChange.policy(), Rank: b.ranks[name]}
+	if s := b.config.source(name); s != nil {
+		o.Policy, o.OnChange, o.Rank = s.policy, s.onChange, s.rank
+	}
+	if b.isGiven("on-conflict") {
+		o.Policy = store.Policy(b.conflict.value)
+	}
+	if b.isGiven("on-change") {
+		o.OnChange = b.onChange.policy()
+	}
+	if b.isGiven("rank") {
+		o.Rank = b.rank
+	}
+	if before != nil {
+		o.Root, o.Policy = before.Root, before.Policy
+	}
+	o.Log, o.Archive = b.log, b.archive.Dir()
+	return &o
 }
 
 // loadRecorded loads the versions that the ledger had.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"penstock/ingest"
 	"penstock/ingest/format"
@@ -34,6 +35,8 @@ type reading struct {
 	loggers    string
 	strict     bool
 	noTable    bool // loggers are called as files call them
+
+	flagSet *pflag.FlagSet // that these are from
 
 	app  *app   // whose config names profiles and a loggers table, too
 	read *named // once it is
@@ -59,8 +62,8 @@ func (r *reading) flags(a *app, cmd *cobra.Command) {
 
 // flagsBesideProfile are those that say what becomes of what a profile reads.
 func (r *reading) flagsBesideProfile(a *app, cmd *cobra.Command) {
-	r.app = a
 	f := cmd.Flags()
+	r.app, r.flagSet = a, f
 	f.Var(&r.past, "window-past", "reject timestamps that lie further than `SPAN` before a file's first fetch (400d); default back to 1800")
 	f.Var(&r.future, "window-future", "reject timestamps that lie further than `SPAN` after a file's first fetch; default 1d")
 	f.Float64Var(&r.rejected, "max-rejected", rejectedShare, "quarantine a file of 20 lines or more of which more than this `SHARE` is rejected")
