@@ -22,7 +22,7 @@ func (o *outage) begin(log *slog.Logger, failed error) {
 	defer o.mu.Unlock()
 	if o.since.IsZero() {
 		o.since = time.Now()
-		log.Warn("the database is not available, trying again until it is", slog.Any("error", failed))
+		log.Warn("the database is not available, trying again until it is", slog.Any("error", reached(failed)))
 	}
 }
 
@@ -71,7 +71,7 @@ func (p *patience) after(ctx context.Context, failed error) error {
 	}
 	p.store.away.begin(p.log, failed)
 	if limit := p.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit {
-		return fmt.Errorf("the database was not available for %s: %w", limit, failed)
+		return fmt.Errorf("the database was not available for %s: %w", limit, reached(failed))
 	}
 	return sleep(ctx, p.backoff.NextBackOff())
 }

@@ -39,7 +39,7 @@ func Check(ctx context.Context, url string, o Options) (*Checked, error) {
 		coalesce((select default_version from pg_available_extensions where name = 'timescaledb'), '')`, s.options.Schema).
 		Scan(&c.Server, &c.Database, &c.Role, &c.MayMake, &c.Timescale, &c.Offered)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the store: %w", err)
+		return nil, reached(fmt.Errorf("connecting to the store: %w", err))
 	}
 	c.Schema = s.readLayout(ctx)
 	if c.Schema != nil && !errors.Is(c.Schema, ErrNoSchema) && !errors.Is(c.Schema, ErrOldSchema) && !errors.Is(c.Schema, ErrNewSchema) && sqlState(c.Schema) != "42501" {

@@ -99,7 +99,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if err := s.open(ctx); err != nil {
 		s.closePool()
-		return nil, err
+		return nil, reached(err)
 	}
 	return s, nil
 }

@@ -28,7 +28,7 @@ which profile it takes and what it gives. Nothing is stored, made, moved or dele
 
 Exit code 2 says that the config is wrong, 1 that the store, the archive or a source
 cannot be used as it says.`,
-		Args:        args(0, 0),
+		Args:        configAlone,
 		Annotations: map[string]string{configKeyOf: ownConfig},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.check(cmd) },
 	}
@@ -193,7 +193,7 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Hypertable: a.hypertable()}
 	c, err := store.Check(ctx, at.url, o)
 	if err != nil {
-		f.wrong("connect", err, "see store: in the config; the password comes from password_file, PGPASSWORD, a PGPASSFILE or the systemd credential "+storeCredential)
+		f.wrong("connect", err, hintFor(err)+" (store: in the config; the password comes from password_file, PGPASSWORD, a PGPASSFILE or the systemd credential "+storeCredential+")")
 		return f, nil
 	}
 	f.ok("connect", "PostgreSQL %s, database %s as %s", c.Server, c.Database, c.Role)

@@ -52,7 +52,7 @@ func (a *app) checkArchive() *findings {
 	case free == 0:
 		f.wrong("room", fmt.Errorf("the disk of %s is full", ingest.EscapePath(dir)), "make room there, or "+elsewhere)
 	case c.max == 0 || taken+free < c.max:
-		f.note("room", room, "set archive: {max: SIZE} to what the disk has for it, or "+elsewhere)
+		f.note("room", room, "set archive: {max: SIZE} to what the disk has for it")
 	default:
 		f.ok("room", "%s", room)
 	}

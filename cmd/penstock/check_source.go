@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
@@ -50,7 +51,7 @@ func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (inge
 			f.wrong("folder", fmt.Errorf("there is no folder %s", s.folder), "'penstock run' waits for it")
 			return nil, nil, false
 		}
-		src, closeSource, err := a.openSource(s, a.log)
+		src, closeSource, err := a.openSource(s, a.log.With(slog.String("source", s.name)))
 		if err != nil {
 			f.wrong("folder", err, "")
 			return nil, nil, false
@@ -58,7 +59,7 @@ func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (inge
 		f.ok("folder", "%s", s.folder)
 		return src, closeSource, true
 	}
-	server, closeSource, err := a.openServer(s, a.log)
+	server, closeSource, err := a.openServer(s, a.log.With(slog.String("source", s.name)))
 	if err != nil {
 		f.wrong("log in", err, "")
 		return nil, nil, false

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,15 @@ const (
 	ownConfig   = "own"
 	noConfig    = "none"
 )
+
+// configAlone is for commands that take a config and no arguments: a config is
+// what an argument was meant for.
+func configAlone(cmd *cobra.Command, given []string) error {
+	if len(given) == 1 && !cmd.Flags().Changed("config") {
+		return usage(fmt.Sprintf("%s -c %s", cmd.CommandPath(), given[0]), "'%s' is given its config with -c", cmd.CommandPath())
+	}
+	return args(0, 0)(cmd, given)
+}
 
 // readConfig reads the config that --config names, and takes from it what flags
 // and environment leave open.

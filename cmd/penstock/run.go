@@ -34,7 +34,7 @@ As a service of systemd it is of Type=notify, and pings the watchdog as long
 as it makes progress, or has a reason not to.`,
 		Example: `  penstock check -c penstock.yaml
   penstock run -c penstock.yaml`,
-		Args:        args(0, 0),
+		Args:        configAlone,
 		Annotations: map[string]string{configKeyOf: ownConfig},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runDaemon(cmd.Flags(), o) },
 	}

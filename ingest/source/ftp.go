@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -138,7 +137,7 @@ func (d *ftpDialer) dial(ctx context.Context) (client, error) {
 		case d.tls == nil:
 			d.Log.Warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
 		case d.tls.InsecureSkipVerify:
-			d.Log.Warn("the server's certificate is not verified: anyone on the way can read and change everything", slog.String("source", d.Source))
+			d.Log.Warn("the server's certificate is not verified: anyone on the way can read and change everything")
 		}
 	})
 	return dialFTP(ctx, d)

@@ -162,7 +162,7 @@ var (
 
 // errPlain says that the server did not take to a command of the login of
 // which the library tells no more than the answer's text: USER or OPTS UTF8.
-var errPlain = fmt.Errorf("%w", errRefused)
+var errPlain = fmt.Errorf("%w", wrongLogin{})
 
 // refusal words an error of connecting or logging in, and says what kind it
 // is. The server's text may repeat what was sent: the password is taken out.
@@ -210,7 +210,7 @@ func (c *ftpConn) replied(code int, message string) error {
 	case code == 0:
 		return fmt.Errorf("%w of %q: %s", errPlain, c.dialer.user, text)
 	case code == 530, code == 430, code == 532, code == 332:
-		return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, text)
+		return fmt.Errorf("%w of %q: %s", wrongLogin{}, c.dialer.user, text)
 	case c.server == nil && code >= 500 && c.dialer.tls != nil:
 		return fmt.Errorf("the server does not offer TLS: %s", text)
 	}

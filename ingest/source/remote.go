@@ -74,6 +74,17 @@ var (
 	errRefused = errors.New("the server refused the login")
 )
 
+// wrongLogin is errRefused where another user, password or key may mend it.
+type wrongLogin struct{}
+
+func (wrongLogin) Error() string { return errRefused.Error() }
+func (wrongLogin) Unwrap() error { return errRefused }
+
+// Hint says what an operator can do.
+func (wrongLogin) Hint() string {
+	return "see the user in the source's url, and the password or key that is given for it"
+}
+
 // RemoteOptions are what sources on servers have in common. What is zero has
 // the value that is named.
 type RemoteOptions struct {

@@ -100,7 +100,7 @@ func (c *sftpConn) refusal(err error, hosts *hostCheck) error {
 	case errors.As(err, &network):
 		return err
 	case hosts.passed:
-		return fmt.Errorf("%w of %q: %s", errRefused, c.dialer.user, ingest.EscapePath(err.Error()))
+		return fmt.Errorf("%w of %q: %s", wrongLogin{}, c.dialer.user, ingest.EscapePath(err.Error()))
 	}
 	return fmt.Errorf("%s; is it an SSH server?", ingest.EscapePath(err.Error()))
 }

@@ -138,7 +138,37 @@ func (r *Reader) unknown(key *yaml.Node, what string, fields []Field) {
 			return
 		}
 	}
+	for _, f := range fields {
+		if near(f.name, key.Value) {
+			r.Fault(key, "unknown key %q in %s: is %s meant?", key.Value, what, f.name)
+			return
+		}
+	}
 	r.Fault(key, "unknown key %q in %s (there are %s)", key.Value, what, names(fields))
+}
+
+// near reports whether two keys differ by no more than one slip of the hand: a
+// letter too many, too few, or another one, or two that changed places; or by
+// their case and the sign between words.
+func near(a, b string) bool {
+	plain := strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
+	if a, b = strings.ToLower(plain.Replace(a)), strings.ToLower(plain.Replace(b)); a == b {
+		return true
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 3 || len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) < len(b) {
+		return a[i:] == b[i+1:]
+	}
+	return a[i+1:] == b[i+1:] || i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
 }
 
 func names(fields []Field) string {

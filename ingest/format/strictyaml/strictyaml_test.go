@@ -23,6 +23,14 @@ f.yaml:4:1: keep it to yourself
 f.yaml:5:7: expected text, not a list
 f.yaml:6:1: unknown key "gone" in it (there are mode, tall, note, many)
 f.yaml:7:11: expected text, not a mapping`,
+		"mod: fast": `f.yaml:1:1: unknown key "mod" in it: is mode meant?`,
+		"tlal: true\nNOTE: x\nman-y: x\nmanyy: x\nmond: x\nmo: x\nto: x\n": `f.yaml:1:1: unknown key "tlal" in it: is tall meant?
+f.yaml:2:1: unknown key "NOTE" in it: is note meant?
+f.yaml:3:1: unknown key "man-y" in it: is many meant?
+f.yaml:4:1: unknown key "manyy" in it: is many meant?
+f.yaml:5:1: unknown key "mond" in it (there are mode, tall, note, many)
+f.yaml:6:1: unknown key "mo" in it (there are mode, tall, note, many)
+f.yaml:7:1: unknown key "to" in it (there are mode, tall, note, many)`,
 		"[a]":                                  "f.yaml:1:1: it must be a mapping with keys of mode, tall, note, many, not a list",
 		"note:":                                "f.yaml:1:6: expected text, not nothing",
 		"a: [":                                 "f.yaml:2:1: did not find expected node content",
