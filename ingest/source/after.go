@@ -1,9 +1,12 @@
 package source
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -131,10 +134,15 @@ func (a After) own() []string {
 }
 
 // owns reports whether the folder that is below the source's root, both with
-// slashes, is one that a puts files into and that is therefore not listed.
-func (a After) owns(root, below string) bool {
+// slashes, is by its name one that a puts files into and that is therefore not
+// listed. With fold, the place makes no difference between upper and lower case.
+func (a After) owns(root, below string, fold bool) bool {
 	for _, own := range a.own() {
-		if own == below || own[0] == '/' && own == path.Join(root, below) {
+		at := below
+		if own[0] == '/' {
+			at = path.Join(root, below)
+		}
+		if own == at || fold && strings.EqualFold(own, at) {
 			return true
 		}
 	}
@@ -225,24 +233,30 @@ func freeName(p string, f ingest.File, now time.Time, n int) string {
 const asideEnd = ".penstock-aside"
 
 // asideName is the name under which f is set aside before it goes. It is in
-// f's folder, and differs for all versions of all files.
-func asideName(f ingest.File) string {
-	dir, base := path.Split(f.Path)
-	mark := fmt.Sprintf(".%x-%x", uint64(f.Modified), uint64(f.Size)) + asideEnd
-	return dir + base[max(0, len(base)-(maxName-len(mark))):] + mark
+// f's folder, begins with f's name, which is got back from it, and differs for
+// all versions of all files and for all sources that may read the folder.
+func asideName(source string, f ingest.File) (string, error) {
+	mark := fmt.Sprintf(".%x-%x-%s", uint64(f.Modified), uint64(f.Size), asideTag(source)) + asideEnd
+	if base := path.Base(f.Path); len(base) > maxName-len(mark) {
+		return "", fmt.Errorf("its name has %d bytes, and can have %d at most if it is to be set aside before it goes: let such files have shorter names, or keep them", len(base), maxName-len(mark))
+	}
+	return f.Path + mark, nil
 }
 
-// asideOf is the path that the file had which is set aside as p, and false when
-// p is no such name. Of a name too long to take the ending only the end is left.
-func asideOf(p string) (string, bool) {
-	rest, ok := strings.CutSuffix(p, asideEnd)
-	i := strings.LastIndexByte(rest, '.')
-	if !ok || i < 1 || rest[i-1] == '/' {
-		return "", false
-	}
-	var modified, size uint64
-	if n, err := fmt.Sscanf(rest[i:], ".%x-%x", &modified, &size); n != 2 || err != nil {
-		return "", false
-	}
-	return rest[:i], true
+// asideTag tells the files that a source has set aside from those of others.
+func asideTag(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return hex.EncodeToString(sum[:4])
 }
+
+// asideOf is the path that the file had which is set aside as p, with the tag of
+// the source that did it, and false when p is no such name.
+func asideOf(p string) (original, tag string, ok bool) {
+	m := asideForm.FindStringSubmatch(p)
+	if m == nil || strings.HasSuffix(m[1], "/") {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
+
+var asideForm = regexp.MustCompile(`(?s)^(.+)\.[0-9a-f]{1,16}-[0-9a-f]{1,16}-([0-9a-f]{8})` + regexp.QuoteMeta(asideEnd) + `$`)

@@ -102,14 +102,14 @@ func TestAfterNames(t *testing.T) {
 	}
 
 	for below, want := range map[string]bool{"done": true, "done/2026": false, "bad": true, "quarantine": false, "x/done": false} {
-		if got := a.owns("/srv", below); got != want {
+		if got := a.owns("/srv", below, false); got != want {
 			t.Errorf("owns %s: %t", below, got)
 		}
 	}
-	if (After{}).owns("/srv", "quarantine") || !(After{Do: Delete}).owns("/srv", "quarantine") {
+	if (After{}).owns("/srv", "quarantine", false) || !(After{Do: Delete}).owns("/srv", "quarantine", false) {
 		t.Error("the folder quarantine is the source's own when files go there, and only then")
 	}
-	if !(After{Do: Move, To: "old/done-{yyyy}"}).owns("/srv", "old") {
+	if !(After{Do: Move, To: "old/done-{yyyy}"}).owns("/srv", "old", false) {
 		t.Error("old is not known as the folder of old/done-{yyyy}")
 	}
 
@@ -129,20 +129,21 @@ func TestAfterNames(t *testing.T) {
 	}
 	long := f
 	long.Path = "a/" + strings.Repeat("y", maxName-4) + ".csv"
-	for _, name := range []string{path.Base(freeName(long.Path, long, now, 2)), path.Base(asideName(long))} {
-		if len(name) != maxName {
-			t.Errorf("a name of %d bytes: %s", len(name), name)
-		}
+	if name := path.Base(freeName(long.Path, long, now, 2)); len(name) != maxName {
+		t.Errorf("a name of %d bytes: %s", len(name), name)
+	}
+	if aside, err := asideName("s", long); err == nil || aside != "" {
+		t.Errorf("a name that it would not come back from: %s", aside)
 	}
 
 	for _, f := range []ingest.File{f, {Path: "x.y-z.csv", Size: 1 << 40, Modified: -5}, {Path: ".x"}, {Path: "a/b.c/x \xff\n"}} {
-		aside := asideName(f)
-		if got, ok := asideOf(aside); !ok || got != f.Path || path.Dir(aside) != path.Dir(f.Path) {
-			t.Errorf("%q is set aside as %q, and that is of %q", f.Path, aside, got)
+		aside, err := asideName("s", f)
+		if got, tag, ok := asideOf(aside); err != nil || !ok || got != f.Path || tag != asideTag("s") || path.Dir(aside) != path.Dir(f.Path) {
+			t.Errorf("%q is set aside as %q, %v, and that is of %q", f.Path, aside, err, got)
 		}
 	}
-	for _, p := range []string{"x.csv", "x.penstock-aside", ".penstock-aside", "a/.1-2.penstock-aside", "x.1-.penstock-aside", "x.csv.1-2"} {
-		if got, ok := asideOf(p); ok {
+	for _, p := range []string{"x.csv", "x.penstock-aside", ".penstock-aside", "a/.1-2-01234567.penstock-aside", "x.1-.penstock-aside", "x.1-2.penstock-aside", "x.csv.1-2-01234567"} {
+		if got, _, ok := asideOf(p); ok {
 			t.Errorf("%q counts as set aside, of %q", p, got)
 		}
 	}

@@ -94,7 +94,7 @@ var (
 // errors.Is fs.ErrNotExist. Without paths and without a source name, a Dir
 // lists nothing and fetches any file that is asked for by its absolute path.
 func NewDir(o Options, paths ...string) (*Dir, error) {
-	d := &Dir{name: o.Source, named: o.Source != "", live: o.Live, log: o.Log, tidier: newTidier(o.After)}
+	d := &Dir{name: o.Source, named: o.Source != "", live: o.Live, log: o.Log, tidier: newTidier(o.After, o.Source)}
 	if !d.named {
 		d.name = FileSource
 	}

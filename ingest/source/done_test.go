@@ -5,6 +5,7 @@ package source_test
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,6 +131,109 @@ func TestMoveTogetherToAnotherDisk(t *testing.T) {
 	}
 	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("moved %q", got)
+	}
+}
+
+// TestTwoOnOneFolder: two sources of one folder, each with patterns of its own.
+// The listings of the one leave alone what the other is about to move.
+func TestTwoOnOneFolder(t *testing.T) {
+	const files = 300
+	root := tree(t)
+	after := source.After{Do: source.Move, To: "done"}
+	a := newDir(t, source.Options{Source: "a", Match: []string{"*.csv"}, After: after}, root)
+	b := newDir(t, source.Options{Source: "b", Match: []string{"*.dat"}, After: after}, root)
+	for i := range files {
+		put(t, fmt.Sprintf("%s/%d.csv", root, i), []byte("x"), then)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var listing sync.WaitGroup
+	listing.Go(func() {
+		for ctx.Err() == nil {
+			for f, err := range b.Files(ctx) {
+				if ctx.Err() == nil {
+					t.Errorf("listed %v, %v", f, err)
+				}
+			}
+		}
+	})
+	for f, err := range a.Files(t.Context()) {
+		if err != nil {
+			t.Error(err)
+		} else if err := a.Done(t.Context(), f, loaded); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	listing.Wait()
+	for name := range have(t, root) {
+		if !strings.HasPrefix(name, "done/") {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+// TestPutBackByAnother checks that a file which another process put back, having
+// taken it for left behind, does not count as gone.
+func TestPutBackByAnother(t *testing.T) {
+	root := tree(t, "x.csv")
+	after := source.After{Do: source.Move, To: "done/{yyyy}"}
+	d := newDir(t, source.Options{Source: "s", After: after}, root)
+	f := locate(t, d, "x.csv")
+	other := newDir(t, source.Options{Source: "s", After: after}, root)
+	ctx, cancel := context.WithCancel(t.Context())
+	var listing sync.WaitGroup
+	listing.Go(func() {
+		for ctx.Err() == nil {
+			for range other.Files(ctx) {
+			}
+		}
+	})
+	for range 200 {
+		err := d.Done(t.Context(), f, loaded)
+		_, there := os.Stat(root + "/x.csv")
+		switch {
+		case err == nil && there == nil:
+			t.Error("it is there, and counts as gone")
+		case err != nil && !errors.Is(err, ingest.ErrChanged):
+			t.Error(err)
+		}
+		put(t, root+"/x.csv", []byte("x.csv"), then)
+	}
+	cancel()
+	listing.Wait()
+}
+
+// TestOwnFolderByAnotherName: the folder that files are moved to lies in the
+// source's, and is named by another way that leads there, or is led to by a link.
+func TestOwnFolderByAnotherName(t *testing.T) {
+	for name, to := range map[string]func(root, link string) (dir, to string){
+		"the folder by a link": func(root, link string) (string, string) { return link, root + "/done" },
+		"to by a link":         func(root, link string) (string, string) { return root, link + "/done" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := tree(t, "x.csv", "a/y.csv")
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(root, link); err != nil {
+				t.Fatal(err)
+			}
+			dir, to := to(root, link)
+			d := newDir(t, source.Options{Source: "s", After: source.After{Do: source.Move, To: to}}, dir)
+			var seen []string
+			for range 3 {
+				for f, err := range d.Files(t.Context()) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					seen = append(seen, f.Path)
+					if err := d.Done(t.Context(), f, loaded); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if slices.Sort(seen); !slices.Equal(seen, []string{"a/y.csv", "x.csv"}) {
+				t.Errorf("listed and moved %q", seen)
+			}
+		})
 	}
 }
 

@@ -70,6 +70,25 @@ func (c *ftpConn) at(p string) (string, error) {
 	return onServer(c.root, p), nil
 }
 
+func (c *ftpConn) real(ctx context.Context, dir string) (real string, err error) {
+	err = c.do(ctx, dir, func(at string) error {
+		if err := c.server.ChangeDir(at); err != nil {
+			return err
+		}
+		real = at
+		there, err := c.server.CurrentDir()
+		if err == nil && strings.HasPrefix(there, "/") {
+			real = unquoted(there)
+		}
+		var reply *textproto.Error
+		if errors.As(err, &reply) && reply.Code >= 500 {
+			err = nil // it does not tell
+		}
+		return err
+	})
+	return real, err
+}
+
 // do runs one operation on a path under the watch of the wire.
 func (c *ftpConn) do(ctx context.Context, p string, operation func(at string) error) error {
 	at, err := c.at(p)

@@ -236,7 +236,7 @@ func (l *lister) parseLIST(line string) (listed, bool) {
 		return listed{name: m[1], kind: device, size: -1}, true
 	}
 	if m := dosLine.FindStringSubmatch(line); m != nil {
-		e := listed{name: m[4], size: -1, kind: regular}
+		e := listed{name: m[4], size: -1, kind: regular, fold: true}
 		switch {
 		case m[3] == "<DIR>":
 			e.kind = directory

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"penstock/ingest"
+	"penstock/ingest/source"
 )
 
 // listingOf serves this text as the listing of every folder, in the form of the
@@ -364,5 +365,35 @@ func TestListingTruncatedLIST(t *testing.T) {
 	}
 	if n := s.count("PASS"); n != 1 {
 		t.Errorf("there were %d connections", n)
+	}
+}
+
+// TestListingDOS: on a server that makes no difference between upper and lower
+// case the source's own folder is not listed, however it is written.
+func TestListingDOS(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, func(s *script) {
+		s.features = []string{"MDTM", "SIZE"}
+		s.on = func(s *session, command, argument string) bool {
+			switch {
+			case command == "LIST" && s.cwd == "/":
+				s.send([]byte("01-31-26  11:59PM       <DIR>          DONE\r\n01-31-26  11:59PM                    1 x.csv\r\n"))
+			case command == "LIST":
+				s.send([]byte("01-31-26  11:59PM                    1 y.csv\r\n"))
+			case command == "CWD" && argument == "/DONE":
+				s.cwd = argument
+				s.reply("250 there")
+			default:
+				return false
+			}
+			return true
+		}
+	})
+	for to, want := range map[string]int{"done": 1, "/Done": 1, "other": 2} {
+		o := quick(s)
+		o.After = source.After{Do: source.Move, To: to}
+		if all, err := lists(t, newFTP(t, o)); err != nil || len(all) != want {
+			t.Errorf("%s: listed %v, %v", to, all, err)
+		}
 	}
 }

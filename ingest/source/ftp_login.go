@@ -145,13 +145,16 @@ func (c *ftpConn) place() error {
 	case err != nil:
 		return c.worded(err)
 	}
-	home = strings.ReplaceAll(home, `""`, `"`) // RFC 959, appendix II
+	home = unquoted(home)
 	if !strings.HasPrefix(home, "/") {
 		home = "/" + home
 	}
 	c.root = path.Join(home, c.root)
 	return nil
 }
+
+// unquoted is a path as it is meant in a reply, RFC 959, appendix II.
+func unquoted(path string) string { return strings.ReplaceAll(path, `""`, `"`) }
 
 var (
 	// limitWords are in what vsftpd, proftpd, pure-ftpd, IIS and FileZilla say

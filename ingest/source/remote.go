@@ -46,6 +46,10 @@ type client interface {
 	// at is the path from the server's own root on.
 	at(path string) (string, error)
 
+	// real is the path, from the server's own root on, that a folder leads to, as
+	// far as the server tells.
+	real(ctx context.Context, dir string) (string, error)
+
 	// noop asks for nothing, so that the server sees that we are there.
 	noop(ctx context.Context) error
 
@@ -60,6 +64,7 @@ type listed struct {
 	size      int64 // bytes, -1 when it is not told
 	modified  int64 // microseconds since the Unix epoch, UTC
 	precision ingest.Precision
+	fold      bool // the server makes no difference between upper and lower case
 
 	err error // not nil: the name, or what stands for it, cannot be used
 }
@@ -205,7 +210,7 @@ func newRemote(o RemoteOptions, address string, dial func(context.Context) (clie
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	r := &Remote{RemoteOptions: o, address: address, tidier: newTidier(o.After)}
+	r := &Remote{RemoteOptions: o, address: address, tidier: newTidier(o.After, o.Source)}
 	var errs [3]error
 	r.match, errs[0] = compileGlobs(o.Match)
 	r.ignore, errs[1] = compileGlobs(o.Ignore)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"path"
 	"strings"
 	"sync"
 
@@ -66,6 +67,9 @@ type remoteWalk struct {
 
 	mayOpen func(archive ingest.File) bool
 	gone    map[string]struct{} // folders that were not there when they were to be listed
+
+	own  []string // where folders of the source's own lead that are named from the server's root on
+	real string   // where the source's folder leads, if there are such
 }
 
 // folder lists the folder at dir, "" for the root.
@@ -81,13 +85,18 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 		if root, err = c.at(""); err != nil {
 			return err
 		}
+		if depth == 0 {
+			if err := w.resolve(c); err != nil {
+				return err
+			}
+		}
 		return c.list(w.ctx, dir, func(l listed) error {
 			switch below := join(dir, l.name); {
-			case l.err == nil && w.isAside(below):
+			case l.err == nil && w.tidier.isAside(below):
 				asides = append(asides, below)
 			case l.err == nil && w.ignore.match(below):
 			case l.err == nil && l.kind == directory && named(l.name) == nil:
-				if !w.tidier.owns(root, below) {
+				if !w.owns(root, below, l.fold) {
 					folders = append(folders, l.name)
 				}
 			case l.err == nil && !isArchive(l.name) && !w.wants(below, l.kind):
@@ -103,7 +112,7 @@ func (w *remoteWalk) folder(dir string, depth int) bool {
 	if errors.Is(err, fs.ErrNotExist) && depth > 0 {
 		err = w.missing(dir, err)
 	}
-	if !w.recover(asides) || !w.entries(dir, all) {
+	if !w.restore(asides) || !w.entries(dir, all) {
 		return false
 	}
 	all = nil // not held while the folders below are listed
@@ -132,16 +141,10 @@ func (w *remoteWalk) missing(dir string, err error) error {
 	return fmt.Errorf("%s, although it is there: %w; give the source's user the right to enter it, or ignore it", err.Error(), fs.ErrPermission)
 }
 
-// isAside reports whether the path is that of a file that Done has set aside.
-func (r *Remote) isAside(path string) bool {
-	_, ok := asideOf(path)
-	return ok && r.Tidies()
-}
-
-// recover puts back what was set aside when penstock was ended.
-func (w *remoteWalk) recover(asides []string) bool {
+// restore puts back what was set aside when penstock was ended.
+func (w *remoteWalk) restore(asides []string) bool {
 	for _, p := range asides {
-		_, err := w.tidier.recover(w.ctx, w.yard, p)
+		err := w.tidier.restore(w.ctx, w.yard, p)
 		if w.ctx.Err() != nil {
 			return w.over()
 		}
@@ -150,6 +153,47 @@ func (w *remoteWalk) recover(asides []string) bool {
 		}
 	}
 	return true
+}
+
+// owns reports whether the folder, as it was listed, is one that the source puts
+// files into, by its own name or by another that leads there.
+func (w *remoteWalk) owns(root, below string, fold bool) bool {
+	if w.tidier.owns(root, below, fold) {
+		return true
+	}
+	for _, own := range w.own {
+		at := path.Join(w.real, below)
+		if own == at || fold && strings.EqualFold(own, at) {
+			return true
+		}
+	}
+	return false
+}
+
+// resolve asks the server where those folders lead that the source puts files
+// into and that are named from the server's root on, and where its own leads.
+func (w *remoteWalk) resolve(c client) error {
+	w.real, w.own = "", nil
+	for _, own := range w.tidier.own() {
+		if own[0] != '/' {
+			continue
+		}
+		real, err := c.real(w.ctx, own)
+		if err != nil && !inOrder(err) {
+			return err
+		}
+		if err == nil {
+			w.own = append(w.own, real)
+		}
+	}
+	if len(w.own) == 0 {
+		return nil
+	}
+	var err error
+	if w.real, err = c.real(w.ctx, ""); inOrder(err) {
+		return nil // what is wrong with it the listing tells
+	}
+	return err
 }
 
 func join(dir, name string) string {

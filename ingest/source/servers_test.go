@@ -3,6 +3,7 @@ package source_test
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,5 +155,42 @@ func TestListingTruncated(t *testing.T) {
 		if _, err := lists(t, newRemote(t, server, "few/", nil)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestOwnFolderOnServer: the folder that files are moved to, named from the
+// server's root on, lies in the source's, which is named by a link.
+func TestOwnFolderOnServer(t *testing.T) {
+	for _, kind := range []servertest.Kind{servertest.VSFTPD, servertest.OpenSSH} {
+		t.Run(string(kind), func(t *testing.T) {
+			server := servertest.Start(t, kind, servertest.Options{})
+			server.Put("data/x.csv", []byte("x"), then)
+			if err := os.Symlink("data", filepath.Join(server.Root, "link")); err != nil {
+				t.Fatal(err)
+			}
+			r := newRemote(t, server, "link/", func(o *source.RemoteOptions) {
+				o.After = source.After{Do: source.Move, To: path.Join(server.Folder, "data/done")}
+			})
+			seen := 0
+			for range 3 {
+				all, err := lists(t, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range all {
+					seen++
+					var c ingest.Content
+					if err := r.Fetch(t.Context(), f, &c); err != nil {
+						t.Fatal(err)
+					}
+					if err := r.Done(t.Context(), c.File, ingest.Outcome{File: c.File, State: ingest.Loaded}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if seen != 1 {
+				t.Errorf("%d files were listed and moved", seen)
+			}
+		})
 	}
 }

@@ -167,6 +167,14 @@ func (c *sftpConn) at(p string) (string, error) {
 	return onServer(c.root, p), nil
 }
 
+func (c *sftpConn) real(ctx context.Context, dir string) (real string, err error) {
+	err = c.do(ctx, dir, func(at string) error {
+		real, err = c.server.RealPath(at)
+		return err
+	})
+	return real, err
+}
+
 // do runs one operation on a path under the watch of the socket.
 func (c *sftpConn) do(ctx context.Context, p string, operation func(at string) error) error {
 	at, err := c.at(p)

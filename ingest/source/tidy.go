@@ -42,17 +42,21 @@ type grounds interface {
 // further upload finds it; it is looked at again, and put back if it changed
 // between; and then it is deleted, or given its name in the folder it goes to.
 // Whatever breaks off between the steps leaves a file that is set aside. A
-// listing that comes upon one has it put back, by recover, and the file is done
+// listing that comes upon one has it put back, by restore, and the file is done
 // again as one that the ledger knows. So nothing goes that was not loaded, and
 // nothing is left behind.
 type tidier struct {
 	After
+	source string // "" is no source of its own, and has nothing set aside
 
-	mu    sync.Mutex
-	aside map[string]struct{} // what is set aside by calls under way
+	mu      sync.Mutex
+	aside   map[string]struct{}  // what is set aside by calls under way
+	foreign map[string]time.Time // what others set aside, with when it was first seen
 }
 
-func newTidier(a After) *tidier { return &tidier{After: a, aside: make(map[string]struct{})} }
+func newTidier(a After, source string) *tidier {
+	return &tidier{After: a, source: source, aside: make(map[string]struct{})}
+}
 
 // done does what o asks for with the file f of that place, f being as it was
 // when its bytes were fetched. What is no longer there is done, what changed is
@@ -71,7 +75,10 @@ func (t *tidier) do(ctx context.Context, at grounds, f ingest.File, d deed) erro
 	case err != nil:
 		return wordDeed(d, f, err)
 	}
-	aside := asideName(f)
+	aside, err := asideName(t.source, f)
+	if err != nil {
+		return wordDeed(d, f, err)
+	}
 	t.hold(aside)
 	defer t.release(aside)
 	return wordDeed(d, f, t.finish(ctx, at, f, d, aside))
@@ -89,7 +96,14 @@ func (t *tidier) finish(ctx context.Context, at grounds, f ingest.File, d deed, 
 	if err == nil {
 		err = t.away(ctx, at, f, d, aside)
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		// Someone took it away, or another, to whom it was one left behind, put it back.
+		if _, back := at.look(ctx, f.Path); back == nil {
+			return errReplaced
+		}
 		return nil
 	}
 	if back := t.putBack(ctx, at, aside, f); back != nil && errors.Is(err, ingest.ErrChanged) {
@@ -119,29 +133,55 @@ func asExists(err error) error {
 	return err
 }
 
-// recover puts back the file at p, which is set aside by no call under way, and
-// reports whether p is the name of a file set aside at all. Whoever lists does
-// not list such names, and finds what was put back at its next listing.
-func (t *tidier) recover(ctx context.Context, at grounds, p string) (bool, error) {
-	if !t.Tidies() {
-		return false, nil
+// isAside reports whether p is the name of a file that was set aside, which is
+// not listed.
+func (t *tidier) isAside(p string) bool {
+	_, _, ok := asideOf(p)
+	return ok && t.source != ""
+}
+
+// foreignFor is for how long a file that another source has set aside is left to
+// that one. It takes a moment; for longer is what a source left behind whose
+// name has changed since, or that is no more.
+const foreignFor = time.Hour
+
+// restore puts back the file at p, if isAside, and no call under way has set it
+// aside. Whoever lists finds what was put back at its next listing.
+func (t *tidier) restore(ctx context.Context, at grounds, p string) error {
+	original, tag, ok := asideOf(p)
+	if !ok || t.isBusy(p, tag) {
+		return nil
 	}
-	original, ok := asideOf(p)
-	if !ok {
-		return false, nil
-	}
-	t.mu.Lock()
-	_, busy := t.aside[p]
-	t.mu.Unlock()
-	if busy {
-		return true, nil
-	}
-	f := ingest.File{Path: original}
-	err := t.putBack(ctx, at, p, f)
+	err := t.putBack(ctx, at, p, ingest.File{Path: original})
 	if err != nil {
 		err = fmt.Errorf("put back %s, which was set aside when penstock was ended: %w", ingest.EscapePath(p), err)
 	}
-	return true, err
+	return err
+}
+
+// isBusy reports whether the file at p, set aside by the source of that tag, may
+// be so by a call under way.
+func (t *tidier) isBusy(p, tag string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tag == asideTag(t.source) {
+		_, busy := t.aside[p]
+		return busy
+	}
+	const most = 1000
+	since, seen := t.foreign[p]
+	switch {
+	case !seen && len(t.foreign) < most:
+		if t.foreign == nil {
+			t.foreign = make(map[string]time.Time)
+		}
+		t.foreign[p] = time.Now()
+		return true
+	case !seen || time.Since(since) < foreignFor:
+		return true
+	}
+	delete(t.foreign, p)
+	return false
 }
 
 // putBack gives the file that is set aside its own name, or one like it when a

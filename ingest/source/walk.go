@@ -60,6 +60,10 @@ type walk struct {
 	below int        // how much of path is the root's, which the patterns do not see
 	trail []identity // the folders from the root to here
 
+	// The folders that the source puts files into, by their places; what is at
+	// them, once they are there.
+	own map[string]identity
+
 	// The folders that are listed on their own and nowhere else: the roots, and
 	// what the links that were followed lead to; with their paths free of
 	// links. This grows with the links, not with the folders or files.
@@ -130,6 +134,9 @@ func (w *walk) folder(start bool) bool {
 	if _, ok := w.alone[d.id]; ok && !start {
 		return true
 	}
+	if len(w.trail) > 0 && w.owns(d.id) {
+		return true
+	}
 	if watch := w.dir.watch.Load(); watch != nil {
 		watch.add(path, d.id) // before it is read, so that nothing comes between
 	}
@@ -159,6 +166,29 @@ func (w *walk) folder(start bool) bool {
 	}
 }
 
+// owns reports whether the folder of that identity is one that the source puts
+// files into, by whatever name the walk came to it.
+func (w *walk) owns(id identity) bool {
+	for _, own := range w.dir.tidier.own() {
+		place := here{w.root}.place(own)
+		is, known := w.own[place]
+		if !known {
+			st, err := statPath(place, true)
+			if err != nil {
+				continue // nothing was put there yet
+			}
+			if w.own == nil {
+				w.own = make(map[string]identity)
+			}
+			is, w.own[place] = st.id, st.id
+		}
+		if is == id {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *walk) batch() []byte {
 	if n := len(w.spare); n > 0 {
 		buf := w.spare[n-1]
@@ -172,7 +202,8 @@ func (w *walk) batch() []byte {
 func (w *walk) entry(d *folder, e entry) bool {
 	path := string(w.path)
 	below := filepath.ToSlash(path[w.below:])
-	if aside, err := w.dir.tidier.recover(w.ctx, here{w.root}, below); aside {
+	if w.dir.tidier.isAside(below) {
+		err := w.dir.tidier.restore(w.ctx, here{w.root}, below)
 		return err == nil || w.fail(path, err)
 	}
 	if w.dir.ignore.match(below) {
@@ -203,7 +234,7 @@ func (w *walk) found(path, below string, st status, linked bool, err error) bool
 	switch {
 	case err != nil:
 		return w.fail(path, fault("look at", path, err))
-	case st.kind == directory && w.dir.tidier.owns(w.root.path, below):
+	case st.kind == directory && w.dir.tidier.owns(w.root.path, below, false):
 		return true
 	case st.kind == directory && linked && w.unlinked:
 		return true

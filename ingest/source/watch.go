@@ -189,7 +189,7 @@ func (w *watch) look(l *walk, path string) {
 	}
 	l.start(r)
 	below := filepath.ToSlash(path[l.below:])
-	if _, aside := asideOf(below); aside && w.dir.Tidies() || w.dir.ignore.match(below) {
+	if w.dir.tidier.isAside(below) || w.dir.ignore.match(below) {
 		return
 	}
 	st, err := statPath(path, false)

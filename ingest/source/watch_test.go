@@ -115,7 +115,7 @@ func TestWatchFiles(t *testing.T) {
 	t.Cleanup(func() { d.Close() })
 	w := watching(t, d, root)
 	w.begun("")
-	for _, p := range []string{"x.csv", "a/x.csv", "a/x.txt", "a/.x.csv", "done/x.csv", "quarantine/x.csv", ".git/x.csv", "b.d/x.csv", "a/y.csv.1-2.penstock-aside"} {
+	for _, p := range []string{"x.csv", "a/x.csv", "a/x.txt", "a/.x.csv", "done/x.csv", "quarantine/x.csv", ".git/x.csv", "b.d/x.csv", "a/y.csv.1-2-01234567.penstock-aside"} {
 		put(t, root+"/"+p, []byte(p), then)
 	}
 	packAs(t, root+"/a/all.zip", "y.csv", "y.txt")

@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -296,13 +297,29 @@ func testTidyConcurrent(t *testing.T, site TidySite) {
 	has(t, site, want)
 }
 
-// testAside leaves files as a process does that ends between the steps of Done.
+// testAside leaves files as a process does that ends between the steps of Done,
+// also where the source keeps its files by now. What another source has set
+// aside is none of its business.
 func testAside(t *testing.T, site TidySite) {
-	aside := func(p string) string { return p + ".6496a5c6d1540-a.penstock-aside" }
-	site.Put(aside("a/x.csv"), text(10, 1), then)
-	site.Put(aside("y.csv"), text(10, 2), then)
-	site.Put("y.csv", text(10, 3), then.Add(time.Hour)) // it was uploaded anew since
 	s := tidying(t, site, deleting)
+	aside := func(source, p string) string {
+		sum := sha256.Sum256([]byte(source))
+		return fmt.Sprintf("%s.6496a5c6d1540-a-%x.penstock-aside", p, sum[:4])
+	}
+	foreign := aside("another", "z.csv")
+	site.Put(foreign, text(10, 4), then)
+	site.Put(aside(s.Name(), "a/x.csv"), text(10, 1), then)
+	site.Put(aside(s.Name(), "y.csv"), text(10, 2), then)
+	site.Put("y.csv", text(10, 3), then.Add(time.Hour)) // it was uploaded anew since
+	kept := tidying(t, site, sources.After{})
+	if all := list(t, kept); len(all) != 1 {
+		t.Errorf("listed %v", all)
+	}
+	if all := list(t, kept); len(all) != 3 {
+		t.Errorf("listed %v", all)
+	}
+	site.Put(aside(s.Name(), "a/x.csv"), text(10, 1), then)
+	site.Remove("a/x.csv")
 	_ = list(t, s) // finds and puts back
 	all := list(t, s)
 	content := make(map[string]string)
@@ -315,6 +332,9 @@ func testAside(t *testing.T, site TidySite) {
 	}
 	if len(all) != 3 || content[string(text(10, 1))] != site.Path("a/x.csv") || content[string(text(10, 3))] != site.Path("y.csv") {
 		t.Errorf("listed %v", all)
+	}
+	if _, there := site.Have()[foreign]; !there {
+		t.Error("what another source has set aside is put back")
 	}
 	other := path.Base(content[string(text(10, 2))])
 	if !strings.HasPrefix(other, "y.") || !strings.HasSuffix(other, ".csv") || other == "y.csv" {
