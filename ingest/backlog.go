@@ -11,6 +11,7 @@ import (
 type reference struct {
 	File
 	firstFetched int64
+	arrived      int64 // as Span.Arrived
 	isNew        bool
 	listed       bool    // by a listing: else a hint told of it
 	growth       *Growth // of the version that the ledger has, where the file may be carried on from it

@@ -47,6 +47,7 @@ type Span struct {
 	FirstFetched int64     // the pipeline's: when a version of this content under this path was first fetched
 	Sum          Digest    // the pipeline's: SHA-256 of the original bytes
 	Place        Place     // the pipeline's: where the archive has these bytes; zero where there is none
+	Arrived      int64     // the pipeline's: when the source first had it, where it came while the source was watched; else 0
 	New          bool      // the pipeline's: the sink knew no version of the path when it was listed
 	Recorded     *Recorded // the pipeline's: what a lost ledger had of the version; nil for one that is loaded like any other
 	Ledger       int64     // the correction's: the id of the file version that is loaded again; 0 for a new one

@@ -386,3 +386,24 @@ func TestHintsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// Of what was there already nobody knows when it came. What is seen later came
+// then, whatever time it says.
+func TestArrivals(t *testing.T) {
+	operate(t, func(p *plant) { p.Poll = 30 * time.Second; p.yard.put("L/1", reading1(1)) }, func(p *plant) {
+		p.after(10 * time.Second)
+		old := p.began.Add(-time.Hour)
+		p.yard.putAt("L/2", reading1(2), old)
+		p.after(35 * time.Second)
+		p.yard.hints <- p.yard.putAt("L/3", reading1(3), old)
+		p.after(40 * time.Second)
+		for path, want := range map[string]time.Duration{"L/2": 30 * time.Second, "L/3": 35 * time.Second} {
+			if got := time.Duration(p.book.arrived[path]-Micros(p.began)) * time.Microsecond; got < want || got > want+time.Second {
+				t.Errorf("%s arrived after %s, want %s", path, got, want)
+			}
+		}
+		if at, ok := p.book.arrived["L/1"]; !ok || at != 0 {
+			t.Errorf("what was there arrived at %d, %t", at, ok)
+		}
+	})
+}

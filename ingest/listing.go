@@ -187,6 +187,7 @@ func (r *run) look() error {
 			before = r.known.newest
 			r.listedAll()
 			r.asked.Store(r.asked.Load() || !r.refreshing.broke)
+			r.watched = !r.refreshing.broke && !r.refreshing.left.Load()
 			r.cycles.looked()
 			r.looked <- struct{}{} // list takes one for each end it sends, so there is room
 		case listed, hinted:
@@ -233,6 +234,9 @@ func (r *run) filter(batch []sighting) error {
 		}
 		if s.Take || r.known.untidied(f, s.State) {
 			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", growth: s.Growth, grew: s.Grew, listed: batch[i].kind == listed}
+			if r.watched {
+				ref.arrived = Micros(time.Now())
+			}
 			if s.Archived != (Digest{}) {
 				ref.archived = &s.Archived
 			}

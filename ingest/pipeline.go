@@ -122,6 +122,7 @@ type run struct {
 	away          atomic.Bool // it did not answer in time
 	fetchFailures atomic.Int32
 
+	watched    bool   // look's: what it sees now was not there at the last listing
 	files      []File // look's buffers
 	references []reference
 }

@@ -205,7 +205,7 @@ func (w *worker) decode(ctx context.Context, f *reference, have *provided) error
 		}
 	}
 	s := &w.batch.Spans[spans]
-	s.Sum, s.Place, s.New = sum, have.place, f.isNew
+	s.Sum, s.Place, s.New, s.Arrived = sum, have.place, f.isNew, f.arrived
 	if s.GrowsAt > 0 && w.keepsGrowth(f, s.GrowsAt) {
 		w.noteGrowth(s)
 	}

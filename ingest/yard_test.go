@@ -216,6 +216,7 @@ type book struct {
 	most     int // commits at a time
 	readings int
 	places   map[string]Place
+	arrived  map[string]int64
 }
 
 type version struct {
@@ -226,7 +227,7 @@ type version struct {
 }
 
 func newBook() *book {
-	return &book{known: map[string]version{}, places: map[string]Place{}}
+	return &book{known: map[string]version{}, places: map[string]Place{}, arrived: map[string]int64{}}
 }
 
 func (b *book) Refresh(_ context.Context, caughtUp bool) error {
@@ -294,7 +295,7 @@ func (c *bookCommitter) Commit(ctx context.Context, batch *Batch) ([]Outcome, er
 		} else {
 			b.known[path] = version{s.File, s.Sum, s.State, before.n + 1}
 			b.order = append(b.order, path)
-			b.places[path] = s.Place
+			b.places[path], b.arrived[path] = s.Place, s.Arrived
 		}
 		outcomes = append(outcomes, o)
 		paths = append(paths, path)

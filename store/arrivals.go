@@ -13,9 +13,10 @@ import (
 	"penstock/ingest"
 )
 
-// A file of a live source arrives when it was modified last, for that is when its
-// upload ended; where the listing does not tell, when it was fetched. So a
-// backlog does not pass for a logger that sends every second.
+// A file of a live source arrives when it is first seen. One that was there when
+// the source was first listed arrived when it was modified last, for that is when
+// its upload ended, so that a backlog does not pass for a logger that sends every
+// second; where the listing does not tell that, when it was fetched.
 
 // keptSteps is how many steps between a logger's files are kept.
 const keptSteps = 32
@@ -33,18 +34,27 @@ func (c *committer) addArrival(n *news, b *ingest.Batch, span int) {
 	}
 	s := &b.Spans[span]
 	at := s.Fetched
-	if s.File.Modified != 0 {
+	switch {
+	case s.Arrived != 0:
+		at = s.Arrived
+	case s.File.Modified != 0:
 		at = min(at, s.File.Modified)
 	}
 	if n.arrived == nil {
 		n.arrived = make(map[string][]int64)
 	}
-	before := ""
+	came := func(logger string) {
+		if a := n.arrived[logger]; len(a) == 0 || a[len(a)-1] != at {
+			n.arrived[logger] = append(a, at)
+		}
+	}
+	before := c.heldOf[span] // a file that is held has come as well
+	if before != "" {
+		came(before)
+	}
 	for _, k := range c.table.keysOf(span) {
 		if logger := b.Keys[k].Logger; logger != before {
-			if a := n.arrived[logger]; len(a) == 0 || a[len(a)-1] != at {
-				n.arrived[logger] = append(a, at)
-			}
+			came(logger)
 			before = logger
 		}
 	}
@@ -155,7 +165,7 @@ func (t *teller) learnArrivals(ctx context.Context, loggers []string) error {
 // as usual.
 type SilentLogger struct {
 	Logger string
-	Last   time.Time     // when its last file came, UTC
+	Last   time.Time     // when its last file came, UTC; zero where none ever did
 	Every  time.Duration // how long it usually is from one file to the next
 	For    time.Duration // since Last, by the database's clock
 }
@@ -170,23 +180,33 @@ type Silence struct {
 // Silent tells which loggers of live sources are silent: none of their files came
 // for more than three times the median of the times from one to the next, of
 // which three must be known. every says how often some loggers record: of these,
-// the longer of the two counts, and nothing needs to be known.
+// the longer of the two counts, and nothing needs to be known. One of them that
+// never sent anything is silent since the store was first loaded into.
 func (s *Store) Silent(ctx context.Context, every map[string]time.Duration) (*Silence, error) {
-	rows, err := s.pool.Query(ctx, `select logger, last, coalesce(extract(epoch from every), 0)::float8, extract(epoch from now() - last)::float8 from arrivals`)
+	rows, err := s.pool.Query(ctx, `select logger, last, coalesce(extract(epoch from every), 0)::float8, extract(epoch from now() - last)::float8 from arrivals
+		union all select n, null, 0, extract(epoch from now() - (select min(started) from runs where source is not null))::float8
+			from unnest($1::text[]) as e(n) where n not in (select logger from arrivals) and exists (select from runs where source is not null)`,
+		slices.Collect(maps.Keys(every)))
 	if err != nil {
 		return nil, fmt.Errorf("reading when files came: %w", err)
 	}
 	found := &Silence{}
 	var l SilentLogger
+	var last *time.Time
 	var usual, since float64
-	_, err = pgx.ForEachRow(rows, []any{&l.Logger, &l.Last, &usual, &since}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&l.Logger, &last, &usual, &since}, func() error {
 		l.Every = max(time.Duration(usual*float64(time.Second)), every[l.Logger])
-		l.Last, l.For = l.Last.UTC(), time.Duration(since*float64(time.Second))
+		l.Last, l.For = time.Time{}, time.Duration(since*float64(time.Second))
+		if last != nil {
+			l.Last = last.UTC()
+		}
 		switch {
 		case l.Every == 0:
 			found.Irregular++
 		case l.For > silentAfter*l.Every:
 			found.Silent = append(found.Silent, l)
+		case l.Last.IsZero():
+			found.Irregular++
 		default:
 			found.Reporting++
 		}

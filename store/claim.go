@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -332,6 +333,10 @@ func ownTime(s *ingest.Span) int64 {
 	return max(cmp.Or(s.NameTime, s.File.Modified, s.Fetched), firstInstant)
 }
 
+// clocksApart is how far the clocks of hosts may be apart. What was fetched
+// later than that from now was so by a clock that was ahead, and says nothing.
+const clocksApart = time.Minute
+
 // decideVersion settles which version of its path a claim is: the newest one
 // again, or the next generation.
 func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
@@ -352,7 +357,7 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 		cl.rank.generation = n.generation // it is now that its content is seen
 	case n.adoptedAs(s.File): // while it waited to be loaded
 		cl.state, cl.id = ingest.Known, n.id
-	case n.sum != s.Sum && s.Fetched < n.fetched && !n.adopted():
+	case n.sum != s.Sum && s.Fetched < n.fetched && n.fetched < ingest.Micros(time.Now().Add(clocksApart)) && !n.adopted():
 		// Another process fetched the path later, and was faster: what we have
 		// is there no more. As a new generation it would stand.
 		cl.state, cl.tells, cl.reason = ingest.Known, ingest.Changed, "a later fetch of it is in the ledger already"

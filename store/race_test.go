@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,4 +207,22 @@ func TestDeadlockAndLockTimeoutAreRetried(t *testing.T) {
 		t.Errorf("%s readings, want 101", got[0])
 	}
 	verify(t, s)
+}
+
+// A fetch by a clock that was ahead does not keep what comes later away.
+func TestClockThatWasAhead(t *testing.T) {
+	s := open(t, Options{})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	year := int64(365 * 86400e6)
+	b := fill(&ingest.Batch{}, testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}})
+	b.Spans[0].Fetched, b.Spans[0].FirstFetched = ingest.Micros(time.Now())+year, ingest.Micros(time.Now())+year
+	if _, err := c.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	b = fill(&ingest.Batch{}, testFile{path: "L1_a", modified: begin + 100, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}}})
+	b.Spans[0].Fetched, b.Spans[0].FirstFetched = ingest.Micros(time.Now()), ingest.Micros(time.Now())
+	o, err := c.Commit(t.Context(), b)
+	if err != nil || o[0].State != ingest.Loaded {
+		t.Errorf("the next version of the path is %s (%s), %v", o[0].State, o[0].Reason, err)
+	}
 }

@@ -50,7 +50,11 @@ func (w *silenceWatch) look(now []store.SilentLogger) {
 			continue
 		}
 		if told++; told <= mostSilent {
-			w.log.Warn("a logger is silent", slog.String("logger", l.Logger), slog.Time("last_file", l.Last),
+			last := slog.Time("last_file", l.Last)
+			if l.Last.IsZero() {
+				last = slog.String("last_file", "never")
+			}
+			w.log.Warn("a logger is silent", slog.String("logger", l.Logger), last,
 				slog.String("a_file_every", span(l.Every)), slog.String("for", span(l.For)))
 		}
 	}
