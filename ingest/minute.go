@@ -1,5 +1,7 @@
 package ingest
 
+import "slices"
+
 // MinuteIn returns a number for the last date in a text, with the time of day
 // beside it where there is one, that grows by about one a minute and is below
 // 1<<27; 0 where no date is found. It tells about when, and no more than that:
@@ -12,8 +14,8 @@ package ingest
 // hour, minute and second after it or without, and the epoch in ten digits, or
 // thirteen.
 func MinuteIn(text []byte) uint32 {
-	for i := len(text) - 1; i >= 0; i-- {
-		if !isDigit(text[i]) || i > 0 && isDigit(text[i-1]) {
+	for i, c := range slices.Backward(text) {
+		if !isDigit(c) || i > 0 && isDigit(text[i-1]) {
 			continue
 		}
 		if m := minuteAt(text[i:]); m > 0 {
