@@ -19,6 +19,16 @@ type reference struct {
 	archived     *Digest // of the bytes that the archive has of it; nil for none
 }
 
+// toFetch is how many bytes of the file are to be fetched, as far as is known: of
+// one that is carried on, those that it gained. It is negative where the listing
+// tells no size.
+func (r *reference) toFetch() int64 {
+	if r.growth == nil {
+		return r.Size
+	}
+	return max(r.Size-r.growth.At, 0)
+}
+
 // A backlog is the files that wait to be fetched. Of a source that is listed
 // once they leave in the order of the listing, and it is for 4096 files; else
 // the oldest come first, but for the live ones, which are newer than all that the

@@ -74,14 +74,14 @@ func (r *run) addReferences(open *openChunk, refs []reference) error {
 		if r.take.Err() != nil {
 			return context.Cause(r.work)
 		}
-		if err := open.before(r.work, refs[i].Size); err != nil {
+		if err := open.before(r.work, refs[i].toFetch(), 0); err != nil {
 			return err
 		}
 		if open.files == nil {
 			open.files = make([]reference, 0, len(refs)-i)
 		}
 		open.files = append(open.files, refs[i])
-		if err := open.added(r.work, refs[i].Size); err != nil {
+		if err := open.added(r.work, refs[i].toFetch(), 0); err != nil {
 			return err
 		}
 	}
@@ -91,9 +91,7 @@ func (r *run) addReferences(open *openChunk, refs []reference) error {
 func (r *run) gatherParcels(open *openChunk) error {
 	// Half of what may be fetched ahead is left for the others: whoever waits for
 	// room in the stock is sure to get it, if the open chunk gets no other file.
-	if limit := int64(stockBytes / 2); open.limits.Bytes <= 0 || open.limits.Bytes > limit {
-		open.limits.Bytes = limit
-	}
+	open.most = stockBytes / 2
 	if open.limits.Files <= 0 {
 		open.limits.Files = stockChunk
 	}
@@ -103,12 +101,12 @@ func (r *run) gatherParcels(open *openChunk) error {
 			if !ok {
 				return nil
 			}
-			size := max(p.charge, p.content.File.Size)
-			if err := open.before(r.work, size); err != nil {
+			size := p.content.size()
+			if err := open.before(r.work, size, p.charge); err != nil {
 				return err
 			}
 			open.ahead = append(open.ahead, p)
-			if err := open.added(r.work, size); err != nil {
+			if err := open.added(r.work, size, p.charge); err != nil {
 				return err
 			}
 		case <-open.lingered():
@@ -124,10 +122,12 @@ func (r *run) gatherParcels(open *openChunk) error {
 // An openChunk gathers files until one of the limits closes it.
 type openChunk struct {
 	limits Limits
+	most   int64 // that its files take of the stock; 0 where they take nothing
 	out    chan<- chunk
 
 	chunk
 	bytes  int64
+	charge int64 // of the stock
 	linger *time.Timer
 }
 
@@ -143,9 +143,10 @@ func (o *openChunk) room() int {
 	return min(o.limits.Files-o.size(), most)
 }
 
-// before makes room for a file of the given size.
-func (o *openChunk) before(ctx context.Context, size int64) error {
-	if o.size() > 0 && o.limits.Bytes > 0 && o.bytes+size > o.limits.Bytes {
+// before makes room for a file of which so many bytes are fetched, and that takes
+// so much of the stock.
+func (o *openChunk) before(ctx context.Context, bytes, charge int64) error {
+	if o.size() > 0 && (o.limits.Bytes > 0 && o.bytes+bytes > o.limits.Bytes || o.most > 0 && o.charge+charge > o.most) {
 		if err := o.close(ctx); err != nil {
 			return err
 		}
@@ -156,10 +157,12 @@ func (o *openChunk) before(ctx context.Context, size int64) error {
 	return nil
 }
 
-// added closes the chunk when the file of the given size made it full.
-func (o *openChunk) added(ctx context.Context, size int64) error {
-	o.bytes += max(size, 0)
-	if o.limits.Files > 0 && o.size() >= o.limits.Files || o.limits.Bytes > 0 && o.bytes >= o.limits.Bytes {
+// added closes the chunk when that file made it full.
+func (o *openChunk) added(ctx context.Context, bytes, charge int64) error {
+	o.bytes += max(bytes, 0)
+	o.charge += charge
+	l := &o.limits
+	if l.Files > 0 && o.size() >= l.Files || l.Bytes > 0 && o.bytes >= l.Bytes || o.most > 0 && o.charge >= o.most {
 		return o.close(ctx)
 	}
 	return nil
@@ -185,7 +188,7 @@ func (o *openChunk) close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	o.files, o.ahead, o.bytes = nil, nil, 0
+	o.files, o.ahead, o.bytes, o.charge = nil, nil, 0, 0
 	return nil
 }
 

@@ -28,11 +28,23 @@ type provided struct {
 }
 
 // parcelOverhead is what a parcel takes besides its bytes, and streamCharge
-// what one with a stream does: its buffers.
+// what one with a stream does: its buffers. What a stream takes on disk counts
+// for a sixteenth, but no stream for more than a quarter of the stock: there are
+// 1 GiB of them at most, or four.
 const (
 	parcelOverhead = 512
 	streamCharge   = 256 << 10
+	onDisk         = 16
+	mostForStream  = stockBytes / 4
 )
+
+// charge is what c takes of the stock.
+func (c *Content) charge() int64 {
+	if c.Stream == nil {
+		return int64(cap(c.Data)) + parcelOverhead
+	}
+	return streamCharge + int64(cap(c.Data)) + min(max(c.File.Size, 0)/onDisk, mostForStream)
+}
 
 // keptBuffer is the size up to which the buffer of a content is used again.
 const keptBuffer = 64 << 10
@@ -84,10 +96,7 @@ func (r *run) fetchParcel(ref reference) (*parcel, error) {
 		return p, err
 	}
 	p.content.FirstFetched = ref.firstFetched
-	if p.content.Stream == nil {
-		p.charge = int64(cap(p.content.Data)) + parcelOverhead
-	} else {
-		p.charge = streamCharge
+	if p.content.Stream != nil {
 		r.streams.add(p)
 	}
 	return p, nil
@@ -132,10 +141,11 @@ func (r *run) unfetched(f *reference, err error, took time.Duration) {
 // passOn gives a parcel to the plan when there is room in the stock. Where the
 // database stands still, it leaves the parcel to the archive.
 func (r *run) passOn(p *parcel) error {
-	switch r.stock.acquire(r.take, p.charge, r.spool.patience(p)) {
+	charge := p.content.charge()
+	switch r.stock.acquire(r.take, charge, r.spool.patience(p)) {
 	case acquired:
+		p.charge = charge
 	case waitedTooLong:
-		p.charge = 0
 		if p.provided.place != (Place{}) { // the source may not have it any more when the process ends
 			if err := r.Archive.Sync(r.work); err != nil {
 				return fmt.Errorf("making the archive durable: %w", err)
@@ -147,7 +157,6 @@ func (r *run) passOn(p *parcel) error {
 		r.release(p)
 		return nil
 	case tookEnded:
-		p.charge = 0
 		r.release(p)
 		return context.Cause(r.work)
 	}

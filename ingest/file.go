@@ -110,8 +110,8 @@ const hexDigits = "0123456789ABCDEF"
 // A Content is the bytes of one File as fetched. Small ones are whole in Data;
 // larger ones are read once from Stream, so that memory stays flat.
 //
-// The worker that fetches owns the Content and its buffers and reuses them for
-// the next file: nothing may keep a slice of Data past the Decode call.
+// Whoever fetches owns the Content and its buffers, and reuses them for another
+// file once it is decoded: nothing may keep a slice of Data past the Decode call.
 type Content struct {
 	File    File  // as it stood when the bytes were read: size and modified are those of the bytes
 	Fetched int64 // when, in microseconds since the Unix epoch, UTC
@@ -133,8 +133,16 @@ type Content struct {
 
 	// Gain is set where the file has grown and only what it gained is wanted:
 	// the bytes are its head, up to Gain.Seam, and then all that comes after
-	// Gain.From. nil for the whole file.
+	// Gain.Of.At. nil for the whole file.
 	Gain *Gain
+}
+
+// size is how many bytes there are: of the file, or of what it gained.
+func (c *Content) size() int64 {
+	if c.Gain == nil {
+		return c.File.Size
+	}
+	return int64(len(c.Data)) - c.Gain.Seam
 }
 
 // Close ends the stream, if there is one, and reports what Stream's Close

@@ -39,12 +39,11 @@ func growerOf(s Source) Grower {
 // fetchBytes reads a file into c, or only what it gained.
 func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error {
 	c.Gain = nil
-	g, grower := ref.growth, r.grower
-	old := g != nil && r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds()
-	if g == nil || grower == nil || r.Archive != nil && (old || !keepsGain(g)) {
+	g := ref.growth
+	if g == nil {
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
-	if old {
+	if r.hashesAnew(g) {
 		same, err := r.rehash(ctx, ref, c)
 		if err != nil {
 			return err
@@ -54,7 +53,7 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 		}
 		g = ref.growth
 	}
-	err := grower.FetchGain(ctx, ref.File, g, c)
+	err := r.grower.FetchGain(ctx, ref.File, g, c)
 	if errors.Is(err, ErrWhole) {
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
@@ -65,10 +64,22 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 // of use only together with that.
 const keptWhole = 24 * time.Hour
 
-// keepsGain reports whether an archive that has the version is to keep no more
-// than what the file has gained.
-func keepsGain(g *Growth) bool {
-	return g.Place != (Place{}) && Micros(time.Now())-g.Whole < keptWhole.Microseconds()
+// carriedOn returns g where no more than what the file has gained is to be
+// fetched, and kept by an archive, which then has the version. Else it returns nil.
+func (r *run) carriedOn(g *Growth) *Growth {
+	switch {
+	case g == nil || r.grower == nil:
+		return nil
+	case r.Archive == nil, g.Place != (Place{}) && Micros(time.Now())-g.Whole < keptWhole.Microseconds() && !r.hashesAnew(g):
+		return g
+	}
+	return nil
+}
+
+// hashesAnew reports whether all of a file is to be read again before it is
+// carried on.
+func (r *run) hashesAnew(g *Growth) bool {
+	return r.Rehash > 0 && Micros(time.Now())-g.Whole > r.Rehash.Microseconds()
 }
 
 // rehash reads all of a file, and reports whether it still begins with what was

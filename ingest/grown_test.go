@@ -49,7 +49,7 @@ func (b grownBook) Pending(ctx context.Context, files []File) ([]Standing, error
 	all, err := b.book.Pending(ctx, files)
 	for i := range all {
 		if all[i].Take && all[i].State == Loaded {
-			all[i].Grew, all[i].Growth = true, &Growth{Place: Place{Pack: "pack", Offset: 1000}, Whole: Micros(time.Now()), Hashed: stateOf(sha256.New())}
+			all[i].Grew, all[i].Growth = true, &Growth{At: b.book.known[files[i].Path].file.Size, Place: Place{Pack: "pack", Offset: 1000}, Whole: Micros(time.Now()), Hashed: stateOf(sha256.New())}
 		}
 	}
 	return all, err
@@ -81,7 +81,7 @@ type gains struct{ lineDecoder }
 func (d *gains) Decode(ctx context.Context, c *Content, b *Batch) error {
 	err := d.lineDecoder.Decode(ctx, c, b)
 	if err == nil && c.Gain != nil {
-		b.Spans[len(b.Spans)-1].GrowsAt = 0
+		b.Spans[len(b.Spans)-1].GrowsAt = c.Gain.Of.At
 	}
 	return err
 }
@@ -210,4 +210,38 @@ func TestRehashOfGrowth(t *testing.T) {
 	if g.whole != 1 || g.gained != 5 {
 		t.Errorf("it grew %d times and was read whole %d times", g.gained, g.whole)
 	}
+}
+
+// Files of which little is fetched share a transaction, however large they are.
+func TestGainsShareATransaction(t *testing.T) {
+	for _, connections := range []int{0, 2} {
+		operate(t, func(p *plant) {
+			p.Connections, p.Limits.Bytes, p.Workers = connections, 10_000, 1
+			p.Source, p.Sink = smallGains{grower{yard: p.yard}}, grownBook{book: p.book}
+			p.NewDecoder = func() Decoder { return &gains{} }
+			for i := range 50 {
+				path := fmt.Sprintf("L/%02d", i)
+				f := p.yard.put(path, strings.Repeat("#", 12_000))
+				p.book.known[path] = version{f, sumOf(""), Loaded, 1}
+				p.yard.put(path, strings.Repeat("#", 12_010))
+			}
+		}, func(p *plant) {
+			p.after(20 * time.Second)
+			if p.book.readings != 50 {
+				t.Fatalf("%d readings", p.book.readings)
+			}
+			if n := len(p.book.commits); n > 5 {
+				t.Errorf("%d connections: %d commits for 50 files that gained a line each", connections, n)
+			}
+		})
+	}
+}
+
+// smallGains gives a line for what a file gained.
+type smallGains struct{ grower }
+
+func (g smallGains) FetchGain(ctx context.Context, f File, of *Growth, c *Content) error {
+	err := g.grower.FetchGain(ctx, f, of, c)
+	c.Data = append(c.Data[:0], reading1(1)...)
+	return err
 }

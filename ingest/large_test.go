@@ -168,7 +168,7 @@ func BenchmarkKnown(b *testing.B) {
 					}
 				}
 				m.whole = true
-				m.sweep()
+				m.sweep(false)
 			}
 			b.ReportMetric(perFile, "B/file")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(files), "ns/file")

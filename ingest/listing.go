@@ -126,7 +126,9 @@ func (r *run) untilDue(due time.Time) bool {
 	return r.take.Err() == nil
 }
 
-// watchCycles tells of listings that are not over when the next one is due.
+// watchCycles tells of listings that are not over when the next one is due, and
+// again after each further interval: that they go on is seen by how much they have
+// listed.
 func (r *run) watchCycles() error {
 	timer := time.NewTimer(r.Poll)
 	defer timer.Stop()
@@ -136,6 +138,7 @@ func (r *run) watchCycles() error {
 			timer.Reset(time.Until(due))
 		case <-timer.C:
 			r.cycles.overdue()
+			timer.Reset(r.Poll)
 		case <-r.take.Done():
 			return context.Cause(r.work)
 		}
@@ -182,7 +185,7 @@ func (r *run) look() error {
 		case endOfAll:
 			return nil
 		case endOfListing:
-			r.known.sweep()
+			r.known.sweep(r.refreshing.broke)
 			r.backlog.mark(before)
 			before = r.known.newest
 			r.listedAll()
@@ -233,7 +236,7 @@ func (r *run) filter(batch []sighting) error {
 			continue
 		}
 		if s.Take || r.known.untidied(f, s.State) {
-			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", growth: s.Growth, grew: s.Grew, listed: batch[i].kind == listed}
+			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", growth: r.carriedOn(s.Growth), grew: s.Grew, listed: batch[i].kind == listed}
 			if r.watched {
 				ref.arrived = Micros(time.Now())
 			}

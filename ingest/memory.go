@@ -17,7 +17,7 @@ import (
 // Of a source listed once it remembers nothing, and files is nil.
 type memory struct {
 	tidies  bool  // the source moves or deletes what is done
-	whole   bool  // the last listing was: what it did not have is gone
+	whole   bool  // the last listing was
 	newest  int64 // when the newest file that was listed was modified, but for those from the future
 	key     maphash.Seed
 	version maphash.Seed
@@ -190,12 +190,17 @@ func (m *memory) askAnew() {
 	}
 }
 
-// sweep forgets the files that are gone.
-func (m *memory) sweep() {
+// sweep forgets the files that are gone: those that a whole listing did not have,
+// and, of one in which a part is missing, those of which the ledger were to be
+// asked anyway. A listing that broke off tells nothing.
+func (m *memory) sweep(broke bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.whole {
-		maps.DeleteFunc(m.files, func(_ uint64, r remembered) bool { return r.listing != m.listing })
+	if !broke {
+		now := m.now()
+		maps.DeleteFunc(m.files, func(_ uint64, r remembered) bool {
+			return r.listing != m.listing && (m.whole || r.until <= now)
+		})
 	}
 	if len(m.files) < m.most/4 { // a map never shrinks
 		files := make(map[uint64]remembered, len(m.files))

@@ -50,7 +50,7 @@ func (s *spool) patience(p *parcel) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bytes+p.content.File.Size > s.bound || len(s.files) >= maxSpooled {
+	if s.bytes+p.content.size() > s.bound || len(s.files) >= maxSpooled {
 		return 0
 	}
 	return spoolsAfter
@@ -62,7 +62,7 @@ func (s *spool) put(p *parcel) bool {
 	if p.provided.place == (Place{}) {
 		return false
 	}
-	f := &spooled{reference: p.reference, provided: p.provided, bytes: p.content.File.Size}
+	f := &spooled{reference: p.reference, provided: p.provided, bytes: p.content.size()}
 	f.growth, f.archived = nil, nil // the archive gives all of it
 	s.mu.Lock()
 	s.bytes += f.bytes
@@ -142,7 +142,8 @@ func (r *run) unspoolOne(f *spooled) *parcel {
 	p.content.FirstFetched = f.firstFetched
 	if p.content.Stream != nil {
 		r.streams.add(p)
-	} else if more := int64(cap(p.content.Data)) + parcelOverhead - p.charge; more > 0 {
+	}
+	if more := p.content.charge() - p.charge; more > 0 {
 		r.stock.take(more)
 		p.charge += more
 	}

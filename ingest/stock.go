@@ -20,7 +20,8 @@ type stock struct {
 	mu      sync.Mutex
 	free    int64
 	places  int
-	stands  bool // nothing was released since somebody waited too long
+	stands  bool      // nothing was released since somebody waited too long
+	last    time.Time // that something was
 	waiting []*claimant
 }
 
@@ -54,22 +55,9 @@ func (s *stock) acquire(take context.Context, bytes int64, patience time.Duratio
 	if c == nil {
 		return acquired
 	}
-	var tooLong <-chan time.Time
-	if patience > 0 {
-		if s.standsStill() {
-			patience = 0
-		}
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		tooLong = timer.C
-	}
-	end := tookEnded
-	select {
-	case <-c.ready:
+	end := s.await(take, c, patience)
+	if end == acquired {
 		return acquired
-	case <-tooLong:
-		end = waitedTooLong
-	case <-take.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,6 +71,32 @@ func (s *stock) acquire(take context.Context, bytes int64, patience time.Duratio
 	}
 	s.grant()
 	return end
+}
+
+// await waits until the claimant has its room.
+func (s *stock) await(take context.Context, c *claimant, patience time.Duration) acquisition {
+	began := time.Now()
+	var timer *time.Timer
+	var tooLong <-chan time.Time
+	if patience > 0 {
+		timer = time.NewTimer(s.left(patience, began))
+		defer timer.Stop()
+		tooLong = timer.C
+	}
+	for {
+		select {
+		case <-c.ready:
+			return acquired
+		case <-tooLong:
+			left := s.left(patience, began)
+			if left == 0 {
+				return waitedTooLong
+			}
+			timer.Reset(left)
+		case <-take.Done():
+			return tookEnded
+		}
+	}
 }
 
 // claim takes the bytes and returns nil, or returns who waits for them.
@@ -118,14 +132,21 @@ func (s *stock) release(bytes int64) {
 	defer s.mu.Unlock()
 	s.free += bytes
 	s.places++
-	s.stands = false
+	s.stands, s.last = false, time.Now()
 	s.grant()
 }
 
-func (s *stock) standsStill() bool {
+// left is how much of its patience whoever has waited since began has left.
+func (s *stock) left(patience time.Duration, began time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stands
+	if s.stands {
+		return 0
+	}
+	if s.last.After(began) {
+		began = s.last
+	}
+	return max(0, patience-time.Since(began))
 }
 
 func (s *stock) grant() {

@@ -245,21 +245,17 @@ func (s *series) cycle(c *ingest.Cycle, at time.Time, first bool) {
 	}
 	s.listed.Set(float64(c.Listed))
 	s.settling.Set(float64(c.Settling))
-	s.up.Set(oneIf(!down(c)))
+	s.up.Set(oneIf(c.Err == nil))
 	s.cycles.Inc()
 	s.stages[ingest.InListing].Add(c.Listing.Seconds())
 	s.stages[ingest.InPace].Add(c.Paced.Seconds())
 	s.notDone.Add(float64(c.NotDone))
-	if down(c) {
+	if c.Err != nil {
 		s.failures.Inc()
 	} else {
 		s.lastCycle().Set(seconds(at))
 	}
 }
-
-// down reports whether the source could not be listed: the listing broke off, or
-// there was nothing of it but what could not be listed.
-func down(c *ingest.Cycle) bool { return c.Err != nil || c.Faults > 0 && c.Listed == 0 }
 
 // arrival is when a file came, where its source tells that to the second.
 func arrival(f *ingest.File) (time.Time, bool) {

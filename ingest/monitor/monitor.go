@@ -50,7 +50,7 @@ type watched struct {
 	*series
 	poll             time.Duration
 	waits            string    // why it rightly does nothing, "" when it works
-	fault            string    // what could not be listed last, in this cycle
+	listing, listed  int       // the number of the last cycle that was told, and how many files it had
 	moved            time.Time // when it last did something, or was last told to
 	worked           time.Time // when files were last dealt with, or none waited
 	queued, underWay int       // files, by the last cycle
@@ -98,13 +98,13 @@ func (m *Monitor) Forget(source string) {
 func (m *Monitor) Observe(e ingest.Event) {
 	m.mu.Lock()
 	w := m.follow(e.Source)
-	w.moved, w.waits = m.now(), ""
+	w.waits = ""
+	if e.Cycle == nil || w.goesOn(e.Cycle) {
+		w.moved = m.now()
+	}
 	if e.Cycle == nil {
 		if e.Worker > 0 || slices.ContainsFunc(e.Outcomes, func(o ingest.Outcome) bool { return o.State != ingest.Known }) {
 			w.worked = w.moved
-		}
-		if n := len(e.Outcomes); e.Worker == 0 && n > 0 && e.Outcomes[n-1].State == ingest.Failed {
-			w.fault = e.Outcomes[n-1].Reason
 		}
 		m.mu.Unlock()
 		w.count(&e)
@@ -115,17 +115,22 @@ func (m *Monitor) Observe(e ingest.Event) {
 	w.cycle(e.Cycle, e.At, first)
 }
 
+// goesOn reports whether a cycle is progress: it is over, or its listing has found
+// more files since it was told last.
+func (w *watched) goesOn(c *ingest.Cycle) bool {
+	before := 0
+	if w.listing == c.Number {
+		before = w.listed
+	}
+	w.listing, w.listed = c.Number, c.Listed
+	return c.Over || c.Listed > before
+}
+
 // leaves takes in what a cycle leaves to be done, and reports whether the
 // cycle is told to have overrun for the first time.
 func (w *watched) leaves(c *ingest.Cycle) bool {
-	switch {
-	case c.Err != nil:
+	if c.Err != nil {
 		w.waits = c.Err.Error()
-	case down(c):
-		w.waits = w.fault
-	}
-	if c.Over {
-		w.fault = ""
 	}
 	w.queued, w.underWay = c.Queued, c.UnderWay
 	if w.queued+w.underWay == 0 {

@@ -246,17 +246,18 @@ func TestCyclesAreTold(t *testing.T) {
 		`penstock_source_failures_total{source="field"}`:   1,
 	})
 
-	// So is one of which nothing could be listed, and its reason is kept; a folder
-	// that cannot be read beside others is none.
-	m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{State: ingest.Failed, Reason: "dial: connection refused"}}})
-	tell(ingest.Cycle{Number: 9, Over: true, Faults: 1})
-	expect(t, scrape(t, m), map[string]float64{`penstock_source_up{source="field"}`: 0, `penstock_source_failures_total{source="field"}`: 2})
-	if waiting := m.waiting(); len(waiting) != 1 || waiting[0].Reason != "dial: connection refused" {
+	if waiting := m.waiting(); len(waiting) != 1 || waiting[0].Reason != "421 no more connections" {
 		t.Errorf("waiting: %+v", waiting)
 	}
-	tell(ingest.Cycle{Number: 10, Over: true, Faults: 1, Listed: 7})
-	expect(t, scrape(t, m), map[string]float64{`penstock_source_up{source="field"}`: 1, `penstock_source_failures_total{source="field"}`: 2})
-	if waiting := m.waiting(); len(waiting) != 0 {
-		t.Errorf("waiting: %+v", waiting)
+
+	// A folder that cannot be read is none, neither beside others nor in an inbox
+	// from which all files go.
+	for _, listed := range []int{7, 0} {
+		m.Observe(ingest.Event{Source: "field", Outcomes: []ingest.Outcome{{File: ingest.File{Path: "lost+found"}, State: ingest.Failed, Reason: "permission denied"}}})
+		tell(ingest.Cycle{Number: 9, Over: true, Faults: 1, Listed: listed})
+		expect(t, scrape(t, m), map[string]float64{`penstock_source_up{source="field"}`: 1, `penstock_source_failures_total{source="field"}`: 1})
+		if waiting := m.waiting(); len(waiting) != 0 {
+			t.Errorf("waiting: %+v", waiting)
+		}
 	}
 }
