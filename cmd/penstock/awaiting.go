@@ -87,7 +87,7 @@ func (d *daemon) await(hangups <-chan os.Signal) (_ *ground, err error) {
 				return nil, try.err
 			case !told:
 				told = true
-				d.log.Warn("the store is away: waiting for it", slog.Any("error", try.err))
+				d.log.Warn("the store is away: waiting for it", slog.Any("error", try.err), slog.String("hint", hintFor(try.err)))
 			}
 			d.monitor.Store(try.err.Error())
 			try = d.under(d.config).beginOpening(wait.NextBackOff())
