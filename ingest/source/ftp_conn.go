@@ -10,6 +10,7 @@ import (
 	"net/textproto"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -200,6 +201,9 @@ func (c *ftpConn) open(ctx context.Context, p string, offset int64) (io.ReadClos
 func restarted(offset int64, worded, err error) error {
 	var reply *textproto.Error
 	if offset > 0 && errors.As(err, &reply) && reply.Code >= 500 && !inOrder(worded) {
+		if slices.Contains([]int{500, 501, 502, 504}, reply.Code) {
+			worded = fmt.Errorf("%w: %w", errNoRestart, worded)
+		}
 		return fmt.Errorf("%w: it cannot be sent from byte %d on: %w", ingest.ErrWhole, offset, worded)
 	}
 	return worded
@@ -227,7 +231,7 @@ func (b *ftpBody) Read(p []byte) (int, error) {
 func (b *ftpBody) Close() error {
 	defer b.end()
 	if !b.whole {
-		b.conn.wire.kill(errors.New("the reading was given up"))
+		b.conn.wire.kill(errGivenUp)
 	}
 	err := b.body.Close()
 	if inOrder(b.conn.worded(err)) && err != nil {

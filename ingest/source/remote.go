@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"penstock/ingest"
@@ -197,6 +198,7 @@ type Remote struct {
 	yard          *yard
 	copies        *copies
 	heads         heads
+	noRestart     atomic.Bool
 	closed        closedFolders
 }
 

@@ -192,10 +192,22 @@ func (r *Remote) transfer(ctx context.Context, cl client, path string, size int6
 	if err == nil && n > most {
 		err = errGrowing
 	}
-	if closed := body.Close(); err == nil {
-		err = closed
+	closed := body.Close()
+	if err == nil {
+		return n, closed
+	}
+	if errors.Is(err, errGrowing) {
+		err = ended(err, closed)
 	}
 	return n, err
+}
+
+// ended is err, for which a transfer was ended, with what ending it gave.
+func ended(err, closed error) error {
+	if closed == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, closed)
 }
 
 // read reads to the end: into c.Data, and, when that is more than SpoolAbove,

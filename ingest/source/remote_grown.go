@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"penstock/ingest"
 )
 
@@ -20,6 +22,9 @@ func (r *Remote) FetchGain(ctx context.Context, f ingest.File, of *ingest.Growth
 	if _, ok := r.archiveOf(f.Path); ok {
 		c.File, c.Data, c.Stream = f, c.Data[:0], nil
 		return orWhole(nil)
+	}
+	if r.noRestart.Load() && of.At > ingest.HeadOfGrown+ingest.GrowthWindow {
+		return fmt.Errorf("%w: %w", ingest.ErrWhole, errNoRestart)
 	}
 	if f.Size >= 0 && f.Size-of.At > ingest.SpoolAbove {
 		return fmt.Errorf("%w: it gained %d bytes", ingest.ErrWhole, f.Size-of.At)
@@ -38,11 +43,18 @@ func (r *Remote) FetchGain(ctx context.Context, f ingest.File, of *ingest.Growth
 	}
 	c.File, c.Data, c.Gain = f, c.Data[:0], nil
 	r.heads.forget(f.Path)
+	if errors.Is(err, errNoRestart) {
+		r.noRestart.Store(true)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return r.fault("fetch", f.Path, err)
 }
+
+// errNoRestart says that the server knows no transfers that begin within a file.
+// What a large file gained is then not tried to be fetched by itself any more.
+var errNoRestart = errors.New("the server sends files only whole")
 
 // gainOfWhole fetches the whole file, which was small, and finds in it what it
 // gained.
@@ -106,14 +118,14 @@ func (r *Remote) append(ctx context.Context, cl client, path string, offset int6
 	buf := bytes.NewBuffer(c.Data)
 	n, err = buf.ReadFrom(io.LimitReader(body, ingest.SpoolAbove+1))
 	c.Data = buf.Bytes()
-	if closed := body.Close(); err == nil && n <= ingest.SpoolAbove {
-		err = closed
-	}
+	closed := body.Close()
 	switch {
 	case err != nil:
 		return n, err
 	case n > ingest.SpoolAbove:
-		return n, fmt.Errorf("%w: it gained more than %d bytes", ingest.ErrWhole, int64(ingest.SpoolAbove))
+		return n, ended(fmt.Errorf("%w: it gained more than %d bytes", ingest.ErrWhole, int64(ingest.SpoolAbove)), closed)
+	case closed != nil:
+		return n, closed
 	case n <= ingest.GrowthWindow:
 		return n, fmt.Errorf("%w: it is shorter than it was", ingest.ErrWhole)
 	}
@@ -127,25 +139,22 @@ func (r *Remote) headOf(ctx context.Context, path string, of *ingest.Growth) ([]
 	}
 	var head []byte
 	err := r.pool.with(ctx, r.Timeout, func(cl client) error {
-		if head != nil {
-			return nil
-		}
 		body, err := cl.open(ctx, path, 0)
 		if err != nil {
 			return err
 		}
 		beginning := make([]byte, ingest.HeadOfGrown+ingest.GrowthWindow)
 		_, err = io.ReadFull(body, beginning)
-		closed := body.Close() // ends the connection, for most of the file is still to come
+		closed := body.Close() // over FTP it ends the connection, for most of the file is still to come
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: it is shorter than it was", ingest.ErrWhole)
+			return ended(fmt.Errorf("%w: it is shorter than it was", ingest.ErrWhole), closed)
 		case err != nil:
 			return err
 		}
 		seam, err := ingest.SeamOf(beginning, of)
 		if err != nil {
-			return err
+			return ended(err, closed)
 		}
 		head = beginning[:seam:seam]
 		return closed
@@ -157,37 +166,94 @@ func (r *Remote) headOf(ctx context.Context, path string, of *ingest.Growth) ([]
 	return head, nil
 }
 
-// heads remembers the heads of files that grow, as long as they are not too much.
+// heads remembers the heads of files that grow, compressed, as each costs a
+// connection to get over FTP. When they are too much, those go that were not
+// asked for the longest.
 type heads struct {
 	mu    sync.Mutex
-	known map[string][]byte
+	known map[string]*keptHead
 	bytes int
+	tick  int
+
+	once   sync.Once
+	pack   *zstd.Encoder
+	unpack *zstd.Decoder
+	err    error // of making these
+}
+
+// A keptHead is the head of one file.
+type keptHead struct {
+	packed []byte // zstd
+	used   int
 }
 
 // mostHeads is how many bytes of heads are remembered of a source.
 const mostHeads = 16 << 20
 
+func (h *heads) ready() bool {
+	h.once.Do(func() {
+		var errs [2]error
+		h.pack, errs[0] = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+		h.unpack, errs[1] = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+		h.err = errors.Join(errs[:]...)
+	})
+	return h.err == nil
+}
+
 func (h *heads) of(path string) []byte {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.known[path]
+	k := h.known[path]
+	if k == nil {
+		h.mu.Unlock()
+		return nil
+	}
+	h.tick++
+	k.used = h.tick
+	packed := k.packed
+	h.mu.Unlock()
+	head, err := h.unpack.DecodeAll(packed, nil)
+	if err != nil {
+		return nil // it is got anew
+	}
+	return head
 }
 
 func (h *heads) keep(path string, head []byte) {
+	if !h.ready() {
+		return // it is got anew
+	}
+	packed := bytes.Clone(h.pack.EncodeAll(head, nil))
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.known == nil || h.bytes+len(head) > mostHeads {
-		h.known, h.bytes = make(map[string][]byte), 0
+	if h.known == nil {
+		h.known = make(map[string]*keptHead)
 	}
-	h.bytes += len(head) - len(h.known[path])
-	h.known[path] = head
+	h.drop(path)
+	for h.bytes+len(packed) > mostHeads && len(h.known) > 0 {
+		oldest := ""
+		for p, k := range h.known {
+			if o := h.known[oldest]; o == nil || k.used < o.used {
+				oldest = p
+			}
+		}
+		h.drop(oldest)
+	}
+	h.tick++
+	h.bytes += len(packed)
+	h.known[path] = &keptHead{packed, h.tick}
 }
 
 func (h *heads) forget(path string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.bytes -= len(h.known[path])
-	delete(h.known, path)
+	h.drop(path)
+}
+
+func (h *heads) drop(path string) {
+	if k := h.known[path]; k != nil {
+		h.bytes -= len(k.packed)
+		delete(h.known, path)
+	}
 }
 
 var _ ingest.Grower = (*Remote)(nil)

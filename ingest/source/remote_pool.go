@@ -95,7 +95,7 @@ func (p *pool) with(ctx context.Context, patience time.Duration, do func(client)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err == nil || inOrder(err) || !reused || again {
+		if err == nil || inOrder(err) || errors.Is(err, errGivenUp) || !reused || again {
 			return err
 		}
 	}
@@ -114,9 +114,16 @@ func (p *pool) guarded(do func() error) (err error) {
 	return do()
 }
 
+// errGivenUp says of a transfer that it was ended before it was whole, because no
+// more was wanted. That costs its connection, and nothing is wrong with another.
+var errGivenUp = errors.New("the reading was given up")
+
 // inOrder reports whether a connection that gave err can be used on.
 func inOrder(err error) bool {
-	return err == nil || errors.Is(err, errTruncated) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
+	if errors.Is(err, errGivenUp) {
+		return false
+	}
+	return err == nil || errors.Is(err, errTruncated) || errors.Is(err, ingest.ErrWhole) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -306,7 +313,7 @@ func (p *pool) put(c *pooled, err error) {
 	}
 	p.open--
 	dead := []*pooled{c}
-	if c.reused && !p.closed {
+	if c.reused && !p.closed && !errors.Is(err, errGivenUp) {
 		// What killed this one most likely killed those that lie idle.
 		dead = append(dead, p.idle...)
 		p.open -= len(p.idle)
