@@ -12,4 +12,5 @@ type Recorded struct {
 	Shape      string
 	Series     map[[2]string]bool // by logger and channel: those that were not withheld; nil where nothing was
 	Recipe     *Recipe            // that it was read by; nil where no profile matched
+	Heir       bool               // of a Duplicate: it is loaded where nothing of its content is
 }

@@ -62,6 +62,7 @@ type claim struct {
 	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
 	tells  ingest.State // what the outcome says instead of state; "" for state
 
+	heir    bool // of a rebuild: a copy, and loaded where nothing of its content is
 	skipped bool // it is from before the beginning, and the ledger does not have it
 
 	waitsOn bool // its channels that are withheld stay so
@@ -389,6 +390,10 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 // against the other under the policy is the loaded one, so that the outcome
 // does not depend on which came first.
 func (c *committer) decideTwin(cl *claim, t twin) {
+	if cl.heir {
+		cl.state = ingest.Duplicate
+		return
+	}
 	if c.sink.store.layout.Append && t.lost {
 		cl.demote = t.id // nobody holds what is in this file
 		return

@@ -130,7 +130,7 @@ const recordSQL = `with new as materialized (
 	insert into recorded as r (ledger, id, since, changed, key, generation, source, state, pack, pack_offset, doc)
 	select distinct on (ledger, id) ledger, id, since, changed, key, (d->>'generation')::int4, d->>'source', d->>'state', d->>'pack', (d->>'offset')::int8, d
 	from new order by ledger, id, changed desc, n desc
-	on conflict (ledger, id) do update set changed = excluded.changed, key = excluded.key, generation = excluded.generation, state = excluded.state,
+	on conflict (ledger, id) do update set since = excluded.since, changed = excluded.changed, key = excluded.key, generation = excluded.generation, state = excluded.state,
 		pack = excluded.pack, pack_offset = excluded.pack_offset, doc = excluded.doc where excluded.changed >= r.changed`
 
 // put puts the documents that wait into the database.
@@ -168,9 +168,10 @@ type RebuildSource struct {
 	Rank  int16 // of those that came last
 }
 
-// Learned ends the learning and lists the sources. Of what several ledgers told
-// of a version the last one's stands. Versions that are no more than skipped are
-// in the ledger again when it returns.
+// Learned ends the learning and lists the sources. What several ledgers told of a
+// path is put together; a database that has loaded something else as one of these
+// versions is refused. Versions that are no more than skipped are in the ledger
+// again when it returns.
 func (r *Rebuild) Learned(ctx context.Context) ([]RebuildSource, error) {
 	if err := r.put(ctx); err != nil {
 		return nil, err
@@ -181,7 +182,10 @@ func (r *Rebuild) Learned(ctx context.Context) ([]RebuildSource, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `delete from recorded r using recorded o where o.key = r.key and o.generation = r.generation and o.since > r.since`); err != nil {
+		if err := mergeRecorded(ctx, tx); err != nil {
+			return err
+		}
+		if err := refuseOthers(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `insert into files (key, generation, source, path, state, sha256, size, modified, modified_step, trusted, rank, rank_time, fetched, reason, run, chunk)
@@ -209,7 +213,8 @@ func (r *Rebuild) Learned(ctx context.Context) ([]RebuildSource, error) {
 	return sources, nil
 }
 
-// thereSQL: the ledger has the version, or a later one, already.
+// thereSQL: the ledger has the version already, or a later one: from an earlier
+// try, or of a daemon that came after it.
 const thereSQL = `exists (select from files f where f.key = r.key and f.generation >= r.generation)`
 
 // A RebuildFile is a file version that is to be loaded anew.
@@ -231,9 +236,18 @@ func (f *RebuildFile) Sum() (sum ingest.Digest) {
 	return sum
 }
 
+// copiesSQL: the version is a copy of another, and its path's last. Should the
+// other be lost, it takes its place.
+const copiesSQL = `(r.state = 'duplicate' and not exists (select from recorded n where n.key = r.key and n.generation > r.generation and n.pack is not null))`
+
 // A RebuildCursor goes through the file versions of a source: all first
 // generations, then all second ones, and so on.
 type RebuildCursor struct {
+	// Copies goes through the copies that take the place of what they are copies of,
+	// should that be lost, and else through all but these. They are to be loaded
+	// when all else is, of all sources.
+	Copies bool
+
 	generation int32
 	at         ingest.Place
 }
@@ -247,7 +261,8 @@ const rebuildBatch = 20_000
 func (r *Rebuild) Next(ctx context.Context, source string, c *RebuildCursor) ([]RebuildFile, error) {
 	rows, err := r.store.pool.Query(ctx, `select r.generation, r.pack, r.pack_offset, r.doc from recorded r
 		where source = $1 and pack is not null and state <> 'skipped' and (generation, pack, pack_offset) > ($2, $3, $4) and not `+thereSQL+`
-		order by generation, pack, pack_offset limit $5`, source, c.generation, c.at.Pack, c.at.Offset, rebuildBatch)
+			and `+copiesSQL+` = $6
+		order by generation, pack, pack_offset limit $5`, source, c.generation, c.at.Pack, c.at.Offset, rebuildBatch, c.Copies)
 	if err != nil {
 		return nil, fmt.Errorf("listing what is to be rebuilt: %w", err)
 	}
@@ -273,7 +288,7 @@ func (r *Rebuild) Next(ctx context.Context, source string, c *RebuildCursor) ([]
 		if err != nil {
 			return nil, err
 		}
-		f.Place = all[i].at
+		f.Place, f.Recorded.Heir = all[i].at, c.Copies
 		files = append(files, f)
 	}
 	return files, nil

@@ -86,7 +86,8 @@ func (c *committer) decideRecorded(cl *claim, s *ingest.Span) {
 	switch cl.state {
 	case ingest.Loaded:
 		cl.reason = r.Reason
-		if r.State == ingest.Duplicate || r.State == ingest.Undone {
+		cl.heir = r.State == ingest.Duplicate && r.Heir
+		if r.State == ingest.Undone || r.State == ingest.Duplicate && !r.Heir {
 			cl.state = r.State
 		}
 	case ingest.Held:

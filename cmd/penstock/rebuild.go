@@ -82,10 +82,8 @@ func (b *rebuilding) load() (err error) {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := b.loadSource(name); err != nil || b.take.Err() != nil {
-			return err
-		}
+	if err := b.loadSources(names); err != nil || b.take.Err() != nil {
+		return err
 	}
 	if b.total.seen() == 0 {
 		b.note("There is nothing in the archive that is not loaded.")
@@ -121,33 +119,60 @@ func (b *rebuilding) sources(told []store.RebuildSource) ([]string, error) {
 	return names, nil
 }
 
-func (b *rebuilding) loadSource(name string) error {
+// A rebuiltSource is a source that is loaded from the archive.
+type rebuiltSource struct {
+	name     string
+	sink     *store.Sink
+	decoders func() ingest.Decoder
+}
+
+// loadSources loads of all sources first what the ledger had, then the copies that
+// it had of that, and then what else there is.
+func (b *rebuilding) loadSources(names []string) error {
+	var sources []*rebuiltSource
+	for _, name := range names {
+		s, err := b.begin(name)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, s)
+	}
+	for _, load := range []func(*rebuiltSource) error{
+		func(s *rebuiltSource) error { return b.loadRecorded(s, store.RebuildCursor{}) },
+		func(s *rebuiltSource) error { return b.loadRecorded(s, store.RebuildCursor{Copies: true}) },
+		b.loadOthers,
+		func(s *rebuiltSource) error { return s.sink.End(b.work) },
+	} {
+		for _, s := range sources {
+			if err := load(s); err != nil || b.take.Err() != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *rebuilding) begin(name string) (*rebuiltSource, error) {
 	options, err := b.store.SourceOptions(b.take, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options = b.like(name, options)
 	sink, err := b.store.Sink(b.take, *options)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	approved, err := b.store.approved(b.take)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	how := b.reading
 	how.likeSource(name)
 	decoders, err := how.decoders(approved)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := b.loadRecorded(name, sink, decoders); err != nil || b.take.Err() != nil {
-		return err
-	}
-	if err := b.loadOthers(name, sink, decoders); err != nil || b.take.Err() != nil {
-		return err
-	}
-	return sink.End(b.work)
+	return &rebuiltSource{name, sink, decoders}, nil
 }
 
 // like says how a source is loaded: its conflicts as the ledger had it, which
@@ -175,15 +200,14 @@ func (b *rebuilding) like(name string, before *store.SinkOptions) *store.SinkOpt
 }
 
 // loadRecorded loads the versions that the ledger had.
-func (b *rebuilding) loadRecorded(name string, sink *store.Sink, decoders func() ingest.Decoder) error {
-	var at store.RebuildCursor
+func (b *rebuilding) loadRecorded(s *rebuiltSource, at store.RebuildCursor) error {
 	for b.take.Err() == nil {
-		files, err := b.plan.Next(b.take, name, &at)
+		files, err := b.plan.Next(b.take, s.name, &at)
 		if err != nil || len(files) == 0 {
 			return err
 		}
-		from := newRecordedFiles(name, b.archive, files)
-		if err := b.runPart(from, &takingAll{sink}, func() ingest.Decoder { return newRecordedDecoder(decoders()) }); err != nil {
+		from := newRecordedFiles(s.name, b.archive, files)
+		if err := b.runPart(from, &takingAll{s.sink}, func() ingest.Decoder { return newRecordedDecoder(s.decoders()) }); err != nil {
 			return err
 		}
 	}
@@ -191,8 +215,8 @@ func (b *rebuilding) loadRecorded(name string, sink *store.Sink, decoders func()
 }
 
 // loadOthers loads what had been kept, and is not known to have been loaded.
-func (b *rebuilding) loadOthers(name string, sink *store.Sink, decoders func() ingest.Decoder) error {
-	packs, err := b.archive.Packs(name)
+func (b *rebuilding) loadOthers(s *rebuiltSource) error {
+	packs, err := b.archive.Packs(s.name)
 	if err != nil {
 		return err
 	}
@@ -222,7 +246,7 @@ func (b *rebuilding) loadOthers(name string, sink *store.Sink, decoders func() i
 		}
 		packs = packs[n:]
 		for rounds.Next() && b.take.Err() == nil {
-			if err := b.runPart(rounds, &knowingOlder{sink}, decoders); err != nil || failed != nil {
+			if err := b.runPart(rounds, &knowingOlder{s.sink}, s.decoders); err != nil || failed != nil {
 				return errors.Join(err, failed)
 			}
 		}
