@@ -125,7 +125,7 @@ comment on column files.path is 'below the source''s root; bytes that are not pr
 -- One content is loaded once, however many processes try at the same moment.
 create unique index files_loaded_content on files (content) where state = 'loaded';
 create index files_duplicate_content on files (content) where state = 'duplicate';
--- What changed lately, for the copy of the ledger in the archive.
+-- What changed lately, for the copy of the ledger in the archive, and for the marks.
 create index files_changed on files using brin (changed_by, changed) with (autosummarize = on);
 
 create table receipts (
