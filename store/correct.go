@@ -503,12 +503,19 @@ func (k *correction) tellChanges(ctx context.Context) error {
 	return err
 }
 
-// record writes the action beside what it did.
+// record writes the action beside what it did, and has listeners told of it.
 func (k *correction) record(ctx context.Context) error {
 	readings := k.result.Removed
 	for i := range k.result.Outcomes {
 		c := &k.result.Outcomes[i].Receipt.Cells
 		readings += c.Stored + c.Replaced
+	}
+	payload, err := payloadOf(k.store.options.Schema, map[string]brought{k.sink.options.Source: {int64(len(k.Files)), readings}})
+	if err != nil {
+		return err
+	}
+	if err := k.exec(ctx, notifySQL, [][]byte{payload}, nil); err != nil {
+		return err
 	}
 	k.Action.Run = k.sink.run
 	return recordAction(ctx, k.conn, k.Action, len(k.Files), readings)
@@ -516,10 +523,7 @@ func (k *correction) record(ctx context.Context) error {
 
 // exec runs one statement within the transaction.
 func (k *correction) exec(ctx context.Context, sql string, params [][]byte, each func(*record)) error {
-	r := k.conn.ExecParams(ctx, sql, params, nil, binaryFormat, binaryFormat)
-	eachRow(r, each)
-	_, err := r.Close()
-	return err
+	return execute(ctx, k.conn, sql, params, each)
 }
 
 // spansOf takes all spans that hold readings.

@@ -231,6 +231,12 @@ func TestListenersAreTold(t *testing.T) {
 	if most := int64((took+time.Second)/tellEvery) + 1; told > most {
 		t.Errorf("%d notifications in %s, want at most %d", told, took, most)
 	}
+	one := testFile{path: "L2_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	undo(t, s, Selection{Source: "other"}, []testFile{one})
+	n, err := conn.Conn().WaitForNotification(t.Context())
+	if want := `{"schema":"penstock","files":1,"readings":1,"sources":{"other":{"files":1,"readings":1}}}`; err != nil || n.Payload != want {
+		t.Errorf("of what is undone is told %s, %v", n.Payload, err)
+	}
 	many := make(map[string]brought)
 	for i := range 1000 {
 		many[fmt.Sprintf("source %d", i)] = brought{1, 2}

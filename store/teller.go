@@ -205,10 +205,7 @@ func (t *teller) connect(ctx context.Context) (err error) {
 
 // exec runs one statement, a transaction of its own.
 func (t *teller) exec(ctx context.Context, sql string, params [][]byte, each func(*record)) error {
-	r := t.conn.ExecParams(ctx, sql, params, nil, binaryFormat, binaryFormat)
-	eachRow(r, each)
-	_, err := r.Close()
-	return err
+	return execute(ctx, t.conn, sql, params, each)
 }
 
 // A notification is what listeners of the channel penstock are told, as JSON: what
@@ -219,6 +216,8 @@ type notification struct {
 	Readings int64              `json:"readings"`
 	Sources  map[string]brought `json:"sources,omitempty"`
 }
+
+const notifySQL = "select pg_notify('penstock', $1)"
 
 // maxPayload keeps well below the 8,000 bytes that PostgreSQL takes.
 const maxPayload = 4000
@@ -237,7 +236,7 @@ func (t *teller) tell(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		return t.exec(ctx, "select pg_notify('penstock', $1)", [][]byte{payload}, nil)
+		return t.exec(ctx, notifySQL, [][]byte{payload}, nil)
 	})
 	t.told = time.Now()
 	if !told {

@@ -263,6 +263,15 @@ func rows(ctx context.Context, conn *pgconn.PgConn, s statement, params [][]byte
 	return err
 }
 
+// execute runs a statement that is not prepared, in the transaction under way or
+// one of its own.
+func execute(ctx context.Context, conn *pgconn.PgConn, sql string, params [][]byte, each func(*record)) error {
+	r := conn.ExecParams(ctx, sql, params, nil, binaryFormat, binaryFormat)
+	eachRow(r, each)
+	_, err := r.Close()
+	return err
+}
+
 func eachRow(r *pgconn.ResultReader, each func(*record)) {
 	for r.NextRow() {
 		if each != nil {
