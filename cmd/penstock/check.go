@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"charm.land/lipgloss/v2"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"penstock/ingest/format"
+	"penstock/ingest/monitor"
 	"penstock/store"
 )
 
@@ -95,11 +98,33 @@ func (a *app) check(cmd *cobra.Command) error {
 	if a.take.Err() != nil {
 		return context.Cause(a.take)
 	}
-	all := slices.Concat(about.all, storeFindings.all, a.checkArchive().all)
+	checkSecretFiles(storeFindings, c.storePasswordFile())
+	all := slices.Concat(about.all, checkMonitor(c.monitor).all, storeFindings.all, a.checkArchive().all)
 	for _, f := range of {
 		all = append(all, f.all...)
 	}
 	return a.printChecks(all)
+}
+
+// checkMonitor looks whether metrics and health can be served.
+func checkMonitor(c monitorConfig) *findings {
+	f := &findings{part: "monitor"}
+	if c.listen == "" {
+		return f
+	}
+	listener, err := net.Listen("tcp", c.listen)
+	if err == nil {
+		err = listener.Close()
+	}
+	switch err := error(&monitor.ListenError{Address: c.listen, Err: err}); {
+	case errors.Is(err, syscall.EADDRINUSE):
+		f.note("listen", fmt.Sprintf("something listens at %s", c.listen), "let it be, if it is penstock run with this config; else "+hintFor(err))
+	case errors.Unwrap(err) != nil:
+		f.wrong("listen", err, "")
+	default:
+		f.ok("listen", "%s", c.listen)
+	}
+	return f
 }
 
 func loggersText(c *config) string {

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"penstock/ingest"
 	"penstock/ingest/format"
+	"penstock/ingest/source"
 )
 
 // checkSource tries a source: it logs in, lists, and reads one file.
@@ -57,6 +61,7 @@ func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (inge
 			return nil, nil, false
 		}
 		f.ok("folder", "%s", s.folder)
+		checkAfter(s, f)
 		return src, closeSource, true
 	}
 	server, closeSource, err := a.openServer(s, a.log.With(slog.String("source", s.name)))
@@ -74,6 +79,35 @@ func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (inge
 	return server, closeSource, true
 }
 
+// checkAfter looks whether files of a folder can be moved or deleted as after says.
+func checkAfter(s *sourceConfig, f *findings) {
+	if s.after.Do != source.Move && s.after.Do != source.Delete {
+		return
+	}
+	if err := mayWrite(s.folder); err != nil {
+		f.wrong("after", fmt.Errorf("files of %s cannot be moved or deleted: %w", s.folder, err), "let the user who runs penstock write to it, or say after: {do: keep}")
+		return
+	}
+	targets := []string{cmp.Or(s.after.Quarantine, source.DefaultQuarantine)}
+	if s.after.Do == source.Move {
+		targets = append(targets, s.after.To)
+	}
+	for _, to := range targets {
+		if to, _, _ = strings.Cut(to, "{"); !filepath.IsAbs(to) {
+			to = filepath.Join(s.folder, to)
+		}
+		at := filepath.Clean(to)
+		if _, err := os.Stat(at); err != nil {
+			at = existing(at)
+		}
+		if err := mayWrite(at); err != nil {
+			f.wrong("after", fmt.Errorf("files cannot be moved to %s: %s cannot be written to: %w", to, at, err), "name another folder in after, or let the user who runs penstock write to it")
+			return
+		}
+	}
+	f.ok("after", "%s", s.after.Do)
+}
+
 func countedOr(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -83,7 +117,12 @@ func countedOr(n int64, one, many string) string {
 
 // checkSecrets looks whether secrets can be read, and by whom.
 func (a *app) checkSecrets(s *sourceConfig, f *findings) {
-	for _, file := range []string{s.server.passwordFile, s.server.passphraseFile, s.server.keyFile} {
+	checkSecretFiles(f, s.server.passwordFile, s.server.passphraseFile, s.server.keyFile, s.server.tls.KeyFile)
+}
+
+// checkSecretFiles notes which files with secrets others can read; "" is none.
+func checkSecretFiles(f *findings, files ...string) {
+	for _, file := range files {
 		st, err := os.Stat(file)
 		if file != "" && err == nil && st.Mode().Perm()&0o077 != 0 {
 			f.note("secrets", fmt.Sprintf("%s can be read by other users (mode %04o)", file, st.Mode().Perm()), "chmod 600 "+file)

@@ -191,7 +191,7 @@ func (c *config) path(p string) string {
 }
 
 func (s *storeConfig) read(r *configReader, n *yaml.Node) {
-	r.Mapping(n, "store",
+	at := r.Mapping(n, "store",
 		strictyaml.Key("url", func(n *yaml.Node) { s.readURL(r, n) }),
 		strictyaml.Key("password_file", r.someText(&s.passwordFile)),
 		strictyaml.Key("schema", r.someText(&s.schema)),
@@ -199,6 +199,9 @@ func (s *storeConfig) read(r *configReader, n *yaml.Node) {
 	)
 	if strings.HasPrefix(s.url, "local:") && s.passwordFile != "" {
 		r.Fault(n, "a private PostgreSQL (local:) has no password: leave password_file out")
+	}
+	if at["password_file"] != nil && at["url"] == nil {
+		r.Fault(at["password_file"], "password_file is the password of the store's url, and there is no url: that of a --store is in PGPASSWORD or a PGPASSFILE")
 	}
 }
 
@@ -219,6 +222,9 @@ func (s *storeConfig) readHypertable(r *configReader, n *yaml.Node) {
 	)
 }
 
+// sslPassword is the keyword of libpq, in a URL or a keyword string.
+var sslPassword = regexp.MustCompile(`\bsslpassword\s*=`)
+
 const storeURLs = "postgres://USER@HOST/DATABASE, a libpq keyword string, local: or local:DIR"
 
 // readURL never repeats what it found: it may hold a password.
@@ -229,6 +235,10 @@ func (s *storeConfig) readURL(r *configReader, n *yaml.Node) {
 	}
 	if _, password := withoutPassword(url); password != "" {
 		r.Fault(n, "a password does not stand in the url: put it into a file and name that with password_file, or into PGPASSWORD, a PGPASSFILE, or the systemd credential %s", storeCredential)
+		return
+	}
+	if sslPassword.MatchString(url) {
+		r.Fault(n, "sslpassword, the passphrase of a key, does not stand in the url: use a key without one, in a file that only its user can read")
 		return
 	}
 	if !isStoreURL(url) {

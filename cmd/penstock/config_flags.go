@@ -90,6 +90,9 @@ func (r *reading) likeSource(name string) {
 // isGiven reports whether a flag has its value from the command line or the
 // environment.
 func (r *reading) isGiven(flag string) bool {
+	if r.flagSet == nil {
+		return false
+	}
 	f := r.flagSet.Lookup(flag)
 	return f != nil && f.Changed
 }

@@ -32,10 +32,18 @@ func (a *app) storePassword() (secret, error) {
 	if a.config == nil || a.store != a.config.store.url || a.getenv("PGPASSWORD") != "" {
 		return "", nil
 	}
-	if file := a.config.store.passwordFile; file != "" {
-		return readSecret(a.config.path(file), "store.password_file")
+	if file := a.config.storePasswordFile(); file != "" {
+		return readSecret(file, "store.password_file")
 	}
 	return a.credential(storeCredential)
+}
+
+// storePasswordFile is the path of store.password_file, "" for none.
+func (c *config) storePasswordFile() string {
+	if c.store.passwordFile == "" {
+		return ""
+	}
+	return c.path(c.store.passwordFile)
 }
 
 // sourcePassword returns the password of a source's user, "" where there is none.

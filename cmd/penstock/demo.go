@@ -57,7 +57,7 @@ store.`,
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", ".penstock-demo", "the `FOLDER` for all that the demo makes")
-	cmd.Flags().DurationVar(&length, "for", 0, "how long to run before the receipts, a `SPAN`; without it until Ctrl-C, and 30s where there is no terminal")
+	cmd.Flags().Var((*duration)(&length), "for", "how long to run before the receipts, a `SPAN`; without it until Ctrl-C, and 30s where there is no terminal")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -280,10 +281,13 @@ func TestComposeFile(t *testing.T) {
 			Build       struct{ Context, Dockerfile string }
 			Environment map[string]string
 			Volumes     []string
+			ReadOnly    bool  `yaml:"read_only"`
+			Secrets     []any // names, or mappings with a source
 			Healthcheck struct{ Test []string }
 			DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 		}
-		Secrets, Volumes map[string]any
+		Secrets map[string]struct{ Environment, File string }
+		Volumes map[string]any
 	}
 	if err := yaml.Unmarshal(text, &compose); err != nil {
 		t.Fatal(err)
@@ -302,6 +306,19 @@ func TestComposeFile(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join("deploy", from)); err != nil {
 				t.Errorf("%s: the volume %s: %v", name, volume, err)
+			}
+		}
+		for _, s := range service.Secrets {
+			secret := fmt.Sprint(s)
+			if m, ok := s.(map[string]any); ok {
+				secret = fmt.Sprint(m["source"])
+			}
+			from, there := compose.Secrets[secret]
+			if !there {
+				t.Errorf("%s has the secret %s, which there is not", name, secret)
+			}
+			if from.Environment != "" && service.ReadOnly {
+				t.Errorf("%s is read_only, and Compose cannot put the variable %s into it", name, from.Environment)
 			}
 		}
 		for key, value := range service.Environment {

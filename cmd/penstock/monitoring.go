@@ -10,6 +10,7 @@ import (
 // metricsServer serves what the monitor knows, where the config wants it.
 type metricsServer struct {
 	config monitorConfig
+	server *monitor.Server
 	end    context.CancelFunc
 	done   chan struct{}
 }
@@ -21,9 +22,10 @@ func (d *daemon) serveMetrics(c monitorConfig) error {
 	if before != nil && before.config == c {
 		return nil
 	}
-	if before != nil && before.config.listen == c.listen { // the address must be free first
-		before.close()
-		before, d.metrics = nil, nil
+	if before != nil && before.config.listen == c.listen {
+		before.server.Profile(c.pprof)
+		before.config = c
+		return nil
 	}
 	if c.listen == "" {
 		before.close()
@@ -41,7 +43,7 @@ func (d *daemon) serveMetrics(c monitorConfig) error {
 
 func serveWith(d *daemon, c monitorConfig, server *monitor.Server) *metricsServer {
 	ctx, end := context.WithCancel(context.Background()) // until close: it answers while what is under way is finished
-	m := &metricsServer{config: c, end: end, done: make(chan struct{})}
+	m := &metricsServer{config: c, server: server, end: end, done: make(chan struct{})}
 	d.log.Info("metrics and health are served", slog.String("address", server.Address()))
 	go func() {
 		defer close(m.done)

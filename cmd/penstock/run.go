@@ -40,7 +40,7 @@ as it makes progress, or has a reason not to.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.DurationVar(&o.drain, "drain", o.drain, "how long what is under way may go on after the first signal, a `SPAN`")
+	f.Var((*duration)(&o.drain), "drain", "how long what is under way may go on after the first signal, a `SPAN`")
 	f.BoolVar(&o.noWait, "no-wait", false, "end with exit code 4 where another process loads a source of the config, and do not stand by")
 	fromEnvironment(f, "drain", "no-wait")
 	return cmd

@@ -76,6 +76,9 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 		return v
 	}
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// The process collector's own has to read of the whole machine, which a service
+	// that is locked up may not.
+	gauge("start_timestamp_seconds", "When this process began.").WithLabelValues().Set(seconds(time.Now()))
 	gauge("build_info", "Always 1; which build this is.", "version", "go").WithLabelValues(version, runtime.Version()).Set(1)
 	visibility := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "penstock_visibility_seconds", Buckets: visibilityBounds,

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,18 +54,21 @@ type Server struct {
 	server   *http.Server
 	listener net.Listener
 	log      *slog.Logger
+	profiles *atomic.Bool
 }
 
 // Listen makes a server on an address. With profiles it also answers below
-// /debug/pprof/, to anyone who can reach it. An error is a *ListenError. Serve
+// /debug/pprof/, to anyone who can reach it; see [Server.Profile]. An error is a *ListenError. Serve
 // must be called, else the address is never given back.
 func (m *Monitor) Listen(address string, profiles bool, log *slog.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, &ListenError{address, err}
 	}
-	return &Server{listener: listener, log: log, server: &http.Server{
-		Handler:           m.handler(profiles, log),
+	shows := new(atomic.Bool)
+	shows.Store(profiles)
+	return &Server{listener: listener, log: log, profiles: shows, server: &http.Server{
+		Handler:           m.handler(shows, log),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      2 * time.Minute, // a profile is taken over half a minute by default
@@ -73,6 +77,10 @@ func (m *Monitor) Listen(address string, profiles bool, log *slog.Logger) (*Serv
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}, nil
 }
+
+// Profile changes whether it answers below /debug/pprof/. It may be called while
+// it serves.
+func (s *Server) Profile(on bool) { s.profiles.Store(on) }
 
 // Address is where it listens: the port that was got where 0 was asked for.
 func (s *Server) Address() string { return s.listener.Addr().String() }
@@ -99,7 +107,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-func (m *Monitor) handler(profiles bool, log *slog.Logger) http.Handler {
+func (m *Monitor) handler(profiles *atomic.Bool, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -114,12 +122,14 @@ func (m *Monitor) handler(profiles bool, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, "ready", "not ready", m.Missing(), nil)
 	})
-	if profiles {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for path, show := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
+		mux.HandleFunc("GET /debug/pprof/"+path, func(w http.ResponseWriter, r *http.Request) {
+			if !profiles.Load() {
+				http.NotFound(w, r)
+				return
+			}
+			show(w, r)
+		})
 	}
 	return mux
 }
