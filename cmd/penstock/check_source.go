@@ -100,7 +100,11 @@ func checkAfter(s *sourceConfig, f *findings) {
 		if _, err := os.Stat(at); err != nil {
 			at = existing(at)
 		}
-		if err := mayWrite(at); err != nil {
+		err := mayWrite(at)
+		if free, wrong := freeBelow(at); err == nil && free == 0 {
+			err = cmp.Or(wrong, errors.New("there is no room"))
+		}
+		if err != nil {
 			f.wrong("after", fmt.Errorf("files cannot be moved to %s: %s cannot be written to: %w", to, at, err), "name another folder in after, or let the user who runs penstock write to it")
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,21 @@ func TestProfilesAreServedOnlyWhenAskedFor(t *testing.T) {
 	m := newTested()
 	if code, _ := get(t, serve(t, m, false)+"/debug/pprof/goroutine?debug=1"); code != http.StatusNotFound {
 		t.Errorf("not asked for, and answered with %d", code)
+	}
+	s, err := m.Listen("127.0.0.1:0", false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for on, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
+		s.Profile(on)
+		answer := httptest.NewRecorder()
+		s.server.Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/debug/pprof/goroutine?debug=1", nil))
+		if answer.Code != want {
+			t.Errorf("with profiles %t it answers %d", on, answer.Code)
+		}
+	}
+	if err := s.listener.Close(); err != nil {
+		t.Fatal(err)
 	}
 	code, body := get(t, serve(t, m, true)+"/debug/pprof/goroutine?debug=1")
 	if code != http.StatusOK || !strings.Contains(body, "goroutine profile") {
