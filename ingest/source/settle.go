@@ -81,6 +81,7 @@ type Settled struct {
 	woken    chan struct{}     // another one is the first in the queue
 	settled  map[uint64]int32  // versions, with the number of the listing that had them last
 	number   int32             // of the listing under way, or the last one
+	last     int32             // of those that came to their end and brought something, the last one
 	held     int               // by the last listing
 	unlooked time.Duration     // when the last of those may have settled that it brought and only another looks at; 0 for none
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -398,3 +399,67 @@ func TestSettleOptions(t *testing.T) {
 
 // listedOnly is a source that can do no more than it must.
 type listedOnly struct{ ingest.Source }
+
+// TestSettleFailedListing checks that what has settled need not do so again when
+// a listing failed, all of it or the part that has the file.
+func TestSettleFailedListing(t *testing.T) {
+	for _, all := range []bool{true, false} {
+		root := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			down := false
+			s, err := source.Settle(failing{newDir(t, source.Options{Source: "s"}, root), &down, all}, source.Settling{Age: 10 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, root+"/x.csv", []byte("x"), then)
+			put(t, root+"/y.csv", []byte("y"), then)
+			lists(t, s)
+			<-time.After(10 * time.Second)
+			if got, err := lists(t, s); len(got) != 2 || err != nil {
+				t.Fatalf("%v, %v", got, err)
+			}
+			down = true
+			for range 3 {
+				if _, err := lists(t, s); err == nil {
+					t.Error("no error")
+				}
+				if !all {
+					break // for longer, what is gone would be known for ever
+				}
+			}
+			down = false
+			if got, err := lists(t, s); len(got) != 2 || err != nil {
+				t.Errorf("after a listing that failed there are %v, %v", got, err)
+			}
+			if err := os.Remove(root + "/x.csv"); err != nil {
+				t.Fatal(err)
+			}
+			lists(t, s)
+			put(t, root+"/x.csv", []byte("x"), then)
+			if got, err := lists(t, s); len(got) != 1 || err != nil {
+				t.Errorf("after a file was gone there are %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// failing is a source whose listings fail while it is down: as a whole, or where
+// x.csv is.
+type failing struct {
+	*source.Dir
+	down *bool
+	all  bool
+}
+
+func (f failing) Files(ctx context.Context) iter.Seq2[ingest.File, error] {
+	return func(yield func(ingest.File, error) bool) {
+		for file, err := range f.Dir.Files(ctx) {
+			if *f.down && (f.all || file.Path == "x.csv") {
+				file, err = ingest.File{Source: "s", Path: ".", Size: -1}, errors.New("it is down")
+			}
+			if !yield(file, err) {
+				return
+			}
+		}
+	}
+}

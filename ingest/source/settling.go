@@ -54,8 +54,10 @@ const lookedAgain = 4096
 // A look is one listing of a Settled.
 type look struct {
 	*Settled
-	began time.Duration
-	holds int
+	began  time.Duration
+	holds  int
+	failed bool // something could not be listed
+	some   bool // something could
 
 	// Of the member that came last: what the paths of its archive's members begin
 	// with, as they come one after the other, and whether the archive has settled.
@@ -72,14 +74,25 @@ func (s *Settled) begin() *look {
 }
 
 // end forgets the files that the listing, which came to its end, did not have.
+// What it could not list it may not have for that: it forgets what the one
+// before did not have either, and nothing when it could list nothing at all.
 func (l *look) end() {
 	s := l.Settled
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.settled, func(_ uint64, listing int32) bool { return listing != s.number })
+	if l.failed && !l.some {
+		return
+	}
+	since := s.number
+	if l.failed {
+		since = s.last
+	}
+	s.last = s.number
+	maps.DeleteFunc(s.settled, func(_ uint64, listing int32) bool { return listing < since })
 	s.held = l.holds
 	for key, y := range s.young {
-		if y.listing != s.number && y.since < l.began {
+		hinted := y.listing == 0 // and never listed
+		if y.listing < since && y.since < l.began && !(hinted && l.failed) {
 			s.drop(key, y)
 		}
 	}
@@ -92,8 +105,11 @@ func (l *look) end() {
 
 // passes reports whether what is listed goes out.
 func (l *look) passes(ctx context.Context, f ingest.File, err error) bool {
-	if err != nil {
-		return !isArchive(f.Path) || l.settles && l.within == f.Path+"!" || l.blames(ctx, f)
+	if err != nil && isArchive(f.Path) {
+		return l.settles && l.within == f.Path+"!" || l.blames(ctx, f, err)
+	}
+	if l.note(err); err != nil {
+		return true
 	}
 	if l.within != "" && strings.HasPrefix(f.Path, l.within) {
 		return l.settles
@@ -109,18 +125,30 @@ func (l *look) passes(ctx context.Context, f ingest.File, err error) bool {
 	return l.settles
 }
 
+// note takes it down that something was listed, or could not be.
+func (l *look) note(err error) {
+	l.failed = l.failed || err != nil
+	l.some = l.some || err == nil
+}
+
 // opens reports whether the archive f, as it is listed before its members are,
 // has settled: opening one on a server is to fetch it.
 func (l *look) opens(ctx context.Context, f ingest.File) bool {
+	l.note(nil)
 	l.within, l.settles = f.Path+"!", l.lets(ctx, f, true)
 	return l.settles
 }
 
 // blames reports whether what is wrong with an archive is to be told: of one
 // that is being uploaded nothing else is to be expected.
-func (l *look) blames(ctx context.Context, f ingest.File) bool {
-	now, err := l.Locate(ctx, f.Path)
-	return err != nil || l.lets(ctx, now, true)
+func (l *look) blames(ctx context.Context, f ingest.File, err error) bool {
+	now, gone := l.Locate(ctx, f.Path)
+	if gone != nil {
+		l.note(err)
+		return true
+	}
+	l.note(nil)
+	return l.lets(ctx, now, true)
 }
 
 // lets reports whether f, as it is now, has settled, and counts it if not.
