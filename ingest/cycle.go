@@ -15,13 +15,21 @@ type cycles struct {
 
 	mu       sync.Mutex
 	current  Cycle
-	told     bool      // that the current one is over
+	phase    phase
 	ended    time.Time // the current one's listing; zero while it goes on
-	allSeen  bool      // the ledger was asked about all that was listed
 	oldest   int64     // of those that are not under way and not loaded
 	said     time.Time // that a source could not be told
 	attempts map[Stage]*attempt
 }
+
+// A phase is how far the current cycle is.
+type phase uint8
+
+const (
+	phaseOver    phase = iota // it was told so
+	phaseListing              // its listing goes on, or the ledger has not been asked about all of it
+	phaseWorking              // on what was listed
+)
 
 // An attempt sums up what is going on in a stage: what takes for ever is to be
 // seen before it ends.
@@ -32,7 +40,7 @@ type attempt struct {
 }
 
 func newCycles(r *run) *cycles {
-	c := &cycles{run: r, told: true, attempts: make(map[Stage]*attempt)}
+	c := &cycles{run: r, attempts: make(map[Stage]*attempt)}
 	now := time.Now()
 	for _, s := range []Stage{InFetch, InCommit, InPace} {
 		c.attempts[s] = &attempt{zero: now}
@@ -51,7 +59,7 @@ func (c *cycles) begin(number int) time.Time {
 		Number: number, Began: now, Poll: c.run.Poll, Hinted: since.Hinted, Files: since.Files, Readings: since.Readings, Rejected: since.Rejected, NotDone: since.NotDone,
 		Bytes: since.Bytes, Fetch: since.Fetch, Decode: since.Decode, Commit: since.Commit, Paced: since.Paced,
 	}
-	c.told, c.allSeen, c.ended, c.oldest = false, false, time.Time{}, math.MaxInt64
+	c.phase, c.ended, c.oldest = phaseListing, time.Time{}, math.MaxInt64
 	due := now.Add(c.run.Poll)
 	if c.run.Poll > 0 {
 		select { // who watches takes one of each listing, unless it is late itself
@@ -194,60 +202,46 @@ func (c *cycles) listed() {
 
 func (c *cycles) looked() {
 	c.mu.Lock()
-	c.allSeen, c.ended = true, time.Now()
+	c.phase, c.ended = phaseWorking, time.Now()
 	c.mu.Unlock()
-	if _, listed, _ := c.run.underWay.state(0); listed == 0 {
-		c.idle()
-	}
+	c.idle()
 }
 
 // idle tells the cycle when all that was listed is done.
 func (c *cycles) idle() {
-	c.mu.Lock()
-	over := c.allSeen && !c.told
-	c.mu.Unlock()
-	if over {
-		c.tell(true)
-	}
+	c.tell(true, func(listed int) bool { return c.phase == phaseWorking && listed == 0 })
 }
 
 // overdue tells that the next listing is due while this one goes on.
 func (c *cycles) overdue() {
-	c.mu.Lock()
 	// The one that was due may have begun at this moment.
-	late := !c.allSeen && !c.told && time.Since(c.current.Began) >= c.run.Poll
-	c.mu.Unlock()
-	if late {
-		c.tell(false)
-	}
+	c.tell(false, func(int) bool { return c.phase == phaseListing && time.Since(c.current.Began) >= c.run.Poll })
 }
 
 // close tells the cycle, if it was not told yet.
-func (c *cycles) close() { c.tell(true) }
+func (c *cycles) close() {
+	c.tell(true, func(int) bool { return c.phase != phaseOver })
+}
 
 // end tells what is not told when the run ends.
 func (c *cycles) end() {
-	c.mu.Lock()
-	c.told = c.told && len(c.current.Files) == 0
-	began := c.current.Number > 0
-	c.mu.Unlock()
-	if began && c.run.Poll > 0 {
-		c.tell(true)
-	}
+	c.tell(true, func(int) bool { return c.phase != phaseOver || c.current.Number > 0 && len(c.current.Files) > 0 })
 }
 
-// tell tells of the current cycle. One that is over is told once.
-func (c *cycles) tell(over bool) {
+// tell tells of the current cycle where it is so, as seen while nobody changes
+// it: who finds something out may come when another cycle has begun. listed is how
+// many files of the listing are under way.
+func (c *cycles) tell(isOver bool, isSo func(listed int) bool) {
 	queued, spooled := c.run.backlog.length(), c.run.spool.length()
-	underWay, listed, oldest := c.run.underWay.state(math.MaxInt64)
 	c.mu.Lock()
-	if c.told {
+	underWay, listed, oldest := c.run.underWay.state(math.MaxInt64)
+	if c.run.Poll <= 0 || !isSo(listed) {
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
 	told := c.current
-	told.Over, told.Took = over, now.Sub(told.Began)
+	told.Over, told.Took = isOver, now.Sub(told.Began)
 	told.Listing = told.Took
 	if !c.ended.IsZero() {
 		told.Listing = c.ended.Sub(told.Began)
@@ -261,10 +255,10 @@ func (c *cycles) tell(over bool) {
 	if told.Overran = told.Took >= told.Poll && (listed > 0 || told.Listing >= told.Poll); told.Overran {
 		told.Bound = c.bound(&told)
 	}
-	if !over {
+	if !isOver {
 		told.Files = maps.Clone(told.Files) // counting goes on
 	} else {
-		c.told = true
+		c.phase = phaseOver
 		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Files: make(map[State]int)}
 	}
 	c.mu.Unlock()

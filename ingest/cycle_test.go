@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -404,6 +405,93 @@ func TestArrivals(t *testing.T) {
 		}
 		if at, ok := p.book.arrived["L/1"]; !ok || at != 0 {
 			t.Errorf("what was there arrived at %d, %t", at, ok)
+		}
+	})
+}
+
+// That the last file of a cycle has ended does not end the next cycle, which
+// begins at that moment.
+func TestTheEndOfOneCycleIsNotThatOfTheNext(t *testing.T) {
+	var told []int
+	p := &Pipeline{Source: newYard(), Sink: newBook(), Workers: 1, Poll: time.Minute, Observe: func(e Event) { told = append(told, e.Cycle.Number) }}
+	r := p.newRun(t.Context(), t.Context())
+	r.cycles.begin(1)
+	r.underWay.begin(&reference{File: File{Path: "L/1"}, listed: true})
+	r.cycles.looked()
+	if _, idle := r.underWay.end("L/1"); !idle {
+		t.Error("nothing is left, and it is not idle")
+	}
+	r.cycles.begin(2)
+	r.cycles.idle() // as whoever ended the file says now
+	if len(told) > 0 {
+		t.Errorf("cycles %d are told as over, the listing of the second has just begun", told)
+	}
+	r.underWay.begin(&reference{File: File{Path: "L/2"}, listed: true})
+	r.cycles.looked()
+	r.cycles.idle() // or now
+	if len(told) > 0 {
+		t.Errorf("cycles %d are told as over while a file of the second is under way", told)
+	}
+	r.ended("L/2")
+	if len(told) != 1 || told[0] != 2 {
+		t.Errorf("told of cycles %d, want the second", told)
+	}
+}
+
+// A link that leads nowhere, which cannot be listed, has failed; it is no file
+// that has gone.
+func TestALinkThatLeadsNowhere(t *testing.T) {
+	operate(t, func(p *plant) { p.yard.broken, p.yard.at = fs.ErrNotExist, "L/link" }, func(p *plant) {
+		p.after(time.Second)
+		if p.told[Failed] != 1 || p.told[Changed] != 0 || p.last().Faults != 1 {
+			t.Errorf("told of %v", p.told)
+		}
+	})
+}
+
+// Files that have gone by the time that they are fetched have failed nobody, however
+// many they are: the others are fetched, and nobody waits for those.
+func TestFilesThatAreGone(t *testing.T) {
+	for _, connections := range []int{0, 2} {
+		operate(t, func(p *plant) {
+			p.Connections = connections
+			for i := range 100 {
+				p.yard.put(fmt.Sprintf("L/%02d", i), reading1(i))
+			}
+			p.yard.put("M/1", reading1(1))
+			p.yard.hook = at(fetching, "L/", func(context.Context) error { return fs.ErrNotExist })
+		}, func(p *plant) {
+			p.after(29 * time.Second)
+			if c := p.last(); c.Files[Changed] != 100 || c.Files[Loaded] != 1 || c.Left != 0 || c.Oldest != 0 {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+// Who asks anew need not wait for the next listing that is due.
+func TestAskAnew(t *testing.T) {
+	operate(t, func(p *plant) {
+		f := p.yard.put("L/1", reading1(1))
+		p.book.known[f.Path] = version{f, sumOf(reading1(1)), Held, 1}
+	}, func(p *plant) {
+		p.after(5 * time.Second)
+		due := p.book.known["L/1"]
+		due.state = Due
+		p.book.known["L/1"] = due
+		p.goOn()
+		p.AskAnew()
+		p.after(6 * time.Second)
+		if p.yard.listings != 2 || p.book.known["L/1"].n != 2 {
+			t.Errorf("a second after it was asked anew there were %d listings; in the book: %+v", p.yard.listings, p.book.known["L/1"])
+		}
+		p.after(34 * time.Second)
+		if p.yard.listings != 2 {
+			t.Errorf("%d listings", p.yard.listings)
+		}
+		p.after(36 * time.Second)
+		if p.yard.listings != 3 {
+			t.Errorf("%d listings, the third was due after 35 s", p.yard.listings)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -126,10 +125,12 @@ func (r *run) fetch(ctx context.Context, ref *reference, c *Content, have *provi
 // unfetched tells of a file that could not be fetched. Where that happens to
 // many in a row it is not their fault: the others are left to the next listing.
 func (r *run) unfetched(f *reference, err error, took time.Duration) {
-	r.cycles.left(f.Modified)
-	r.tellFailed(f.File, err, took)
+	if !r.isGone(err) {
+		r.cycles.left(f.Modified)
+	}
+	r.tellFailed(f.File, r.failedAs(err), err, took)
 	r.ended(f.Path)
-	if errors.Is(err, ErrChanged) || r.Poll <= 0 {
+	if r.failedAs(err) == Changed || r.Poll <= 0 {
 		return
 	}
 	if int(r.fetchFailures.Add(1)) > 8+2*r.Connections {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -94,7 +95,11 @@ func (r *run) unlisted(f File, err error) {
 		return
 	}
 	r.cycles.faulty()
-	r.tellFailed(f, err, 0)
+	state := Failed // also a link that leads nowhere: it is no file that has gone
+	if errors.Is(err, ErrChanged) {
+		state = Changed
+	}
+	r.tellFailed(f, state, err, 0)
 }
 
 // send reports whether take has not ended.
@@ -121,6 +126,7 @@ func (r *run) untilDue(due time.Time) bool {
 	select {
 	case <-next.C:
 	case <-r.backlog.low:
+	case <-r.wanted:
 	case <-r.take.Done():
 	}
 	return r.take.Err() == nil

@@ -74,10 +74,16 @@ type Pipeline struct {
 	caughtUp  bool
 }
 
-// AskAnew makes the next listing of a pipeline that polls ask the ledger about
-// all files, also about those that it knew a while ago: a person may have marked
-// some as due. It may be called at any time, by anyone.
-func (p *Pipeline) AskAnew() { p.anew.Store(true) }
+// AskAnew has a pipeline that polls list the source as soon as no listing is under
+// way, and ask the ledger about all files, also about those that it knew a while
+// ago: a person may have marked some as due. It may be called at any time, by
+// anyone.
+func (p *Pipeline) AskAnew() {
+	p.anew.Store(true)
+	if r := p.running.Load(); r != nil {
+		signal(r.wanted)
+	}
+}
 
 // CaughtUp reports, of a pipeline that polls and whose Run has returned, whether
 // that left nothing undone which had been listed.
@@ -104,6 +110,7 @@ type run struct {
 	sightings chan sighting
 	looked    chan struct{}  // the ledger has been asked about all of a listing
 	due       chan time.Time // when the next listing is
+	wanted    chan struct{}  // a listing, before it is due
 	backlog   *backlog
 	fetched   chan *parcel
 	chunks    chan chunk
@@ -170,7 +177,7 @@ func (p *Pipeline) Run(take, work context.Context) error {
 func (p *Pipeline) newRun(take, work context.Context) *run {
 	r := &run{
 		Pipeline: p, name: p.Source.Name(), take: take, work: work,
-		sightings: make(chan sighting, listedAhead), looked: make(chan struct{}, 1), due: make(chan time.Time, 1),
+		sightings: make(chan sighting, listedAhead), looked: make(chan struct{}, 1), due: make(chan time.Time, 1), wanted: make(chan struct{}, 1),
 		backlog: newBacklog(p.Poll > 0), chunks: make(chan chunk),
 		known: newMemory(p.Source, p.Poll > 0), stock: newStock(p),
 		contents: sync.Pool{New: func() any { return new(Content) }},
@@ -281,19 +288,23 @@ func (p *Pipeline) observe(e Event) {
 }
 
 // tellFailed tells of a file that could not be listed or fetched.
-func (r *run) tellFailed(f File, err error, took time.Duration) {
-	r.tell(Event{Source: r.name, Fetch: took, Outcomes: []Outcome{{File: f, State: r.failedAs(err), Reason: err.Error()}}})
+func (r *run) tellFailed(f File, s State, err error, took time.Duration) {
+	r.tell(Event{Source: r.name, Fetch: took, Outcomes: []Outcome{{File: f, State: s, Reason: err.Error()}}})
 }
 
-// failedAs is the state of a file that could not be fetched. Where a source is
-// listed again and again, files come and go: one that has gone since it was
-// listed, or was done meanwhile, has failed nobody.
+// failedAs is the state of a file that could not be fetched.
 func (r *run) failedAs(err error) State {
-	if errors.Is(err, ErrChanged) || r.Poll > 0 && errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, ErrChanged) || r.isGone(err) {
 		return Changed
 	}
 	return Failed
 }
+
+// isGone reports whether a file could not be fetched because it is there no more.
+// Where a source is listed again and again, files come and go: one that has gone
+// since it was listed, or was done meanwhile, has failed nobody, and nobody waits
+// for it.
+func (r *run) isGone(err error) bool { return r.Poll > 0 && errors.Is(err, fs.ErrNotExist) }
 
 // ended notes that a file is not worked on any more. If it has changed
 // meanwhile, it is seen again.

@@ -134,7 +134,7 @@ func (r *run) unspoolOne(f *spooled) *parcel {
 	p.took = time.Since(start)
 	if err != nil {
 		r.cycles.left(f.Modified)
-		r.tellFailed(f.File, err, p.took)
+		r.tellFailed(f.File, Failed, err, p.took)
 		r.ended(f.Path)
 		r.release(p)
 		return nil

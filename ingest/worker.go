@@ -173,7 +173,9 @@ func (w *worker) taken(ctx context.Context, f *reference, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	w.cycles.left(f.Modified)
+	if !w.isGone(err) {
+		w.cycles.left(f.Modified)
+	}
 	w.event.Outcomes = append(w.event.Outcomes, Outcome{File: f.File, State: w.failedAs(err), Reason: err.Error()})
 	return nil
 }

@@ -82,7 +82,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 	gauge("build_info", "Always 1; which build this is.", "version", "go").WithLabelValues(version, runtime.Version()).Set(1)
 	visibility := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "penstock_visibility_seconds", Buckets: visibilityBounds,
-		Help: "From a file's arrival (its modified time, or when it was first seen where that is not told to the second) to its readings being in the table.",
+		Help: "From a file's arrival (its modified time) to its readings being in the table. Files whose time is not told to the second are not in it.",
 	}, []string{"source"})
 	r.MustRegister(visibility)
 	return &metrics{
@@ -91,7 +91,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 		reloadedAt: gauge("config_last_reload_success_timestamp_seconds", "When a configuration was last taken.").WithLabelValues(),
 		loggers:    gauge("loggers", "Loggers by whether files come from them: reporting, silent, or irregular (too few files to tell).", "state"),
 
-		files:      counter("files_total", "Files by what became of them at a look or a commit; known counts each look into the ledger.", "source", "state"),
+		files:      counter("files_total", "Files by what became of them at a look or a commit; known counts a version once, when the ledger is found to have it.", "source", "state"),
 		readings:   counter("readings_total", "Cells of reading columns by what became of them.", "source", "result"),
 		rejected:   counter("rejected_lines_total", "Lines that could not be read as a record.", "source"),
 		bytes:      counter("fetched_bytes_total", "Bytes fetched, as they came.", "source"),
