@@ -96,7 +96,8 @@ func checkAfter(s *sourceConfig, f *findings) {
 		if to, _, _ = strings.Cut(to, "{"); !filepath.IsAbs(to) {
 			to = filepath.Join(s.folder, to)
 		}
-		at := filepath.Clean(to)
+		to = filepath.Clean(to)
+		at := to
 		if _, err := os.Stat(at); err != nil {
 			at = existing(at)
 		}
