@@ -192,3 +192,26 @@ func TestJournalTellsWhereBytesAreArchivedLater(t *testing.T) {
 		t.Errorf("its state was set at %v, and now at %v", since, now)
 	}
 }
+
+// Of what was told of a row the later stands, also where it is of a transaction
+// that began before the other.
+func TestTheLaterChangeHasTheLaterTime(t *testing.T) {
+	s := open(t, Options{})
+	commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), testFile{path: "L1_a", readings: []testReading{{"flow", 1, 1, ""}}})
+	early, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Rollback(t.Context())
+	if _, err := early.Exec(t.Context(), "select now()"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.pool.Exec(t.Context(), "update files set state = 'due', "+changedNow); err != nil {
+		t.Fatal(err)
+	}
+	later := false
+	if err := early.QueryRow(t.Context(), `with before as (select changed from files), after as (update files set state = 'undone', `+changedNow+` returning changed)
+		select after.changed > before.changed from before, after`).Scan(&later); err != nil || !later {
+		t.Errorf("the change that was made last has the later time: %v, %v", later, err)
+	}
+}
