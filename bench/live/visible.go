@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"penstock/store"
 )
 
 // visible writes files at the rate, and takes for each the time from when its
@@ -133,12 +134,6 @@ func (w *watching) done(path string, at time.Time) {
 	}
 }
 
-// keyOf is what the ledger finds a file of the source by, as its schema says.
-func keyOf(path string) [16]byte {
-	sum := sha256.Sum256([]byte("live\x00" + path))
-	return [16]byte(sum[:])
-}
-
 // look asks for the files that are not there yet until all are.
 func (w *watching) look(ctx context.Context, url string, every time.Duration) error {
 	conn, err := pgx.Connect(ctx, url)
@@ -156,7 +151,7 @@ func (w *watching) look(ctx context.Context, url string, every time.Duration) er
 		}
 		var keys [][16]byte
 		for _, path := range w.awaited() {
-			keys = append(keys, keyOf(path))
+			keys = append(keys, store.FileKey("live", path))
 		}
 		rows, err := conn.Query(ctx, "select path from penstock.files where key = any($1::uuid[]) and state = 'loaded'", keys)
 		if err != nil {
