@@ -31,6 +31,9 @@ func (r *Remote) opening(ctx context.Context, may func(ingest.File) bool) iter.S
 		w := &remoteWalk{Remote: r, ctx: ctx, yield: yield, mayOpen: may}
 		if w.folder("", 0) {
 			r.closed.listed(w.gone)
+			if !w.failed {
+				r.copies.listed(w.packed)
+			}
 		}
 	}
 }
@@ -67,6 +70,9 @@ type remoteWalk struct {
 
 	mayOpen func(archive ingest.File) bool
 	gone    map[string]struct{} // folders that were not there when they were to be listed
+
+	packed map[string]struct{} // archives
+	failed bool                // something could not be listed
 
 	own  []string // where folders of the source's own lead that are named from the server's root on
 	real string   // where the source's folder leads, if there are such
@@ -259,6 +265,10 @@ func (w *remoteWalk) entries(dir string, all []listed) bool {
 // found yields the file, or the members if it is an archive.
 func (w *remoteWalk) found(f ingest.File) bool {
 	if isArchive(f.Path) {
+		if w.packed == nil {
+			w.packed = make(map[string]struct{})
+		}
+		w.packed[f.Path] = struct{}{}
 		return !w.mayOpen(f) || w.archive(f)
 	}
 	return w.yield(f, nil)
@@ -290,6 +300,7 @@ func (w *remoteWalk) follow(below string, l listed) (listed, bool) {
 }
 
 func (w *remoteWalk) fail(path string, err error) bool {
+	w.failed = true
 	if path == "" {
 		path = "."
 	}

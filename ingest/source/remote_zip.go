@@ -21,8 +21,15 @@ import (
 // as the archive stays as it is, so that listing it again and fetching from it
 // asks nothing of the server.
 const (
-	// keptBytes is how much of copies is kept on this machine.
+	// keptBytes is how much of copies is kept on this machine, and keptShare of how
+	// much there is room for, if that is more: the members of many archives may be
+	// fetched in turn, and each would be fetched again for each of them.
 	keptBytes = 2 << 30
+	keptShare = 4 // a quarter
+
+	// keptGone is for how long the copy is kept of an archive that is not listed
+	// any more: members of it may still wait to be fetched.
+	keptGone = time.Hour
 
 	// lookAgain is after what time an archive whose copy had to make room is
 	// fetched once more to list it, although it has not changed: one of its
@@ -44,6 +51,7 @@ type copies struct {
 	kept  int64  // bytes there
 	tick  int
 	known map[string]*copied // by the archive's path on the server
+	gone  time.Duration      // keptGone
 }
 
 // A copied is one archive, and its copy.
@@ -59,13 +67,14 @@ type copied struct {
 	// Under copies.mu.
 	place   string // where the copy is; "" when it had to make room
 	fetched time.Time
+	seen    time.Time // in a listing, or when it was fetched
 	used    int
 }
 
 func newCopies(r *Remote) (*copies, error) {
 	sweepShelves(r.Spool)
 	reader, err := NewDir(Options{Source: r.Source, Match: r.Match, Ignore: r.Ignore})
-	return &copies{remote: r, reader: reader, known: make(map[string]*copied)}, err
+	return &copies{remote: r, reader: reader, known: make(map[string]*copied), gone: keptGone}, err
 }
 
 // open returns the archive f, as it was listed, or, with a size of -1, whatever
@@ -151,8 +160,7 @@ func (cs *copies) fetch(ctx context.Context, f ingest.File, z *copied) error {
 		return err
 	}
 	z.listed, z.file = f, c.File
-	const young = 2 * time.Second
-	z.settled = f.Precision == ingest.Unknown || f.Modified+int64(f.Precision) < c.Fetched-young.Microseconds()
+	z.settled = cs.rests(ctx, f, &c)
 	if f.Size < 0 {
 		z.listed = c.File
 	}
@@ -160,9 +168,30 @@ func (cs *copies) fetch(ctx context.Context, f ingest.File, z *copied) error {
 	defer cs.mu.Unlock()
 	cs.tick++
 	z.place, z.fetched, z.used = place, time.Now(), cs.tick
+	z.seen = z.fetched
 	cs.kept += z.file.Size
 	cs.makeRoom(z)
 	return nil
+}
+
+// rests reports whether c, which was fetched of f, was last written to well
+// before. Where the listing tells a time of another zone, or to the minute, the
+// server is asked.
+func (cs *copies) rests(ctx context.Context, f ingest.File, c *ingest.Content) bool {
+	const young = 2 * time.Second
+	before := c.Fetched - young.Microseconds()
+	if f.Precision == ingest.Unknown || f.Modified+int64(f.Precision) < before {
+		return true
+	}
+	if f.Precision <= ingest.Second {
+		return false
+	}
+	var now listed
+	err := cs.remote.pool.with(ctx, 0, func(cl client) (err error) {
+		now, err = cl.stat(ctx, f.Path)
+		return err
+	})
+	return err == nil && now.size == c.File.Size && now.precision != ingest.Unknown && now.precision <= ingest.Second && now.modified+int64(now.precision) < before
 }
 
 // name is a place for one copy more.
@@ -197,10 +226,14 @@ func writeCopy(place string, in io.Reader) (err error) {
 }
 
 // makeRoom removes the copies that were not used for longest, but for that of
-// the one, until no more than keptBytes are left. Who reads one of them reads
-// on.
+// the one, until no more are left than there is room for. Who reads one of them
+// reads on.
 func (cs *copies) makeRoom(but *copied) {
-	for cs.kept > keptBytes {
+	if cs.kept <= keptBytes {
+		return
+	}
+	room := max(keptBytes, roomIn(cs.shelf.dir)/keptShare)
+	for cs.kept > room {
 		var oldest *copied
 		for _, z := range cs.known {
 			if z != but && z.place != "" && (oldest == nil || z.used < oldest.used) {
@@ -239,6 +272,23 @@ func (cs *copies) forget(path, place string) {
 	if z := cs.known[path]; z != nil && z.place == place {
 		cs.remove(z)
 		delete(cs.known, path)
+	}
+}
+
+// listed notes which archives were in a listing that came to its end, and
+// forgets those that were in none for long.
+func (cs *copies) listed(seen map[string]struct{}) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	now := time.Now()
+	for path, z := range cs.known {
+		if _, ok := seen[path]; ok {
+			z.seen = now
+		} else if !z.seen.IsZero() && now.Sub(z.seen) >= cs.gone && z.mu.TryLock() { // nobody fetches it
+			cs.remove(z)
+			delete(cs.known, path)
+			z.mu.Unlock()
+		}
 	}
 }
 

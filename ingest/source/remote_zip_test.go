@@ -370,3 +370,72 @@ func TestFTPZipDone(t *testing.T) {
 		}
 	}
 }
+
+// TestFTPZipAhead: a server whose listing is in another zone, and ahead of our
+// clock. When its archive was written it says to the second when it is asked.
+func TestFTPZipAhead(t *testing.T) {
+	t.Parallel()
+	data := packOf(t, "x.csv")
+	s := newScript(t, func(s *script) {
+		s.features = []string{"MDTM", "SIZE", "REST STREAM", "EPSV"}
+		s.on = func(s *session, command, _ string) bool {
+			if command == "LIST" {
+				at := time.Now().UTC().Add(10 * time.Hour)
+				s.send(fmt.Appendf(nil, "%s %20d a.zip\r\n", at.Format("01-02-06  03:04PM"), len(data)))
+			}
+			return command == "LIST"
+		}
+	})
+	s.put("a.zip", data, then)
+	o := quick(s)
+	o.Spool = t.TempDir()
+	r := newFTP(t, o)
+	for range 3 {
+		if all, err := lists(t, r); len(all) != 1 || err != nil {
+			t.Fatal(all, err)
+		}
+	}
+	if n := s.count("RETR"); n > 2 { // two, where a minute of that clock ends between
+		t.Errorf("it does not change, and was fetched %d times", n)
+	}
+}
+
+// TestFTPZipGone: the copies of archives that others took away go.
+func TestFTPZipGone(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, nil)
+	o := quick(s)
+	o.Spool = t.TempDir()
+	r := newFTP(t, o)
+	copies := func() int {
+		all, err := filepath.Glob(o.Spool + "/*/*.zip")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	for i := range 3 {
+		name := fmt.Sprintf("%d.zip", i)
+		s.put(name, packOf(t, "x.csv"), then)
+		all, err := lists(t, r)
+		if len(all) != 1 || err != nil {
+			t.Fatal(all, err)
+		}
+		s.remove(name)
+		if all, err := lists(t, r); len(all) != 0 || err != nil {
+			t.Fatal(all, err)
+		}
+		// Members of it may still wait.
+		if err := r.Fetch(t.Context(), all[name+"!x.csv"], new(ingest.Content)); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := copies(); n != 3 {
+		t.Errorf("%d copies are there", n)
+	}
+	r.KeepGone(0)
+	lists(t, r)
+	if n := copies(); n != 0 {
+		t.Errorf("%d copies are still there", n)
+	}
+}

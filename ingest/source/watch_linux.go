@@ -37,3 +37,12 @@ func networkOf(path string) string {
 	}
 	return ""
 }
+
+// roomIn is how much room there is in a folder; 0 when that is not known.
+func roomIn(dir string) int64 {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0
+	}
+	return int64(st.Bavail) * int64(st.Bsize)
+}

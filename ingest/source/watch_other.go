@@ -11,3 +11,6 @@ func canWatch() error { return fmt.Errorf("folders are watched on Linux alone: %
 func (identity) device() uint64 { return 0 }
 
 func networkOf(string) string { return "" }
+
+// roomIn is how much room there is in a folder, which is not known here.
+func roomIn(string) int64 { return 0 }

@@ -1,0 +1,7 @@
+package source
+
+import "time"
+
+// KeepGone has the copy of an archive kept for so long when it is not listed any
+// more.
+func (r *Remote) KeepGone(d time.Duration) { r.copies.gone = d }
