@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -39,7 +40,9 @@ func TestAFileFromTheFutureStarvesNobody(t *testing.T) {
 				t.Errorf("with a file from the future: %v; %d of 30 live files are loaded after 30 s and more, and %d old ones", future, live, len(p.book.order)-live)
 			}
 			p.abort()
-			<-p.running
+			if err := <-p.running; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
 			p.running = closedWith(nil)
 		})
 	}
@@ -78,7 +81,7 @@ func TestManyFailingFilesAreNotListedWithoutPause(t *testing.T) {
 
 type unfetchable struct{ counted }
 
-func (u unfetchable) Fetch(ctx context.Context, f File, _ *Content) error {
+func (u unfetchable) Fetch(ctx context.Context, _ File, _ *Content) error {
 	if err := lasting(50 * time.Millisecond)(ctx); err != nil {
 		return err
 	}

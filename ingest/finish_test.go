@@ -283,7 +283,9 @@ func TestLiveFilesWhereFilesAreMoved(t *testing.T) {
 			t.Errorf("%d of 30 live files are loaded, the slowest after %s", len(visible), worst)
 		}
 		p.abort()
-		<-p.running
+		if err := <-p.running; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 		p.running = closedWith(nil)
 	})
 }
