@@ -207,10 +207,15 @@ func (c *cycles) looked() {
 	c.idle()
 }
 
-// idle tells the cycle when all that was listed is done.
+// idle tells the cycle when all that was listed is done, and none of the others
+// has been there for a poll interval.
 func (c *cycles) idle() {
-	c.tell(true, func(listed int) bool { return c.phase == phaseWorking && listed == 0 })
+	c.tell(true, func(listed int) bool { return c.phase == phaseWorking && listed == 0 && !c.late() })
 }
+
+// late reports whether a file has waited a whole poll interval for the ledger,
+// whether a listing brought it or a hint.
+func (c *cycles) late() bool { return c.run.underWay.longest() >= c.run.Poll }
 
 // overdue tells that the next listing is due while this one goes on.
 func (c *cycles) overdue() {
@@ -218,9 +223,10 @@ func (c *cycles) overdue() {
 	c.tell(false, func(int) bool { return c.phase == phaseListing && time.Since(c.current.Began) >= c.run.Poll })
 }
 
-// close tells the cycle, if it was not told yet.
+// close tells the cycle, if it was not told yet, or there is work left of it that
+// came after that.
 func (c *cycles) close() {
-	c.tell(true, func(int) bool { return c.phase != phaseOver })
+	c.tell(true, func(int) bool { return c.phase != phaseOver || c.late() })
 }
 
 // end tells what is not told when the run ends.
@@ -252,14 +258,14 @@ func (c *cycles) tell(isOver bool, isSo func(listed int) bool) {
 	} else {
 		told.Lag = max(0, now.Sub(FromMicros(told.Oldest)))
 	}
-	if told.Overran = told.Took >= told.Poll && (listed > 0 || told.Listing >= told.Poll); told.Overran {
+	if told.Overran = told.Took >= told.Poll && (listed > 0 || told.Listing >= told.Poll || c.late()); told.Overran {
 		told.Bound = c.bound(&told)
 	}
 	if !isOver {
 		told.Files = maps.Clone(told.Files) // counting goes on
 	} else {
 		c.phase = phaseOver
-		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Files: make(map[State]int)}
+		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Listed: told.Listed, Settling: told.Settling, Files: make(map[State]int)}
 	}
 	c.mu.Unlock()
 	c.run.tellCycle(&told)

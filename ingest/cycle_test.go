@@ -219,6 +219,42 @@ func TestHints(t *testing.T) {
 	})
 }
 
+// Files that are hinted at, as those are that settle, belong to the cycle that they
+// come in: one that is not done with after a whole interval has it overrun, and
+// those that are done with at once do not.
+func TestHintsThatAreNotDealtWith(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.book.hook = func(_ context.Context, at step, path string) error {
+			if at == committing && path == "L/slow" {
+				<-time.After(80 * time.Second)
+			}
+			return nil
+		}
+	}, func(p *plant) {
+		p.yard.put("L/0", reading1(0))
+		p.after(10 * time.Second)
+		p.yard.hints <- p.yard.put("L/quick", reading1(1))
+		p.after(29 * time.Second)
+		if c := p.last(); c.Number != 1 || !c.Over || c.Overran {
+			t.Errorf("%+v", c)
+		}
+		p.after(35 * time.Second)
+		p.yard.hints <- p.yard.put("L/slow", reading1(2)) // until 115 s
+		p.after(61 * time.Second)
+		if c := p.last(); c.Number != 3 || c.Overran || c.Listed != 3 || c.UnderWay != 1 {
+			t.Errorf("%+v", c)
+		}
+		p.after(91 * time.Second)
+		if c := p.last(); c.Number != 3 || !c.Over || !c.Overran || c.Bound != InCommit || c.Took != 30*time.Second || c.Listed != 3 {
+			t.Errorf("%+v", c)
+		}
+		p.after(119 * time.Second)
+		if c := p.last(); c.Number != 4 || c.Overran || c.Took.Truncate(time.Second) != 25*time.Second || c.Files[Loaded] != 1 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
 func TestNoMoreWatching(t *testing.T) {
 	for _, err := range []error{nil, errors.New("too many watches")} {
 		operate(t, func(p *plant) { p.Source = blind{p.yard, err} }, func(p *plant) {

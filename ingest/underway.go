@@ -105,7 +105,8 @@ func (u *underWay) longest() time.Duration {
 }
 
 // end takes the file out, and returns what it has become since, if that is
-// known. idle says that no file is left which a listing brought.
+// known. idle says that no file is left which a listing brought, since just now,
+// or none at all.
 func (u *underWay) end(path string) (again *File, idle bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -118,7 +119,7 @@ func (u *underWay) end(path string) (again *File, idle bool) {
 	if f.listed {
 		u.listed--
 	}
-	return f.again, f.listed && u.listed == 0
+	return f.again, u.listed == 0 && (f.listed || len(u.files) == 0)
 }
 
 // state returns how many files there are, how many of them a listing brought,
