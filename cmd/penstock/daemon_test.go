@@ -467,9 +467,12 @@ func isAService(t *testing.T, s *stage) {
 
 func hasNoConfig(t *testing.T, s *stage) {
 	r := s.trial(t, "pipeline: {workers: 1}\n")
-	r.begin()
+	r.begin("--drain", "1d")
 	r.ends(2)
 	r.says(0, `penstock.yaml names no source`)
+	if out, err := exec.Command(s.binary, "run", "--drain", "-5s").CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(out), `"-5s" is not a duration`) {
+		t.Errorf("%v: %s", err, out)
+	}
 	if out, err := exec.Command(s.binary, "run").CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(out), "needs a config") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -177,7 +177,7 @@ func TestDemoView(t *testing.T) {
 	a.outTerminal = false
 	out.Reset()
 	v.show()
-	if line := out.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, "1 file loaded, 1 quarantined, 9 readings; -, -; 2.0s from arrival to table; latest: PS-11 ") {
+	if line := out.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, "1 file loaded, 1 quarantined, 9 readings stored; -, -; 2.0s from arrival to table; latest: PS-11 ") {
 		t.Errorf("the line is %q", line)
 	}
 }

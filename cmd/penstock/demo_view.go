@@ -116,7 +116,7 @@ func (v *demoView) look(ctx context.Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.latest = latest
-	v.seen = append(v.seen, viewCount{time.Now(), v.tally.files[ingest.Loaded], v.tally.receipt.Cells.Readings()})
+	v.seen = append(v.seen, viewCount{time.Now(), v.tally.files[ingest.Loaded], v.tally.receipt.Cells.Stored})
 	v.seen = v.seen[max(0, len(v.seen)-viewRateOver):]
 }
 
@@ -189,7 +189,7 @@ func (v *demoView) line() string {
 	files, readings := v.rates()
 	median, _ := v.visibility()
 	line := fmt.Sprintf("%3.0f s  %s, %s; %s, %s", time.Since(v.began).Seconds(), strings.Join(v.states(plainly), ", "),
-		counted(v.tally.receipt.Cells.Readings(), "reading"), files, readings)
+		counted(v.tally.receipt.Cells.Stored, "reading")+" stored", files, readings)
 	if median > 0 {
 		line += fmt.Sprintf("; %s from arrival to table", span(median))
 	}
