@@ -18,9 +18,9 @@ import (
 // methods may be called from several goroutines at once.
 //
 // After a write that failed, the disk being full, the next Keep tries another
-// pack. But where something was kept before and not yet synced, that may be
-// lost: then Keep and Sync return the error from then on, and another Keeper is
-// to be made.
+// pack, and Tidy to end the one before. But where something was kept before, not
+// yet synced and not settled either, that may be lost: then Keep and Sync return
+// the error from then on, and another Keeper is to be made.
 type Keeper struct {
 	archive *Archive
 	source  string
@@ -33,6 +33,7 @@ type Keeper struct {
 	kept   uint64 // records written
 	broken error
 	closed bool
+	torn   []string // packs whose end could not be written, and in which nothing is lost
 	head   []byte
 	recent recent
 
@@ -95,15 +96,43 @@ func (k *Keeper) Keep(ctx context.Context, c *ingest.Content, sum ingest.Digest)
 // mend leaves the pack that could not be written for another one, if nothing is
 // lost with it.
 func (k *Keeper) mend() error {
-	if k.broken == nil || k.kept > k.synced || k.closed {
+	if k.broken == nil || k.closed {
+		return k.broken
+	}
+	if k.kept > k.synced && (k.pack == nil || k.archive.awaits(k.pack.name)) {
 		return k.broken
 	}
 	if k.pack != nil {
-		_ = k.pack.release() // its end is found by who takes it up
-		k.archive.abandon(k.pack.name)
+		_ = k.pack.release() // endTorn finds its end
+		k.leave(k.pack.name)
 		k.pack = nil
 	}
 	k.broken = nil
+	return nil
+}
+
+// leave notes that a pack could not be ended, and that nobody waits for what of
+// it is not durable, which is lost.
+func (k *Keeper) leave(name string) {
+	k.torn = append(k.torn, name)
+	if k.kept > k.synced {
+		k.synced, k.recent = k.kept, recent{}
+	}
+}
+
+// endTorn ends the packs that could not be ended, as soon as that works.
+func (k *Keeper) endTorn() error {
+	for len(k.torn) > 0 {
+		name := k.torn[0]
+		err := k.archive.mend(name)
+		if err == nil {
+			err = k.archive.written(name)
+		}
+		if err != nil {
+			return err
+		}
+		k.torn = k.torn[1:]
+	}
 	return nil
 }
 
@@ -162,7 +191,11 @@ func (k *Keeper) endPack() error {
 	p := k.pack
 	k.pack = nil
 	if err := p.close(); err != nil {
-		k.archive.abandon(p.name)
+		if k.kept > k.synced && k.archive.awaits(p.name) {
+			k.archive.abandon(p.name)
+		} else {
+			k.leave(p.name)
+		}
 		return err
 	}
 	k.synced = k.kept
@@ -230,8 +263,8 @@ func (k *Keeper) reveal(at ingest.Place) {
 }
 
 // Tidy ends the pack of an hour that has passed, so that it need not wait for
-// the source's next file to be deleted in its time. It is to be called now and
-// then.
+// the source's next file to be deleted in its time, and packs that could not be
+// ended before. It is to be called now and then.
 func (k *Keeper) Tidy() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -239,6 +272,9 @@ func (k *Keeper) Tidy() error {
 		if err := k.endPack(); err != nil {
 			k.broken = k.fault(err)
 		}
+	}
+	if err := k.endTorn(); err != nil && k.broken == nil {
+		return k.fault(err)
 	}
 	return k.broken
 }
@@ -250,6 +286,14 @@ func (k *Keeper) Close() error {
 	defer k.mu.Unlock()
 	k.closed = true
 	defer k.archive.leaveOver(k.folder)
+	defer func() {
+		if k.endTorn() != nil {
+			for _, name := range k.torn { // for who takes them up
+				k.archive.abandon(name)
+			}
+			k.torn = nil
+		}
+	}()
 	if k.broken != nil {
 		if k.pack != nil {
 			_ = k.pack.release() // its end is found by who takes it up
@@ -285,7 +329,8 @@ func (k *Keeper) keepStream(ctx context.Context, c *ingest.Content) (ingest.Plac
 		return ingest.Place{}, errors.Join(err, u.lock.Close(), os.Remove(u.lock.Path()))
 	}
 	if err := p.close(); err != nil {
-		return ingest.Place{}, k.fault(errors.Join(err, u.lock.Close()))
+		err = errors.Join(err, os.Remove(k.archive.file(p.name, packExt)), u.lock.Close(), os.Remove(u.lock.Path()))
+		return ingest.Place{}, k.fault(err)
 	}
 	k.archive.adopt(p.name, u)
 	place := ingest.Place{Pack: p.name, Offset: offset}

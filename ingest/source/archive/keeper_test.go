@@ -2,8 +2,10 @@ package archive
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +17,7 @@ func contentOf(path, data string) *ingest.Content {
 }
 
 // TestEndFails checks that a pack whose end could not be written, the disk being
-// full, is taken up again, and goes in its time.
+// full, is ended when there is room, and goes in its time.
 func TestEndFails(t *testing.T) {
 	a, err := Open(t.TempDir(), Options{MaxAge: time.Hour})
 	if err != nil {
@@ -42,14 +44,13 @@ func TestEndFails(t *testing.T) {
 	if err := k.Tidy(); err == nil {
 		t.Fatal("no error")
 	}
+	k.Settle(place)
 	if _, err := k.Keep(t.Context(), contentOf("y", "y"), ingest.Digest{}); err != nil {
 		t.Fatal(err)
 	}
-	left, err := k.Leftover(t.Context())
-	if err != nil || left == nil {
-		t.Fatalf("left over: %v, %v", left, err)
+	if err := k.Tidy(); err != nil { // there is room again
+		t.Fatal(err)
 	}
-	left.Settle()
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,5 +59,53 @@ func TestEndFails(t *testing.T) {
 	}
 	if _, err := os.Stat(a.file(place.Pack, packExt)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is settled and a thousand hours old, and stays: %v", err)
+	}
+}
+
+// TestNobodyWaits checks that a Keeper goes on after a write that failed where
+// what is lost by that has no outcome to wait for: nobody calls Sync for it.
+func TestNobodyWaits(t *testing.T) {
+	a, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for _, settled := range []bool{true, false} {
+		k, err := a.Keeper(fmt.Sprint("s", settled))
+		if err != nil {
+			t.Fatal(err)
+		}
+		place, err := k.Keep(t.Context(), contentOf("x", "x"), ingest.Digest{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if settled {
+			k.Settle(place) // it was found known
+		}
+		if err := k.pack.file.Close(); err != nil { // so that nothing more can be written
+			t.Fatal(err)
+		}
+		if _, err := k.Keep(t.Context(), contentOf("y", strings.Repeat("y", 1<<20)), ingest.Digest{2}); err == nil {
+			t.Fatal("no error")
+		}
+		again, err := k.Keep(t.Context(), contentOf("x", "x"), ingest.Digest{1})
+		switch {
+		case !settled:
+			if err == nil || k.Sync(t.Context()) == nil {
+				t.Error("what was kept is lost, and no error says so")
+			}
+		case err != nil:
+			t.Error(err)
+		case again.Pack == place.Pack:
+			t.Error("it has the place of what was lost")
+		default:
+			if err := k.Sync(t.Context()); err != nil {
+				t.Error(err)
+			}
+			k.Settle(again)
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

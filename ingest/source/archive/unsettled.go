@@ -113,6 +113,14 @@ func (a *Archive) written(name string) error {
 	return nil
 }
 
+// awaits reports whether the outcome of a file in the pack is open.
+func (a *Archive) awaits(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := a.adopted[name]
+	return u != nil && (u.many || len(u.places) > 0)
+}
+
 // abandon leaves a pack to whoever takes it up: its writing failed.
 func (a *Archive) abandon(name string) {
 	a.mu.Lock()
