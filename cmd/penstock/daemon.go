@@ -133,9 +133,6 @@ func (d *daemon) adopt(c *config) {
 	if d.store != nil {
 		d.store.SetConnections(c.limits.connections)
 	}
-	if d.archive != nil {
-		d.archive.Retain(c.archive.keep, c.archive.max)
-	}
 	d.spool.Store(c.archive.spool)
 }
 

@@ -50,10 +50,10 @@ func goesOnElsewhere(t *testing.T, s *stage) {
 	r.comes("1", "select count(*) from penstock.runs where source = (select id from penstock.sources where name = 'north')")
 
 	other := here + ", schema: other"
-	r.reload(config(other, "dir: archive", north), `msg="the config is taken: its store or archive is another one"`)
+	r.reload(config(other, "dir: beside", north), `msg="the config is taken: its store or archive is another one"`)
 	r.comes("1", "select count(*) from other.observations")
 	r.measures(`penstock_source_up\{source="north"\} 1`, `source="south"`)
-	r.reload(config(other, "dir: archive, keep: 10d, max: 1GiB", north), `msg="the config is taken" begun=0 ended=0 kept=1`)
+	r.reload(config(other, "dir: beside, keep: 10d, max: 1GiB", north), `msg="the config is taken" begun=0 ended=0 kept=1`)
 	r.reload(config(other, "dir: elsewhere", north), `msg="the config is taken: its store or archive is another one"`)
 	r.write("north/b.csv", longFile("N2", 2.5))
 	r.comes("2", "select count(*) from other.observations")

@@ -35,6 +35,9 @@ func (d *daemon) reload() *ground {
 		d.log.Info("the config is taken: its store or archive is another one")
 		return next
 	}
+	if d.archive != nil {
+		d.archive.Retain(c.archive.keep, c.archive.max)
+	}
 	var begun, ended, kept int
 	for name, f := range d.feeders {
 		if c.source(name) == nil {
