@@ -24,8 +24,8 @@ and delays no other. While the database is away it waits.
 SIGTERM and Ctrl-C finish what is under way, for as long as --drain says, and end;
 a second one drops it. Nothing is half-committed, and nothing is lost: the next
 start takes what was dropped. SIGHUP reads the config anew: checked first, taken
-whole, the old one kept where something is wrong; only sources that changed begin
-again.
+whole, the old one kept where something is wrong, or another store or archive
+cannot be opened; only sources that changed begin again.
 
 Of several daemons that have a source in common one loads it, and the others stand
 by: they take over within ten seconds when that one is gone.

@@ -293,6 +293,10 @@ func TestSize(t *testing.T) {
 	if err != nil || done.Packs != 2 || done.Left > 2500 {
 		t.Errorf("deleted %+v, %v", done, err)
 	}
+	a.Retain(0, 1000)
+	if done, err = a.Expire(t.Context(), now); err != nil || done.Packs != 1 || done.Left > 1000 {
+		t.Errorf("after that, to another size, deleted %+v, %v", done, err)
+	}
 }
 
 // TestIs tells an archive by its packs, whatever lies beside them and however
