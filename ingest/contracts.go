@@ -107,11 +107,11 @@ type Archive interface {
 	// Keep writes the bytes of c and what names it, and returns where they are.
 	// They are durable when Sync, called later, returns. Where c.Gain is set, they
 	// are what the file gained on the version at c.Gain.Of.Place, and Fetch will
-	// give the whole. c stays readable: where
-	// it is a stream, Keep leaves another one of the same bytes in its place,
-	// whose Close reports what that of the first did. sum is the SHA-256 of
-	// c.Data; it is zero where c is a stream, whose bytes nobody has seen yet. An
-	// error means that c holds nothing and nothing stays open.
+	// give the whole. c stays readable: where it is a stream, Keep leaves another
+	// one of the same bytes in its place, whose Close reports what that of the
+	// first did. sum is the SHA-256 of c.Data; it is zero where c is a stream,
+	// whose bytes nobody has seen yet. An error means that c holds nothing and
+	// nothing stays open.
 	Keep(ctx context.Context, c *Content, sum Digest) (Place, error)
 
 	// Sync makes durable all that Keep has returned for.

@@ -126,7 +126,7 @@ func (l *lister) line(line string) error {
 	}
 	switch {
 	case !ok:
-		e = listed{err: fmt.Errorf("a line of the listing is not understood: %q", said0(line))}
+		e = listed{err: fmt.Errorf("a line of the listing is not understood: %q", shownLine(line))}
 	case e.name == "" && e.err == nil: // the folder itself, or that above it
 		return nil
 	case e.name == "." || e.name == "..":
@@ -139,8 +139,8 @@ func (l *lister) line(line string) error {
 
 var totalLine = regexp.MustCompile(`^total \d+$`)
 
-// said0 is a line as it can be shown.
-func said0(line string) string {
+// shownLine is a line as it can be shown.
+func shownLine(line string) string {
 	const most = 200
 	if len(line) > most {
 		line = line[:most] + "..."

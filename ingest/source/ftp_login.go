@@ -23,7 +23,7 @@ import (
 func dialFTP(ctx context.Context, d *ftpDialer) (client, error) {
 	noMLSD, noUTF8 := d.lacks(false, false)
 	c, err := tryFTP(ctx, d, noMLSD, noUTF8)
-	if err == nil || noUTF8 || !errors.Is(err, errPlain) {
+	if err == nil || noUTF8 || !errors.Is(err, errUncoded) {
 		return c, err
 	}
 	// It may be that the server says UTF8 and does not take to OPTS UTF8 ON.
@@ -163,9 +163,9 @@ var (
 	tlsWords   = regexp.MustCompile(`(?i)\b(tls|ssl|encrypt\w*|cleartext|secure)\b`)
 )
 
-// errPlain says that the server did not take to a command of the login of
+// errUncoded says that the server did not take to a command of the login of
 // which the library tells no more than the answer's text: USER or OPTS UTF8.
-var errPlain = fmt.Errorf("%w", wrongLogin{})
+var errUncoded = fmt.Errorf("%w", wrongLogin{})
 
 // refusal words an error of connecting or logging in, and says what kind it
 // is. The server's text may repeat what was sent: the password is taken out.
@@ -211,7 +211,7 @@ func (c *ftpConn) replied(code int, message string) error {
 	case tlsWords.MatchString(message) && c.dialer.tls == nil:
 		return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
 	case code == 0:
-		return fmt.Errorf("%w of %q: %s", errPlain, c.dialer.user, text)
+		return fmt.Errorf("%w of %q: %s", errUncoded, c.dialer.user, text)
 	case code == 530, code == 430, code == 532, code == 332:
 		return fmt.Errorf("%w of %q: %s", wrongLogin{}, c.dialer.user, text)
 	case c.server == nil && code >= 500 && c.dialer.tls != nil:

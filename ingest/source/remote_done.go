@@ -88,10 +88,10 @@ func (y *yard) rename(ctx context.Context, from, to string) error {
 		}
 		// The file is there, so it is the folder that is not.
 		y.forget()
-		if err := y.make(ctx, c, path.Dir(to)); err != nil {
+		if err := y.makeFolder(ctx, c, path.Dir(to)); err != nil {
 			return err
 		}
-		return asExists(c.rename(ctx, from, to))
+		return notGone(c.rename(ctx, from, to))
 	})
 }
 
@@ -114,15 +114,15 @@ func (y *yard) makeDirs(ctx context.Context, p string) error {
 	if y.has(p) {
 		return nil
 	}
-	return y.pool.with(ctx, y.Timeout, func(c client) error { return y.make(ctx, c, p) })
+	return y.pool.with(ctx, y.Timeout, func(c client) error { return y.makeFolder(ctx, c, p) })
 }
 
-func (y *yard) make(ctx context.Context, c client, p string) error {
+func (y *yard) makeFolder(ctx context.Context, c client, p string) error {
 	if y.has(p) {
 		return nil
 	}
 	if err := c.makeDirs(ctx, p); err != nil {
-		return asExists(err)
+		return notGone(err)
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()

@@ -155,9 +155,9 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 			p.mu.Unlock()
 			return c, nil
 		}
-		p.recover()
+		p.regrow()
 		if p.open < p.limit && (p.proved || p.dialing == 0) && (woken || len(p.waiters) == 0) {
-			c, err := p.make(ctx) // unlocks
+			c, err := p.connect(ctx) // unlocks
 			if c != nil || err != nil {
 				return c, err
 			}
@@ -198,9 +198,9 @@ func (p *pool) leave(ready chan *pooled) {
 	p.mu.Unlock()
 }
 
-// recover allows one connection more when the server has not refused any for a
+// regrow allows one connection more when the server has not refused any for a
 // while, which is longer each time that it does.
-func (p *pool) recover() {
+func (p *pool) regrow() {
 	const most = 6 // doublings: an hour
 	if p.limit < p.options.Connections && time.Since(p.lowered) >= p.options.Recover<<min(p.vain, most) {
 		p.limit++
@@ -208,9 +208,9 @@ func (p *pool) recover() {
 	}
 }
 
-// make makes a connection. It is called with the lock held, and lets it go.
+// connect makes a connection. It is called with the lock held, and lets it go.
 // Without a connection and an error, the server allows no more of them.
-func (p *pool) make(ctx context.Context) (*pooled, error) {
+func (p *pool) connect(ctx context.Context) (*pooled, error) {
 	if err := p.paused(); err != nil {
 		p.wake()
 		p.mu.Unlock()
@@ -336,7 +336,7 @@ func (p *pool) closeAll(all []*pooled) {
 // hand gives c to who has waited longest, or lays it by. While several wait, one
 // of them sees whether the server allows more by now: else nobody ever would.
 func (p *pool) hand(c *pooled) {
-	if p.recover(); len(p.waiters) > 1 && p.open < p.limit {
+	if p.regrow(); len(p.waiters) > 1 && p.open < p.limit {
 		p.wake()
 	}
 	if len(p.waiters) > 0 {

@@ -119,14 +119,14 @@ func (t *tidier) away(ctx context.Context, at grounds, f ingest.File, d deed, as
 	}
 	target := t.target(d, f, time.Now())
 	if err := at.makeDirs(ctx, path.Dir(target)); err != nil {
-		return asExists(err)
+		return notGone(err)
 	}
 	return renameFree(ctx, at, aside, target, f)
 }
 
-// asExists hides that an error is fs.ErrNotExist: of a folder that cannot be
+// notGone hides that an error is fs.ErrNotExist: of a folder that cannot be
 // made it does not say that the file is gone.
-func asExists(err error) error {
+func notGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errors.New(err.Error())
 	}

@@ -4,8 +4,8 @@
 // To follow a file, begin here: a Keeper (keeper.go) writes it as a record
 // (record.go) into the pack of the hour (pack.go), in blocks of a compressed
 // run (block.go). Fetch (read.go) reads it back from its place. What a process
-// that ended left behind is taken up in leftover.go; expire.go deletes what is
-// too old; walk.go lists what there is, and verify.go checks it.
+// that ended left behind is taken up in unsettled.go, and loaded in the rounds of
+// rounds.go; expire.go deletes what is too old; walk.go lists what there is.
 //
 // # The folder
 //
