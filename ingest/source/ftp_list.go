@@ -21,7 +21,7 @@ const (
 	maxLines = 2_000_000
 )
 
-var errEndless = fmt.Errorf("the listing has more than %d lines: it has no end, or the folder should be divided", maxLines)
+var errEndless = fmt.Errorf("the listing has more than some %d entries: it has no end, or the folder should be divided", maxLines)
 
 // A lister reads the lines of one listing: those of MLSD (RFC 3659), or those
 // of LIST as Unix or DOS would write them.

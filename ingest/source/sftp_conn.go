@@ -187,6 +187,7 @@ func (c *sftpConn) do(ctx context.Context, p string, operation func(at string) e
 
 func (c *sftpConn) list(ctx context.Context, dir string, each func(listed) error) error {
 	return c.do(ctx, dir, func(at string) error {
+		defer c.socket.bound(listingBytes)()
 		all, err := c.server.ReadDirContext(ctx, at)
 		for i, info := range all {
 			if err := each(listedOf(info)); err != nil {

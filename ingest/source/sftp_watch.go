@@ -19,15 +19,37 @@ type sftpSocket struct {
 
 	mu    sync.Mutex
 	got   int64 // bytes read
+	most  int64 // of got; 0 is no bound
 	cause error // why the socket was closed
 }
+
+// listingBytes bounds what a server may send as the listing of one folder, which
+// the library holds in memory as a whole: some 2 million entries.
+const listingBytes = 256 << 20
 
 func (s *sftpSocket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	s.mu.Lock()
 	s.got += int64(n)
+	over := s.most > 0 && s.got > s.most
 	s.mu.Unlock()
+	if over {
+		s.kill(errEndless)
+		return 0, errEndless
+	}
 	return n, err
+}
+
+// bound ends the connection when more bytes come than that before free is called.
+func (s *sftpSocket) bound(bytes int64) (free func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = s.got + bytes
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.most = 0
+	}
 }
 
 // Write has a deadline, since a server that does not read stops us for good.
