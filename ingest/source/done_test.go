@@ -184,7 +184,10 @@ func TestPutBackByAnother(t *testing.T) {
 	var listing sync.WaitGroup
 	listing.Go(func() {
 		for ctx.Err() == nil {
-			for range other.Files(ctx) {
+			for _, err := range other.Files(ctx) {
+				if err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
 			}
 		}
 	})

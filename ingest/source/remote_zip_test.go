@@ -95,14 +95,18 @@ func TestFTPZipSettles(t *testing.T) {
 		t.Errorf("it was fetched %d times", n)
 	}
 	s.put("a.zip", whole, then)
-	lists(t, settled)
+	if all, err := lists(t, settled); len(all) > 3 || err != nil {
+		t.Errorf("listed %v, %v", all, err)
+	}
 	<-time.After(60 * time.Millisecond)
 	if all, err := lists(t, settled); len(all) != 3 || err != nil || settled.Settling() != 0 || s.count("RETR") != 1 {
 		t.Errorf("listed %v, %v, %d are settling, %d fetched", all, err, settled.Settling(), s.count("RETR"))
 	}
 	// What is wrong with one that has settled is told.
 	s.put("b.zip", whole[:100], then)
-	lists(t, settled)
+	if all, err := lists(t, settled); len(all) > 3 || err != nil {
+		t.Errorf("listed %v, %v", all, err)
+	}
 	<-time.After(60 * time.Millisecond)
 	_, err := lists(t, settled)
 	says(t, err, "b.zip")
@@ -434,7 +438,9 @@ func TestFTPZipGone(t *testing.T) {
 		t.Errorf("%d copies are there", n)
 	}
 	r.KeepGone(0)
-	lists(t, r)
+	if all, err := lists(t, r); len(all) != 0 || err != nil {
+		t.Error(all, err)
+	}
 	if n := copies(); n != 0 {
 		t.Errorf("%d copies are still there", n)
 	}

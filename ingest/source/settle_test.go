@@ -229,7 +229,10 @@ func TestSettleGrowingStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		done := func() (there, told bool) {
-			for f := range s.Files(t.Context()) {
+			for f, err := range s.Files(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				var c ingest.Content
 				if err := s.Fetch(t.Context(), f, &c); err != nil {
 					t.Fatal(err)
@@ -413,7 +416,9 @@ func TestSettleFailedListing(t *testing.T) {
 			}
 			put(t, root+"/x.csv", []byte("x"), then)
 			put(t, root+"/y.csv", []byte("y"), then)
-			lists(t, s)
+			if _, err := lists(t, s); err != nil {
+				t.Error(err)
+			}
 			<-time.After(10 * time.Second)
 			if got, err := lists(t, s); len(got) != 2 || err != nil {
 				t.Fatalf("%v, %v", got, err)
@@ -434,7 +439,9 @@ func TestSettleFailedListing(t *testing.T) {
 			if err := os.Remove(root + "/x.csv"); err != nil {
 				t.Fatal(err)
 			}
-			lists(t, s)
+			if _, err := lists(t, s); err != nil {
+				t.Error(err)
+			}
 			put(t, root+"/x.csv", []byte("x"), then)
 			if got, err := lists(t, s); len(got) != 1 || err != nil {
 				t.Errorf("after a file was gone there are %v, %v", got, err)
