@@ -19,7 +19,7 @@ const growthFrom = 64 << 10
 
 // decodeGain decodes what a file gained into a span. Its error wraps ErrWhole
 // where that cannot be read by itself.
-func (w *worker) decodeGain(ctx context.Context, have *provided) error {
+func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) error {
 	spans := len(w.batch.Spans)
 	err := w.decodeGuarded(ctx, spans)
 	if err == nil && w.batch.Spans[spans].State != Loaded {
@@ -45,7 +45,7 @@ func (w *worker) decodeGain(ctx context.Context, have *provided) error {
 	s.Growth.Sum = s.Sum
 	before := append(g.Before, gained[:ended]...)
 	s.Growth.Window = sha256.Sum256(before[max(0, len(before)-GrowthWindow):])
-	s.Gained, s.Place = g, have.place
+	s.Gained, s.Place, s.Arrived = g, have.place, f.arrived
 	w.kept = w.kept || have.place != (Place{})
 	return nil
 }

@@ -187,7 +187,7 @@ func (w *worker) decode(ctx context.Context, f *reference, have *provided) error
 	start := time.Now()
 	defer func() { w.event.Decode += time.Since(start) }()
 	if w.content.Gain != nil {
-		return w.decodeGain(ctx, have)
+		return w.decodeGain(ctx, f, have)
 	}
 	spans := len(w.batch.Spans)
 	sum := have.sum

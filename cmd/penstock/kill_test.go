@@ -364,6 +364,7 @@ func TestInterrupted(t *testing.T) {
 		timer := time.AfterFunc(300*time.Millisecond, func() {
 			for range signals {
 				_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+				<-time.After(30 * time.Millisecond)  // sooner, it is the same again
 			}
 		})
 		err := cmd.Wait()

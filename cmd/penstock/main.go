@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -28,6 +29,10 @@ func run(args, environ []string, in io.Reader, out, err io.Writer) int {
 	return a.conclude(root.ExecuteContext(a.take))
 }
 
+// sameSignal is within which two signals are one that was sent twice, as programs
+// do that signal a process and then its group.
+const sameSignal = 20 * time.Millisecond
+
 // catchSignals makes the first SIGINT or SIGTERM end take, and the second end
 // work. The function it returns gives the signals back.
 func (a *app) catchSignals() func() {
@@ -44,10 +49,16 @@ func (a *app) catchSignals() func() {
 			func() { endTake(errInterrupted) },
 			func() { endWork(errAborted) },
 		}
-		for _, stage := range stages {
+		last := time.Time{}
+		for len(stages) > 0 {
 			select {
 			case <-signals:
-				stage()
+				if time.Since(last) < sameSignal {
+					continue
+				}
+				last = time.Now()
+				stages[0]()
+				stages = stages[1:]
 			case <-done:
 				return
 			}
