@@ -44,7 +44,7 @@ ignore: {columns: [x]}
 			`p.yaml:3:1: unknown key "colour" in a profile (there are name, description, source, signature, dialect, framing, shape, logger, channel, unit, value, quality, factor, columns_are, pairs, channels, others, repeated, units, ignore, quoted_text, timestamp, missing, open, numbers, rename, file_time, window)`,
 			`p.yaml:5:14: a delimiter is one character, not ";;"`,
 			`p.yaml:7:13: unknown encoding "latin-1": write a label of the WHATWG Encoding Standard, such as utf-8, windows-1252, utf-16le or shift_jis`,
-			`p.yaml:8:3: unknown key "delimeter" in dialect (there are delimiter, fixed, quote, comment, decimal, thousands, encoding, nul, trim)`,
+			`p.yaml:8:3: unknown key "delimeter" in dialect: is delimiter meant?`,
 			`p.yaml:9:9: logger comes from one of constant, column, columns, file_name, path, preamble, header, parts and any`,
 			"p.yaml:10:22: error parsing regexp: missing closing ]: `[`",
 			`p.yaml:11:17: columns are counted from 1, not 0; quote it if it is a name`,
