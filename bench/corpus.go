@@ -64,13 +64,18 @@ func (c Corpus) Reading(n int) Reading {
 		Channel: corpusChannels[n%each],
 		Time:    corpusStart.Add(time.Duration(n/each/loggers) * corpusStep),
 	}
-	noise := int64(mix(c.Seed+uint64(n)) % 2000)
-	if r.Channel == "flow" {
-		r.Milli = 20_000 + 5*noise // l/s
-	} else {
-		r.Milli = 2_500 + noise // bar
-	}
+	r.Milli = corpusMilli(c.Seed, n, n%each)
 	return r
+}
+
+// corpusMilli is the value of reading n, which is of a logger's channel with
+// the given number: flow in l/s, and what varies as pressure in bar does.
+func corpusMilli(seed uint64, n, channel int) int64 {
+	noise := int64(mix(seed+uint64(n)) % 2000)
+	if channel == 0 {
+		return 20_000 + 5*noise
+	}
+	return 2_500 + noise
 }
 
 // Path returns where file i of the corpus stands below its folder: a folder
@@ -78,7 +83,11 @@ func (c Corpus) Reading(n int) Reading {
 // and timestamp.
 func (c Corpus) Path(i int) string {
 	r := c.Reading(i * c.Readings)
-	return filepath.Join(fmt.Sprintf("%03d", i/filesPerFolder), fmt.Sprintf("%s_%s_%06d.csv", r.Logger, r.Time.Format("20060102T1504"), i))
+	return filepath.FromSlash(corpusPath(i, r.Logger, r.Time))
+}
+
+func corpusPath(i int, logger string, start time.Time) string {
+	return fmt.Sprintf("%03d/%s_%s_%06d.csv", i/filesPerFolder, logger, start.Format("20060102T1504"), i)
 }
 
 // AppendFile appends the bytes of file i to b.
