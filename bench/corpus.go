@@ -50,6 +50,7 @@ const (
 
 var (
 	corpusStart    = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	corpusEnd      = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	corpusChannels = [...]string{"flow", "pressure"}
 )
 
@@ -114,6 +115,19 @@ func (c Corpus) Write(dir string) error {
 	if c.Files < 1 || c.Readings < 1 || c.Loggers < 0 || c.Loggers > 10_000 {
 		return fmt.Errorf("a corpus needs at least one file and one reading, and at most 10000 loggers: got %d, %d and %d", c.Files, c.Readings, c.Loggers)
 	}
+	if err := emptyFolder(dir); err != nil {
+		return err
+	}
+	var folders errgroup.Group
+	folders.SetLimit(runtime.GOMAXPROCS(0))
+	for first := 0; first < c.Files; first += filesPerFolder {
+		folders.Go(func() error { return c.writeFolder(dir, first) })
+	}
+	return folders.Wait()
+}
+
+// emptyFolder makes dir, or holds that it is empty.
+func emptyFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("writing a corpus: %w", err)
 	}
@@ -122,12 +136,7 @@ func (c Corpus) Write(dir string) error {
 	} else if len(entries) > 0 {
 		return fmt.Errorf("writing a corpus: %s is not empty: %w", dir, fs.ErrExist)
 	}
-	var folders errgroup.Group
-	folders.SetLimit(runtime.GOMAXPROCS(0))
-	for first := 0; first < c.Files; first += filesPerFolder {
-		folders.Go(func() error { return c.writeFolder(dir, first) })
-	}
-	return folders.Wait()
+	return nil
 }
 
 func (c Corpus) writeFolder(dir string, first int) error {

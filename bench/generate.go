@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,15 +68,13 @@ func (g Generator) Write(ctx context.Context, dir string) (*Truth, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("writing a corpus: %w", err)
+	files, err := g.plan(l)
+	if err != nil {
+		return nil, err
 	}
-	if entries, err := os.ReadDir(dir); err != nil {
-		return nil, fmt.Errorf("writing a corpus: %w", err)
-	} else if len(entries) > 0 {
-		return nil, fmt.Errorf("writing a corpus: %s is not empty: %w", dir, fs.ErrExist)
+	if err := emptyFolder(dir); err != nil {
+		return nil, err
 	}
-	files := g.plan(l)
 	truth := &Truth{Generator: g, Profile: l.name, ByName: l.byName, Zone: l.zone}
 	size := make([]int64, len(files))
 	work, ctx := errgroup.WithContext(ctx)
@@ -130,8 +128,9 @@ func (g *Generator) complete() (*layout, error) {
 	return l, nil
 }
 
-// plan decides what each file holds.
-func (g *Generator) plan(l *layout) []corpusFile {
+// plan decides what each file holds. All that is recorded must lie in the past:
+// what does not is no reading.
+func (g *Generator) plan(l *layout) ([]corpusFile, error) {
 	files := make([]corpusFile, g.Files)
 	held := make([]int, g.Loggers) // rows, by logger
 	channels := l.quantities(g.Channels)
@@ -142,7 +141,11 @@ func (g *Generator) plan(l *layout) []corpusFile {
 		f.name = l.logger(f.logger)
 		held[f.logger] += f.rows
 	}
-	return files
+	if longest := slices.Max(held); longest > int(corpusEnd.Sub(corpusStart)/l.step) {
+		return nil, fmt.Errorf("a logger would record %d rows, one each %v, from %s on, which goes beyond %s: a corpus of this size needs more loggers than %d, or shorter files",
+			longest, l.step, corpusStart.Format(time.DateOnly), corpusEnd.Format(time.DateOnly), g.Loggers)
+	}
+	return files, nil
 }
 
 // rows is how many rows file n has.
