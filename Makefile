@@ -24,7 +24,7 @@ build: setup ## build ./penstock
 demo: build ## a whole site, live: loggers that send by FTP, the daemon that loads, a private PostgreSQL; Ctrl-C ends it
 	./penstock demo
 
-test: setup-servers ## the whole suite, against a real PostgreSQL and real FTP and SFTP servers
+test: setup-servers ## the whole suite, against a real PostgreSQL, real FTP and SFTP servers and a real browser
 	$(GO) test $(TESTFLAGS) ./...
 
 lint: setup ## gofmt, go vet, golangci-lint with the rules of .golangci.yml
@@ -51,7 +51,7 @@ setup:
 	@.ci/setup
 
 setup-race:
-	@.ci/setup race servers
+	@.ci/setup race servers browser
 
 setup-servers:
-	@.ci/setup servers
+	@.ci/setup servers browser

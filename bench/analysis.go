@@ -65,8 +65,10 @@ type Amdahl struct {
 }
 
 // Seconds returns what the fit expects of a number of workers.
-func (a *Amdahl) Seconds(workers int) float64 {
-	return a.One * (a.Serial + (1-a.Serial)/float64(workers))
+func (a *Amdahl) Seconds(workers int) float64 { return a.seconds(float64(workers)) }
+
+func (a *Amdahl) seconds(workers float64) float64 {
+	return a.One * (a.Serial + (1-a.Serial)/workers)
 }
 
 // A Verdict is what to make of a sweep, in plain words: each text is a sentence
