@@ -8,9 +8,10 @@ import (
 )
 
 // stops are the colours of the scale from the fastest cell to the slowest: dark
-// enough all along for the best cell's bold white to stand out on them.
+// enough all along for the best cell's bold white to stand out on them, and such
+// that a terminal of 256 colours has some close by.
 var stops = [...]color.RGBA{
-	{R: 0x0b, G: 0x6b, B: 0x35, A: 0xff}, // green
+	{R: 0x0a, G: 0x69, B: 0x16, A: 0xff}, // green
 	{R: 0x5a, G: 0x7a, B: 0x1c, A: 0xff},
 	{R: 0x9a, G: 0x6d, B: 0x0c, A: 0xff}, // amber
 	{R: 0xa8, G: 0x45, B: 0x18, A: 0xff},

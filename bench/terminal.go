@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -64,10 +65,17 @@ var (
 	badText   = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
+// A cell stays on its line, and so does a number with its unit.
+var together = regexp.MustCompile(`\d+ (x \d+|s\b|%)`)
+
+const noBreak = "\u00a0"
+
 // paragraph writes text in lines that fit, the first after label and all others
 // as far in.
 func (p *sheet) paragraph(label string, width int, style lipgloss.Style, text string) {
-	for i, line := range strings.Split(ansi.Wordwrap(text, max(20, p.width-width), ""), "\n") {
+	kept := together.ReplaceAllStringFunc(text, func(s string) string { return strings.ReplaceAll(s, " ", noBreak) })
+	lines := strings.ReplaceAll(ansi.Wordwrap(kept, max(20, p.width-width), ""), noBreak, " ")
+	for i, line := range strings.Split(lines, "\n") {
 		if i > 0 {
 			label = ""
 		}

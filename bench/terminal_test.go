@@ -97,12 +97,12 @@ func TestFigures(t *testing.T) {
 // lies between goes by ratios.
 func TestScale(t *testing.T) {
 	s := scale{least: 1, most: 16}
-	for median, want := range map[float64]string{0.5: "#0b6b35", 1: "#0b6b35", 2: "#5a7a1c", 4: "#9a6d0c", 8: "#a84518", 16: "#a31d22", 20: "#a31d22"} {
+	for median, want := range map[float64]string{0.5: "#0a6916", 1: "#0a6916", 2: "#5a7a1c", 4: "#9a6d0c", 8: "#a84518", 16: "#a31d22", 20: "#a31d22"} {
 		if got := hex(s.color(median)); got != want {
 			t.Errorf("%v is %s, want %s", median, got, want)
 		}
 	}
-	if got := hex(scale{least: 3, most: 3}.color(3)); got != "#0b6b35" {
+	if got := hex(scale{least: 3, most: 3}.color(3)); got != "#0a6916" {
 		t.Errorf("a lone cell is %s", got)
 	}
 	if got := fmt.Sprint(scale{}.place(0)); got != "0" {
