@@ -320,6 +320,43 @@ func (d *withholder) Decode(ctx context.Context, c *Content, b *Batch) error {
 	return err
 }
 
+// So is one that the ledger knows and of which channels wait, however often it
+// was looked at before: another question may have been answered first.
+func TestAKnownFileThatWaitsForAnAnswerIsDoneAnew(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.Source, p.Sink = keeper{p.yard}, waitingBook{p.book}
+		f := p.yard.put("L/1", reading1(1))
+		p.book.known["L/1"] = version{f, sumOf(reading1(1)), Loaded, 1}
+	}, func(p *plant) {
+		for hour := range 3 {
+			p.after(time.Duration(hour+1) * time.Hour)
+			if p.yard.done["L/1"] != hour+1 || p.yard.fetches["L/1"] != hour+1 {
+				t.Errorf("after %d answers it is fetched %d times, done %d times", hour, p.yard.fetches["L/1"], p.yard.done["L/1"])
+			}
+			p.AskAnew()
+		}
+	})
+}
+
+// A waitingBook is a ledger of files of which channels wait for an answer.
+type waitingBook struct{ *book }
+
+func (b waitingBook) Committer(context.Context) (Committer, error) {
+	return waitingCommitter{&bookCommitter{b.book}}, nil
+}
+
+type waitingCommitter struct{ *bookCommitter }
+
+func (c waitingCommitter) Commit(ctx context.Context, batch *Batch) ([]Outcome, error) {
+	outcomes, err := c.bookCommitter.Commit(ctx, batch)
+	for i := range outcomes {
+		if o := &outcomes[i]; o.State == Known {
+			o.Waits, o.Receipt = true, Receipt{}
+		}
+	}
+	return outcomes, err
+}
+
 // A drain tells the source of some of the files that it has not been told of, and
 // leaves the others to the next start.
 func TestDrainWhereManyFilesAreToBeMoved(t *testing.T) {

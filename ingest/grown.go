@@ -120,7 +120,7 @@ func (w *worker) toTakeWhole(outcomes []Outcome) (final []Outcome, files []grown
 	final = outcomes[:0]
 	for i, o := range outcomes {
 		if o.State == Whole {
-			files = append(files, grownFile{reference{File: o.File}, w.batch.Spans[i].Place})
+			files = append(files, grownFile{reference{File: o.File, arrived: w.batch.Spans[i].Arrived}, w.batch.Spans[i].Place})
 		} else {
 			final = append(final, o)
 		}

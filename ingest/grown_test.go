@@ -107,6 +107,26 @@ func TestAGainThatIsTakenWholeIsSettled(t *testing.T) {
 	})
 }
 
+// A file that is taken whole after all came when what it gained did.
+func TestWhatIsTakenWholeArrivedWithItsGain(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.Source, p.Sink = grower{yard: p.yard}, grownBook{book: p.book, refuses: true}
+		p.NewDecoder = func() Decoder { return &gains{} }
+		f := p.yard.put("L/1", reading1(1))
+		p.book.known["L/1"] = version{f, sumOf(reading1(1)), Loaded, 1}
+	}, func(p *plant) {
+		p.after(10 * time.Second)
+		p.yard.put("L/1", reading1(1)+reading1(2))
+		p.after(45 * time.Second)
+		if p.yard.fetches["L/1 gain"] != 1 || p.book.known["L/1"].n != 2 {
+			t.Fatalf("fetched %v, version %d", p.yard.fetches, p.book.known["L/1"].n)
+		}
+		if got := FromMicros(p.book.arrived["L/1"]).Sub(p.began); got.Round(time.Second) != 30*time.Second {
+			t.Errorf("it came %s after the begin, and was first seen after 30 s", got)
+		}
+	})
+}
+
 // What a file gained and could not be stored by itself is not settled before
 // the ledger has the file: here the source has lost it meanwhile.
 func TestAGainThatTheLedgerHasNotGotIsNotSettled(t *testing.T) {

@@ -135,7 +135,7 @@ func (m *memory) tidied(f *flight, o *Outcome) {
 		return
 	}
 	held := o.State == Held || o.State == Known && o.Standing == Held
-	waits := o.Shape != nil || o.Receipt.Cells.Withheld > 0
+	waits := o.Shape != nil || o.Waits || o.Receipt.Cells.Withheld > 0
 	if f.coarse && !held && !waits {
 		m.notTidied(f)
 		return

@@ -351,7 +351,7 @@ func (w *worker) settle(outcomes []Outcome) {
 			w.places = append(w.places, at)
 		}
 	}
-	if w.Archive != nil && len(w.places) > 0 {
+	if len(w.places) > 0 {
 		w.Archive.Settle(w.places...)
 	}
 }
