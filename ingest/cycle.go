@@ -265,7 +265,7 @@ func (c *cycles) tell(isOver bool, isSo func(listed int) bool) {
 		told.Files = maps.Clone(told.Files) // counting goes on
 	} else {
 		c.phase = phaseOver
-		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Listed: told.Listed, Settling: told.Settling, Files: make(map[State]int)}
+		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Err: told.Err, Faults: told.Faults, Listed: told.Listed, Settling: told.Settling, Files: make(map[State]int)}
 	}
 	c.mu.Unlock()
 	c.run.tellCycle(&told)

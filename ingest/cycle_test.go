@@ -107,6 +107,29 @@ func TestAListingThatFails(t *testing.T) {
 	}
 }
 
+// It stays so where the cycle is told once more, for a file that was heard of
+// and is late.
+func TestAListingThatFailedHasFailedWhenItIsToldAgain(t *testing.T) {
+	operate(t, func(p *plant) {
+		p.yard.broken, p.yard.at = errAway, "."
+		p.book.hook = at(committing, "", lasting(time.Hour))
+	}, func(p *plant) {
+		p.after(10 * time.Second)
+		p.yard.hints <- p.yard.put("L/1", reading1(1))
+		p.after(65 * time.Second)
+		told := 0
+		for _, c := range p.cycles {
+			if told++; !errors.Is(c.Err, errAway) {
+				t.Errorf("cycle %d, as it was told: %+v", c.Number, c)
+			}
+		}
+		if last := p.last(); told != 3 || last.Number != 2 || !last.Over {
+			t.Errorf("%d cycles were told, the last: %+v", told, last)
+		}
+		p.abort()
+	})
+}
+
 // A folder that cannot be listed is told as a file that cannot.
 func TestAFolderThatIsNotListed(t *testing.T) {
 	operate(t, func(p *plant) { p.yard.broken, p.yard.at = errAway, "north" }, func(p *plant) {

@@ -29,7 +29,10 @@ type Event struct {
 type Cycle struct {
 	Number int       // counted from 1 in each run
 	Began  time.Time // the listing
-	Over   bool      // false where the poll interval ended while the listing went on: the cycle is told again when it is over
+	// Over is false where the poll interval ended while the listing went on: the
+	// cycle is told again when it is over. It is told so once more where files that
+	// were heard of since are late, or when the run ends.
+	Over bool
 
 	Listing time.Duration // what the listing and the looks into the ledger took, or have taken so far
 	Took    time.Duration // since Began

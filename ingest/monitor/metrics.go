@@ -231,8 +231,9 @@ func (s *series) count(e *ingest.Event) {
 
 // cycle takes in how a listing went and what is left of it. A cycle may be
 // told several times: what adds up is taken when it is over, but for an overrun,
-// which is told with first.
-func (s *series) cycle(c *ingest.Cycle, at time.Time, first bool) {
+// which is told with first. Where it is told again to be over, only what has come
+// since is added.
+func (s *series) cycle(c *ingest.Cycle, at time.Time, first, again bool) {
 	s.took.Set(c.Took.Seconds())
 	if c.Poll > 0 {
 		s.ratio.Set(c.Took.Seconds() / c.Poll.Seconds())
@@ -249,10 +250,13 @@ func (s *series) cycle(c *ingest.Cycle, at time.Time, first bool) {
 	s.listed.Set(float64(c.Listed))
 	s.settling.Set(float64(c.Settling))
 	s.up.Set(oneIf(c.Err == nil))
-	s.cycles.Inc()
-	s.stages[ingest.InListing].Add(c.Listing.Seconds())
 	s.stages[ingest.InPace].Add(c.Paced.Seconds())
 	s.notDone.Add(float64(c.NotDone))
+	if again {
+		return
+	}
+	s.cycles.Inc()
+	s.stages[ingest.InListing].Add(c.Listing.Seconds())
 	if c.Err != nil {
 		s.failures.Inc()
 	} else {

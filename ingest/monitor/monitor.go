@@ -57,6 +57,7 @@ type watched struct {
 	lease            leaseState
 	oldest           time.Time // when the oldest file that is not loaded was modified; zero for none
 	overran          int       // the number of the last cycle that was told to have overrun
+	over             int       // likewise, to be over
 }
 
 type leaseState struct {
@@ -73,7 +74,7 @@ func (m *Monitor) Follow(source string, poll time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.follow(source)
-	w.poll, w.moved, w.overran = poll, m.now(), 0
+	w.poll, w.moved, w.overran, w.over, w.listing = poll, m.now(), 0, 0, 0
 }
 
 func (m *Monitor) follow(source string) *watched {
@@ -110,9 +111,12 @@ func (m *Monitor) Observe(e ingest.Event) {
 		w.count(&e)
 		return
 	}
-	first := w.leaves(e.Cycle)
+	first, again := w.leaves(e.Cycle), e.Cycle.Over && e.Cycle.Number == w.over
+	if e.Cycle.Over {
+		w.over = e.Cycle.Number
+	}
 	m.mu.Unlock()
-	w.cycle(e.Cycle, e.At, first)
+	w.cycle(e.Cycle, e.At, first, again)
 }
 
 // goesOn reports whether a cycle is progress: it is over, or its listing has found

@@ -81,6 +81,24 @@ func expect(t *testing.T, got map[string]float64, want map[string]float64) {
 	}
 }
 
+// A cycle that is told twice to be over, as for a file that is late, is one; what
+// came since is added. Numbers begin anew with each run.
+func TestACycleThatIsToldAgainIsOne(t *testing.T) {
+	m := newTested()
+	for range 2 {
+		m.Follow("field", 30*time.Second)
+		for range 2 {
+			m.Observe(ingest.Event{Source: "field", At: at, Cycle: &ingest.Cycle{Number: 1, Over: true, Poll: 30 * time.Second, Listing: 2 * time.Second, NotDone: 1, Err: context.Canceled}})
+		}
+	}
+	expect(t, scrape(t, m), map[string]float64{
+		`penstock_cycles_total{source="field"}`:                        2,
+		`penstock_source_failures_total{source="field"}`:               2,
+		`penstock_stage_seconds_total{source="field",stage="listing"}`: 4,
+		`penstock_not_done_total{source="field"}`:                      4,
+	})
+}
+
 func TestEventsAreCounted(t *testing.T) {
 	m := newTested()
 	m.Follow("field", 30*time.Second)
