@@ -178,3 +178,32 @@ func bytesOf(files []testFile) func(context.Context, FileVersion, bool, *ingest.
 		return ErrBytesGone
 	}
 }
+
+// A file that was new when it was listed, and that another process has loaded and
+// carried on by the time it is committed, is no first version beside that one: no
+// key of the readings would tell.
+func TestAppendNewFileCarriedOnByAnother(t *testing.T) {
+	s := open(t, Options{Append: true})
+	slow, fast := sinkOf(t, s, SinkOptions{}), sinkOf(t, s, SinkOptions{})
+	readings := []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}}
+	first, then := grownFile("L1_a", begin, readings[:2]), grownFile("L1_a", begin+1, readings)
+	c := committerOf(t, fast)
+	b := fill(&ingest.Batch{}, first)
+	b.Spans[0].Growth = growthOf(t, first)
+	if _, err := c.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	b = &ingest.Batch{}
+	fillGained(t, b, then, growthOf(t, first))
+	b.Spans[0].Fetched++
+	if outcomes, err := c.Commit(t.Context(), b); err != nil || outcomes[0].State != ingest.Loaded {
+		t.Fatal(outcomes, err)
+	}
+	first.isNew = true
+	commit(t, committerOf(t, slow), first)
+	want := []string{"L1|flow|1|1|<nil>|L1_a", "L1|flow|2|2|<nil>|L1_a", "L1|flow|3|3|<nil>|L1_a"}
+	if diff := cmp.Diff(want, query(t, s, observationsSQL)); diff != "" {
+		t.Error(diff)
+	}
+	verify(t, s)
+}

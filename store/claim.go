@@ -118,6 +118,8 @@ var (
 		from files f where f.content = any($1::uuid[]) and f.state = 'loaded' order by f.id for key share`}
 	claimLost = statement{"claim_lost", `select f.content from files f where f.content = any($1::uuid[]) and f.state = 'loaded'
 		and exists (select from takeovers t where t.from_file = f.id)`}
+	claimPassed = statement{"claim_passed", `select c.generation from unnest($1::uuid[], $2::int4[]) as c(key, generation)
+		where exists (select from files f where f.key = c.key and f.generation > c.generation)`}
 	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
 	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', ` + changedNow + `
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
@@ -421,6 +423,7 @@ const claimColumns = `files (id, key, generation, content, sha256, size, modifie
 func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	fresh := &c.fresh
 	fresh.start()
+	written := newColumns(oidUUID, oidInt4)
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
 	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2)
@@ -436,6 +439,8 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 		case cl.writes():
 			cl.id, c.lent.ids = c.lent.ids[0], c.lent.ids[1:]
 			c.addNew(fresh, cl, s)
+			written[0].bytes(cl.key[:])
+			written[1].int4(cl.generation)
 		case cl.newest != nil && cl.newest.sum == s.Sum:
 			addHint(hint, cl, s)
 		}
@@ -448,6 +453,23 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	}
 	if err := fresh.send(ctx, c.conn, claimColumns); err != nil {
 		return fmt.Errorf("claiming files in the ledger: %w", err)
+	}
+	return c.refusePassed(ctx, written)
+}
+
+// refusePassed sees to it that no version was written that another has carried on
+// meanwhile: its row is that of a later generation by then, so that the ledger's
+// keys refuse nothing. Where readings have a key, that does.
+func (c *committer) refusePassed(ctx context.Context, written columns) error {
+	if !c.sink.store.layout.Append || written[0].n == 0 {
+		return nil
+	}
+	passed := false
+	if err := rows(ctx, c.conn, claimPassed, written.params(), func(*record) { passed = true }); err != nil {
+		return fmt.Errorf("looking for later versions of what is claimed: %w", err)
+	}
+	if passed {
+		return errRaced
 	}
 	return nil
 }

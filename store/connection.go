@@ -33,7 +33,7 @@ func (s *Store) dial(ctx context.Context) (*connection, error) {
 }
 
 var statements = []statement{
-	claimNewest, claimTwins, claimLost, claimIDs, claimDemote, claimAgain, claimHint,
+	claimNewest, claimTwins, claimLost, claimPassed, claimIDs, claimDemote, claimAgain, claimHint,
 	seriesLook, seriesAdd, seriesUnit, loggerLook, feedLook, feedAdd,
 	accountForget, accountTakeovers, accountInherit, accountDemoted, growthsKeep, growthsForget,
 }
