@@ -246,22 +246,26 @@ func (k *correction) transaction(ctx context.Context, again, restore *ingest.Bat
 // lock takes the rows of the ledger that are to change and makes sure that
 // they are what was selected: else the selection is to be made again.
 func (k *correction) lock(ctx context.Context) error {
-	states := make(map[int64]ingest.State, len(k.Files))
+	type standing struct {
+		state      ingest.State
+		generation int32 // a file that has grown meanwhile is another one under the same id
+	}
+	selected := make(map[int64]standing, len(k.Files))
 	for i := range k.Files {
-		states[k.Files[i].ID] = k.Files[i].State
+		selected[k.Files[i].ID] = standing{k.Files[i].State, k.Files[i].Generation}
 	}
 	k.contents = newColumns(oidUUID)
 	same, loaded := 0, 0
-	err := k.exec(ctx, "select id, state::text, content from files where id = any($1) order by id for update", ids(slices.Concat(k.ids, k.overlaps)), func(r *record) {
-		id, state := r.int8(), ingest.State(r.text())
-		was, chosen := states[id]
+	err := k.exec(ctx, "select id, state::text, generation, content from files where id = any($1) order by id for update", ids(slices.Concat(k.ids, k.overlaps)), func(r *record) {
+		id, is := r.int8(), standing{ingest.State(r.text()), r.int4()}
+		was, chosen := selected[id]
 		switch {
-		case !chosen && state == ingest.Loaded:
+		case !chosen && is.state == ingest.Loaded:
 			loaded++
-		case chosen && state == was:
+		case chosen && is == was:
 			same++
 		}
-		if chosen && state == ingest.Loaded && !r.null() {
+		if chosen && is.state == ingest.Loaded && !r.null() {
 			content := r.uuid()
 			k.contents[0].bytes(content[:])
 		}
@@ -269,7 +273,7 @@ func (k *correction) lock(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case same != len(states):
+	case same != len(selected):
 		return errors.New("the ledger changed since the files were selected: try again")
 	case loaded != len(k.overlaps):
 		return errRaced

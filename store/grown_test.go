@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding"
 	"fmt"
@@ -266,5 +267,41 @@ func TestGrowingIsLoadingWhole(t *testing.T) {
 				verify(t, s)
 			})
 		}
+	}
+}
+
+// A file that grows while its bytes are read for a correction is not what was
+// chosen any more: loading it as it was would lose what it has gained.
+func TestAFileThatGrowsUnderACorrection(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reload=%v", reload), func(t *testing.T) {
+			s := open(t, Options{})
+			sink := sinkOf(t, s, SinkOptions{})
+			c := committerOf(t, sink)
+			readings := []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}}
+			first, then := grownFile("L1_a", begin, readings[:2]), grownFile("L1_a", begin+1, readings)
+			take(t, sink, c, first)
+			chosen := selected(t, s, Selection{})
+			grow := func() {
+				if o, carried := take(t, sink, c, then); o.State != ingest.Loaded || !carried {
+					t.Errorf("it was not carried on: %+v", o)
+				}
+			}
+			if !reload {
+				grow()
+			}
+			_, err := s.Correct(t.Context(), Correction{Reload: reload, Files: chosen, Read: func(_ context.Context, _ FileVersion, _ bool, b *ingest.Batch) error {
+				grow()
+				fill(b, first)
+				return nil
+			}})
+			if err == nil || !strings.Contains(err.Error(), "the ledger changed") {
+				t.Errorf("the correction said %v", err)
+			}
+			if n := query(t, s, "select count(*) from readings"); n[0] != "3" {
+				t.Errorf("%s readings are left, not 3", n[0])
+			}
+			verify(t, s)
+		})
 	}
 }
