@@ -252,11 +252,14 @@ const untoldSQL = `select id, coalesce(told, started) as since from runs
 
 // makeUpFor has the series looked at anew of what runs changed and did not tell:
 // whoever committed it was killed before it came to that. It is not asked about
-// the same again, but for ten minutes: another run may be under way.
+// the same again, but for ten minutes: another run may be under way. The array,
+// and the bound above, keep the planner, which expects many, from reading all of
+// the ledger.
 func (t *teller) makeUpFor(ctx context.Context) error {
 	return t.exec(ctx, `with untold as materialized (`+untoldSQL+`),
-		changed as (select distinct s.id from untold u join files f on f.run = u.id and f.changed >= u.since
-			join receipts r on r.file_id = f.id, unnest(r.series) as s(id) where f.changed >= (select min(since) from untold)),
+		changed as (select distinct s.id from receipts r, unnest(r.series) as s(id) where r.file_id = any(array(
+			select f.id from untold u join files f on f.run = u.id and f.changed >= u.since
+			where f.changed >= (select min(since) from untold) and f.changed <= 'infinity'))),
 		marked as (insert into marks (series_id, last_ts, contiguous_until, stale, anew)
 			select id, timestamptz 'epoch', timestamptz 'epoch', true, true from changed order by id
 			on conflict (series_id) do update set stale = true, anew = true)
