@@ -113,3 +113,28 @@ func TestMarksOfAGapFilledBeforeAKill(t *testing.T) {
 	written(t, next)
 	watermarks(t, s, "L1|flow|18000|18000|900|0")
 }
+
+// A run that ends while what it brought is being written has not told it: should
+// the process end then, the next makes up for it.
+func TestMarksThatAreWrittenWhileARunEnds(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	sink := sinkOf(t, s, SinkOptions{})
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(t.Context())
+	if _, err := other.Exec(t.Context(), "lock table marks in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, committerOf(t, sink), at("L1_a", "flow", every(900, 0, 9000)...))
+	waitFor(t, "the marks to be written", func() bool {
+		return query(t, s, "select count(*) from pg_locks where relation = 'marks'::regclass and not granted")[0] == "1"
+	})
+	if err := sink.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, s, "select count(*) from runs where ended is not null and told is null")[0]; got != "1" {
+		t.Errorf("%s runs ended and have not told all, want 1", got)
+	}
+}

@@ -100,8 +100,8 @@ func (s *Sink) judgeBy(ctx context.Context, known past) error {
 }
 
 // End records that the sink's run came to the end of its source, or had caught up
-// with it. Without it,
-// the run counts as cut short: one of the same command then goes on with it.
+// with it. Without it, the run counts as cut short: one of the same command then
+// goes on with it.
 func (s *Sink) End(ctx context.Context) error {
 	toldAll := s.store.teller == nil || !s.store.teller.pending()
 	_, err := s.store.pool.Exec(ctx, `update runs r set ended = now(), told = case when $3 and r.id = $1 then now() else r.told end from runs mine

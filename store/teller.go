@@ -28,6 +28,7 @@ type teller struct {
 	runs   []int32                  // of the sinks
 	commit map[*committer]time.Time // under way, and since when
 	untold bool                     // a run before may have been killed before it told all
+	taken  bool                     // news is being written, and not told yet
 
 	// Of the goroutine alone.
 	conn     *pgconn.PgConn
@@ -160,7 +161,7 @@ func (t *teller) waitForNews(ctx context.Context) bool {
 func (t *teller) pending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.untold || len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
+	return t.untold || t.taken || len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
 }
 
 // close ends the teller when it has told what it knows, or could not.
@@ -270,8 +271,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 			until = began
 		}
 	}
-	t.mu.Unlock()
 	some := len(n.series)+len(n.unsure) > 0
+	t.taken = some || len(n.arrived) > 0
+	t.mu.Unlock()
 	if some {
 		t.try(ctx, "marking up to when series are complete", func(ctx context.Context) error { return t.markAll(ctx, &n) })
 		t.add(news{series: n.series, unsure: n.unsure})
@@ -279,6 +281,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	if len(n.arrived) > 0 && !t.try(ctx, "keeping when files came", func(ctx context.Context) error { return t.keepArrivals(ctx, n.arrived) }) {
 		t.add(news{arrived: n.arrived})
 	}
+	t.mu.Lock()
+	t.taken = false // what could not be written is news again
+	t.mu.Unlock()
 	if some && len(n.series)+len(n.unsure) == 0 {
 		t.try(ctx, "keeping what is told", func(ctx context.Context) error { return t.keepTold(ctx, runs, until) })
 	}
