@@ -138,3 +138,15 @@ func TestMarksThatAreWrittenWhileARunEnds(t *testing.T) {
 		t.Errorf("%s runs ended and have not told all, want 1", got)
 	}
 }
+
+// What a run did not tell that was killed is made up for by who goes on, without a
+// start of either.
+func TestMarksOfARunKilledBesideAnother(t *testing.T) {
+	s := open(t, Options{writeEvery: 1, makeUpEvery: 1})
+	sinkOf(t, s, SinkOptions{Live: true})
+	written(t, s)
+	killed := reopen(t, s, Options{untold: true})
+	commit(t, committerOf(t, sinkOf(t, killed, SinkOptions{Source: "old"})), at("L1_a", "flow", every(900, 0, 9000)...))
+	waitFor(t, "the marks of what was killed", func() bool { return query(t, s, "select count(*) from marks where not stale")[0] == "1" })
+	watermarks(t, s, "L1|flow|9000|9000|900|0")
+}

@@ -54,7 +54,8 @@ type Options struct {
 	settings map[string]string // run-time parameters, for tests
 	untold   bool              // nobody downstream is told, for tests that count messages
 
-	writeEvery time.Duration // writeEvery when 0; short in tests
+	writeEvery  time.Duration // writeEvery when 0; short in tests
+	makeUpEvery time.Duration // makeUpEvery when 0; likewise
 }
 
 // DefaultRetryFor is how long a commit goes on trying while the database is
@@ -114,6 +115,9 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if o.writeEvery == 0 {
 		o.writeEvery = writeEvery
+	}
+	if o.makeUpEvery == 0 {
+		o.makeUpEvery = makeUpEvery
 	}
 	s := &Store{options: o, keeper: newKeeper()}
 	config, err := pgxpool.ParseConfig(url)

@@ -34,6 +34,7 @@ type teller struct {
 	conn     *pgconn.PgConn
 	told     time.Time // listeners
 	written  time.Time // the tables
+	madeUp   time.Time // for what other runs did not tell
 	failing  bool
 	arriving map[string]*arrivals
 }
@@ -56,6 +57,9 @@ const (
 	tellEvery  = 100 * time.Millisecond // at most one notification in this time
 	writeEvery = time.Second            // likewise of the tables
 	lookEvery  = 10 * time.Second       // at marks that others left to be looked at
+	// makeUpEvery is how often it is made up for what other runs did not tell: what
+	// is read of the ledger for that is what changed since the time before.
+	makeUpEvery = time.Hour
 	// lastWords is how long the store's closing waits for what is not told yet.
 	lastWords = 5 * time.Second
 )
@@ -65,7 +69,7 @@ const (
 func (s *Store) startTelling(log *slog.Logger, run int32, untold bool) {
 	s.telling.Do(func() {
 		ctx, stop := context.WithCancel(context.Background()) // until Close
-		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}),
+		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), madeUp: time.Now(),
 			arriving: make(map[string]*arrivals), commit: make(map[*committer]time.Time)}
 		go s.teller.run(ctx)
 	})
@@ -287,7 +291,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	if some && len(n.series)+len(n.unsure) == 0 {
 		t.try(ctx, "keeping what is told", func(ctx context.Context) error { return t.keepTold(ctx, runs, until) })
 	}
+	untold = untold || time.Since(t.madeUp) > t.store.options.makeUpEvery
 	if untold && t.try(ctx, "making up for what a run did not tell", t.makeUpFor) {
+		t.madeUp = time.Now()
 		t.mu.Lock()
 		t.untold = false
 		t.mu.Unlock()
