@@ -29,8 +29,8 @@ type CellStats struct {
 	Min    float64
 	Max    float64
 
-	// Lo and Hi bound the 95 % interval of the median from six runs on, of the
-	// mean from two on; both are the median where there is one run.
+	// Lo and Hi bound the 95 % interval: of the median from six runs on, else of
+	// the geometric mean. Both are the median where there is one run. See Analyse.
 	Lo, Hi   float64
 	Outliers []float64 // seconds of runs that lie over 1.5 quartile ranges outside of the quartiles; they are counted like the others
 

@@ -91,6 +91,7 @@ type Settings struct {
 	Stage  string `json:"stage"`            // decode, load or fetch
 	Files  string `json:"files"`            // what they are, in words
 	Source string `json:"source,omitempty"` // the configured source's name; "" for a folder
+	Remote bool   `json:"remote,omitempty"` // files come over a network
 	Store  string `json:"store,omitempty"`  // where readings went, without a password; "" for nowhere
 	Cache  string `json:"cache"`            // warm, or cold: dropped before each run
 	Auto   Cell   `json:"auto"`             // what workers: auto and chunk: auto stand for here

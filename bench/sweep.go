@@ -1,6 +1,13 @@
 package bench
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
 
 // A Protocol says which cells are visited how often, and in which order.
 //
@@ -16,10 +23,10 @@ type Protocol struct {
 	WarmUps   int           `json:"warm_ups"` // runs of the reference cell before the first set
 	Seed      uint64        `json:"seed"`     // of the order
 
-	// Budget ends the sweep: when it is used up, no further run is begun, but
-	// each cell gets one. While it lasts, cells that need more than twice the
-	// time of the best are left at one run until the others have all of theirs.
-	// 0 for none: every cell gets Sets times Runs.
+	// Budget bounds the sweep: each cell gets one run, however long that takes.
+	// Then those go on that needed at most twice the time of the fastest, and no
+	// run is begun that would end after the budget. 0 for none: every cell gets
+	// Sets times Runs.
 	Budget time.Duration `json:"budget_ns"`
 }
 
@@ -32,4 +39,200 @@ type Progress struct {
 	Runs int           // all that are planned, as far as is known
 	Left time.Duration // about; 0 where it cannot be told yet
 	Last *Sample       // the run that just ended; nil before the first
+}
+
+// Check says what is wrong with a protocol.
+func (p *Protocol) Check() error {
+	seen := make(map[Cell]bool)
+	for _, c := range slices.Concat(p.Cells, []Cell{p.Reference}) {
+		if c.Workers < 1 || c.Chunk < 1 {
+			return fmt.Errorf("a cell has one worker and one file or more, not %s", c)
+		}
+	}
+	for _, c := range p.Cells {
+		if seen[c] {
+			return fmt.Errorf("cell %s stands twice in the grid", c)
+		}
+		seen[c] = true
+	}
+	switch {
+	case len(p.Cells) == 0:
+		return errors.New("there is no cell to visit")
+	case p.Sets < 1 || p.Runs < 1:
+		return fmt.Errorf("there are to be one set and one run or more, not %d and %d", p.Sets, p.Runs)
+	case p.WarmUps < 0 || p.Pause < 0 || p.Budget < 0:
+		return errors.New("warm-ups, pause and budget are not negative")
+	}
+	return nil
+}
+
+// Sweep visits the cells as the protocol says. A run that fails becomes a sample
+// that says why, and the sweep goes on. When ctx ends, so does the sweep, with
+// the samples that there are and the result's Cut telling why. Its error is that
+// of the protocol.
+//
+// progress is called before each run and after the last; nil for nobody. The
+// result lacks Versions and Settings, which only the caller knows.
+func Sweep(ctx context.Context, p Protocol, run Run, progress func(Progress)) (*Result, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	s := &sweep{Protocol: p, run: run, progress: progress, result: &Result{Machine: ThisMachine(), Protocol: p, Began: time.Now()},
+		visits: make(map[Cell]int), took: make(map[Cell]time.Duration), least: make(map[Cell]float64), random: rand.New(rand.NewPCG(p.Seed, 0))}
+	s.all(ctx)
+	s.tell(Progress{Done: len(s.result.Samples), Runs: len(s.result.Samples)})
+	s.result.Ended = time.Now()
+	if ctx.Err() != nil {
+		s.result.Cut = context.Cause(ctx).Error()
+	}
+	return s.result, nil
+}
+
+// A sweep is one that is under way.
+type sweep struct {
+	Protocol
+	run      Run
+	progress func(Progress)
+	result   *Result
+	random   *rand.Rand
+
+	visits  map[Cell]int           // without warm-ups and reference runs
+	took    map[Cell]time.Duration // the cell's last visit, with what made it ready
+	least   map[Cell]float64       // seconds of the fastest run
+	skipped int                    // runs that there was no time for
+}
+
+func (s *sweep) all(ctx context.Context) {
+	for range s.WarmUps {
+		if !s.visit(ctx, s.Reference, 0, 0) {
+			return
+		}
+	}
+	for set := 1; set <= s.Sets; set++ {
+		if set > 1 && !s.rest(ctx) {
+			return
+		}
+		if s.hasTime(s.Reference) && !s.visit(ctx, s.Reference, set, 0) {
+			return
+		}
+		if !s.set(ctx, set) {
+			return
+		}
+	}
+}
+
+// set visits the cells of a set and reports whether to go on.
+func (s *sweep) set(ctx context.Context, set int) bool {
+	for run := 1; run <= s.Runs; run++ {
+		for _, i := range s.random.Perm(len(s.Cells)) {
+			c := s.Cells[i]
+			if s.visits[c] > 0 && s.Budget > 0 && (s.slow(c) || !s.hasTime(c)) {
+				s.skipped++
+				continue
+			}
+			if !s.visit(ctx, c, set, run) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// visit runs a cell once and reports whether to go on.
+func (s *sweep) visit(ctx context.Context, c Cell, set, run int) bool {
+	s.tell(s.at(c, set))
+	began := time.Now()
+	sample, err := s.run(ctx, c)
+	if ctx.Err() != nil {
+		return false // it was cut short, which no seconds tell of
+	}
+	sample.Cell, sample.Set, sample.Run = c, set, run
+	if sample.At.IsZero() {
+		sample.At = began
+	}
+	if err != nil {
+		sample.Error = err.Error()
+	} else if least, ok := s.least[c]; !ok || sample.Seconds < least {
+		s.least[c] = sample.Seconds
+	}
+	s.took[c] = time.Since(began)
+	if set > 0 && run > 0 {
+		s.visits[c]++
+	}
+	s.result.Samples = append(s.result.Samples, sample)
+	return true
+}
+
+// rest waits between two sets and reports whether to go on.
+func (s *sweep) rest(ctx context.Context) bool {
+	if s.Budget > 0 && time.Since(s.result.Began)+s.Pause > s.Budget {
+		return true // nothing is measured any more
+	}
+	t := time.NewTimer(s.Pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// slow reports whether the cell is out of the question.
+func (s *sweep) slow(c Cell) bool {
+	fastest := 0.0
+	for _, seconds := range s.least {
+		if fastest == 0 || seconds < fastest {
+			fastest = seconds
+		}
+	}
+	least, ok := s.least[c]
+	return !ok || least > 2*fastest
+}
+
+func (s *sweep) hasTime(c Cell) bool {
+	return s.Budget == 0 || time.Since(s.result.Began)+s.took[c] <= s.Budget
+}
+
+func (s *sweep) tell(p Progress) {
+	if s.progress == nil {
+		return
+	}
+	p.Sets = s.Sets
+	if n := len(s.result.Samples); n > 0 {
+		p.Last = &s.result.Samples[n-1]
+	}
+	s.progress(p)
+}
+
+// at is how far the sweep is before a run. What is left is reckoned by what the
+// runs took so far, those of a cell that was not visited by the mean of those
+// that were.
+func (s *sweep) at(c Cell, set int) Progress {
+	n := len(s.result.Samples)
+	p := Progress{Cell: c, Set: set, Done: n, Runs: s.WarmUps + s.Sets*(1+s.Runs*len(s.Cells)) - s.skipped}
+	if len(s.took) == 0 {
+		return p
+	}
+	var mean time.Duration
+	for _, took := range s.took {
+		mean += took / time.Duration(len(s.took))
+	}
+	var first, rest time.Duration // of the cells' first runs, and of the others
+	for _, c := range s.Cells {
+		took, ok := s.took[c]
+		if !ok {
+			took = mean
+		}
+		if s.visits[c] == 0 {
+			first += took
+		}
+		rest += took * time.Duration(s.Sets*s.Runs-max(1, s.visits[c]))
+	}
+	rest += s.Pause * time.Duration(s.Sets-max(set, 1))
+	p.Left = first + rest
+	if s.Budget > 0 {
+		p.Left = first + min(rest, max(0, s.Budget-time.Since(s.result.Began)-first))
+	}
+	return p
 }

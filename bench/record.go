@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/gocarina/gocsv"
+	"golang.org/x/perf/benchfmt"
+)
+
+// WriteJSON writes the result, every single run of it: bench.json.
+func (a *Analysis) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	if err := e.Encode(a.Result); err != nil {
+		return fmt.Errorf("writing the sweep as JSON: %w", err)
+	}
+	return nil
+}
+
+// WriteCSV writes a line for each run, warm-ups, reference runs and those that
+// failed among them: bench.csv. The columns are those of [Sample].
+func (a *Analysis) WriteCSV(w io.Writer) error {
+	if err := gocsv.Marshal(a.Result.Samples, w); err != nil {
+		return fmt.Errorf("writing the sweep as CSV: %w", err)
+	}
+	return nil
+}
+
+// WriteBenchfmt writes a line for each run that counts, in the format of Go's
+// benchmarks (golang.org/design/14313-benchmark-format): bench.txt, of which
+// benchstat compares two. The name has no core count at its end: it is a line of
+// its own, so that two machines can be compared.
+func (a *Analysis) WriteBenchfmt(w io.Writer) error {
+	r := a.Result
+	out := benchfmt.NewWriter(w)
+	rec := &benchfmt.Result{Iters: 1}
+	for _, line := range [][2]string{
+		{"goos", r.Machine.OS}, {"goarch", r.Machine.Arch}, {"cpu", r.Machine.CPU}, {"cores", fmt.Sprint(r.Machine.Cores)},
+		{"penstock", r.Versions.Penstock}, {"go", r.Versions.Go}, {"database", r.Versions.Database}, {"files", r.Settings.Files}, {"cache", r.Settings.Cache},
+	} {
+		if line[1] != "" {
+			rec.Config = append(rec.Config, benchfmt.Config{Key: line[0], Value: []byte(line[1]), File: true})
+		}
+	}
+	for i := range r.Samples {
+		x := &r.Samples[i]
+		if !x.counts() {
+			continue
+		}
+		rec.Name = fmt.Appendf(rec.Name[:0], "Sweep/stage=%s/workers=%d/chunk=%d", r.Settings.Stage, x.Workers, x.Chunk)
+		rec.Values = append(rec.Values[:0],
+			benchfmt.Value{Value: x.Seconds, Unit: "sec/op"},
+			benchfmt.Value{Value: x.CPU, Unit: "cpu-sec/op"},
+			benchfmt.Value{Value: float64(x.Readings) / x.Seconds, Unit: "readings/s"})
+		if err := out.Write(rec); err != nil {
+			return fmt.Errorf("writing the sweep for benchstat: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package bench
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/aclements/go-moremath/stats"
+	"golang.org/x/perf/benchmath"
+)
+
+const (
+	confidence = 0.95
+	alpha      = 1 - confidence
+
+	// enough is from how many runs on a cell is judged by itself: the interval of
+	// a median has an end from six on. With fewer, what runs of one cell differ by
+	// is taken from all cells together.
+	enough = 6
+
+	// asGood is up to which part above the best's median a cell is as good, where
+	// it cannot be told from the best either.
+	asGood = 0.05
+)
+
+// Analyse says what the samples of a result come to.
+//
+// From six runs on, a cell's interval is that of its median without assumptions,
+// and two cells are compared by the test of Mann, Whitney and Wilcoxon, as
+// benchstat does. With fewer runs, which such a test could tell nothing of, the
+// logarithms of seconds are taken to lie about each cell's mean with one spread
+// that all cells share, and the interval and the comparison are Student's.
+// Comparisons are not corrected for their number: of twenty cells that are as
+// fast as the best, one is expected to be taken for a slower one.
+func Analyse(r *Result) *Analysis {
+	a := &Analysis{Result: r}
+	runs := make(map[Cell][]Sample)
+	failed := make(map[Cell][]Sample)
+	var reference []Sample
+	for _, x := range r.Samples {
+		switch {
+		case x.counts():
+			runs[x.Cell] = append(runs[x.Cell], x)
+		case x.Set > 0 && x.Run > 0:
+			failed[x.Cell] = append(failed[x.Cell], x)
+		case x.Set > 0 && x.Error == "":
+			reference = append(reference, x)
+		}
+	}
+	pooled := pool(runs)
+	for _, c := range r.Protocol.Cells {
+		a.Workers, a.Chunks = append(a.Workers, c.Workers), append(a.Chunks, c.Chunk)
+		a.Cells = append(a.Cells, cellStats(c, runs[c], failed[c], pooled))
+	}
+	slices.Sort(a.Workers)
+	slices.Sort(a.Chunks)
+	a.Workers, a.Chunks = slices.Compact(a.Workers), slices.Compact(a.Chunks)
+	slices.SortFunc(a.Cells, func(x, y CellStats) int {
+		return cmp.Or(cmp.Compare(x.Workers, y.Workers), cmp.Compare(x.Chunk, y.Chunk))
+	})
+	a.rank(pooled)
+	a.findAuto(reference, pooled)
+	a.Noise = noiseOf(r.Protocol.Reference, reference, a.Cells)
+	a.fitAmdahl()
+	a.judge()
+	return a
+}
+
+// At returns the cell's statistics, nil where it was not to be visited.
+func (a *Analysis) At(c Cell) *CellStats {
+	for i := range a.Cells {
+		if a.Cells[i].Cell == c {
+			return &a.Cells[i]
+		}
+	}
+	return nil
+}
+
+// A pooling is the spread of the logarithms of seconds about the means of their
+// cells, over all cells.
+type pooling struct {
+	deviation float64
+	freedom   float64 // degrees; 0 where no cell ran twice
+}
+
+func pool(runs map[Cell][]Sample) (p pooling) {
+	var squares float64
+	for _, samples := range runs {
+		logs := logarithms(samples)
+		mean := stats.Mean(logs)
+		for _, x := range logs {
+			squares += (x - mean) * (x - mean)
+		}
+		p.freedom += float64(len(logs) - 1)
+	}
+	if p.freedom > 0 {
+		p.deviation = math.Sqrt(squares / p.freedom)
+	}
+	return p
+}
+
+func cellStats(c Cell, runs, failed []Sample, pooled pooling) CellStats {
+	s := CellStats{Cell: c, Runs: runs, N: len(runs), Failed: len(failed), P: 1}
+	if len(failed) > 0 {
+		s.Why = failed[len(failed)-1].Error
+	}
+	if s.N == 0 {
+		return s
+	}
+	seconds := sortedSeconds(runs)
+	s.Min, s.Max = seconds[0], seconds[s.N-1]
+	s.Q1, s.Median, s.Q3 = quantile(seconds, 0.25), quantile(seconds, 0.5), quantile(seconds, 0.75)
+	s.Lo, s.Hi = interval(runs, s.Median, pooled)
+	for _, x := range seconds {
+		if x < s.Q1-1.5*(s.Q3-s.Q1) || x > s.Q3+1.5*(s.Q3-s.Q1) {
+			s.Outliers = append(s.Outliers, x)
+		}
+	}
+	return s
+}
+
+// interval returns the bounds of the 95 % interval of a cell's median.
+func interval(runs []Sample, median float64, pooled pooling) (lo, hi float64) {
+	switch n := len(runs); {
+	case n >= enough:
+		s := benchmath.AssumeNothing.Summary(benchmath.NewSample(sortedSeconds(runs), &benchmath.DefaultThresholds), confidence)
+		return s.Lo, s.Hi
+	case n < 2 || pooled.freedom == 0:
+		return median, median
+	default:
+		mean := stats.Mean(logarithms(runs))
+		half := pooled.critical() * pooled.deviation / math.Sqrt(float64(n))
+		return math.Exp(mean - half), math.Exp(mean + half)
+	}
+}
+
+// critical is Student's t outside of which alpha lies, on both sides together.
+func (p pooling) critical() float64 {
+	return stats.InvCDF(stats.TDist{V: p.freedom})(1 - alpha/2)
+}
+
+// same returns the probability that runs that are of one kind differ as much as
+// these.
+func same(x, y []Sample, pooled pooling) float64 {
+	if len(x) >= enough && len(y) >= enough {
+		t := &benchmath.DefaultThresholds
+		return benchmath.AssumeNothing.Compare(benchmath.NewSample(sortedSeconds(x), t), benchmath.NewSample(sortedSeconds(y), t)).P
+	}
+	if pooled.freedom == 0 {
+		return 1 // nothing ran twice: nothing can be told
+	}
+	apart := math.Abs(stats.Mean(logarithms(x)) - stats.Mean(logarithms(y)))
+	if apart == 0 {
+		return 1
+	}
+	if pooled.deviation == 0 {
+		return 0
+	}
+	t := apart / (pooled.deviation * math.Sqrt(1/float64(len(x))+1/float64(len(y))))
+	return 2 * (1 - stats.TDist{V: pooled.freedom}.CDF(t))
+}
+
+// rank finds the best cell, those like it, and what speed-ups are against.
+func (a *Analysis) rank(pooled pooling) {
+	for i := range a.Cells {
+		c := &a.Cells[i]
+		if c.N == 0 {
+			continue
+		}
+		if a.Best == nil || c.Median < a.Best.Median {
+			a.Best = c
+		}
+		if a.Base == nil {
+			a.Base = c // cells are sorted, the smallest first
+		}
+	}
+	if a.Best == nil {
+		return
+	}
+	a.Best.Best = true
+	for i := range a.Cells {
+		c := &a.Cells[i]
+		if c.N == 0 {
+			continue
+		}
+		a.compare(c, pooled)
+		if a.Least == nil && c.Alike && c.Median <= a.Best.Median*(1+asGood) {
+			a.Least = c
+		}
+	}
+}
+
+func (a *Analysis) compare(c *CellStats, pooled pooling) {
+	c.Speedup = a.Base.Median / c.Median
+	if c != a.Best {
+		c.P = same(a.Best.Runs, c.Runs, pooled)
+	}
+	c.Alike = c.P >= alpha
+}
+
+// findAuto finds the automatic choice among the cells, else among the reference
+// runs.
+func (a *Analysis) findAuto(reference []Sample, pooled pooling) {
+	auto := a.Result.Settings.Auto
+	if c := a.At(auto); c != nil && c.N > 0 {
+		a.Auto = c
+		return
+	}
+	if auto != a.Result.Protocol.Reference || len(reference) == 0 || a.Best == nil {
+		return
+	}
+	c := cellStats(auto, reference, nil, pooled)
+	a.compare(&c, pooled)
+	a.Auto = &c
+}
+
+func noiseOf(reference Cell, runs []Sample, cells []CellStats) Noise {
+	n := Noise{Reference: reference, N: len(runs), Spread: spread(runs)}
+	if len(runs) >= 6 {
+		third := len(runs) / 3
+		n.Drift = quantile(sortedSeconds(runs[len(runs)-third:]), 0.5)/quantile(sortedSeconds(runs[:third]), 0.5) - 1
+	}
+	var spreads []float64
+	for i := range cells {
+		if cells[i].N > 1 {
+			spreads = append(spreads, spread(cells[i].Runs))
+		}
+	}
+	slices.Sort(spreads)
+	n.Within = quantile(spreads, 0.5)
+	return n
+}
+
+// spread is the standard deviation by the mean.
+func spread(runs []Sample) float64 {
+	if len(runs) < 2 {
+		return 0
+	}
+	seconds := sortedSeconds(runs)
+	return stats.StdDev(seconds) / stats.Mean(seconds)
+}
+
+// fitAmdahl fits seconds = a + b / workers to the medians at the base's chunk,
+// by least squares; neither a nor b is less than 0.
+func (a *Analysis) fitAmdahl() {
+	if a.Base == nil {
+		return
+	}
+	var inverse, seconds []float64
+	for i := range a.Cells {
+		if c := &a.Cells[i]; c.N > 0 && c.Chunk == a.Base.Chunk {
+			inverse, seconds = append(inverse, 1/float64(c.Workers)), append(seconds, c.Median)
+		}
+	}
+	if len(seconds) < 3 {
+		return
+	}
+	meanX, meanY := stats.Mean(inverse), stats.Mean(seconds)
+	var xx, xy, yy, zeroXY, zeroXX float64
+	for i, x := range inverse {
+		xx += (x - meanX) * (x - meanX)
+		xy += (x - meanX) * (seconds[i] - meanY)
+		yy += (seconds[i] - meanY) * (seconds[i] - meanY)
+		zeroXY += x * seconds[i]
+		zeroXX += x * x
+	}
+	slope := xy / xx
+	level := meanY - slope*meanX
+	switch {
+	case slope < 0: // more workers are slower
+		slope, level = 0, meanY
+	case level < 0:
+		slope, level = zeroXY/zeroXX, 0
+	}
+	var rest float64
+	for i, x := range inverse {
+		d := seconds[i] - level - slope*x
+		rest += d * d
+	}
+	fit := &Amdahl{Chunk: a.Base.Chunk, One: level + slope, Serial: level / (level + slope), R2: 1}
+	if yy > 0 {
+		fit.R2 = max(0, 1-rest/yy)
+	}
+	a.Amdahl = fit
+}
+
+func sortedSeconds(samples []Sample) []float64 {
+	seconds := make([]float64, len(samples))
+	for i := range samples {
+		seconds[i] = samples[i].Seconds
+	}
+	slices.Sort(seconds)
+	return seconds
+}
+
+func logarithms(samples []Sample) []float64 {
+	logs := make([]float64, len(samples))
+	for i := range samples {
+		logs[i] = math.Log(samples[i].Seconds)
+	}
+	return logs
+}
+
+// quantile interpolates between the two nearest of sorted values, as R does by
+// default; 0 for no values.
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := q * float64(len(sorted)-1)
+	below := int(at)
+	if below+1 == len(sorted) {
+		return sorted[below]
+	}
+	return sorted[below] + (at-float64(below))*(sorted[below+1]-sorted[below])
+}

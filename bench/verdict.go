@@ -1,0 +1,304 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// fullCores is the share of the cores from which on they are taken to be what
+	// more of anything else would not help against.
+	fullCores = 0.85
+	// idleWorkers is the share of their time that workers wait for files from
+	// which on it is not their work that takes the time.
+	idleWorkers = 0.5
+	// noisy is the spread of equal runs from which on it is said.
+	noisy = 0.1
+)
+
+// judge words what the statistics come to.
+func (a *Analysis) judge() {
+	v := &a.Verdict
+	v.Bottleneck = Unclear
+	if a.Best == nil {
+		v.Best = "No cell came to an end."
+		v.Advice = "See why the cells failed."
+		a.note()
+		return
+	}
+	v.Best = a.wordBest()
+	v.Least = a.wordLeast()
+	v.Bottleneck, v.Evidence = a.bottleneck()
+	v.Auto = a.wordAuto()
+	v.Config = fmt.Sprintf("pipeline: {workers: %d, chunk: %d}", a.Best.Workers, a.Best.Chunk)
+	v.Advice = a.advise()
+	a.note()
+}
+
+func (a *Analysis) wordBest() string {
+	b := a.Best
+	text := fmt.Sprintf("The best cell is %s with %s", named(b.Cell), Seconds(b.Median))
+	if b.N > 1 {
+		text += fmt.Sprintf(" (median of %d runs, 95 %% interval %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
+	} else {
+		text += " (one run)"
+	}
+	if a.Base != b {
+		text += fmt.Sprintf(", %.1f times as fast as %s", b.Speedup, a.Base.Cell)
+	}
+	alike, more := 0, 0
+	for i := range a.Cells {
+		switch c := &a.Cells[i]; {
+		case c == b || c.N == 0:
+		case c.Alike:
+			alike++
+		default:
+			more++
+		}
+	}
+	switch {
+	case alike+more == 0:
+		return text + "; it is the only one."
+	case alike == 0:
+		return fmt.Sprintf("%s. It is sure: each of the %d others is slower than chance explains.", text, more)
+	case more == 0:
+		return fmt.Sprintf("%s. It is not sure: none of the others can be told from it.", text)
+	}
+	return fmt.Sprintf("%s. %d of the %d other cells cannot be told from it.", text, alike, alike+more)
+}
+
+func (a *Analysis) wordLeast() string {
+	l, b := a.Least, a.Best
+	if l == b {
+		return "No smaller cell is as good."
+	}
+	return fmt.Sprintf("The smallest cell as good is %s with %s: %s the best's median, and chance explains that.", named(l.Cell), Seconds(l.Median), against(l.Median, b.Median))
+}
+
+func (a *Analysis) wordAuto() string {
+	x, b := a.Auto, a.Best
+	if x == nil {
+		return ""
+	}
+	text := fmt.Sprintf("workers: auto and chunk: auto stand for %s here", x.Cell)
+	switch {
+	case x == b:
+		return text + ": the best cell."
+	case x.Alike:
+		return fmt.Sprintf("%s: %s, %s the best's median, which chance explains.", text, Seconds(x.Median), against(x.Median, b.Median))
+	}
+	return fmt.Sprintf("%s: %s, %s the best's median.", text, Seconds(x.Median), against(x.Median, b.Median))
+}
+
+func (a *Analysis) advise() string {
+	b, r := a.Best, a.Result
+	var text string
+	switch {
+	case a.Auto != nil && a.Auto.Alike && a.Auto.Median <= b.Median*(1+asGood):
+		text = "Leave workers and chunk at auto: they are as good as the best cell."
+	case a.Least != b:
+		text = fmt.Sprintf("Put the best cell into the config, or %s, which is as fast and takes less of memory and of the database.", a.Least.Cell)
+	default:
+		text = "Put the best cell into the config."
+	}
+	if r.Settings.Stage != "load" {
+		text = fmt.Sprintf("This is of the %s stage alone: what to put in the config, a sweep of the load tells.", r.Settings.Stage)
+	}
+	switch a.Verdict.Bottleneck {
+	case BoundByCores:
+		text += " To be faster, it needs more cores."
+	case BoundByDatabase:
+		text += " To be faster, it needs a faster database: look at its disk's time to sync, at its settings, at other tables' work, at the network in between."
+	case BoundByNetwork:
+		text += " To be faster, it needs more connections, or a server or network that answers sooner."
+	case BoundByReading:
+		text += " To be faster, it needs a faster disk, or fewer and larger files."
+	case BoundByDecoding, Unclear:
+	}
+	return text
+}
+
+// bottleneck says what the best cell's time went into, and with what numbers.
+// Its samples are added up: shares of sums are steadier than those of one run.
+func (a *Analysis) bottleneck() (Bottleneck, []string) {
+	var sum Sample
+	for _, x := range a.Best.Runs {
+		sum.Seconds += x.Seconds
+		sum.CPU += x.CPU
+		sum.Busy += x.Busy
+		sum.Fetch += x.Fetch
+		sum.Decode += x.Decode
+		sum.Commit += x.Commit
+	}
+	if sum.Seconds <= 0 {
+		return Unclear, nil
+	}
+	cores := float64(a.Result.Machine.Cores)
+	used, evidence := sum.CPU, []string(nil)
+	if sum.Busy > 0 {
+		used = max(sum.Busy, sum.CPU)
+		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, %.2f were busy: %.2f with Penstock, %.2f with all else, the database among it if it runs here.",
+			cores, used/sum.Seconds, sum.CPU/sum.Seconds, (used-sum.CPU)/sum.Seconds))
+	} else if sum.CPU > 0 {
+		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, Penstock used %.2f; what else was busy, the system does not tell.", cores, sum.CPU/sum.Seconds))
+	}
+	all := sum.Seconds * float64(a.Best.Workers)
+	waiting := max(0, 1-(sum.Fetch+sum.Decode+sum.Commit)/all)
+	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, decoding %s, committing %s; %s they had nothing to do.",
+		percent(sum.Fetch/all), percent(sum.Decode/all), percent(sum.Commit/all), percent(waiting)))
+	evidence = append(evidence, a.slopes()...)
+	return a.boundBy(&sum, used/sum.Seconds/cores, waiting), evidence
+}
+
+func (a *Analysis) boundBy(sum *Sample, busy, waiting float64) Bottleneck {
+	fetching := BoundByReading
+	if a.Result.Settings.Remote {
+		fetching = BoundByNetwork
+	}
+	switch {
+	case busy >= fullCores:
+		return BoundByCores
+	case a.Result.Settings.Remote && sum.Fetch > 0 && waiting >= idleWorkers:
+		return BoundByNetwork // files are fetched ahead of the workers, who wait for them
+	case waiting >= idleWorkers:
+		return Unclear
+	case sum.Commit >= max(sum.Fetch, sum.Decode) && a.Result.Settings.Stage == "load":
+		return BoundByDatabase
+	case sum.Fetch >= sum.Decode:
+		return fetching
+	}
+	return BoundByDecoding
+}
+
+// slopes tells what more workers and larger chunks do about the best cell.
+func (a *Analysis) slopes() (texts []string) {
+	b := a.Best
+	var row, column []*CellStats // of the same workers, and of the same chunk
+	for i := range a.Cells {
+		c := &a.Cells[i]
+		if c.N > 0 && c.Workers == b.Workers {
+			row = append(row, c)
+		}
+		if c.N > 0 && c.Chunk == b.Chunk {
+			column = append(column, c)
+		}
+	}
+	steps := func(cells []*CellStats, what string, of func(*CellStats) int) {
+		if len(cells) < 2 {
+			return
+		}
+		words := make([]string, len(cells))
+		for i, c := range cells {
+			words[i] = fmt.Sprintf("%s with %d", Seconds(c.Median), of(c))
+		}
+		texts = append(texts, what+strings.Join(words, ", ")+".")
+	}
+	steps(column, fmt.Sprintf("By workers, at chunk %d: ", b.Chunk), func(c *CellStats) int { return c.Workers })
+	steps(row, fmt.Sprintf("By chunk, at %s: ", counted(b.Workers, "worker")), func(c *CellStats) int { return c.Chunk })
+	return texts
+}
+
+// note tells what to bear in mind.
+func (a *Analysis) note() {
+	v, r := &a.Verdict, a.Result
+	add := func(format string, args ...any) { v.Notes = append(v.Notes, fmt.Sprintf(format, args...)) }
+	if r.Cut != "" {
+		add("The sweep was cut short: %s.", r.Cut)
+	}
+	var failed, unvisited, outliers, once, idle []string
+	for i := range a.Cells {
+		c := &a.Cells[i]
+		name := c.String()
+		switch {
+		case c.Failed > 0:
+			failed = append(failed, fmt.Sprintf("%s (%d of %d runs: %s)", name, c.Failed, c.Failed+c.N, c.Why))
+		case !c.Visited():
+			unvisited = append(unvisited, name)
+		case c.N == 1:
+			once = append(once, name)
+		}
+		if len(c.Outliers) > 0 {
+			outliers = append(outliers, name)
+		}
+		if c.N > 0 && (c.Workers-1)*c.Chunk >= int(c.Runs[0].Files) {
+			idle = append(idle, name)
+		}
+	}
+	if len(failed) > 0 {
+		add("These cells failed: %s.", some(failed, 3))
+	}
+	if len(unvisited) > 0 {
+		add("%s never ran: %s.", counted(len(unvisited), "cell"), some(unvisited, 6))
+	}
+	if len(once) > 0 {
+		add("%s ran once only: %s.", counted(len(once), "cell"), some(once, 6))
+	}
+	if len(idle) > 0 {
+		add("With fewer chunks than workers, some workers have nothing to do: %s.", some(idle, 6))
+	}
+	if len(outliers) > 0 {
+		add("Runs far from the others of their cell, which count all the same: in %s.", some(outliers, 6))
+	}
+	if n := a.Noise; n.Within > 0 || n.Spread > 0 {
+		loud := ""
+		if max(n.Within, n.Spread) > noisy {
+			loud = " This machine is not quiet: differences of that size say little."
+		}
+		switch {
+		case n.Spread > 0:
+			add("Noise: %d runs of %s over the whole sweep spread by %s, runs of the same cell by %s.%s", n.N, n.Reference, percent(n.Spread), percent(n.Within), loud)
+		default:
+			add("Noise: runs of the same cell spread by %s.%s", percent(n.Within), loud)
+		}
+		if n.Drift > noisy || n.Drift < -noisy {
+			add("The machine's speed drifted: the last runs of %s took %.0f %% of what the first did.", n.Reference, 100*(1+n.Drift))
+		}
+	}
+	if r.Machine.Load > 0.5*float64(r.Machine.Cores) {
+		add("When the sweep began, %.1f processes wanted one of the %s: others used the machine, too.", r.Machine.Load, counted(r.Machine.Cores, "core"))
+	}
+}
+
+// Seconds words a time: three digits that count.
+func Seconds(s float64) string {
+	switch {
+	case s < 1:
+		return fmt.Sprintf("%.3f s", s)
+	case s < 10:
+		return fmt.Sprintf("%.2f s", s)
+	case s < 100:
+		return fmt.Sprintf("%.1f s", s)
+	}
+	return fmt.Sprintf("%.0f s", s)
+}
+
+// named is a cell in words.
+func named(c Cell) string {
+	return fmt.Sprintf("%s x chunk %d", counted(c.Workers, "worker"), c.Chunk)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func percent(share float64) string {
+	if share > 0 && share < 0.095 {
+		return fmt.Sprintf("%.1f %%", 100*share)
+	}
+	return fmt.Sprintf("%.0f %%", 100*share)
+}
+
+// against words how much one time is of another.
+func against(x, y float64) string { return fmt.Sprintf("%.0f %% of", 100*x/y) }
+
+// some lists the first of the names.
+func some(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(slices.Concat(names[:most], []string{fmt.Sprintf("and %d more", len(names)-most)}), ", ")
+}
