@@ -53,9 +53,14 @@ func (a *app) takeStore(f *pflag.FlagSet) {
 }
 
 // leave sets a flag that neither the command line nor the environment gave. A
-// command may not have it. The value was checked when it was read.
+// command may not have it, or be there to find out what it should be. The value
+// was checked when it was read.
 func leave(f *pflag.FlagSet, name, value string) {
-	if flag := f.Lookup(name); flag != nil && !flag.Changed {
+	flag := f.Lookup(name)
+	if flag == nil || flag.Changed {
+		return
+	}
+	if _, swept := flag.Value.(*sizes); !swept {
 		if err := flag.Value.Set(value); err != nil {
 			panic(err)
 		}

@@ -105,7 +105,7 @@ func newRoot(a *app) *cobra.Command {
 	f.BoolVar(&a.quiet, "quiet", false, "no progress, no notes, and of the log only errors")
 	fromEnvironment(f, "config", "store", "schema", "archive", "output", "color", "log-level", "log-format", "quiet")
 	root.AddCommand(
-		newDemo(a), newRun(a), newCheck(a), newReplay(a), newMigrate(a),
+		newDemo(a), newRun(a), newCheck(a), newReplay(a), newBench(a), newMigrate(a),
 		newStatus(a), newFiles(a), newWhy(a), newRejects(a), newActions(a), newLedger(a), newArchive(a),
 		newGuess(a), newProfiles(a), newPsql(a), newVersion(a),
 	)

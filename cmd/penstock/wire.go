@@ -264,27 +264,50 @@ func decodersOf(set *format.Set, settings format.Settings) (func() ingest.Decode
 
 // A job is one run of a pipeline.
 type job struct {
-	source   ingest.Source
-	sink     ingest.Sink
-	decoders func() ingest.Decoder
-	workers  amount
-	chunk    amount
-	verb     string
-	how      []string  // the flags by which its files are read, for advice
-	nothing  string    // what to note when its source lists no file
-	into     *tally    // which what becomes of the files is added to; nil for one of its own
-	yielding *yielding // what gives live files the right of way; nil for none
+	source      ingest.Source
+	sink        ingest.Sink
+	decoders    func() ingest.Decoder
+	workers     amount
+	chunk       amount
+	connections int // files that are fetched at a time ahead of the workers; with 0 they fetch for themselves
+	verb        string
+	how         []string  // the flags by which its files are read, for advice
+	nothing     string    // what to note when its source lists no file
+	into        *tally    // which what becomes of the files is added to; nil for one of its own
+	yielding    *yielding // what gives live files the right of way; nil for none
 }
 
 // run runs the pipeline to its end, showing progress, and returns what became
 // of the files, also of a run that a signal cut short. Its error is one that
 // an operator must see to.
 func (a *app) run(j *job) (*result, error) {
+	j.into = cmp.Or(j.into, newTally())
+	p := a.startProgress(j.into.began, j.yielding)
+	stopTelling := context.AfterFunc(a.take, func() {
+		a.note("finishing the chunks under way; once more to drop them")
+	})
+	r, err := j.do(a.take, a.work, p, a.log)
+	stopTelling()
+	p.end()
+	if err == nil && r.seen() == 0 && a.take.Err() == nil && j.nothing != "" {
+		a.note("%s", j.nothing)
+	}
+	if a.take.Err() != nil && (err == nil || a.work.Err() != nil) {
+		r.interrupted = true
+		err = nil
+	}
+	return r, err
+}
+
+// do runs the pipeline to its end: nothing new is begun when take ends, and what
+// is under way is dropped when work does. All that loads files to an end comes
+// through here, and it is what 'penstock bench' measures.
+func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk)
 	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
-	p := a.startProgress(r.began, j.yielding)
 	pipeline := &ingest.Pipeline{
-		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: a.log,
+		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: log,
+		Connections: j.connections,
 		Observe: func(e ingest.Event) {
 			r.observe(e)
 			p.observe(e)
@@ -293,25 +316,13 @@ func (a *app) run(j *job) (*result, error) {
 	if j.yielding != nil {
 		pipeline.Yield = j.yielding.yield
 	}
-	stopTelling := context.AfterFunc(a.take, func() {
-		a.note("finishing the chunks under way; once more to drop them")
-	})
-	err := pipeline.Run(a.take, a.work)
-	stopTelling()
+	err := pipeline.Run(take, work)
 	r.took = time.Since(r.began)
-	p.end()
 	if s, ok := j.sink.(*store.Sink); ok {
 		r.run = s.Run()
-		if err == nil && a.take.Err() == nil {
-			err = s.End(a.work)
+		if err == nil && take.Err() == nil {
+			err = s.End(work)
 		}
-	}
-	if err == nil && r.seen() == 0 && a.take.Err() == nil && j.nothing != "" {
-		a.note("%s", j.nothing)
-	}
-	if a.take.Err() != nil && (err == nil || a.work.Err() != nil) {
-		r.interrupted = true
-		err = nil
 	}
 	return r, err
 }

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"penstock/bench"
+	"penstock/ingest"
+	"penstock/ingest/source"
+	"penstock/store"
+	"penstock/store/pglocal"
+)
+
+// The stages that bench measures.
+const (
+	stageDecode = "decode" // files to columns
+	stageLoad   = "load"   // files to committed readings
+	stageFetch  = "fetch"  // files to bytes
+)
+
+// A benchRun is what the runs of a sweep share.
+type benchRun struct {
+	*benchmark
+	settings bench.Settings
+	database string // "" for none
+	scratch  *store.Scratch
+	files    benchSource
+	decoders func() ingest.Decoder
+	sink     store.SinkOptions
+	first    *bench.Sample // that the others must equal in what they read
+	stop     context.CancelCauseFunc
+}
+
+// A benchSource is where the files of a sweep come from. Each run has a source of
+// its own, as each replay has.
+type benchSource struct {
+	open        func() (ingest.Source, func(), error)
+	connections int
+	remote      bool
+	what        string // in words
+}
+
+// startBench makes ready what all runs share. end takes away what was made, and
+// must be called.
+func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() error, err error) {
+	var ends []func() error
+	end = func() (err error) {
+		for i := len(ends) - 1; i >= 0; i-- {
+			err = errors.Join(err, ends[i]())
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, end())
+		}
+	}()
+	b.reading.likeSource(b.source)
+	r := &benchRun{benchmark: b, sink: store.SinkOptions{Log: a.log}}
+	if s := a.config.source(b.source); s != nil {
+		r.sink.Rank, r.sink.Policy, r.sink.OnChange = s.rank, s.policy, s.onChange
+	}
+	if r.decoders, err = b.decoders(nil); err != nil {
+		return nil, nil, err
+	}
+	if b.stage.value == stageFetch {
+		r.decoders = func() ingest.Decoder { return skimmer{} }
+	}
+	corpus, err := a.benchFiles(r, paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends = append(ends, corpus)
+	if b.stage.value == stageLoad {
+		leave, err := a.openScratch(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		ends = append(ends, leave)
+	}
+	r.settings.Stage, r.settings.Source, r.settings.Files, r.settings.Remote, r.settings.Auto = b.stage.value, b.source, r.files.what, r.files.remote, autoCell()
+	r.settings.Cache = "warm"
+	if b.dropCaches {
+		r.settings.Cache = "cold"
+	}
+	return r, end, nil
+}
+
+// benchFiles settles which files are read, and makes them where there are none.
+// What it returns removes what it made.
+func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err error) {
+	none := func() error { return nil }
+	s := a.config.source(r.source)
+	switch {
+	case len(paths) > 0:
+		r.files = folderOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
+		return none, nil
+	case s != nil:
+		r.files = a.sourceAsIs(s)
+		return none, nil
+	case r.source != "":
+		return nil, usage("give the config with -c, or a PATH", "no config names a source %q", r.source)
+	}
+	dir, err := os.MkdirTemp("", "penstock-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the files: %w", err)
+	}
+	remove = func() error { return os.RemoveAll(dir) }
+	corpus := bench.Corpus{Files: r.benchmark.files, Readings: 2, Seed: r.seed}
+	a.note("making %s of one timestamp each", counted(int64(corpus.Files), "file"))
+	if err := corpus.Write(filepath.Join(dir, "files")); err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	r.files = folderOf(source.Options{}, []string{filepath.Join(dir, "files")})
+	r.files.what = fmt.Sprintf("%s of %d readings each, made with seed %d", counted(int64(corpus.Files), "file"), corpus.Readings, corpus.Seed)
+	return remove, nil
+}
+
+func folderOf(o source.Options, paths []string) benchSource {
+	return benchSource{what: strings.Join(paths, ", "), open: func() (ingest.Source, func(), error) {
+		dir, _, err := sourceOf(o, paths)
+		if err != nil {
+			return nil, nil, &usageError{err: err}
+		}
+		return dir, func() { _ = dir.Close() }, nil // it was only read
+	}}
+}
+
+// sourceAsIs is a configured source of which nothing is moved or deleted.
+func (a *app) sourceAsIs(s *sourceConfig) benchSource {
+	kept := *s
+	kept.after = source.After{}
+	if s.url == "" {
+		files := folderOf(source.Options{Source: s.name, Match: s.match, Ignore: s.ignore}, []string{s.folder})
+		files.what = "source " + s.name
+		return files
+	}
+	return benchSource{what: "source " + s.name, remote: true, connections: s.connections(), open: func() (ingest.Source, func(), error) {
+		remote, closeRemote, err := a.openServer(&kept, a.log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return remote, closeRemote, nil
+	}}
+}
+
+// openScratch opens the schema that is measured in: where --store says, else in a
+// private PostgreSQL that is bench's own. What it returns drops the schema; a
+// signal does not hinder that, a second one does.
+func (a *app) openScratch(r *benchRun) (leave func() error, err error) {
+	if !r.ownStore {
+		dir, err := pglocal.DefaultDir()
+		if err != nil {
+			return nil, err
+		}
+		a.store = "local:" + filepath.Join(filepath.Dir(dir), "bench")
+	}
+	at, err := a.reach(a.take, writes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, at.stop())
+		}
+	}()
+	if r.scratch, err = store.OpenScratch(a.take, at.url, store.Options{Version: version(), Command: commandLine(a.args), Password: at.password, Hypertable: a.hypertable()}); err != nil {
+		return nil, err
+	}
+	leave = func() error {
+		ctx, cancel := context.WithTimeout(a.work, time.Minute)
+		defer cancel()
+		return errors.Join(r.scratch.Drop(ctx), at.stop())
+	}
+	if r.database, err = r.scratch.Server(a.take); err != nil {
+		return nil, errors.Join(err, r.scratch.Drop(context.WithoutCancel(a.take)))
+	}
+	r.settings.Store = "a private PostgreSQL"
+	if r.ownStore {
+		r.settings.Store = "a schema of its own where --store says"
+	}
+	return leave, nil
+}
+
+// sweep runs the protocol and analyses what was measured.
+func (r *benchRun) sweep(p bench.Protocol) (*bench.Analysis, error) {
+	a := r.app
+	if r.dropCaches {
+		p.WarmUps = 0 // what they warm is dropped
+	}
+	ctx, stop := context.WithCancelCause(a.take)
+	defer stop(nil)
+	r.stop = stop
+	bar := a.startSweepBar()
+	result, err := bench.Sweep(ctx, p, r.once, bar.tell)
+	bar.end()
+	switch {
+	case err != nil:
+		return nil, &usageError{err: err}
+	case ctx.Err() != nil && a.take.Err() == nil:
+		return nil, context.Cause(ctx)
+	case len(result.Samples) == 0:
+		return nil, context.Cause(a.take)
+	}
+	result.Versions = bench.Versions{Penstock: version(), Go: runtime.Version(), Database: r.database}
+	result.Settings = r.settings
+	return bench.Analyse(result), nil
+}
+
+// once runs the pipeline by the settings of a cell. Where the first run of all
+// fails, so would the others: that ends the sweep.
+func (r *benchRun) once(ctx context.Context, c bench.Cell) (bench.Sample, error) {
+	s, err := r.load(ctx, c)
+	switch {
+	case r.first == nil && err != nil:
+		r.stop(err)
+	case r.first == nil:
+		r.first = &s
+	case err == nil && (s.Files != r.first.Files || s.Readings != r.first.Readings):
+		err = fmt.Errorf("it had %s and %s, the first run %s and %s: the files are to stay as they are", counted(s.Files, "file"), counted(s.Readings, "reading"), count(r.first.Files), count(r.first.Readings))
+	}
+	return s, err
+}
+
+func (r *benchRun) load(ctx context.Context, c bench.Cell) (bench.Sample, error) {
+	files, closeFiles, err := r.files.open()
+	if err != nil {
+		return bench.Sample{}, err
+	}
+	defer closeFiles()
+	sink, closeSink, err := r.freshSink(ctx, files.Name())
+	if err != nil {
+		return bench.Sample{}, err
+	}
+	defer closeSink()
+	if r.dropCaches {
+		if err := dropCaches(); err != nil {
+			return bench.Sample{}, err
+		}
+	}
+	runtime.GC()
+	usage := bench.StartUsage()
+	j := &job{source: files, sink: sink, decoders: r.decoders, workers: amount(c.Workers), chunk: amount(c.Chunk), connections: r.files.connections}
+	result, err := j.do(ctx, ctx, &progress{}, r.app.log)
+	cpu, busy := usage.Since()
+	if err == nil {
+		err = r.judge(result)
+	}
+	return bench.Sample{
+		At: result.began.UTC(), Seconds: result.took.Seconds(), CPU: cpu, Busy: busy,
+		Fetch: result.fetch.Seconds(), Decode: result.decode.Seconds(), Commit: result.commit.Seconds(),
+		Files: result.seen(), Readings: result.receipt.Cells.Readings(), Bytes: result.bytes,
+	}, err
+}
+
+// freshSink is where a run's readings go: a schema as it is before the first
+// replay, or nowhere.
+func (r *benchRun) freshSink(ctx context.Context, source string) (ingest.Sink, func(), error) {
+	if r.scratch == nil {
+		return discard{}, func() {}, nil
+	}
+	fresh, err := r.scratch.Fresh(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := r.sink
+	o.Source = source
+	sink, err := fresh.Sink(ctx, o)
+	if err != nil {
+		fresh.Close()
+		return nil, nil, err
+	}
+	return sink, fresh.Close, nil
+}
+
+// judge says what makes a run's seconds worthless. What cannot be read is noted
+// after the first run: it is part of the work.
+func (r *benchRun) judge(result *result) error {
+	seen, loaded := result.seen(), result.files[ingest.Loaded]
+	switch {
+	case seen == 0:
+		return &hinted{errors.New("there are no files to measure with"), "give a PATH that has some, or none at all"}
+	case result.files[ingest.Failed] > 0:
+		return fmt.Errorf("%s could not be fetched, such as %s: %s", counted(result.files[ingest.Failed], "file"), ingest.EscapePath(result.trouble[0].File.Path), result.trouble[0].Reason)
+	case loaded == 0:
+		return &hinted{fmt.Errorf("none of %s is loaded, such as %s: %s", counted(seen, "file"), ingest.EscapePath(result.trouble[0].File.Path), result.trouble[0].Reason), "'penstock guess FILE' and 'penstock replay --dry-run' tell more"}
+	case r.first == nil && loaded < seen:
+		r.app.log.Warn("not all files are loaded", slog.Int64("files", seen), slog.Int64("loaded", loaded))
+	}
+	return nil
+}
