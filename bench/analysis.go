@@ -15,7 +15,7 @@ type Analysis struct {
 	Auto  *CellStats // what workers: auto and chunk: auto stand for
 
 	Noise   Noise
-	Amdahl  *Amdahl // by the runs at the base's chunk; nil where three worker counts are not there
+	Amdahl  *Amdahl // by the runs at the base's chunk, else at the best's; nil where neither was run with three worker counts
 	Verdict Verdict
 }
 

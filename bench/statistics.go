@@ -240,20 +240,30 @@ func spread(runs []Sample) float64 {
 	return stats.StdDev(seconds) / stats.Mean(seconds)
 }
 
-// fitAmdahl fits seconds = a + b / workers to the medians at the base's chunk,
-// by least squares; neither a nor b is less than 0.
+// fitAmdahl fits the law to the medians at the base's chunk, else at the best's.
 func (a *Analysis) fitAmdahl() {
-	if a.Base == nil {
+	if a.Best == nil {
 		return
 	}
+	for _, chunk := range []int{a.Base.Chunk, a.Best.Chunk} {
+		if a.Amdahl = fitAmdahl(a.Cells, chunk); a.Amdahl != nil {
+			return
+		}
+	}
+}
+
+// fitAmdahl fits seconds = level + slope / workers to the medians at a chunk, by
+// least squares; neither is less than 0. It returns nil for fewer than three
+// medians.
+func fitAmdahl(cells []CellStats, chunk int) *Amdahl {
 	var inverse, seconds []float64
-	for i := range a.Cells {
-		if c := &a.Cells[i]; c.N > 0 && c.Chunk == a.Base.Chunk {
+	for i := range cells {
+		if c := &cells[i]; c.N > 0 && c.Chunk == chunk {
 			inverse, seconds = append(inverse, 1/float64(c.Workers)), append(seconds, c.Median)
 		}
 	}
 	if len(seconds) < 3 {
-		return
+		return nil
 	}
 	meanX, meanY := stats.Mean(inverse), stats.Mean(seconds)
 	var xx, xy, yy, zeroXY, zeroXX float64
@@ -277,11 +287,11 @@ func (a *Analysis) fitAmdahl() {
 		d := seconds[i] - level - slope*x
 		rest += d * d
 	}
-	fit := &Amdahl{Chunk: a.Base.Chunk, One: level + slope, Serial: level / (level + slope), R2: 1}
+	fit := &Amdahl{Chunk: chunk, One: level + slope, Serial: level / (level + slope), R2: 1}
 	if yy > 0 {
 		fit.R2 = max(0, 1-rest/yy)
 	}
-	a.Amdahl = fit
+	return fit
 }
 
 func sortedSeconds(samples []Sample) []float64 {

@@ -60,6 +60,8 @@ func (a *Analysis) wordBest() string {
 	switch {
 	case alike+more == 0:
 		return text + "; it is the only one."
+	case alike == 0 && more == 1:
+		return text + ". It is sure: the other is slower than chance explains."
 	case alike == 0:
 		return fmt.Sprintf("%s. It is sure: each of the %d others is slower than chance explains.", text, more)
 	case more == 0:
@@ -85,6 +87,8 @@ func (a *Analysis) wordAuto() string {
 	switch {
 	case x == b:
 		return text + ": the best cell."
+	case x.Median < b.Median:
+		return fmt.Sprintf("%s: %s, %s the best's median. That cell lies outside of the grid.", text, Seconds(x.Median), against(x.Median, b.Median))
 	case x.Alike:
 		return fmt.Sprintf("%s: %s, %s the best's median, which chance explains.", text, Seconds(x.Median), against(x.Median, b.Median))
 	}
@@ -138,14 +142,18 @@ func (a *Analysis) bottleneck() (Bottleneck, []string) {
 	used, evidence := sum.CPU, []string(nil)
 	if sum.Busy > 0 {
 		used = max(sum.Busy, sum.CPU)
-		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, %.2f were busy: %.2f with Penstock, %.2f with all else, the database among it if it runs here.",
-			cores, used/sum.Seconds, sum.CPU/sum.Seconds, (used-sum.CPU)/sum.Seconds))
+		others := "other programs"
+		if a.Result.Settings.Store != "" {
+			others = "other programs, the database among them if it runs here"
+		}
+		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, %.2f were busy: %.2f with Penstock, %.2f with %s.",
+			cores, used/sum.Seconds, sum.CPU/sum.Seconds, (used-sum.CPU)/sum.Seconds, others))
 	} else if sum.CPU > 0 {
 		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, Penstock used %.2f; what else was busy, the system does not tell.", cores, sum.CPU/sum.Seconds))
 	}
 	all := sum.Seconds * float64(a.Best.Workers)
 	waiting := max(0, 1-(sum.Fetch+sum.Decode+sum.Commit)/all)
-	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, decoding %s, committing %s; %s they had nothing to do.",
+	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, decoding %s, committing %s; for %s of it they had nothing to do.",
 		percent(sum.Fetch/all), percent(sum.Decode/all), percent(sum.Commit/all), percent(waiting)))
 	evidence = append(evidence, a.slopes()...)
 	return a.boundBy(&sum, used/sum.Seconds/cores, waiting), evidence

@@ -1,0 +1,202 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gridOf is the cells of workers and chunks.
+func gridOf(workers, chunks []int) (cells []Cell) {
+	for _, w := range workers {
+		for _, c := range chunks {
+			cells = append(cells, Cell{w, c})
+		}
+	}
+	return cells
+}
+
+// lasting is a Run that takes as long as a function of the cell says.
+func lasting(took func(Cell) time.Duration) Run {
+	return func(ctx context.Context, c Cell) (Sample, error) {
+		select {
+		case <-time.After(took(c)):
+			return Sample{Seconds: took(c).Seconds()}, nil
+		case <-ctx.Done():
+			return Sample{}, ctx.Err()
+		}
+	}
+}
+
+func TestSweepInterleavesAndShuffles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Protocol{Cells: gridOf([]int{1, 2, 4}, []int{1, 10, 100}), Reference: Cell{4, 1000}, Sets: 3, Runs: 2, WarmUps: 1, Seed: 7, Pause: 5 * time.Second}
+		run := lasting(func(Cell) time.Duration { return time.Second })
+		began := time.Now()
+		r, err := Sweep(t.Context(), p, run, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A warm-up, three reference runs, 3 x 2 x 9 runs, two pauses.
+		if got, want := time.Since(began), (1+3+54)*time.Second+2*p.Pause; got != want {
+			t.Errorf("it took %v, want %v", got, want)
+		}
+		samples := r.Samples
+		if x := samples[0]; x.Set != 0 || x.Cell != p.Reference {
+			t.Errorf("the first run is %+v, want a warm-up", x)
+		}
+		samples = samples[1:]
+		var orders []string
+		for set := 1; set <= p.Sets; set++ {
+			if x := samples[0]; x.Set != set || x.Run != 0 || x.Cell != p.Reference {
+				t.Errorf("set %d begins with %+v, want a reference run", set, x)
+			}
+			samples = samples[1:]
+			for run := 1; run <= p.Runs; run++ {
+				seen := make(map[Cell]bool)
+				order := ""
+				for _, x := range samples[:len(p.Cells)] {
+					if x.Set != set || x.Run != run {
+						t.Errorf("%+v stands in set %d, run %d", x, set, run)
+					}
+					seen[x.Cell] = true
+					order += x.String() + ", "
+				}
+				if len(seen) != len(p.Cells) {
+					t.Errorf("set %d, run %d visits %d cells, want each of the %d once", set, run, len(seen), len(p.Cells))
+				}
+				samples, orders = samples[len(p.Cells):], append(orders, order)
+			}
+		}
+		if len(samples) > 0 {
+			t.Errorf("%d runs too many", len(samples))
+		}
+		distinct := slices.Compact(slices.Sorted(slices.Values(orders)))
+		if len(distinct) != len(orders) {
+			t.Errorf("of %d orders only %d differ", len(orders), len(distinct))
+		}
+		again, err := Sweep(t.Context(), p, run, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range r.Samples {
+			if r.Samples[i].Cell != again.Samples[i].Cell {
+				t.Fatalf("with the same seed run %d is of %s, and was of %s", i, again.Samples[i].Cell, r.Samples[i].Cell)
+			}
+		}
+	})
+}
+
+func TestSweepGoesOnAfterACellThatFails(t *testing.T) {
+	p := Protocol{Cells: gridOf([]int{1, 2}, []int{1}), Reference: Cell{1, 1}, Sets: 2, Runs: 1}
+	r, err := Sweep(t.Context(), p, func(_ context.Context, c Cell) (Sample, error) {
+		if c.Workers == 2 {
+			return Sample{}, errors.New("too many connections")
+		}
+		return Sample{Seconds: 1}, nil
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Cut != "" || len(r.Samples) != 6 {
+		t.Errorf("%d samples, cut short by %q; want 6 and none", len(r.Samples), r.Cut)
+	}
+	a := Analyse(r)
+	if c := a.At(Cell{2, 1}); c.N != 0 || c.Failed != 2 || c.Why != "too many connections" {
+		t.Errorf("the cell that fails is %+v", c)
+	}
+	if a.Best.Cell != (Cell{1, 1}) || a.Best.N != 2 {
+		t.Errorf("the best is %+v", a.Best)
+	}
+	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "2 x 1 (2 of 2 runs: too many connections)") {
+		t.Errorf("nothing is said of the cell that failed: %s", notes)
+	}
+}
+
+func TestSweepEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("interrupted")
+	runs := 0
+	p := Protocol{Cells: gridOf([]int{1, 2, 3}, []int{1, 10}), Reference: Cell{1, 1}, Sets: 5, Runs: 5}
+	r, err := Sweep(ctx, p, func(ctx context.Context, _ Cell) (Sample, error) {
+		if runs++; runs == 4 {
+			cancel(stop)
+			return Sample{Seconds: 99}, context.Cause(ctx)
+		}
+		return Sample{Seconds: 1}, nil
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Samples) != 3 || r.Cut != "interrupted" {
+		t.Errorf("%d samples, cut short by %q; want the 3 runs before, and why", len(r.Samples), r.Cut)
+	}
+	if v := Analyse(r).Verdict; !slices.Contains(v.Notes, "The sweep was cut short: interrupted.") {
+		t.Errorf("the verdict does not say that the sweep was cut short: %q", v.Notes)
+	}
+}
+
+// Within a budget each cell has a run, those that may be the best have more, and
+// no run is begun for which the time does not suffice.
+func TestSweepWithinABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := map[Cell]time.Duration{{1, 1}: 40 * time.Second, {2, 1}: 3 * time.Second, {4, 1}: 2 * time.Second, {8, 1}: 5 * time.Second}
+		p := Protocol{Cells: slices.SortedFunc(maps.Keys(took), func(a, b Cell) int { return a.Workers - b.Workers }),
+			Reference: Cell{8, 1}, Sets: 100, Runs: 1, WarmUps: 1, Budget: 100 * time.Second}
+		began := time.Now()
+		var last Progress
+		r, err := Sweep(t.Context(), p, lasting(func(c Cell) time.Duration { return took[c] }), func(x Progress) {
+			if x.Runs < x.Done || x.Left < 0 || x.Set > 0 && x.Done < x.Runs && x.Left > p.Budget {
+				t.Errorf("told of %+v", x)
+			}
+			last = x
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := time.Since(began); all > p.Budget || all < p.Budget-5*time.Second {
+			t.Errorf("it took %v, want nearly the budget of %v", all, p.Budget)
+		}
+		if last.Done != len(r.Samples) || last.Done != last.Runs {
+			t.Errorf("at the end it tells of %+v, with %d samples", last, len(r.Samples))
+		}
+		a := Analyse(r)
+		for c, want := range map[Cell]int{{1, 1}: 1, {8, 1}: 1} {
+			if got := a.At(c).N; got != want {
+				t.Errorf("%s, out of the question, ran %d times, want %d", c, got, want)
+			}
+		}
+		if x, y := a.At(Cell{2, 1}).N, a.At(Cell{4, 1}).N; x < 4 || y < 4 {
+			t.Errorf("the two that may be the best ran %d and %d times only", x, y)
+		}
+		if a.Noise.N < 4 {
+			t.Errorf("the reference ran %d times only", a.Noise.N)
+		}
+	})
+}
+
+func TestProtocolCheck(t *testing.T) {
+	good := Protocol{Cells: gridOf([]int{1}, []int{1}), Reference: Cell{1, 1}, Sets: 1, Runs: 1}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for what, change := range map[string]func(*Protocol){
+		"no cell":             func(p *Protocol) { p.Cells = nil },
+		"stands twice":        func(p *Protocol) { p.Cells = append(p.Cells, p.Cells[0]) },
+		"one worker":          func(p *Protocol) { p.Cells = []Cell{{0, 1}} },
+		"one file or more":    func(p *Protocol) { p.Reference = Cell{} },
+		"one set and one run": func(p *Protocol) { p.Sets = 0 },
+		"not negative":        func(p *Protocol) { p.Pause = -1 },
+	} {
+		p := good
+		change(&p)
+		if _, err := Sweep(t.Context(), p, nil, nil); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("want an error with %q, got %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+)
+
+// What the best cell's time went into names the bottleneck, with the numbers.
+func TestBottleneck(t *testing.T) {
+	for _, c := range []struct {
+		want   Bottleneck
+		says   string // of the evidence
+		stage  string
+		remote bool
+		sample Sample // of a run of 4 workers on 4 cores that takes a second
+	}{
+		{BoundByCores, "Of 4 cores, 3.90 were busy: 1.00 with Penstock, 2.90 with other programs, the database among them if it runs here.", "load", false,
+			Sample{CPU: 1, Busy: 3.9, Fetch: 0.1, Decode: 0.4, Commit: 3.4}},
+		{BoundByDatabase, "committing 90 %; for 2.5 % of it they had nothing to do", "load", false, Sample{CPU: 1, Busy: 1.5, Fetch: 0.1, Decode: 0.2, Commit: 3.6}},
+		{BoundByReading, "fetching took 75 %", "load", false, Sample{CPU: 0.5, Busy: 0.5, Fetch: 3, Decode: 0.2, Commit: 0.5}},
+		{BoundByNetwork, "fetching took 75 %", "load", true, Sample{CPU: 0.5, Busy: 0.5, Fetch: 3, Decode: 0.2, Commit: 0.5}},
+		{BoundByNetwork, "for 86 % of it they had nothing to do", "load", true, Sample{CPU: 0.5, Busy: 0.5, Fetch: 0.1, Decode: 0.2, Commit: 0.25}},
+		{BoundByDecoding, "Penstock used 2.00; what else was busy, the system does not tell", "decode", false, Sample{CPU: 2, Fetch: 0.5, Decode: 2.5}},
+		{Unclear, "for 75 % of it they had nothing to do", "load", false, Sample{CPU: 0.5, Busy: 1, Fetch: 0.1, Decode: 0.2, Commit: 0.7}},
+		{Unclear, "", "load", false, Sample{Seconds: -1}},
+	} {
+		r := &Result{Machine: Machine{Cores: 4}, Settings: Settings{Stage: c.stage, Remote: c.remote}, Protocol: Protocol{Cells: []Cell{{4, 100}}}}
+		if c.stage == "load" {
+			r.Settings.Store = "somewhere"
+		}
+		x := c.sample
+		x.Cell, x.Set, x.Run, x.Seconds = Cell{4, 100}, 1, 1, x.Seconds+1
+		r.Samples = []Sample{x}
+		v := Analyse(r).Verdict
+		if evidence := strings.Join(v.Evidence, "\n"); v.Bottleneck != c.want || !strings.Contains(evidence, c.says) {
+			t.Errorf("of %+v: the bottleneck is %s, want %s, by\n%s", c.sample, v.Bottleneck, c.want, evidence)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	seconds := map[Cell][]float64{
+		{}:        {1.2, 1.25},
+		{1, 1}:    {8, 8.1, 7.9, 8.2, 8, 8.3},
+		{1, 100}:  {2, 2.1, 1.9, 2, 2, 2},
+		{2, 1}:    {4, 4.1, 3.9, 4, 4.2, 4},
+		{2, 100}:  {1, 1.02, 0.99, 1.01, 1, 1.01},
+		{4, 100}:  {0.99, 1.01, 1, 1, 0.98, 1.02},
+		{4, 1000}: nil,
+	}
+	a := Analyse(sampled(seconds))
+	v := a.Verdict
+	for what, want := range map[string]string{
+		v.Best:   "The best cell is 4 workers x chunk 100 with 1.00 s (median of 6 runs, 95 % interval 0.980 s to 1.02 s), 8.1 times as fast as 1 x 1. 1 of the 4 other cells cannot be told from it.",
+		v.Least:  "The smallest cell as good is 2 workers x chunk 100 with 1.00 s: 100 % of the best's median, and chance explains that.",
+		v.Auto:   "workers: auto and chunk: auto stand for 9 x 9 here: 1.25 s, 125 % of the best's median.",
+		v.Config: "pipeline: {workers: 4, chunk: 100}",
+		v.Advice: "Put the best cell into the config, or 2 x 100, which is as fast and takes less of memory and of the database.",
+	} {
+		if what != want {
+			t.Errorf("got  %s\nwant %s", what, want)
+		}
+	}
+	notes := strings.Join(v.Notes, "\n")
+	for _, want := range []string{"1 cell never ran: 4 x 1000.", "Noise: 2 runs of 9 x 9 over the whole sweep spread by 5.7 %"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("the notes do not say %q:\n%s", want, notes)
+		}
+	}
+
+	seconds[Cell{4, 1000}] = []float64{3, 3, 3, 3, 3, 3}
+	if notes := strings.Join(Analyse(sampled(seconds)).Verdict.Notes, "\n"); !strings.Contains(notes, "With fewer chunks than workers, some workers have nothing to do: 4 x 1000.") {
+		t.Errorf("it is not said that 1000 files are one chunk of 1000:\n%s", notes)
+	}
+	seconds = map[Cell][]float64{{2, 100}: {1, 1.1, 0.9}, {4, 1}: {9, 9.1, 8.9}}
+	r := sampled(seconds)
+	r.Settings.Auto = Cell{2, 100}
+	if v := Analyse(r).Verdict; v.Auto != "workers: auto and chunk: auto stand for 2 x 100 here: the best cell." || !strings.HasPrefix(v.Advice, "Leave workers and chunk at auto") ||
+		!strings.HasSuffix(v.Best, "It is sure: the other is slower than chance explains.") {
+		t.Errorf("where the automatic choice is the best: %+v", v)
+	}
+	r.Settings.Stage = "decode"
+	if v := Analyse(r).Verdict; !strings.HasPrefix(v.Advice, "This is of the decode stage alone") {
+		t.Errorf("the advice of a stage alone is %q", v.Advice)
+	}
+}
