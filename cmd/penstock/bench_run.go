@@ -51,7 +51,7 @@ type benchSource struct {
 // must be called.
 func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() error, err error) {
 	var ends []func() error
-	end = func() (err error) {
+	all := func() (err error) {
 		for i := len(ends) - 1; i >= 0; i-- {
 			err = errors.Join(err, ends[i]())
 		}
@@ -59,7 +59,7 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, end())
+			err = errors.Join(err, all())
 		}
 	}()
 	b.reading.likeSource(b.source)
@@ -90,7 +90,7 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 	if b.dropCaches {
 		r.settings.Cache = "cold"
 	}
-	return r, end, nil
+	return r, all, nil
 }
 
 // benchFiles settles which files are read, and makes them where there are none.
@@ -156,11 +156,9 @@ func (a *app) sourceAsIs(s *sourceConfig) benchSource {
 // signal does not hinder that, a second one does.
 func (a *app) openScratch(r *benchRun) (leave func() error, err error) {
 	if !r.ownStore {
-		dir, err := pglocal.DefaultDir()
-		if err != nil {
+		if a.store, err = benchStore(); err != nil {
 			return nil, err
 		}
-		a.store = "local:" + filepath.Join(filepath.Dir(dir), "bench")
 	}
 	at, err := a.reach(a.take, writes)
 	if err != nil {
@@ -187,6 +185,16 @@ func (a *app) openScratch(r *benchRun) (leave func() error, err error) {
 		r.settings.Store = "a schema of its own where --store says"
 	}
 	return leave, nil
+}
+
+// benchStore is the store that is bench's own: on the disk that a private store is
+// on, as disks differ in how long they take to sync.
+func benchStore() (string, error) {
+	dir, err := pglocal.DefaultDir()
+	if err != nil {
+		return "", err
+	}
+	return "local:" + filepath.Join(filepath.Dir(dir), "bench"), nil
 }
 
 // sweep runs the protocol and analyses what was measured.

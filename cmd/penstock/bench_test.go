@@ -1,0 +1,265 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"penstock/bench"
+	"penstock/store/pglocal/pgtest"
+)
+
+// schemasOf lists the schemas of the database that are not PostgreSQL's.
+func schemasOf(t *testing.T, conn *pgx.Conn) []string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), `select nspname::text from pg_namespace where nspname !~ '^pg_' and nspname not in ('public', 'information_schema') order by 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func connectTo(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// Each run of a sweep reads all that replay reads, into a schema of its own that
+// is gone at the end, and what the store holds stays as it is.
+func TestBenchLoads(t *testing.T) {
+	url, dir := pgtest.Server(t).URL(), filepath.Join(t.TempDir(), "files")
+	conn := connectTo(t, url)
+	if err := (bench.Corpus{Files: 60, Readings: 4, Loggers: 7}).Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	penstock(t, exitWell, "replay", "--store", url, dir)
+	before := schemasOf(t, conn)
+	config := filepath.Join(t.TempDir(), "penstock.yaml")
+	if err := os.WriteFile(config, []byte("# ours\npipeline: {workers: auto, chunk: 7} # for now\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(t.TempDir(), "a", "results")
+	out, _ := penstock(t, exitWell, "bench", "-c", config, "--store", url, "--workers", "1-2", "--chunk", "1,50", "--sets", "2", "--runs", "2", "-o", "json", "--out", results, "--apply", config, dir)
+
+	var report benchReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	runs := make(map[bench.Cell]int)
+	for _, x := range report.Result.Samples {
+		if x.Set > 0 && x.Run > 0 {
+			runs[x.Cell]++
+		}
+		if x.Files != 60 || x.Readings != 240 || x.Error != "" || x.Seconds <= 0 || x.Commit <= 0 || x.Bytes == 0 {
+			t.Errorf("a run is %+v, want all of 60 files and 240 readings", x)
+		}
+	}
+	if diff := cmp.Diff(map[bench.Cell]int{{Workers: 1, Chunk: 1}: 4, {Workers: 1, Chunk: 50}: 4, {Workers: 2, Chunk: 1}: 4, {Workers: 2, Chunk: 50}: 4}, runs); diff != "" {
+		t.Errorf("runs of each cell (-want +got):\n%s", diff)
+	}
+	if s := report.Result; !strings.HasPrefix(s.Versions.Database, "PostgreSQL ") || s.Settings.Stage != "load" || s.Settings.Files != dir || strings.Contains(out, url) {
+		t.Errorf("the settings are %+v, %+v", s.Settings, s.Versions)
+	}
+	if got := schemasOf(t, conn); !slices.Equal(got, before) {
+		t.Errorf("schemas are %q, and were %q", got, before)
+	}
+	var files int
+	if err := conn.QueryRow(t.Context(), "select count(*) from penstock.files").Scan(&files); err != nil || files != 60 {
+		t.Errorf("the store has %d files (%v), want the 60 of the replay", files, err)
+	}
+	want := fmt.Sprintf("# ours\npipeline: {workers: %d, chunk: %d} # for now\n", report.Best.Workers, report.Best.Chunk)
+	if text, err := os.ReadFile(config); err != nil || string(text) != want {
+		t.Errorf("the config is now (%v)\n%s\nwant\n%s", err, text, want)
+	}
+	var kept bench.Result
+	if text, err := os.ReadFile(filepath.Join(results, "bench.json")); err != nil {
+		t.Error(err)
+	} else if err := json.Unmarshal(text, &kept); err != nil || len(kept.Samples) != len(report.Result.Samples) {
+		t.Errorf("bench.json has %d runs (%v), want %d", len(kept.Samples), err, len(report.Result.Samples))
+	}
+	for name, begin := range map[string]string{"bench.csv": "workers,chunk,set,run,at,seconds,", "bench.txt": "goos: "} {
+		if text, err := os.ReadFile(filepath.Join(results, name)); err != nil || !strings.HasPrefix(string(text), begin) {
+			t.Errorf("%s (%v) begins with %.40q", name, err, text)
+		}
+	}
+}
+
+// Ctrl-C ends a sweep with what it has measured, and leaves no schema.
+func TestBenchInterrupted(t *testing.T) {
+	url, dir := pgtest.Server(t).URL(), filepath.Join(t.TempDir(), "files")
+	conn := connectTo(t, url)
+	if err := (bench.Corpus{Files: 20, Readings: 2}).Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string)
+	go func() {
+		_, err := penstock(t, exitFailed, "bench", "--store", url, "--workers", "1,2", "--chunk", "1,10", "--sets", "1000", "--runs", "5", dir)
+		done <- err
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for looks := 0; len(schemasOf(t, conn)) == 0 || looks < 100; looks++ { // two seconds of runs
+		select {
+		case err := <-done:
+			t.Fatalf("it ended by itself: %s", err)
+		case <-tick.C:
+		}
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !strings.Contains(err, "interrupted") {
+		t.Errorf("it says %s", err)
+	}
+	if got := schemasOf(t, conn); len(got) > 0 {
+		t.Errorf("it left %q", got)
+	}
+}
+
+// A stage by itself stores nothing and needs no store, whatever the environment
+// and the config say of one.
+func TestBenchStages(t *testing.T) {
+	dir := t.TempDir()
+	if err := (bench.Corpus{Files: 30, Readings: 2}).Write(filepath.Join(dir, "files")); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"PENSTOCK_STORE=postgres://nobody@192.0.2.1/none", "PENSTOCK_WORKERS=3"}
+	for _, c := range []struct {
+		stage    string
+		readings int64
+	}{{stageDecode, 60}, {stageFetch, 0}} {
+		out, _ := penstockWith(t, environ, exitWell, "bench", "--stage", c.stage, "--workers", "1,3", "--chunk", "10", "--runs", "1", "--sets", "1", "-o", "json", filepath.Join(dir, "files"))
+		var report benchReport
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range report.Result.Samples {
+			if x.Files != 30 || x.Readings != c.readings || x.Bytes == 0 || x.Error != "" {
+				t.Errorf("stage %s: a run is %+v", c.stage, x)
+			}
+		}
+	}
+	text, _ := penstockWith(t, environ, exitWell, "bench", "--stage", "decode", "--files", "40", "--workers", "1", "--chunk", "10", "--runs", "1", "--sets", "1")
+	for _, want := range []string{"40 files of 2 readings each, made with seed 1", "The best cell is 1 worker x chunk 10 with ", "it is the only one"} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+}
+
+// A source on a server is fetched from for each run, and nothing there is moved.
+func TestBenchFetchesFromAServer(t *testing.T) {
+	dir := t.TempDir()
+	server, err := startDemoServer(filepath.Join(dir, "ftp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := (bench.Corpus{Files: 12, Readings: 2}).Write(filepath.Join(dir, "ftp", "in")); err != nil {
+		t.Fatal(err)
+	}
+	config := fmt.Sprintf("pipeline: {workers: 4, chunk: auto}\nsources:\n  - {name: field, url: %q, password_file: secret, after: {do: delete}}\n", "ftp://"+server.user+"@"+server.address+"/in")
+	for name, text := range map[string]string{"penstock.yaml": config, "secret": server.password + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := pgtest.Server(t).URL()
+	for _, stage := range [][]string{{"--stage", "fetch"}, {"--store", url}} {
+		args := slices.Concat([]string{"bench", "-c", filepath.Join(dir, "penstock.yaml"), "--source", "field", "--workers", "1,2", "--chunk", "5", "--runs", "1", "--sets", "1", "-o", "json"}, stage)
+		out, _ := penstock(t, exitWell, args...)
+		var report benchReport
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatal(err)
+		}
+		if s := report.Result.Settings; !s.Remote || s.Source != "field" || s.Files != "source field" {
+			t.Errorf("the settings are %+v", s)
+		}
+		if n := len(report.Result.Samples); n != 4 {
+			t.Errorf("%d runs, want 4: a warm-up, a reference, and two cells", n)
+		}
+		for _, x := range report.Result.Samples {
+			if x.Files != 12 || x.Fetch <= 0 || x.Error != "" {
+				t.Errorf("a run is %+v", x)
+			}
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "ftp", "in", "*", "*.csv")); err != nil || len(left) != 12 {
+		t.Errorf("of 12 files %d are left on the server (%v)", len(left), err)
+	}
+}
+
+func TestBenchRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a.csv": "who,knows\n1,2\n", "bad.yaml": "pipeline: {workers: none}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{exitUsage, `"0" is no number from 1 on`, []string{"--workers", "0"}},
+		{exitUsage, "8-1 is no range", []string{"--chunk", "8-1"}},
+		{exitUsage, "numbers from 1 on", []string{"--runs", "0"}},
+		{exitUsage, "stores nothing, and has no use for --store", []string{"--stage", "decode", "--store", "postgres:///x"}},
+		{exitUsage, "--stage fetch measures a part of it", []string{"--stage", "fetch", "--apply", "x.yaml"}},
+		{exitUsage, `no config names a source "field"`, []string{"--stage", "decode", "--source", "field"}},
+		{exitUsage, "bad.yaml:1:21: ", []string{"--apply", filepath.Join(dir, "bad.yaml")}},
+		{exitFailed, "there are no files to measure with", []string{"--stage", "decode", empty}},
+		{exitFailed, "none of 1 file is loaded, such as ", []string{"--stage", "decode", filepath.Join(dir, "a.csv")}},
+	} {
+		if _, err := penstock(t, c.code, append([]string{"bench"}, c.args...)...); !strings.Contains(err, c.says) {
+			t.Errorf("bench %q says\n%s\nwant %s", c.args, err, c.says)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]sizes{"1-4": {1, 2, 3, 4}, "10,1,100": {1, 10, 100}, "4, 1-2,2": {1, 2, 4}, "7": {7}} {
+		var got sizes
+		if err := got.Set(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "a", "1,,2", "0-3", "5-2", "1-100000", "auto"} {
+		if err := new(sizes).Set(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	if got, want := defaultWorkers(6, 12), (sizes{1, 2, 4, 8, 12, 16}); !slices.Equal(got, want) {
+		t.Errorf("with 6 cores the workers are %v, want %v", got, want)
+	}
+}
