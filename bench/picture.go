@@ -205,6 +205,9 @@ func (a *Analysis) WriteRuntimes(w io.Writer, format string, chunk int) error {
 	return writePicture(p, w, format, 480, 300)
 }
 
+// Runtimes is for how many worker counts there is a run time at the chunk.
+func (a *Analysis) Runtimes(chunk int) int { return len(a.atChunk(chunk)) }
+
 // atChunk are the cells of a chunk that came to an end, by workers.
 func (a *Analysis) atChunk(chunk int) []*CellStats {
 	var cells []*CellStats

@@ -28,6 +28,7 @@ type benchmark struct {
 	budget     duration
 	seed       uint64
 	files      int
+	skew       float64
 	paper      bool
 	dropCaches bool
 	out        string
@@ -89,9 +90,10 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.BoolVar(&b.paper, "paper", false, "the protocol of the study: workers 1-12, chunks 1,10,50,100,500,1000,5000,10000, 5 sets of 5 runs, 5s between sets, on 27,000 files")
 	f.Var(&b.stage, "stage", "what to measure: decode (files to columns, nothing stored), load (all of it), or fetch (files to bytes)")
 	f.IntVar(&b.files, "files", 27_000, "how many files to make, when no PATH and no source is given")
+	f.Float64Var(&b.skew, "skew", 0, "give the files that are made a long tail of large ones: the `SIGMA` of their lengths' logarithm, 1.5 for one in a hundred over 30 times as long as the median")
 	f.Uint64Var(&b.seed, "seed", 1, "of the files that are made, and of the order of the cells")
 	f.BoolVar(&b.dropCaches, "drop-caches", false, "read files from the disk and not from memory: drop the system's caches before each run, which takes root on Linux")
-	f.StringVar(&b.out, "out", "", "write the results into this `FOLDER`: every run as bench.json and bench.csv, and bench.txt for benchstat")
+	f.StringVar(&b.out, "out", "", "write the results into this `FOLDER`: every run as bench.json and bench.csv, bench.txt for benchstat, heatmap.html, and pictures")
 	f.StringVar(&b.apply, "apply", "", "write the best cell into this config `FILE`, keeping its comments")
 	f.StringVar(&b.source, "source", "", "read the files as the config's source of this `NAME` has them read; without PATH, fetch them from where it says, a server too")
 	f.StringSliceVar(&b.match, "match", nil, "read only files that match one of these `GLOBS`")
@@ -120,6 +122,8 @@ func (b *benchmark) complete(f *pflag.FlagSet) error {
 	switch {
 	case b.sets < 1 || b.runs < 1 || b.files < 1:
 		return usage("such as --sets 5 --runs 5", "--sets, --runs and --files are numbers from 1 on")
+	case !(b.skew >= 0 && b.skew <= 4):
+		return usage("such as --skew 1.5", "--skew is from 0, all files alike, to 4, not %v", b.skew)
 	case b.apply != "" && b.stage.value != stageLoad:
 		return usage("leave --stage out", "--apply writes what suits the whole pipeline, and --stage %s measures a part of it", b.stage.value)
 	case b.ownStore && b.stage.value != stageLoad:

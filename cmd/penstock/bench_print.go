@@ -6,9 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"penstock/bench"
 )
@@ -34,7 +31,7 @@ func (a *app) printBench(analysis *bench.Analysis) error {
 	case "csv":
 		return analysis.WriteCSV(a.raw())
 	}
-	return a.printHeatmap(analysis)
+	return analysis.WriteText(a.out, bench.Terminal{Profile: a.outProfile, Width: a.width})
 }
 
 // benchFiles are what --out writes, by name.
@@ -43,12 +40,22 @@ func benchFiles() map[string]func(*bench.Analysis, io.Writer) error {
 		"bench.json": (*bench.Analysis).WriteJSON,
 		"bench.csv":  (*bench.Analysis).WriteCSV,
 		"bench.txt":  (*bench.Analysis).WriteBenchfmt,
+
+		"heatmap.html": (*bench.Analysis).WriteHTML,
+		"heatmap.png":  func(x *bench.Analysis, w io.Writer) error { return x.WriteHeatmap(w, "png") },
+		"heatmap.svg":  func(x *bench.Analysis, w io.Writer) error { return x.WriteHeatmap(w, "svg") },
+		"speedup.png":  func(x *bench.Analysis, w io.Writer) error { return x.WriteSpeedup(w, "png") },
 	}
 }
 
-// writeBench writes the files of --out.
+// writeBench writes the files of --out. Run time against workers is a picture
+// where the smallest chunk was run with more than one number of them.
 func writeBench(dir string, analysis *bench.Analysis) error {
-	for name, write := range benchFiles() {
+	files := benchFiles()
+	if chunk := analysis.Chunks[0]; analysis.Runtimes(chunk) > 1 {
+		files["runtime.png"] = func(x *bench.Analysis, w io.Writer) error { return x.WriteRuntimes(w, "png", chunk) }
+	}
+	for name, write := range files {
 		f, err := os.Create(filepath.Join(dir, name))
 		if err == nil {
 			err = errors.Join(write(analysis, f), f.Close())
@@ -58,49 +65,4 @@ func writeBench(dir string, analysis *bench.Analysis) error {
 		}
 	}
 	return nil
-}
-
-// printHeatmap writes a sweep for people: medians of the cells, then the verdict.
-func (a *app) printHeatmap(x *bench.Analysis) error {
-	var b strings.Builder
-	s := &x.Result.Settings
-	fmt.Fprintf(&b, "Stage %s, %s, caches %s, medians in seconds\n\n%9s", s.Stage, printable(s.Files), s.Cache, "workers")
-	for _, chunk := range x.Chunks {
-		fmt.Fprintf(&b, "%11s", "chunk "+strconv.Itoa(chunk))
-	}
-	b.WriteByte('\n')
-	for _, workers := range x.Workers {
-		fmt.Fprintf(&b, "%9d", workers)
-		for _, chunk := range x.Chunks {
-			fmt.Fprintf(&b, "%11s", cellText(x.At(bench.Cell{Workers: workers, Chunk: chunk})))
-		}
-		b.WriteByte('\n')
-	}
-	b.WriteString("\n* the best, + not distinguishable from it\n")
-	v := &x.Verdict
-	for _, text := range slices.Concat([]string{"", v.Best, v.Least, "The bottleneck: " + string(v.Bottleneck) + "."}, v.Evidence, []string{v.Auto, v.Advice}, v.Notes) {
-		fmt.Fprintln(&b, printable(text))
-	}
-	if v.Config != "" {
-		fmt.Fprintf(&b, "\n%s\n", v.Config)
-	}
-	_, err := io.WriteString(a.out, b.String())
-	return err
-}
-
-func cellText(c *bench.CellStats) string {
-	switch {
-	case c == nil || !c.Visited():
-		return "-"
-	case c.N == 0:
-		return "failed"
-	}
-	mark := " "
-	switch {
-	case c.Best:
-		mark = "*"
-	case c.Alike:
-		mark = "+"
-	}
-	return fmt.Sprintf("%.3f%s", c.Median, mark)
 }

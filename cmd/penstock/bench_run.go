@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +53,8 @@ type benchSource struct {
 func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() error, err error) {
 	var ends []func() error
 	all := func() (err error) {
-		for i := len(ends) - 1; i >= 0; i-- {
-			err = errors.Join(err, ends[i]())
+		for _, end := range slices.Backward(ends) {
+			err = errors.Join(err, end())
 		}
 		return err
 	}
@@ -113,13 +114,16 @@ func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err 
 		return nil, fmt.Errorf("making a folder for the files: %w", err)
 	}
 	remove = func() error { return os.RemoveAll(dir) }
-	corpus := bench.Corpus{Files: r.benchmark.files, Readings: 2, Seed: r.seed}
-	a.note("making %s of one timestamp each", counted(int64(corpus.Files), "file"))
-	if err := corpus.Write(filepath.Join(dir, "files")); err != nil {
+	corpus := bench.Generator{Files: r.benchmark.files, Readings: 2, Skew: r.skew, Seed: r.seed}
+	a.note("making %s", counted(int64(corpus.Files), "file"))
+	if _, err := corpus.Write(a.take, dir); err != nil {
 		return nil, errors.Join(err, remove())
 	}
-	r.files = folderOf(source.Options{}, []string{filepath.Join(dir, "files")})
-	r.files.what = fmt.Sprintf("%s of %d readings each, made with seed %d", counted(int64(corpus.Files), "file"), corpus.Readings, corpus.Seed)
+	r.files = folderOf(source.Options{}, []string{filepath.Join(dir, bench.Folder)})
+	r.files.what = fmt.Sprintf("%s of %d readings, seed %d", counted(int64(corpus.Files), "generated file"), corpus.Readings, corpus.Seed)
+	if r.skew > 0 {
+		r.files.what = fmt.Sprintf("%s of %d readings or many more (skew %v), seed %d", counted(int64(corpus.Files), "generated file"), corpus.Readings, r.skew, corpus.Seed)
+	}
 	return remove, nil
 }
 

@@ -99,7 +99,8 @@ func TestBenchLoads(t *testing.T) {
 	} else if err := json.Unmarshal(text, &kept); err != nil || len(kept.Samples) != len(report.Result.Samples) {
 		t.Errorf("bench.json has %d runs (%v), want %d", len(kept.Samples), err, len(report.Result.Samples))
 	}
-	for name, begin := range map[string]string{"bench.csv": "workers,chunk,set,run,at,seconds,", "bench.txt": "goos: "} {
+	for name, begin := range map[string]string{"bench.csv": "workers,chunk,set,run,at,seconds,", "bench.txt": "goos: ",
+		"heatmap.html": "<!doctype html>", "heatmap.png": "\x89PNG", "heatmap.svg": "<?xml", "speedup.png": "\x89PNG", "runtime.png": "\x89PNG"} {
 		if text, err := os.ReadFile(filepath.Join(results, name)); err != nil || !strings.HasPrefix(string(text), begin) {
 			t.Errorf("%s (%v) begins with %.40q", name, err, text)
 		}
@@ -162,7 +163,7 @@ func TestBenchStages(t *testing.T) {
 		}
 	}
 	text, _ := penstockWith(t, environ, exitWell, "bench", "--stage", "decode", "--files", "40", "--workers", "1", "--chunk", "10", "--runs", "1", "--sets", "1")
-	for _, want := range []string{"40 files of 2 readings each, made with seed 1", "The best cell is 1 worker x chunk 10 with ", "it is the only one"} {
+	for _, want := range []string{"40 generated files of 2 readings, seed 1", "The best cell is 1 worker x chunk 10 with "} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
@@ -236,6 +237,7 @@ func TestBenchRefuses(t *testing.T) {
 		{exitUsage, "numbers from 1 on", []string{"--runs", "0"}},
 		{exitUsage, "stores nothing, and has no use for --store", []string{"--stage", "decode", "--store", "postgres:///x"}},
 		{exitUsage, "--stage fetch measures a part of it", []string{"--stage", "fetch", "--apply", "x.yaml"}},
+		{exitUsage, "--skew is from 0", []string{"--skew", "5"}},
 		{exitUsage, `no config names a source "field"`, []string{"--stage", "decode", "--source", "field"}},
 		{exitUsage, "bad.yaml:1:21: ", []string{"--apply", filepath.Join(dir, "bad.yaml")}},
 		{exitFailed, "there are no files to measure with", []string{"--stage", "decode", empty}},
@@ -261,5 +263,14 @@ func TestSizes(t *testing.T) {
 	}
 	if got, want := defaultWorkers(6, 12), (sizes{1, 2, 4, 8, 12, 16}); !slices.Equal(got, want) {
 		t.Errorf("with 6 cores the workers are %v, want %v", got, want)
+	}
+}
+
+// A sweep that was cut short before any cell came to an end can be written.
+func TestBenchWritesWhatThereIs(t *testing.T) {
+	cell := bench.Cell{Workers: 1, Chunk: 1}
+	r := &bench.Result{Cut: "interrupted", Protocol: bench.Protocol{Cells: []bench.Cell{cell}, Reference: cell, Sets: 1, Runs: 1}}
+	if err := writeBench(t.TempDir(), bench.Analyse(r)); err != nil {
+		t.Error(err)
 	}
 }
