@@ -96,6 +96,10 @@ type Settler interface {
 	// then, though it may be due only later.
 	Settles() time.Time
 
+	// Age is for how long a file must keep still: one that does so is told of before
+	// twice as long has passed, unless Behind says that there are too many.
+	Age() time.Duration
+
 	// Behind reports whether files may have settled that it has not told of, because
 	// there are many: of those of the last listing, others came already.
 	Behind() bool

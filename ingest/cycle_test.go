@@ -554,3 +554,21 @@ func TestAskAnew(t *testing.T) {
 		}
 	})
 }
+
+// What was there, and only had to settle, did not come when it had.
+func TestWhatSettlesHadCome(t *testing.T) {
+	operate(t, func(p *plant) { p.Poll, p.yard.age = 30*time.Second, 20*time.Second; p.yard.put("L/1", reading1(1)) }, func(p *plant) {
+		p.after(21 * time.Second)
+		p.yard.hints <- p.yard.put("L/2", reading1(2)) // settled
+		p.after(45 * time.Second)
+		p.yard.hints <- p.yard.put("L/3", reading1(3)) // likewise, of the second listing
+		p.after(65 * time.Second)
+		p.yard.hints <- p.yard.put("L/4", reading1(4))
+		p.after(70 * time.Second)
+		for path, came := range map[string]bool{"L/1": false, "L/2": false, "L/3": false, "L/4": true} {
+			if at, ok := p.book.arrived[path]; !ok || at != 0 != came {
+				t.Errorf("%s arrived at %d, %t", path, at, ok)
+			}
+		}
+	})
+}

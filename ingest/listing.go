@@ -196,13 +196,28 @@ func (r *run) look() error {
 			before = r.known.newest
 			r.listedAll()
 			r.asked.Store(r.asked.Load() || !r.refreshing.broke)
-			r.watched = !r.refreshing.broke && !r.refreshing.left.Load()
+			r.noteWatched()
 			r.cycles.looked()
 			r.looked <- struct{}{} // list takes one for each end it sends, so there is room
 		case listed, hinted:
 		}
 	}
 	return context.Cause(r.work)
+}
+
+// noteWatched finds out, at the end of a listing, whether a file that is seen from
+// now on came after the first one: until those of that one have settled it may
+// have been there.
+func (r *run) noteWatched() {
+	r.watched = false
+	if r.refreshing.broke || r.refreshing.left.Load() {
+		return
+	}
+	if r.firstListed.IsZero() {
+		r.firstListed = time.Now()
+	}
+	s, ok := r.Source.(Settler)
+	r.watched = !ok || !s.Behind() && time.Since(r.firstListed) >= 2*s.Age()
 }
 
 // waiting adds what waits already, so that one look into the ledger serves all,
@@ -234,6 +249,10 @@ func (r *run) filter(batch []sighting) error {
 	if err != nil || r.take.Err() != nil {
 		return err
 	}
+	arrived := int64(0) // together
+	if r.watched {
+		arrived = Micros(time.Now())
+	}
 	known := Event{Source: r.name}
 	r.references = r.references[:0]
 	for i := range standings {
@@ -242,10 +261,7 @@ func (r *run) filter(batch []sighting) error {
 			continue
 		}
 		if s.Take || r.known.untidied(f, s.State) {
-			ref := reference{File: f, firstFetched: s.FirstFetched, isNew: s.Take && s.State == "", growth: r.carriedOn(s.Growth), grew: s.Grew, listed: batch[i].kind == listed}
-			if r.watched {
-				ref.arrived = Micros(time.Now())
-			}
+			ref := reference{File: f, firstFetched: s.FirstFetched, arrived: arrived, isNew: s.Take && s.State == "", growth: r.carriedOn(s.Growth), grew: s.Grew, listed: batch[i].kind == listed}
 			if s.Archived != (Digest{}) {
 				ref.archived = &s.Archived
 			}

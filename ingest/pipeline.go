@@ -129,9 +129,10 @@ type run struct {
 	away          atomic.Bool // it did not answer in time
 	fetchFailures atomic.Int32
 
-	watched    bool   // look's: what it sees now was not there at the last listing
-	files      []File // look's buffers
-	references []reference
+	watched     bool      // look's: what it sees now was not there at the first listing
+	firstListed time.Time // look's: when the first whole listing ended
+	files       []File    // look's buffers
+	references  []reference
 }
 
 // Run lists, fetches, decodes and commits until the source's listing ends, or,

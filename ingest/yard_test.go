@@ -33,6 +33,7 @@ type yard struct {
 	listings int
 	settles  time.Time
 	behind   bool
+	age      time.Duration
 	lists    bool
 	fetches  map[string]int
 	fetching int // now
@@ -72,6 +73,8 @@ func (y *yard) file(path string) File {
 func (y *yard) Name() string  { return "yard" }
 func (y *yard) Tidies() bool  { return y.tidies }
 func (y *yard) Settling() int { return 2 }
+
+func (y *yard) Age() time.Duration { return y.age }
 
 func (y *yard) Behind() bool {
 	y.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,13 @@ import (
 // the source was first listed arrived when it was modified last, for that is when
 // its upload ended, so that a backlog does not pass for a logger that sends every
 // second; where the listing does not tell that, when it was fetched.
+
+// atOnce is within how many microseconds files come at once.
+const atOnce = 1_000_000
+
+// leastEvery is the shortest time between files that a logger is missed by: one
+// that once sent a few in a row is not silent a minute later.
+const leastEvery = time.Minute
 
 // keptSteps is how many steps between a logger's files are kept.
 const keptSteps = 32
@@ -64,7 +72,7 @@ func (c *committer) addArrival(n *news, b *ingest.Batch, span int) {
 func (a *arrivals) came(at []int64) {
 	slices.Sort(at)
 	for _, t := range at {
-		if a.last != 0 && t > a.last {
+		if a.last != 0 && t > a.last+atOnce {
 			a.steps = append(a.steps, t-a.last)
 		}
 		a.last = max(a.last, t)
@@ -104,22 +112,12 @@ func (t *teller) keepArrivals(ctx context.Context, arrived map[string][]int64) e
 		p[1].time(a.last)
 		p[2].int8(a.every())
 		steps := fmt.Sprint(a.steps) // [1 2 3]
-		p[3].text("{" + spacesToCommas(steps[1:len(steps)-1]) + "}")
+		p[3].text("{" + strings.ReplaceAll(steps[1:len(steps)-1], " ", ",") + "}")
 	}
 	return t.exec(ctx, `insert into arrivals as a (logger, last, every, steps)
 		select logger, last, nullif(every, 0) * interval '1 microsecond', steps::int8[]
 			from unnest($1::text[], $2::timestamptz[], $3::int8[], $4::text[]) as c(logger, last, every, steps) order by logger
 		on conflict (logger) do update set last = greatest(a.last, excluded.last), every = excluded.every, steps = excluded.steps`, p.params(), nil)
-}
-
-func spacesToCommas(s string) string {
-	b := []byte(s)
-	for i := range b {
-		if b[i] == ' ' {
-			b[i] = ','
-		}
-	}
-	return string(b)
 }
 
 // learnArrivals reads what is known of loggers that this process has not seen.
@@ -195,7 +193,9 @@ func (s *Store) Silent(ctx context.Context, every map[string]time.Duration) (*Si
 	var last *time.Time
 	var usual, since float64
 	_, err = pgx.ForEachRow(rows, []any{&l.Logger, &last, &usual, &since}, func() error {
-		l.Every = max(time.Duration(usual*float64(time.Second)), every[l.Logger])
+		if l.Every = every[l.Logger]; usual > 0 {
+			l.Every = max(time.Duration(usual*float64(time.Second)), leastEvery, l.Every)
+		}
 		l.Last, l.For = time.Time{}, time.Duration(since*float64(time.Second))
 		if last != nil {
 			l.Last = last.UTC()

@@ -119,7 +119,7 @@ var learnSQL = map[string]string{
 		order by d->>'id', n desc on conflict (id) do update set loose = excluded.loose, answered = excluded.answered, settled = excluded.settled,
 			profile = excluded.profile, header = excluded.header, question = excluded.question, asks = excluded.asks, answers = excluded.answers, approved = excluded.approved`,
 	"action": `insert into actions (at, db_user, os_user, host, command, reason, files, readings)
-		select distinct on (n) to_timestamp((d->>'at')::int8 / 1000000.0), d->>'db_user', d->>'os_user', d->>'host', d->>'command', d->>'reason', (d->>'files')::int8, (d->>'readings')::int8 from docs
+		select distinct on (d->>'at', d->>'command', d->>'os_user', d->>'host', d->>'reason') to_timestamp((d->>'at')::int8 / 1000000.0), d->>'db_user', d->>'os_user', d->>'host', d->>'command', d->>'reason', (d->>'files')::int8, (d->>'readings')::int8 from docs
 		where not exists (select from actions a where a.command = d->>'command' and a.at = to_timestamp((d->>'at')::int8 / 1000000.0))`,
 }
 

@@ -83,11 +83,15 @@ func (m *Monitor) Missing() []Want {
 	return sorted(missing)
 }
 
-// waiting names the sources that rightly do nothing, and why.
+// waiting names what hinders: the store, where it is away, and the sources that
+// rightly do nothing, and why.
 func (m *Monitor) waiting() []Want {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var waiting []Want
+	if m.store != "" {
+		waiting = append(waiting, Want{What: "store", Reason: m.store})
+	}
 	for name, w := range m.sources {
 		if w.waits != "" {
 			waiting = append(waiting, Want{"waits", name, w.waits})

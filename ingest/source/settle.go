@@ -177,6 +177,9 @@ func (s *Settled) Settles() time.Time {
 	return s.zero.Add(s.unlooked)
 }
 
+// Age implements [ingest.Settler].
+func (s *Settled) Age() time.Duration { return s.rule.Age }
+
 // Behind implements [ingest.Settler].
 func (s *Settled) Behind() bool {
 	s.mu.Lock()
