@@ -264,9 +264,10 @@ func TestCyclesAreTold(t *testing.T) {
 		`penstock_source_failures_total{source="field"}`:   1,
 	})
 
-	if waiting := m.waiting(); len(waiting) != 1 || waiting[0].Reason != "421 no more connections" {
+	if waiting := m.waiting(); len(waiting) != 2 || waiting[0].What != "store" || waiting[1].Reason != "421 no more connections" {
 		t.Errorf("waiting: %+v", waiting)
 	}
+	m.Store("") // it is there
 
 	// A folder that cannot be read is none, neither beside others nor in an inbox
 	// from which all files go.
