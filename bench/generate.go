@@ -64,11 +64,7 @@ func (f *corpusFile) start() time.Time { return f.at(0) }
 // dir/truth.csv and dir/truth.json. It makes dir, which must be empty; what it
 // wrote stays where ctx ends it.
 func (g Generator) Write(ctx context.Context, dir string) (*Truth, error) {
-	l, err := g.complete()
-	if err != nil {
-		return nil, err
-	}
-	files, err := g.plan(l)
+	l, files, err := g.lay()
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +88,22 @@ func (g Generator) Write(ctx context.Context, dir string) (*Truth, error) {
 		truth.Bytes += n
 	}
 	return truth, truth.writeSummary(dir)
+}
+
+// Check says why there can be no such corpus.
+func (g Generator) Check() error {
+	_, _, err := g.lay()
+	return err
+}
+
+// lay decides what each file holds.
+func (g *Generator) lay() (*layout, []corpusFile, error) {
+	l, err := g.complete()
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := g.plan(l)
+	return l, files, err
 }
 
 // complete puts in what is not said, and refuses what cannot be.
@@ -128,7 +140,7 @@ func (g *Generator) complete() (*layout, error) {
 	return l, nil
 }
 
-// plan decides what each file holds. All that is recorded must lie in the past:
+// plan gives each file its logger and its rows. All that is recorded must lie in the past:
 // what does not is no reading.
 func (g *Generator) plan(l *layout) ([]corpusFile, error) {
 	files := make([]corpusFile, g.Files)
