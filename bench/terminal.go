@@ -6,6 +6,8 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -73,7 +75,7 @@ const noBreak = "\u00a0"
 // paragraph writes text in lines that fit, the first after label and all others
 // as far in.
 func (p *sheet) paragraph(label string, width int, style lipgloss.Style, text string) {
-	kept := together.ReplaceAllStringFunc(text, func(s string) string { return strings.ReplaceAll(s, " ", noBreak) })
+	kept := together.ReplaceAllStringFunc(visible(text), func(s string) string { return strings.ReplaceAll(s, " ", noBreak) })
 	lines := strings.ReplaceAll(ansi.Wordwrap(kept, max(20, p.width-width), ""), noBreak, " ")
 	for i, line := range strings.Split(lines, "\n") {
 		if i > 0 {
@@ -82,6 +84,28 @@ func (p *sheet) paragraph(label string, width int, style lipgloss.Style, text st
 		p.WriteString(faintText.Render(label) + strings.Repeat(" ", width-ansi.StringWidth(label)))
 		p.WriteString(style.Render(line) + "\n")
 	}
+}
+
+// visible returns text with all in it that a terminal might obey written as
+// \xNN: names and reasons carry what came from outside.
+func visible(text string) string {
+	hidden := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if strings.IndexFunc(text, hidden) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if hidden(r) {
+			for _, c := range []byte(text[:n]) {
+				fmt.Fprintf(&b, `\x%02X`, c)
+			}
+		} else {
+			b.WriteString(text[:n])
+		}
+		text = text[n:]
+	}
+	return b.String()
 }
 
 func (p *sheet) title() {

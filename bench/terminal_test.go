@@ -71,6 +71,20 @@ func TestTextOfNothing(t *testing.T) {
 	}
 }
 
+// TestTextIsObeyedByNoTerminal holds that what comes from outside cannot move
+// the cursor, nor anything else of a terminal.
+func TestTextIsObeyedByNoTerminal(t *testing.T) {
+	a := shownAnalysis()
+	a.Result.Settings.Files = "a\x1b[2J\u009b1m\xff.csv"
+	var b bytes.Buffer
+	if err := a.WriteText(&b, Terminal{Profile: colorprofile.NoTTY}); err != nil {
+		t.Fatal(err)
+	}
+	if first, _, _ := strings.Cut(b.String(), "\n"); first != `Run time in seconds, load of a\x1B[2J\xC2\x9B1m\xFF.csv` {
+		t.Errorf("the first line is %q", first)
+	}
+}
+
 func TestTextSaysWhatCouldNotBeWritten(t *testing.T) {
 	r, w := io.Pipe()
 	gone := errors.New("gone")
