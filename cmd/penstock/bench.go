@@ -100,6 +100,7 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.StringSliceVar(&b.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
 	b.reading.flags(a, cmd)
 	fromEnvironment(f, "source")
+	cmd.AddCommand(newBenchCorpus(a))
 	return cmd
 }
 
