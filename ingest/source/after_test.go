@@ -1,9 +1,11 @@
 package source
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/ingest"
@@ -147,6 +149,25 @@ func TestAfterNames(t *testing.T) {
 			t.Errorf("%q counts as set aside, of %q", p, got)
 		}
 	}
+}
+
+// TestAsideOfManyOthers checks that what another source left behind comes back,
+// also after that one has moved thousands of files by names of its own.
+func TestAsideOfManyOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tidier, other := newTidier(After{Do: Delete}, "s"), asideTag("other")
+		for i := range 5000 {
+			tidier.isBusy(fmt.Sprint(i), other) // and it is gone at the next listing
+			time.Sleep(time.Minute)             //nolint:forbidigo // the clock is the bubble's
+		}
+		if !tidier.isBusy("left behind", other) {
+			t.Error("it is taken from a source that may be about to move it")
+		}
+		time.Sleep(foreignFor) //nolint:forbidigo // the clock is the bubble's
+		if tidier.isBusy("left behind", other) {
+			t.Error("what was left behind is never put back")
+		}
+	})
 }
 
 var then = time.Date(2026, 1, 31, 23, 59, 57, 0, time.UTC)

@@ -314,7 +314,7 @@ func (s *Settled) Watch(ctx context.Context, hint func(ingest.File)) error {
 	defer group.Wait()
 	if watches {
 		group.Go(func() {
-			if err := w.Watch(ctx, hinted); ctx.Err() == nil {
+			if err := w.Watch(ctx, hinted); err != nil && ctx.Err() == nil {
 				s.rule.Log.Warn("new files are found by listing alone", slog.String("source", s.Name()), slog.Any("error", err))
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"sync"
 	"time"
@@ -170,6 +171,9 @@ func (t *tidier) isBusy(p, tag string) bool {
 	}
 	const most = 1000
 	since, seen := t.foreign[p]
+	if !seen && len(t.foreign) >= most { // most of them went long ago, as they should
+		maps.DeleteFunc(t.foreign, func(_ string, since time.Time) bool { return time.Since(since) >= 2*foreignFor })
+	}
 	switch {
 	case !seen && len(t.foreign) < most:
 		if t.foreign == nil {

@@ -221,7 +221,7 @@ func (k *Keeper) Sync(ctx context.Context) error {
 	upTo := k.kept
 	p := k.pack
 	if p == nil { // a pack is made durable when it ends
-		k.synced = upTo
+		k.synced = max(k.synced, upTo)
 		defer k.mu.Unlock()
 		return nil
 	}
@@ -239,7 +239,7 @@ func (k *Keeper) Sync(ctx context.Context) error {
 		k.broken = k.fault(bare(err))
 	}
 	if k.broken == nil {
-		k.synced = upTo
+		k.synced = max(k.synced, upTo)
 	}
 	return k.broken
 }
