@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -257,7 +258,7 @@ func (r *benchRun) load(ctx context.Context, c bench.Cell) (bench.Sample, error)
 			return bench.Sample{}, err
 		}
 	}
-	runtime.GC()
+	likeNew()
 	usage := bench.StartUsage()
 	j := &job{source: files, sink: sink, decoders: r.decoders, workers: amount(c.Workers), chunk: amount(c.Chunk), connections: r.files.connections}
 	result, err := j.do(ctx, ctx, &progress{}, r.app.log)
@@ -270,6 +271,14 @@ func (r *benchRun) load(ctx context.Context, c bench.Cell) (bench.Sample, error)
 		Fetch: result.fetch.Seconds(), Decode: result.decode.Seconds(), Commit: result.commit.Seconds(),
 		Files: result.seen(), Readings: result.receipt.Cells.Readings(), Bytes: result.bytes,
 	}, err
+}
+
+// likeNew makes the process's memory what it is when a replay starts: without
+// garbage, without pooled buffers, which outlive one collection, and without pages
+// that are there already.
+func likeNew() {
+	runtime.GC()
+	debug.FreeOSMemory() // which collects once more
 }
 
 // freshSink is where a run's readings go: a schema as it is before the first
