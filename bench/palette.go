@@ -55,7 +55,8 @@ func scaleColor(place float64) color.RGBA {
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
-// figure is a number of seconds in three digits that count.
+// figure is a number of seconds in three digits that count, four behind the
+// point at most.
 func figure(seconds float64) string {
 	switch {
 	case seconds >= 99.95:
@@ -64,8 +65,10 @@ func figure(seconds float64) string {
 		return strconv.FormatFloat(seconds, 'f', 1, 64)
 	case seconds >= 0.9995:
 		return strconv.FormatFloat(seconds, 'f', 2, 64)
+	case seconds >= 0.09995:
+		return strconv.FormatFloat(seconds, 'f', 3, 64)
 	}
-	return strconv.FormatFloat(seconds, 'f', 3, 64)
+	return strconv.FormatFloat(seconds, 'f', 4, 64)
 }
 
 // times is a speed-up in two digits that count.

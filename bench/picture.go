@@ -138,6 +138,7 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 	}
 	p.X.Min, p.X.Max = 0, float64(a.Workers[len(a.Workers)-1])+0.5
 	p.Y.Min, p.Y.Max = 0, most*1.3
+	p.Y.Tick.Marker = halves{}
 	p.X.Tick.Marker = wholes(a.Workers)
 	return writePicture(p, w, format, 480, 330)
 }
@@ -317,6 +318,22 @@ func (n wholes) Ticks(_, _ float64) []plot.Tick {
 	var ticks []plot.Tick
 	for _, x := range n {
 		ticks = append(ticks, plot.Tick{Value: float64(x), Label: strconv.Itoa(x)})
+	}
+	return ticks
+}
+
+// halves marks halves from 0 on, or wholes where those are too many.
+type halves struct{}
+
+// Ticks implements [plot.Ticker].
+func (halves) Ticks(_, most float64) []plot.Tick {
+	step := 0.5
+	for most/step > 8 {
+		step *= 2
+	}
+	var ticks []plot.Tick
+	for y := 0.0; y <= most; y += step {
+		ticks = append(ticks, plot.Tick{Value: y, Label: strconv.FormatFloat(y, 'f', -1, 64)})
 	}
 	return ticks
 }

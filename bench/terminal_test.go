@@ -95,7 +95,7 @@ func TestTextSaysWhatCouldNotBeWritten(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
-	for seconds, want := range map[float64]string{0.0004: "0.000", 0.0123: "0.012", 0.9994: "0.999", 0.9996: "1.00", 9.994: "9.99", 9.996: "10.0", 99.94: "99.9", 99.96: "100", 1234.5: "1234"} {
+	for seconds, want := range map[float64]string{0.00004: "0.0000", 0.01234: "0.0123", 0.0999: "0.0999", 0.09996: "0.100", 0.9994: "0.999", 0.9996: "1.00", 9.994: "9.99", 9.996: "10.0", 99.94: "99.9", 99.96: "100", 1234.5: "1234"} {
 		if got := figure(seconds); got != want {
 			t.Errorf("%v s is shown as %s, want %s", seconds, got, want)
 		}
