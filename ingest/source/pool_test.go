@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +88,40 @@ func TestPoolUnderLoad(t *testing.T) {
 		busy(t, p, 10*time.Minute)
 		if s.most != 4 {
 			t.Errorf("10 minutes after the server took 4 again there were %d at most", s.most)
+		}
+	})
+}
+
+// TestPoolThatIsLeftAlone checks that, of a server that answers no more than two
+// connections, only who tries one more is told, and not those who wait for these.
+func TestPoolThatIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowded{takes: 2}
+		p := s.pool(4)
+		defer p.close()
+		p.dial = func(ctx context.Context) (client, error) {
+			c, err := s.dial(ctx)
+			if err != nil {
+				return nil, syscall.ECONNREFUSED
+			}
+			return c, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		var failed atomic.Int32
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if err := p.with(ctx, 0, func(client) error { return wait(ctx, time.Second) }); err != nil && ctx.Err() == nil {
+						failed.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if int(failed.Load()) != s.refused || s.refused < 100 {
+			t.Errorf("one more was tried %d times in vain, and %d were told of it", s.refused, failed.Load())
 		}
 	})
 }

@@ -156,7 +156,7 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 			return c, nil
 		}
 		p.regrow()
-		if p.open < p.limit && (p.proved || p.dialing == 0) && (woken || len(p.waiters) == 0) {
+		if p.open < p.limit && (p.proved || p.dialing == 0) && (woken || len(p.waiters) == 0) && !p.leftAlone() {
 			c, err := p.connect(ctx) // unlocks
 			if c != nil || err != nil {
 				return c, err
@@ -178,6 +178,10 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 		}
 	}
 }
+
+// leftAlone reports whether no connection is to be made now though there are
+// some: those who want one wait for these, and need not hear of the pause.
+func (p *pool) leftAlone() bool { return p.open-p.dialing > 0 && p.paused() != nil }
 
 // leave takes a waiter out of the queue, and hands on what it was given.
 func (p *pool) leave(ready chan *pooled) {
@@ -334,9 +338,10 @@ func (p *pool) closeAll(all []*pooled) {
 }
 
 // hand gives c to who has waited longest, or lays it by. While several wait, one
-// of them sees whether the server allows more by now: else nobody ever would.
+// of them sees whether the server allows more by now: else nobody ever would. While
+// the server is left alone they wait for those that there are.
 func (p *pool) hand(c *pooled) {
-	if p.regrow(); len(p.waiters) > 1 && p.open < p.limit {
+	if p.regrow(); len(p.waiters) > 1 && p.open < p.limit && p.paused() == nil {
 		p.wake()
 	}
 	if len(p.waiters) > 0 {
