@@ -32,7 +32,7 @@ func metricsTold(t *testing.T) map[string][]string {
 	m := monitor.New("v1", monitor.DefaultPatience())
 	m.Follow("field", time.Minute)
 	m.Observe(ingest.Event{Source: "field", Worker: 1, At: time.Now(), Commit: time.Second})
-	m.Observe(ingest.Event{Source: "field", At: time.Now(), Cycle: &ingest.Cycle{Over: true}})
+	m.Observe(ingest.Event{Source: "field", At: time.Now(), Cycle: &ingest.Cycle{Number: 1, Over: true}})
 	m.Archive("field", monitor.ArchiveState{})
 	m.Loggers(1, 0, 0)
 	server, err := m.Listen("127.0.0.1:0", false, slog.New(slog.DiscardHandler))
