@@ -115,7 +115,10 @@ func TestASourceThatFailsWithinABacklog(t *testing.T) {
 		for i := range 1000 {
 			p.yard.put(fmt.Sprintf("L/%03d", i), reading1(i))
 		}
-		p.yard.hook = at(fetching, "", func(context.Context) error { return errAway })
+		p.yard.hook = at(fetching, "", func(context.Context) error {
+			<-time.After(time.Millisecond) // by when all of the listing waits
+			return errAway
+		})
 	}, func(p *plant) {
 		p.after(time.Second)
 		first := p.last()
