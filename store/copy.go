@@ -7,6 +7,9 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
 )
@@ -137,7 +140,7 @@ func (c *copyReader) fillWithQuality(p []byte) int {
 // copyRows sends the ordered readings to a table in one COPY.
 func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, table string) error {
 	c.copy.start(b, &c.order, c.table.ids, c.files)
-	tag, err := c.conn.CopyFrom(ctx, &c.copy, "copy "+table+" "+copyColumns(c.copy.quality)+" from stdin binary")
+	tag, err := copyFrom(ctx, c.conn, &c.copy, "copy "+table+" "+copyColumns(c.copy.quality)+" from stdin binary")
 	if err != nil {
 		return fmt.Errorf("copying readings: %w", err)
 	}
@@ -145,6 +148,35 @@ func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, table string)
 		return fmt.Errorf("copying readings: sent %d, %d arrived", len(c.order.Rows), tag.RowsAffected())
 	}
 	return nil
+}
+
+// copyFrom sends what r gives in one COPY. Nobody reads from r any more when it
+// returns: the driver's goroutine, which does, may outlive CopyFrom where the
+// connection breaks, and r is used again by the next try.
+func copyFrom(ctx context.Context, conn *pgconn.PgConn, r io.Reader, sql string) (pgconn.CommandTag, error) {
+	lent := lentReader{from: r}
+	defer lent.takeBack()
+	return conn.CopyFrom(ctx, &lent, sql)
+}
+
+type lentReader struct {
+	mu   sync.Mutex
+	from io.Reader // nil once it is taken back
+}
+
+func (l *lentReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return l.from.Read(p)
+}
+
+func (l *lentReader) takeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from = nil
 }
 
 // An extent is the instants and the series that one file's readings span.

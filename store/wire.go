@@ -150,7 +150,7 @@ func (t *copyTable) send(ctx context.Context, conn *pgconn.PgConn, table string)
 		return nil
 	}
 	t.buf = binary.BigEndian.AppendUint16(t.buf, math.MaxUint16)
-	_, err := conn.CopyFrom(ctx, bytes.NewReader(t.buf), "copy "+table+" from stdin binary")
+	_, err := copyFrom(ctx, conn, bytes.NewReader(t.buf), "copy "+table+" from stdin binary")
 	return err
 }
 
