@@ -78,7 +78,9 @@ func (s *Store) startTelling(log *slog.Logger, run int32, untold bool) {
 	t.runs = append(t.runs, run)
 	t.untold = t.untold || untold
 	t.mu.Unlock()
-	t.signal()
+	if untold { // else a connection is not worth its time before there is news
+		t.signal()
+	}
 }
 
 func (t *teller) signal() {
@@ -298,7 +300,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 		t.untold = false
 		t.mu.Unlock()
 	}
-	t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
+	if atMost > 0 {
+		t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
+	}
 	t.written = time.Now()
 	t.mu.Lock()
 	t.writes++
