@@ -21,7 +21,7 @@ const (
 	maxLines = 2_000_000
 )
 
-var errEndless = fmt.Errorf("the listing has more than some %d entries: it has no end, or the folder should be divided", maxLines)
+var errEndless = fmt.Errorf("the listing has more than some %d entries: it has no end, or the folder should be divided; %w", maxLines, errGivenUp)
 
 // A lister reads the lines of one listing: those of MLSD (RFC 3659), or those
 // of LIST as Unix or DOS would write them.
@@ -60,7 +60,7 @@ func (l *lister) read(in io.Reader) error {
 			l.rest = len(line) > 0
 			return nil
 		case errors.Is(err, bufio.ErrBufferFull):
-			l.err = fmt.Errorf("line %d of the listing is longer than %d bytes", l.lines+1, maxLine)
+			l.err = fmt.Errorf("line %d of the listing is longer than %d bytes; %w", l.lines+1, maxLine, errGivenUp)
 		case err != nil:
 			l.give(err)
 			return err

@@ -368,6 +368,30 @@ func TestListingTruncatedLIST(t *testing.T) {
 	}
 }
 
+// TestFTPListGivenUp: a listing that is given up for what it brings is not asked
+// for again on another connection, where it would bring the same.
+func TestFTPListGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, command, _ string) bool {
+			if command != "MLSD" || s.count("MLSD") == 1 {
+				return false
+			}
+			s.send([]byte(strings.Repeat("x", 1<<20)))
+			return true
+		}
+	})
+	s.put("x.csv", []byte("x"), then)
+	r := newFTP(t, quick(s))
+	if all, err := lists(t, r); len(all) != 1 || err != nil {
+		t.Fatalf("listed %v, %v", all, err)
+	}
+	_, err := lists(t, r)
+	if says(t, err, "longer than"); s.count("MLSD") != 2 {
+		t.Errorf("the listing was asked for %d times", s.count("MLSD")-1)
+	}
+}
+
 // TestListingDOS: on a server that makes no difference between upper and lower
 // case the source's own folder is not listed, however it is written.
 func TestListingDOS(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"penstock/ingest"
 	"penstock/ingest/source"
 )
@@ -342,5 +344,56 @@ func TestFTPHome(t *testing.T) {
 				t.Errorf("listed %v, and %v; the server was asked %q", all, err, s.commands())
 			}
 		})
+	}
+}
+
+// TestFTPSlowLogin: who waits for a login takes a connection that is ready before,
+// and the one that was being made serves the next.
+func TestFTPSlowLogin(t *testing.T) {
+	t.Parallel()
+	slow, logsIn, sends, first := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, command, argument string) bool {
+			switch {
+			case command == "PASS" && s.number == 2:
+				close(logsIn)
+				<-slow
+			case command == "RETR" && argument == "/first.csv":
+				close(sends)
+				<-first
+			}
+			return false
+		}
+	})
+	s.put("first.csv", []byte("1"), then)
+	s.put("second.csv", []byte("2"), then)
+	o := quick(s)
+	o.Timeout = time.Minute
+	r := newFTP(t, o)
+	all, err := lists(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 20*time.Second, func(ctx context.Context) {
+		var group errgroup.Group
+		fetch := func(name string) func() error {
+			return func() error { return r.Fetch(ctx, all[name], new(ingest.Content)) }
+		}
+		group.Go(fetch("first.csv"))
+		<-sends
+		second := make(chan error, 1)
+		go func() { second <- fetch("second.csv")() }()
+		<-logsIn
+		close(first)
+		if err := <-second; err != nil {
+			t.Errorf("with a connection that is ready: %v", err)
+		}
+		close(slow)
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := s.count("PASS"); n != 2 {
+		t.Errorf("there were %d logins", n)
 	}
 }

@@ -31,17 +31,31 @@ type pool struct {
 	lowered time.Time // when limit was last changed
 	allowed int       // how many the server was told to allow; 0 for as many as are configured
 	vain    int       // how often one more was tried since in vain
-	waiters []chan *pooled
+	waiters []*waiter
 	closed  bool
 
 	proved  bool // a login has worked; until then one is tried at a time
 	failed  int  // how many logins or connections failed since one worked
 	refused int  // likewise, for the login was refused
 	pause   *pauseError
-	tried   string // the password that was refused
-	keeping bool   // the keeper is running
-	stop    chan struct{}
-	keeper  sync.WaitGroup
+	tried   string          // the password that was refused
+	keeping bool            // the keeper is running
+	life    context.Context // ends when it is closed
+	end     context.CancelFunc
+	working sync.WaitGroup // the keeper, and what makes connections
+}
+
+// A waiter waits for a connection, or to look again.
+type waiter struct {
+	ready chan given // of one place
+	dials bool       // a connection is being made for it; it takes another that is ready before
+}
+
+// given is what a waiter gets: a connection, an error, or, with neither, that it
+// is to look again.
+type given struct {
+	c   *pooled
+	err error
 }
 
 // A pooled is one connection of a pool.
@@ -63,7 +77,9 @@ func (e *pauseError) Error() string { return e.err.Error() }
 func (e *pauseError) Unwrap() error { return e.err }
 
 func newPool(o *RemoteOptions, dial func(context.Context) (client, error), password func() (string, error)) *pool {
-	return &pool{options: o, dial: dial, password: password, limit: o.Connections, stop: make(chan struct{})}
+	p := &pool{options: o, dial: dial, password: password, limit: o.Connections}
+	p.life, p.end = context.WithCancel(context.Background())
+	return p
 }
 
 var (
@@ -149,34 +165,43 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 			p.mu.Unlock()
 			return nil, errClosed
 		}
-		if n := len(p.idle); n > 0 && (woken || len(p.waiters) == 0) {
+		first := woken || !p.queued()
+		if n := len(p.idle); n > 0 && first {
 			c := p.idle[n-1]
 			p.idle = p.idle[:n-1]
 			p.mu.Unlock()
 			return c, nil
 		}
-		p.regrow()
-		if p.open < p.limit && (p.proved || p.dialing == 0) && (woken || len(p.waiters) == 0) && !p.leftAlone() {
-			c, err := p.connect(ctx) // unlocks
-			if c != nil || err != nil {
-				return c, err
+		w, end := &waiter{ready: make(chan given, 1)}, func() {}
+		if p.regrow(); p.open < p.limit && (p.proved || p.dialing == 0) && first && !p.leftAlone() {
+			if err := p.paused(); err != nil {
+				p.wake()
+				p.mu.Unlock()
+				return nil, err
 			}
-			continue
+			end = p.connect(w)
+			p.waiters = slices.Insert(p.waiters, 0, w)
+		} else {
+			p.waiters = append(p.waiters, w)
 		}
-		ready := make(chan *pooled, 1)
-		p.waiters = append(p.waiters, ready)
 		p.mu.Unlock()
 		select {
-		case c := <-ready:
-			if c != nil {
-				return c, nil
+		case g := <-w.ready:
+			if g.c != nil || g.err != nil {
+				return g.c, g.err
 			}
 			woken = true
 		case <-ctx.Done():
-			p.leave(ready)
+			end()
+			p.leave(w)
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// queued reports whether somebody waits for whom no connection is being made.
+func (p *pool) queued() bool {
+	return slices.ContainsFunc(p.waiters, func(w *waiter) bool { return !w.dials })
 }
 
 // leftAlone reports whether no connection is to be made now though there are
@@ -184,22 +209,29 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 func (p *pool) leftAlone() bool { return p.open-p.dialing > 0 && p.paused() != nil }
 
 // leave takes a waiter out of the queue, and hands on what it was given.
-func (p *pool) leave(ready chan *pooled) {
+func (p *pool) leave(w *waiter) {
 	p.mu.Lock()
-	i := slices.Index(p.waiters, ready)
-	if i >= 0 {
-		p.waiters = slices.Delete(p.waiters, i, i+1)
+	if p.remove(w) {
 		p.mu.Unlock()
 		return
 	}
 	p.mu.Unlock()
-	if c := <-ready; c != nil {
-		p.put(c, nil)
+	if g := <-w.ready; g.c != nil {
+		p.put(g.c, nil)
 		return
 	}
 	p.mu.Lock()
 	p.wake()
 	p.mu.Unlock()
+}
+
+// remove takes w out of the queue, and reports whether it was there.
+func (p *pool) remove(w *waiter) bool {
+	i := slices.Index(p.waiters, w)
+	if i >= 0 {
+		p.waiters = slices.Delete(p.waiters, i, i+1)
+	}
+	return i >= 0
 }
 
 // regrow allows one connection more when the server has not refused any for a
@@ -212,47 +244,71 @@ func (p *pool) regrow() {
 	}
 }
 
-// connect makes a connection. It is called with the lock held, and lets it go.
-// Without a connection and an error, the server allows no more of them.
-func (p *pool) connect(ctx context.Context) (*pooled, error) {
-	if err := p.paused(); err != nil {
-		p.wake()
-		p.mu.Unlock()
-		return nil, err
-	}
+// connect begins to make a connection, for w, and returns what gives it up. The
+// login may take longer than it does until another connection is ready: w takes
+// that then, and this one serves who waits when it is there. It is called with the
+// lock held.
+func (p *pool) connect(w *waiter) (end context.CancelFunc) {
 	p.open++
 	p.dialing++
-	p.mu.Unlock()
-
-	var c client
-	err := p.guarded(func() (err error) {
-		c, err = p.dial(ctx)
-		return err
+	w.dials = true
+	ctx, cancel := context.WithCancel(p.life)
+	p.working.Go(func() {
+		defer cancel()
+		var c client
+		err := p.guarded(func() (err error) {
+			c, err = p.dial(ctx)
+			return err
+		})
+		p.connected(w, c, err, ctx.Err() != nil)
 	})
+	return cancel
+}
+
+// connected has what became of a connection that was made for w.
+func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.dialing--
-	defer p.wakeAll()
+	w.dials = false
 	if err == nil {
 		p.proved, p.failed, p.refused, p.pause = true, 0, 0, nil
 		if p.open-p.dialing > p.allowed {
 			p.allowed, p.vain = 0, 0
 		}
 		now := time.Now()
-		return &pooled{client: c, used: now, touched: now}, nil
+		made := &pooled{client: c, used: now, touched: now}
+		if p.closed {
+			p.open--
+			p.mu.Unlock()
+			p.closeAll([]*pooled{made})
+			return
+		}
+		p.hand(made)
+		p.keep()
+	} else {
+		p.open--
+		if told := p.failedToConnect(err, givenUp); told != nil && p.remove(w) {
+			w.ready <- given{err: told}
+		}
 	}
-	p.open--
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	p.wakeAll()
+	p.mu.Unlock()
+}
+
+// failedToConnect draws the conclusions from an error, and returns what is to be
+// told: nothing where the server just allows no more connections.
+func (p *pool) failedToConnect(err error, givenUp bool) error {
+	if givenUp {
+		return nil
 	}
 	limited := errors.Is(err, errTooMany) || errors.Is(err, errRefused) && p.proved
 	if limited && p.open > 0 {
 		// Those that work show that the login is right.
 		p.allows(p.open-p.dialing, err)
 		p.limit, p.lowered = p.open, time.Now()
-		return nil, nil
+		return nil
 	}
-	return nil, p.fail(err)
+	return p.fail(err)
 }
 
 // allows notes how many connections the server allows, and tells it once.
@@ -345,23 +401,24 @@ func (p *pool) hand(c *pooled) {
 		p.wake()
 	}
 	if len(p.waiters) > 0 {
-		p.waiters[0] <- c
+		p.waiters[0].ready <- given{c: c}
 		p.waiters = slices.Delete(p.waiters, 0, 1)
 		return
 	}
 	p.idle = append(p.idle, c)
 }
 
-// wake lets who has waited longest look again.
+// wake lets who has waited longest look again, of those for whom no connection is
+// being made.
 func (p *pool) wake() {
-	if len(p.waiters) > 0 {
-		p.waiters[0] <- nil
-		p.waiters = slices.Delete(p.waiters, 0, 1)
+	if i := slices.IndexFunc(p.waiters, func(w *waiter) bool { return !w.dials }); i >= 0 {
+		p.waiters[i].ready <- given{}
+		p.waiters = slices.Delete(p.waiters, i, i+1)
 	}
 }
 
 func (p *pool) wakeAll() {
-	for len(p.waiters) > 0 {
+	for p.queued() {
 		p.wake()
 	}
 }
@@ -374,14 +431,14 @@ func (p *pool) close() {
 		return
 	}
 	p.closed = true
-	close(p.stop)
+	p.end()
 	idle := p.idle
 	p.idle = nil
 	p.open -= len(idle)
 	p.wakeAll()
 	p.mu.Unlock()
 	p.closeAll(idle)
-	p.keeper.Wait()
+	p.working.Wait()
 }
 
 // keep starts the keeper, which runs as long as there are idle connections.
@@ -390,21 +447,13 @@ func (p *pool) keep() {
 		return
 	}
 	p.keeping = true
-	p.keeper.Go(p.keepAlive)
+	p.working.Go(p.keepAlive)
 }
 
 // keepAlive shows the server that idle connections are still wanted, and
 // closes those that are not.
 func (p *pool) keepAlive() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-p.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx := p.life
 	for wait(ctx, p.options.Idle/2) == nil {
 		old, due, more := p.overdue()
 		p.closeAll(old)

@@ -269,7 +269,7 @@ func TestSFTPEndsWithItsContext(t *testing.T) {
 func TestSFTPPasswords(t *testing.T) {
 	for _, asks := range []string{"password", "keyboard-interactive"} {
 		t.Run(asks, func(t *testing.T) {
-			s := startPasswordServer(t, asks)
+			s := startPasswordServer(t, asks, serveFiles)
 			check := func(password string) error {
 				r, err := source.NewSFTP(source.SFTPOptions{
 					RemoteOptions: source.RemoteOptions{Source: "field"}, URL: "sftp://loggers@" + s.address + "/",
@@ -370,7 +370,7 @@ type passwordServer struct {
 	tries          atomic.Int32
 }
 
-func startPasswordServer(t *testing.T, asks string) *passwordServer {
+func startPasswordServer(t *testing.T, asks string, serve func(ssh.Channel)) *passwordServer {
 	t.Helper()
 	s := &passwordServer{}
 	try := func(password string) (*ssh.Permissions, error) {
@@ -413,14 +413,22 @@ func startPasswordServer(t *testing.T, asks string) *passwordServer {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { serveSFTP(conn, config) })
+			wg.Go(func() { serveSFTP(conn, config, serve) })
 		}
 	})
 	return s
 }
 
+// serveFiles serves the files of this machine.
+func serveFiles(channel ssh.Channel) {
+	server, err := sftp.NewServer(channel, sftp.ReadOnly())
+	if err == nil {
+		_ = server.Serve()
+	}
+}
+
 // serveSFTP serves one connection until the client closes it.
-func serveSFTP(raw net.Conn, config *ssh.ServerConfig) {
+func serveSFTP(raw net.Conn, config *ssh.ServerConfig, serve func(ssh.Channel)) {
 	defer raw.Close()
 	conn, channels, requests, err := ssh.NewServerConn(raw, config)
 	if err != nil {
@@ -437,10 +445,7 @@ func serveSFTP(raw net.Conn, config *ssh.ServerConfig) {
 				_ = r.Reply(r.Type == "subsystem", nil)
 			}
 		}()
-		server, err := sftp.NewServer(channel, sftp.ReadOnly())
-		if err == nil {
-			_ = server.Serve()
-		}
+		serve(channel)
 	}
 	_ = conn.Wait()
 }
