@@ -93,7 +93,8 @@ func TestPoolUnderLoad(t *testing.T) {
 }
 
 // TestPoolThatIsLeftAlone checks that, of a server that answers no more than two
-// connections, only who tries one more is told, and not those who wait for these.
+// connections, only who tries one more is told, unless one of these is ready
+// before, and not those who wait for these.
 func TestPoolThatIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &crowded{takes: 2}
@@ -120,7 +121,7 @@ func TestPoolThatIsLeftAlone(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if int(failed.Load()) != s.refused || s.refused < 100 {
+		if n := int(failed.Load()); n == 0 || n > s.refused || s.refused < 100 {
 			t.Errorf("one more was tried %d times in vain, and %d were told of it", s.refused, failed.Load())
 		}
 	})
