@@ -238,7 +238,7 @@ func (c *cycles) end() {
 // it: who finds something out may come when another cycle has begun. listed is how
 // many files of the listing are under way.
 func (c *cycles) tell(isOver bool, isSo func(listed int) bool) {
-	queued, spooled := c.run.backlog.length(), c.run.spool.length()
+	queued, spooled := c.run.backlog.length(), c.run.underWay.spooled()
 	c.mu.Lock()
 	underWay, listed, oldest := c.run.underWay.state(math.MaxInt64)
 	if c.run.Poll <= 0 || !isSo(listed) {

@@ -53,7 +53,7 @@ type Cycle struct {
 	// Now.
 	Queued   int           // files that wait to be fetched
 	UnderWay int           // files that are being fetched, decoded, committed or finished
-	Spooled  int           // of these, which wait in the archive alone, for the database
+	Spooled  int           // of these, which the archive has, and the database not yet
 	Oldest   int64         // when the oldest file that was listed and is not loaded was modified, in microseconds UTC; 0 when there is none
 	Lag      time.Duration // how long ago that was
 

@@ -119,6 +119,9 @@ func (r *run) fetch(ctx context.Context, ref *reference, c *Content, have *provi
 	}
 	place, err := r.Archive.Keep(ctx, c, have.sum)
 	have.place = place
+	if err == nil && r.Poll > 0 {
+		r.underWay.kept(ref.Path)
+	}
 	return err
 }
 

@@ -106,8 +106,13 @@ func (m *memory) remember(f File) bool {
 		return true
 	}
 	version := m.versionOf(&f)
+	return m.set(m.keyOf(f.Path), version, func(r *remembered) { r.until = m.askAgain(version) })
+}
+
+// askAgain is when the ledger is to be asked anew about a file, of that version.
+func (m *memory) askAgain(version uint64) uint32 {
 	spread := version % uint64(askedAnew/4/time.Second)
-	return m.set(m.keyOf(f.Path), version, func(r *remembered) { r.until = m.now() + uint32(askedAnew/time.Second) - uint32(spread) })
+	return m.now() + uint32(askedAnew/time.Second) - uint32(spread)
 }
 
 // untidied reports whether a file that the ledger has in the given state is
@@ -157,7 +162,7 @@ func (m *memory) notTidied(f *flight) {
 // letAlone notes that the source is told of a file when the ledger is asked about
 // it next.
 func (m *memory) letAlone(f *flight) {
-	m.set(f.key, f.version, func(r *remembered) { r.until = m.now() + uint32(askedAnew/time.Second) })
+	m.set(f.key, f.version, func(r *remembered) { r.until = m.askAgain(f.version) })
 }
 
 // set changes what is known of a file, and reports whether nothing was of the

@@ -114,3 +114,24 @@ func TestAMillionFilesTakeNoMoreMemory(t *testing.T) {
 		})
 	}
 }
+
+// Files that the source could not be told of in time are not all done at the same
+// moment.
+func TestFilesThatAreLetAloneComeBackOneByOne(t *testing.T) {
+	m := newMemory(newYard(), true)
+	u := newUnderWay(m)
+	const files = 1000
+	at := make(map[uint32]int)
+	for i := range files {
+		r := reference{File: File{Path: fmt.Sprint(i), Modified: 1}}
+		u.begin(&r)
+		f := u.of(r.Path)
+		m.letAlone(f)
+		at[m.files[f.key].until]++
+	}
+	for until, n := range at {
+		if n > files/20 || until > uint32(askedAnew.Seconds())+1 || until < uint32(askedAnew.Seconds())*3/4 {
+			t.Errorf("%d of %d files come back at %d s", n, files, until)
+		}
+	}
+}

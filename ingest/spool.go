@@ -97,6 +97,9 @@ func (s *spool) length() int {
 // stock, until nothing is left and no more will come, or take ends.
 func (r *run) unspool() error {
 	for {
+		if r.work.Err() != nil { // which take follows a moment later
+			return context.Cause(r.work)
+		}
 		if r.spool.length() == 0 {
 			select {
 			case <-r.spool.some:
@@ -132,6 +135,10 @@ func (r *run) unspoolOne(f *spooled) *parcel {
 	start := time.Now()
 	err := r.Archive.Fetch(ctx, f.provided.place, p.content)
 	p.took = time.Since(start)
+	if err != nil && r.work.Err() != nil { // then it has not failed: the next run takes it up
+		r.release(p)
+		return nil
+	}
 	if err != nil {
 		r.cycles.left(f.Modified)
 		r.tellFailed(f.File, Failed, err, p.took)

@@ -20,6 +20,7 @@ type vault struct {
 	synced int // of packs, how many are durable
 	full   error
 	reads  int
+	onRead func(context.Context) error // before a file is read
 
 	settled map[Place]bool
 }
@@ -57,7 +58,12 @@ func (v *vault) Sync(context.Context) error {
 	return nil
 }
 
-func (v *vault) Fetch(_ context.Context, at Place, c *Content) error {
+func (v *vault) Fetch(ctx context.Context, at Place, c *Content) error {
+	if v.onRead != nil {
+		if err := v.onRead(ctx); err != nil {
+			return err
+		}
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.reads++
@@ -143,6 +149,9 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+// inSpool is how many files wait in the archive alone.
+func (p *plant) inSpool() int { return p.Pipeline.running.Load().spool.length() }
+
 // While the database is away, files are fetched on into the archive, and the
 // memory stays as it is; when it is back, the newest come first.
 func TestSpool(t *testing.T) {
@@ -182,7 +191,10 @@ func TestSpool(t *testing.T) {
 		if len(v.packs) != 10+120 || len(p.book.order) != 10 || len(p.yard.done) != 10 {
 			t.Fatalf("%d files in the archive, %d committed, %d done", len(v.packs), len(p.book.order), len(p.yard.done))
 		}
-		spooled := p.last().Spooled
+		if n := p.last().Spooled; n != 120 {
+			t.Errorf("%d files are told to wait in the archive for the database", n)
+		}
+		spooled := p.inSpool()
 		// 64 MiB wait in memory, and one chunk with the worker.
 		if spooled < 120-16-8 {
 			t.Errorf("only %d files were left to the archive", spooled)
@@ -194,7 +206,7 @@ func TestSpool(t *testing.T) {
 		}
 		away.Unlock()
 		p.after(43 * time.Minute)
-		if len(p.book.order) != 130 || len(p.yard.done) != 130 || v.reads-spooled > 1 || v.reads < spooled || p.last().Spooled != 0 {
+		if len(p.book.order) != 130 || len(p.yard.done) != 130 || v.reads-spooled > 1 || v.reads < spooled || p.last().Spooled+p.inSpool() != 0 {
 			t.Errorf("%d are committed, %d done, %d were read from the archive", len(p.book.order), len(p.yard.done), v.reads)
 		}
 		// One is read as long as there is any room at all.
@@ -223,12 +235,12 @@ func TestSpoolIsBounded(t *testing.T) {
 		}
 	}, func(p *plant) {
 		p.after(time.Hour)
-		if n := len(v.packs); n < 25 || n > 7+16+2+10 || p.last().Spooled < 9 || p.last().Spooled > 10 {
-			t.Errorf("%d files were fetched, %d are left to the archive", n, p.last().Spooled)
+		if n := len(v.packs); n < 25 || n > 7+16+2+10 || p.inSpool() < 9 || p.inSpool() > 10 || p.last().Spooled != n {
+			t.Errorf("%d files were fetched, %d are left to the archive, %d told to wait", n, p.inSpool(), p.last().Spooled)
 		}
 		close(away.opened)
 		p.after(2 * time.Hour)
-		if len(p.book.order) != 80 || len(v.packs) != 80 || p.last().Spooled != 0 {
+		if len(p.book.order) != 80 || len(v.packs) != 80 || p.last().Spooled+p.inSpool() != 0 {
 			t.Errorf("%d files are committed when there is room again, %d are in the archive", len(p.book.order), len(v.packs))
 		}
 		for path, n := range p.yard.fetches {
@@ -237,6 +249,60 @@ func TestSpoolIsBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is read from the archive when the run is broken off has not failed.
+func TestSpoolWhereTheRunBreaksOff(t *testing.T) {
+	reads := make(chan struct{}, 1)
+	v := &vault{onRead: func(ctx context.Context) error {
+		signal(reads)
+		return waits(ctx)
+	}}
+	var away *gate // made in the bubble
+	operate(t, func(p *plant) {
+		p.Connections, p.Archive, p.Spool, p.Workers = 2, v, 1<<40, 1
+		away = newGate(committing)
+		p.book.hook = away.hook
+		text := "!enough\n" + strings.Repeat("#", 4<<20)
+		for i := range 40 {
+			p.yard.put(fmt.Sprintf("L/%02d", i), text)
+		}
+	}, func(p *plant) {
+		p.after(time.Hour)
+		select {
+		case <-reads:
+		default:
+			t.Fatal("nothing is read from the archive")
+		}
+		p.abort()
+		p.after(time.Hour + time.Minute)
+		if p.told[Failed] != 0 {
+			t.Errorf("told of %v", p.told)
+		}
+	})
+}
+
+// One file that waits for the database is told of, wherever it waits.
+func TestSpoolOfOneFile(t *testing.T) {
+	for _, connections := range []int{0, 2} {
+		var away *gate // made in the bubble
+		operate(t, func(p *plant) {
+			p.Connections, p.Archive, p.Spool = connections, &vault{}, 1<<40
+			away = newGate(committing)
+			p.book.hook = away.hook
+			p.yard.put("L/1", reading1(1))
+		}, func(p *plant) {
+			p.after(10 * time.Minute)
+			if n := p.last().Spooled; n != 1 {
+				t.Errorf("%d connections: %d files are told to wait in the archive", connections, n)
+			}
+			close(away.opened)
+			p.after(11 * time.Minute)
+			if n := p.last().Spooled; n != 0 || len(p.book.order) != 1 {
+				t.Errorf("%d connections: loaded %q, %d files are told to wait in the archive", connections, p.book.order, n)
+			}
+		})
+	}
 }
 
 // Small files are bounded by their number, as each takes some memory.

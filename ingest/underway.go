@@ -23,6 +23,7 @@ type flight struct {
 	since        time.Duration // when it was queued, after the beginning
 	listed       bool
 	coarse       bool  // a newer one of its size may be listed just as it was
+	kept         bool  // the archive has it
 	stored       bool  // only the source is still to be told
 	again        *File // as a hint says that it has become since
 }
@@ -67,13 +68,29 @@ func (u *underWay) of(path string) *flight {
 	return u.files[u.known.keyOf(path)]
 }
 
-// stored notes that the ledger has the file.
-func (u *underWay) stored(path string) {
-	if f := u.of(path); f != nil {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		f.stored = true
+// kept notes that the archive has the file; stored, that the ledger has it.
+func (u *underWay) kept(path string) { u.note(path, func(f *flight) { f.kept = true }) }
+
+func (u *underWay) stored(path string) { u.note(path, func(f *flight) { f.stored = true }) }
+
+func (u *underWay) note(path string, what func(*flight)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f := u.files[u.known.keyOf(path)]; f != nil {
+		what(f)
 	}
+}
+
+// spooled is how many files the archive has, and the ledger not yet.
+func (u *underWay) spooled() (n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, f := range u.files {
+		if f.kept && !f.stored {
+			n++
+		}
+	}
+	return n
 }
 
 // awaited reports whether a file that a listing brought is there, and the ledger
