@@ -49,7 +49,7 @@ func connectTo(t *testing.T, url string) *pgx.Conn {
 // Each run of a sweep reads all that replay reads, into a schema of its own that
 // is gone at the end, and what the store holds stays as it is.
 func TestBenchLoads(t *testing.T) {
-	url, dir := pgtest.Server(t).URL(), filepath.Join(t.TempDir(), "files")
+	url, dir := pgtest.Database(t), filepath.Join(t.TempDir(), "files")
 	conn := connectTo(t, url)
 	if err := (bench.Corpus{Files: 60, Readings: 4, Loggers: 7}).Write(dir); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestBenchLoads(t *testing.T) {
 
 // Ctrl-C ends a sweep with what it has measured, and leaves no schema.
 func TestBenchInterrupted(t *testing.T) {
-	url, dir := pgtest.Server(t).URL(), filepath.Join(t.TempDir(), "files")
+	url, dir := pgtest.Database(t), filepath.Join(t.TempDir(), "files")
 	conn := connectTo(t, url)
 	if err := (bench.Corpus{Files: 20, Readings: 2}).Write(dir); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestBenchFetchesFromAServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	url := pgtest.Server(t).URL()
+	url := pgtest.Database(t)
 	for _, stage := range [][]string{{"--stage", "fetch"}, {"--store", url}} {
 		args := slices.Concat([]string{"bench", "-c", filepath.Join(dir, "penstock.yaml"), "--source", "field", "--workers", "1,2", "--chunk", "5", "--runs", "1", "--sets", "1", "-o", "json"}, stage)
 		out, _ := penstock(t, exitWell, args...)

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"penstock/store/pglocal/pgtest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -166,7 +168,7 @@ sources:
 		t.Errorf("%d versions are listed, want 3", n)
 	}
 
-	lost := &trial{t: t, binary: r.binary, dir: r.dir, url: makeDatabase(t, s.server, fmt.Sprintf("daemon_rebuilt_%d", len(flags)))}
+	lost := &trial{t: t, binary: r.binary, dir: r.dir, url: pgtest.Database(t)}
 	for _, code := range []int{3, 0} { // the second finds all of it there
 		out = lost.penstock(code, append([]string{"replay", filepath.Join(r.dir, "archive")}, flags...)...)
 		for what, sql := range map[string]string{"observations": observedWhole, "ledger": ledgerWhole, "shapes": shapesWhole, "series and actions": othersWhole} {
@@ -219,12 +221,12 @@ func takesUpLeft(t *testing.T, s *stage) {
 	if err := os.Remove(filepath.Join(r.dir, "north", "b.csv")); err != nil {
 		t.Fatal(err)
 	}
-	rebuilt := &trial{t: t, binary: r.binary, dir: r.dir, url: makeDatabase(t, s.server, "daemon_left")}
+	rebuilt := &trial{t: t, binary: r.binary, dir: r.dir, url: pgtest.Database(t)}
 	rebuilt.penstock(0, "replay", filepath.Join(r.dir, "archive"))
 	rebuilt.comes("N1 flow 1.5, N2 flow 2.5", observed)
 	const ranks = "select string_agg(path || ' ' || rank, ', ' order by path) from penstock.files"
 	rebuilt.comes("a.csv 2, b.csv 2", ranks)
-	rebuilt.url = makeDatabase(t, s.server, "daemon_left_bare")
+	rebuilt.url = pgtest.Database(t)
 	bare := exec.Command(r.binary, "replay", "--window-future", "90d", "--store", rebuilt.url, filepath.Join(r.dir, "archive"))
 	if out, err := bare.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

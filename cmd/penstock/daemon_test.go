@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"bytes"
@@ -14,14 +14,12 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"penstock/store/pglocal"
 	"penstock/store/pglocal/pgtest"
 )
 
@@ -31,7 +29,7 @@ import (
 
 // TestDaemon builds the program once for all that is tried with it.
 func TestDaemon(t *testing.T) {
-	s := &stage{binary: build(t), server: pgtest.Server(t)}
+	s := &stage{binary: build(t)}
 	for _, try := range []struct {
 		name string
 		run  func(*testing.T, *stage)
@@ -66,11 +64,7 @@ func TestDaemon(t *testing.T) {
 }
 
 // A stage is what daemons are tried on.
-type stage struct {
-	binary string
-	server *pglocal.Server
-	n      atomic.Int32
-}
+type stage struct{ binary string }
 
 // A trial is one daemon with its folder, which has its config, and its database.
 type trial struct {
@@ -88,7 +82,7 @@ type trial struct {
 
 func (s *stage) trial(t *testing.T, config string) *trial {
 	t.Helper()
-	r := &trial{t: t, binary: s.binary, dir: t.TempDir(), url: makeDatabase(t, s.server, fmt.Sprintf("daemon_%d", s.n.Add(1)))}
+	r := &trial{t: t, binary: s.binary, dir: t.TempDir(), url: pgtest.Database(t)}
 	r.write("penstock.yaml", config)
 	return r
 }

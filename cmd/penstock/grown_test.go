@@ -31,7 +31,7 @@ func TestRehashFindsWhatWasRewritten(t *testing.T) {
 				}
 				return lines
 			}
-			url := pgtest.Server(t).URL()
+			url := pgtest.Database(t)
 			s, err := store.Open(t.Context(), url, store.Options{Create: true})
 			if err != nil {
 				t.Fatal(err)

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"archive/zip"
@@ -36,24 +36,65 @@ func failpointBinary(t *testing.T) string {
 	return build(t, "-tags", "failpoints")
 }
 
-// build builds the program and returns its path. Under the race detector, which
-// does not see into another process, the test is left to the suite without it.
+// build builds the program, once for all tests that run it, and returns its path.
+// Under the race detector, which does not see into another process, the test is
+// left to the suite without it.
 func build(t *testing.T, args ...string) string {
 	t.Helper()
 	if underRace {
 		t.Skip("it runs the program as another process: see the suite without the race detector")
 	}
-	path := filepath.Join(t.TempDir(), "penstock")
-	args = append(append([]string{"build"}, args...), "-o", path, "penstock/cmd/penstock")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
+	path, err := built.program(args...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
-// writeSite writes a folder of files that contradict one another on about half
+// built are the programs that tests run. Package state, as testing offers nothing
+// that lives longer than a test.
+var built programs
+
+// programs are builds of the program, each made when first asked for.
+type programs struct {
+	mu   sync.Mutex
+	dir  string
+	made map[string]string // by what is given to go build
+}
+
+func (p *programs) program(args ...string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	how := strings.Join(args, " ")
+	if path, ok := p.made[how]; ok {
+		return path, nil
+	}
+	if p.dir == "" {
+		dir, err := os.MkdirTemp("", "penstock-program-")
+		if err != nil {
+			return "", err
+		}
+		p.dir, p.made = dir, make(map[string]string)
+	}
+	path := filepath.Join(p.dir, fmt.Sprint(len(p.made)), "penstock")
+	args = append(append([]string{"build"}, args...), "-o", path, "penstock/cmd/penstock")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building: %w\n%s", err, out)
+	}
+	p.made[how] = path
+	return path, nil
+}
+
+// remove removes them, once the last test has ended.
+func (p *programs) remove() {
+	if p.dir != "" {
+		_ = os.RemoveAll(p.dir) // it is a temporary folder
+	}
+}
+
+// writeContradictions writes a folder of files that contradict one another on about half
 // of their instants, with copies, a repeat, bad lines and a broken file.
-func writeSite(t *testing.T, files int) string {
+func writeContradictions(t *testing.T, files int) string {
 	t.Helper()
 	dir := t.TempDir()
 	random := rand.New(rand.NewPCG(5, 6))
@@ -132,13 +173,14 @@ type bed struct {
 	t      *testing.T
 	binary string
 	site   string
-	server *pglocal.Server
+	server *pglocal.Server // where the test kills it; else all beds share one
 	n      int
 	clean  []string // what an undisturbed run leaves
 }
 
+// newBed makes a bed with a site of so many files.
 func newBed(t *testing.T, files int) *bed {
-	b := &bed{t: t, binary: failpointBinary(t), site: writeSite(t, files), server: pgtest.Server(t)}
+	b := &bed{t: t, binary: failpointBinary(t), site: writeContradictions(t, files)}
 	pack(t, filepath.Join(b.site, "d2"))
 	url := b.database()
 	b.finish(url)
@@ -152,6 +194,9 @@ func newBed(t *testing.T, files int) *bed {
 // database makes an empty database and returns its URL.
 func (b *bed) database() string {
 	b.t.Helper()
+	if b.server == nil {
+		return pgtest.Database(b.t)
+	}
 	b.n++
 	return makeDatabase(b.t, b.server, fmt.Sprintf("kill_%d", b.n))
 }
@@ -299,6 +344,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 func TestDatabaseKilledUnderIt(t *testing.T) {
 	b := newBed(t, 120)
+	b.server = pgtest.Server(t)
 	moments := 3
 	if soak() {
 		moments = 30

@@ -13,29 +13,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
 	"penstock/store/pglocal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"penstock": main})
+	testscript.Main(suite{m}, map[string]func(){"penstock": main})
 }
 
-// leakChecked fails a run that leaves goroutines behind.
-type leakChecked struct{ *testing.M }
+// A suite is the package's tests with what they share: PostgreSQL, and the
+// program where it is run from a folder of its own.
+type suite struct{ m *testing.M }
 
-func (m leakChecked) Run() int {
-	code := m.M.Run()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "goroutines left over:", err)
-			code = 1
-		}
-	}
-	return code
+func (s suite) Run() int {
+	defer built.remove()
+	return pgtest.Run(s.m)
 }
 
 // TestScripts runs the program as a user does, each script on a database of
@@ -44,26 +37,15 @@ func TestScripts(t *testing.T) {
 	// Of these most is what is printed: what they load is loaded by others as well,
 	// and under the race detector each takes half a minute.
 	ofWords := []string{"advice", "answers", "files", "guess", "guessed", "places", "shapes", "usage"}
-	server := pgtest.Server(t)
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	for i, script := range scripts {
-		if name := strings.TrimSuffix(filepath.Base(script), ".txtar"); scriptsUnderRace && slices.Contains(ofWords, name) {
+	for _, script := range scripts {
+		if name := strings.TrimSuffix(filepath.Base(script), ".txtar"); underRace && slices.Contains(ofWords, name) {
 			continue
 		}
-		database := fmt.Sprintf("script_%d", i)
-		conn, err := pgx.Connect(t.Context(), server.URL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = conn.Exec(t.Context(), "create database "+database)
-		_ = conn.Close(t.Context()) // its error says nothing more
-		if err != nil {
-			t.Fatal(err)
-		}
-		url := server.URLFor(database)
+		url := pgtest.Database(t)
 		testscript.Run(t, testscript.Params{
 			Files: []string{script},
 			Setup: func(e *testscript.Env) error {
@@ -104,7 +86,7 @@ var (
 	now      = regexp.MustCompile(`\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`)
 	timings  = regexp.MustCompile(`(?m)^(took|workers) {2,}.*$`)
 	room     = regexp.MustCompile(`[0-9.]+ .B are free`)
-	database = regexp.MustCompile(`\bdatabase script_\d+ `)
+	database = regexp.MustCompile(`\bdatabase test_\d+ `)
 	seconds  = regexp.MustCompile(`"(seconds|files_per_second|readings_per_second|fetch|decode|commit)": [0-9.e+-]+`)
 )
 

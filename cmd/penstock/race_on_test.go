@@ -1,6 +1,6 @@
 //go:build race
 
-package main_test
+package main
 
 // underRace says that the tests run under the race detector.
 const underRace = true

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ import (
 // The same files are loaded alike from a folder and from every server there is.
 func sameFromServers(t *testing.T, s *stage) {
 	const files = 2000
-	b := &bed{t: t, binary: s.binary, site: wholeDays(t, writeSite(t, files)), server: s.server}
-	url := makeDatabase(t, s.server, "from_a_folder")
+	b := &bed{t: t, binary: s.binary, site: wholeDays(t, writeContradictions(t, files))}
+	url := b.database()
 	b.finish(url, "--source", "field")
 	b.clean = b.contents(url)
 	if len(b.clean) < files {

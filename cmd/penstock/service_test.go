@@ -95,7 +95,7 @@ func TestWatchdogWantsProgress(t *testing.T) {
 func TestWatchdogOfADatabaseThatHangs(t *testing.T) {
 	const period, patience = 600 * time.Millisecond, 3 * time.Second
 	socket := listenAsSystemd(t, period)
-	database := newMuffler(t, pgtest.Server(t).URL())
+	database := newMuffler(t, pgtest.Database(t))
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -184,7 +184,7 @@ func newDaemonIn(t *testing.T, dir, url, schema string, patience monitor.Patienc
 // A reload and a drain keep their word while the database stands still, in the
 // midst of all that it was asked.
 func TestReloadAndDrainOfADatabaseThatHangs(t *testing.T) {
-	database := newMuffler(t, pgtest.Server(t).URL())
+	database := newMuffler(t, pgtest.Database(t))
 	dir := t.TempDir()
 	configure := func(text string) {
 		t.Helper()

@@ -1,8 +1,7 @@
-package main_test
+package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,14 +38,14 @@ func TestReplayOfRealFiles(t *testing.T) {
 	if err := json.Unmarshal(text, &truths); err != nil {
 		t.Fatal(err)
 	}
-	binary, server := build(t), pgtest.Server(t)
-	for i, want := range truths {
+	binary := build(t)
+	for _, want := range truths {
 		kind := want.Kind + "/" + want.File
 		if strings.HasPrefix(want.File, "[ALL") {
 			kind = want.Kind
 		}
 		t.Run(kind, func(t *testing.T) {
-			url := makeDatabase(t, server, fmt.Sprintf("real_%d", i))
+			url := pgtest.Database(t)
 			out, err := exec.Command(binary, "replay", "--store", url, "--quiet", "--zone", "UTC", filepath.Join(dir, kind)).CombinedOutput()
 			if err != nil {
 				t.Fatalf("replay: %v\n%s", err, out)

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"bytes"
@@ -25,12 +25,12 @@ const (
 	brokenOff               // its connection breaks, and it begins again under the same name
 	brokenAndContinued      // its connection breaks, and it sends the rest
 	renamed                 // under a temporary name first
-	again                   // and the same once more
+	twice                   // and the same once more
 	copied                  // and the same once more, under another name
-	corrected               // and another version of it later
+	amended                 // and another version of it later
 )
 
-var allKinds = []kind{atOnce, atOnce, slow, brokenOff, brokenAndContinued, renamed, again, copied, corrected}
+var allKinds = []kind{atOnce, atOnce, slow, brokenOff, brokenAndContinued, renamed, twice, copied, amended}
 
 // manners are how loggers upload.
 type manners struct {
@@ -88,13 +88,13 @@ func (l *logger) send(how kind) error {
 		return err
 	}
 	switch how {
-	case again:
+	case twice:
 		l.pause(l.ctx, 0, 3*time.Second)
 		return l.upload(path, rec, slow)
 	case copied:
 		l.pause(l.ctx, 0, 3*time.Second)
 		return l.upload("copy of "+path, rec, atOnce)
-	case corrected:
+	case amended:
 		l.pause(l.ctx, 0, 4*time.Second)
 		rec.revision++
 		rec.rows += l.random.IntN(5)
@@ -135,7 +135,7 @@ func (l *logger) upload(path string, rec recording, how kind) error {
 		u.breakAt, u.pieces = 1+l.random.IntN(len(text)-1), 1+l.random.IntN(3)
 	case renamed:
 		u.hidden, u.pieces = true, 1+l.random.IntN(3)
-	case atOnce, again, copied, corrected:
+	case atOnce, twice, copied, amended:
 	}
 	stored := false
 	return l.until(u, rec, func(c *ftp.ServerConn) error {

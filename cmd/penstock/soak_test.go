@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"context"
@@ -78,7 +78,7 @@ func TestUploads(t *testing.T) {
 	const files = 500
 	s := newSoak(t, soakSeed)
 	s.begin()
-	s.upload(manners{loggers: 25, kinds: []kind{slow, brokenOff, brokenAndContinued, again}, files: files}).wait(t)
+	s.upload(manners{loggers: 25, kinds: []kind{slow, brokenOff, brokenAndContinued, twice}, files: files}).wait(t)
 	s.catchesUp()
 	s.matches()
 	if n := s.truth.paths(); n != files {

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"cmp"
@@ -97,16 +97,16 @@ func (u *uploaded) count(whole bool) (n int) {
 	return n
 }
 
-// A version is what the ledger has of one.
-type version struct {
+// A ledgerVersion is what the ledger has of one.
+type ledgerVersion struct {
 	state, sum   string
 	lines, cells int64
 }
 
 // ledger is what the ledger has, by path, the oldest version first.
-func (s *soaked) ledger() map[place][]version {
+func (s *soaked) ledger() map[place][]ledgerVersion {
 	s.t.Helper()
-	ledger := make(map[place][]version)
+	ledger := make(map[place][]ledgerVersion)
 	on(s.t, s.direct, func(conn *pgx.Conn) {
 		rows, err := conn.Query(s.t.Context(), `select s.name, f.path, f.state::text, encode(f.sha256, 'hex'), coalesce(r.lines, 0)::int8, coalesce(r.cells, 0)::int8
 			from penstock.files f join penstock.sources s on s.id = f.source left join penstock.receipts r on r.file_id = f.id order by 1, 2, f.generation`)
@@ -114,7 +114,7 @@ func (s *soaked) ledger() map[place][]version {
 			s.t.Fatal(err)
 		}
 		var at place
-		var v version
+		var v ledgerVersion
 		if _, err := pgx.ForEachRow(rows, []any{&at.site, &at.path, &v.state, &v.sum, &v.lines, &v.cells}, func() error {
 			ledger[at] = append(ledger[at], v)
 			return nil
@@ -134,7 +134,7 @@ func (s *soaked) versions() (n int) {
 }
 
 // missing are the files of which the ledger has not what stands there as loaded.
-func (k *truthKeeper) missing(t *testing.T, ledger map[place][]version) (left []string) {
+func (k *truthKeeper) missing(t *testing.T, ledger map[place][]ledgerVersion) (left []string) {
 	t.Helper()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -170,7 +170,7 @@ func (u *uploaded) String() string {
 // are some of those, in their order, none twice in a row and none that was not
 // whole, unless it stood still. The newest is what stands there, and its receipt
 // has all of its lines and readings.
-func (k *truthKeeper) compareLedger(t *testing.T, ledger map[place][]version) {
+func (k *truthKeeper) compareLedger(t *testing.T, ledger map[place][]ledgerVersion) {
 	t.Helper()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -225,7 +225,7 @@ func (k *truthKeeper) compareReadings(t *testing.T, url string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got reading
+		var got slotReading
 		var path string
 		if _, err := pgx.ForEachRow(rows, []any{&got.logger, &got.at, &got.value, &path}, func() error {
 			for observed++; more && want.before(got); advance() {
@@ -250,24 +250,24 @@ func (k *truthKeeper) compareReadings(t *testing.T, url string) {
 	t.Logf("%d readings were generated and %d are observed; %d differ", generated, observed, wrong)
 }
 
-// A reading is one of the only channel.
-type reading struct {
+// A slotReading is one of the only channel.
+type slotReading struct {
 	logger string
 	at     time.Time
 	value  float64
 }
 
-func (r reading) String() string {
+func (r slotReading) String() string {
 	return fmt.Sprintf("%s at %s, %g,", r.logger, r.at.UTC().Format(time.RFC3339), r.value)
 }
 
 // before reports whether r comes before other by logger and time.
-func (r reading) before(other reading) bool {
+func (r slotReading) before(other slotReading) bool {
 	return r.logger < other.logger || r.logger == other.logger && r.at.Before(other.at)
 }
 
 // readings are all that the files hold, by logger and time, each once.
-func (k *truthKeeper) readings() iter.Seq[reading] {
+func (k *truthKeeper) readings() iter.Seq[slotReading] {
 	k.mu.Lock()
 	var all []recording
 	for _, u := range k.files {
@@ -278,14 +278,14 @@ func (k *truthKeeper) readings() iter.Seq[reading] {
 		return cmp.Or(strings.Compare(a.logger, b.logger), cmp.Compare(a.from, b.from))
 	})
 	all = slices.Compact(all) // but for copies
-	return func(yield func(reading) bool) {
+	return func(yield func(slotReading) bool) {
 		for _, r := range all {
 			for slot := r.from; slot < r.from+r.rows; slot++ {
 				value, err := strconv.ParseFloat(r.value(slot), 64)
 				if err != nil {
 					panic(err) // it is a number
 				}
-				if !yield(reading{r.logger, slotTime(slot), value}) {
+				if !yield(slotReading{r.logger, slotTime(slot), value}) {
 					return
 				}
 			}

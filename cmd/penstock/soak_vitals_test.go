@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ type vitals struct {
 	mu    sync.Mutex
 	lives []life
 	more  chan struct{} // closed when there is a sample more
-	rest  []rest
+	rest  []resting
 }
 
 // A life is one process of the daemon.
@@ -37,8 +37,8 @@ type sample struct {
 	anonymous               float64 // MiB
 }
 
-// A rest is the least that the daemon takes while it has nothing to do.
-type rest struct {
+// A resting is the least that the daemon takes while it has nothing to do.
+type resting struct {
 	when  string
 	least sample
 }
@@ -132,7 +132,7 @@ func (v *vitals) rests(t *testing.T, when string) {
 		v.mu.Lock()
 		samples, more := v.lives[len(v.lives)-1].samples[from:], v.more
 		if len(samples) >= restFor {
-			v.rest = append(v.rest, rest{when, reduce(samples, slices.Min[[]float64])})
+			v.rest = append(v.rest, resting{when, reduce(samples, slices.Min[[]float64])})
 			v.mu.Unlock()
 			return
 		}

@@ -46,7 +46,11 @@ func settings() map[string]string {
 
 // Main runs a package's tests, then stops the server, fails if goroutines are
 // left over, and exits.
-func Main(m *testing.M, leaks ...goleak.Option) {
+func Main(m *testing.M, leaks ...goleak.Option) { os.Exit(Run(m, leaks...)) }
+
+// Run is Main for a package that has something of its own to end afterwards: it
+// returns the code to exit with.
+func Run(m *testing.M, leaks ...goleak.Option) int {
 	code := m.Run()
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
@@ -58,7 +62,7 @@ func Main(m *testing.M, leaks ...goleak.Option) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Database makes an empty database on the shared server and returns its URL.
