@@ -40,6 +40,7 @@ type committer struct {
 	staged  int // how many more chunks go through staging at once, because the last ones met readings
 
 	compressed bool // while staged: what the readings met is compressed
+	unknown    bool // nobody knows whether the commit that was tried last was made
 }
 
 // stageFor is how many chunks go straight to staging after one met readings
@@ -67,6 +68,7 @@ func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outco
 		defer t.commits(c)()
 	}
 	c.judgedBy = c.sink.before.Load()
+	c.unknown = false
 	clear(c.heldOf)
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)

@@ -59,6 +59,7 @@ func (c *committer) makeStaging(ctx context.Context) error {
 // all the same: the next try finds out by the chunk token.
 func (c *committer) commit(ctx context.Context) error {
 	results, err := c.conn.Exec(ctx, "commit").ReadAll()
+	c.unknown = err != nil
 	if err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}

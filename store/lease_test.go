@@ -38,7 +38,12 @@ func leaseOf(t testing.TB, s *Store, o LeaseOptions) *Lease {
 // reopen opens the schema of a store once more, as another process would.
 func reopen(t testing.TB, s *Store, o Options) *Store {
 	t.Helper()
-	other, err := Open(t.Context(), s.pool.Config().ConnString(), o)
+	return openAt(t, s.pool.Config().ConnString(), o)
+}
+
+func openAt(t testing.TB, url string, o Options) *Store {
+	t.Helper()
+	other, err := Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,9 +250,12 @@ func (t *teller) lookAt(ctx context.Context, few int32) (n int, err error) {
 const untoldSQL = `select id, coalesce(told, started) as since from runs
 	where source is not null and (ended is null or told is null or told < ended)`
 
+// untoldFor is how long a commit may be under way that nobody told.
+const untoldFor = 10 * time.Minute
+
 // makeUpFor has the series looked at anew of what runs changed and did not tell:
 // whoever committed it was killed before it came to that. It is not asked about
-// the same again, but for ten minutes: another run may be under way. The array,
+// the same again, but for untoldFor: another run may be under way. The array,
 // and the bound above, keep the planner, which expects many, from reading all of
 // the ledger.
 func (t *teller) makeUpFor(ctx context.Context) error {
@@ -263,5 +266,6 @@ func (t *teller) makeUpFor(ctx context.Context) error {
 		marked as (insert into marks (series_id, last_ts, contiguous_until, stale, anew)
 			select id, timestamptz 'epoch', timestamptz 'epoch', true, true from changed order by id
 			on conflict (series_id) do update set stale = true, anew = true)
-		update runs r set told = greatest(r.told, r.started, now() - interval '10 minutes') from untold u where r.id = u.id`, nil, nil)
+		update runs r set told = greatest(r.told, r.started, now() - $1::int8 * interval '1 microsecond') from untold u where r.id = u.id`,
+		[][]byte{int8Param(untoldFor.Microseconds())}, nil)
 }

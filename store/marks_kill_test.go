@@ -1,6 +1,9 @@
 package store
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -149,4 +152,120 @@ func TestMarksOfARunKilledBesideAnother(t *testing.T) {
 	commit(t, committerOf(t, sinkOf(t, killed, SinkOptions{Source: "old"})), at("L1_a", "flow", every(900, 0, 9000)...))
 	waitFor(t, "the marks of what was killed", func() bool { return query(t, s, "select count(*) from marks where not stale")[0] == "1" })
 	watermarks(t, s, "L1|flow|9000|9000|900|0")
+}
+
+// A commit that was given up while nobody knew whether it was made is told, should
+// it have been made.
+func TestMarksOfACommitThatWasGivenUp(t *testing.T) {
+	s := open(t, Options{})
+	p := startProxy(t, s.pool.Config().ConnString())
+	cut := openAt(t, p.url, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, cut, SinkOptions{}))
+	commit(t, c, at("L0_a", "flow", every(900, 0, 9000)...))
+	written(t, cut)
+	ctx, cancel := context.WithCancel(t.Context())
+	committing := false
+	p.arm(func(w wire, _ int, m []byte) verdictOnMessage {
+		committing = committing || w == toServer && bytes.HasSuffix(m, []byte("commit\x00"))
+		if !committing || w == toServer {
+			return pass
+		}
+		cancel()
+		return cutBefore
+	})
+	if _, err := c.Commit(ctx, fill(&ingest.Batch{}, at("L1_a", "flow", every(900, 0, 9000)...))); err == nil {
+		t.Fatal("the commit was not given up")
+	}
+	commit(t, c, at("L0_b", "flow", 9900))
+	written(t, cut)
+	watermarks(t, s, "L0|flow|9900|9900|900|0", "L1|flow|9000|9000|900|0")
+}
+
+// It may be made after all others: who comes next makes up for it.
+func TestMarksOfACommitThatWasMadeAfterItWasGivenUp(t *testing.T) {
+	s := open(t, Options{})
+	for _, sql := range []string{
+		"create function wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$",
+		"create constraint trigger wait after insert on files deferrable initially deferred for each row when (new.path like 'L1%') execute function wait()",
+	} {
+		if _, err := s.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback(t.Context())
+	if _, err := lock.Exec(t.Context(), "select pg_advisory_xact_lock(7)"); err != nil {
+		t.Fatal(err)
+	}
+	p := startProxy(t, s.pool.Config().ConnString())
+	cut := openAt(t, p.url, Options{writeEvery: 1})
+	sink := sinkOf(t, cut, SinkOptions{})
+	c := committerOf(t, sink)
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	go func() {
+		_, err := c.Commit(ctx, fill(&ingest.Batch{}, at("L1_a", "flow", every(900, 0, 9000)...)))
+		gaveUp <- err
+	}()
+	const waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+	waitFor(t, "the commit to wait", func() bool { return query(t, s, waits)[0] == "1" })
+	p.arm(func(w wire, _ int, m []byte) verdictOnMessage { // nor is the server told that the client gave up
+		return choose(w == toServer && bytes.HasPrefix(m, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")), cutBefore)
+	})
+	cancel()
+	if err := <-gaveUp; err == nil {
+		t.Fatal("the commit was not given up")
+	}
+	commit(t, committerOf(t, sink), at("L0_a", "flow", every(900, 0, 9000)...))
+	written(t, cut)
+	if err := sink.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, s, waits)[0]; got != "1" {
+		t.Fatal("the commit does not wait any more")
+	}
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the commit", func() bool { return query(t, s, "select count(*) from files where path = 'L1_a'")[0] == "1" })
+	next := reopen(t, s, Options{writeEvery: 1})
+	sinkOf(t, next, SinkOptions{Live: true})
+	written(t, next)
+	watermarks(t, s, "L0|flow|9000|9000|900|0", "L1|flow|9000|9000|900|0")
+}
+
+// A run is told up to its end when the next one of its source goes on, and then no more.
+func TestMarksOfARunThatAnotherWentOnWith(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	told := func(run int32) string {
+		return query(t, s, fmt.Sprintf("select coalesce(told::text, 'never') || (select coalesce(max(changed) > r.told, false)::text from files where run = r.id) from runs r where id = %d", run))[0]
+	}
+	first := sinkOf(t, s, SinkOptions{})
+	commit(t, committerOf(t, first), at("L1_a", "flow", every(900, 0, 9000)...))
+	second := sinkOf(t, s, SinkOptions{})
+	commit(t, committerOf(t, second), at("L1_b", "flow", 9900))
+	written(t, s)
+	until := told(first.run)
+	if strings.HasPrefix(until, "never") || strings.HasSuffix(until, "true") {
+		t.Errorf("the first run is told until %s", until)
+	}
+	for i := range int64(3) {
+		before := told(second.run)
+		commit(t, committerOf(t, second), at(fmt.Sprintf("L1_c%d", i), "flow", 10800+900*i))
+		written(t, s)
+		if told(second.run) == before {
+			t.Error("the second run is told no more")
+		}
+	}
+	if now := told(first.run); now != until {
+		t.Errorf("the first run is told until %s, and now until %s", until, now)
+	}
+	commit(t, committerOf(t, first), at("L1_d", "flow", 13500)) // nobody does
+	written(t, s)
+	if now := told(first.run); now == until || strings.HasSuffix(now, "true") {
+		t.Errorf("the first run is told until %s, and brought something since", now)
+	}
 }

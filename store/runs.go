@@ -103,7 +103,7 @@ func (s *Sink) judgeBy(ctx context.Context, known past) error {
 // with it. Without it, the run counts as cut short: one of the same command then
 // goes on with it.
 func (s *Sink) End(ctx context.Context) error {
-	toldAll := s.store.teller == nil || !s.store.teller.pending()
+	toldAll := s.store.teller == nil || s.store.teller.toldAll()
 	_, err := s.store.pool.Exec(ctx, `update runs r set ended = now(), told = case when $3 and r.id = $1 then now() else r.told end from runs mine
 		where mine.id = $1 and r.source = $2 and r.command = mine.command and r.id <= $1 and r.ended is null`, s.run, s.source, toldAll)
 	if err != nil {

@@ -100,7 +100,7 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 		return nil, err
 	}
 	if !s.options.untold {
-		s.startTelling(o.Log, sink.run, untold)
+		s.startTelling(o.Log, sink, untold)
 	}
 	return sink, sink.judgeBy(ctx, known)
 }

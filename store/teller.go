@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,10 +27,12 @@ type teller struct {
 	mu     sync.Mutex
 	news   news
 	writes int                      // of the tables, that ended
-	runs   []int32                  // of the sinks
+	runs   map[int32]*runToTell     // of the sinks
 	commit map[*committer]time.Time // under way, and since when
-	untold bool                     // a run before may have been killed before it told all
-	taken  bool                     // news is being written, and not told yet
+	kept   time.Time                // up to when it is kept that all is told
+	doubt  doubt
+	untold bool // a run before may have been killed before it told all
+	taken  bool // news is being written, and not told yet
 
 	// Of the goroutine alone.
 	conn     *pgconn.PgConn
@@ -64,18 +68,32 @@ const (
 	lastWords = 5 * time.Second
 )
 
-// startTelling has a run's news told. untold says that another run may have been
+// A doubt is about commits that were given up while nobody knew whether they were
+// made: such a one may be made later, too.
+type doubt struct {
+	since time.Time // when the first of them began; zero for no doubt
+	last  time.Time // when the last of them was given up
+}
+
+// A runToTell is a run of which it is kept up to when its news is told.
+type runToTell struct {
+	source int16
+	ended  time.Time // its last commit; zero for none
+}
+
+// startTelling has a sink's news told. untold says that another run may have been
 // killed before it told all: that is made up for.
-func (s *Store) startTelling(log *slog.Logger, run int32, untold bool) {
+func (s *Store) startTelling(log *slog.Logger, sink *Sink, untold bool) {
 	s.telling.Do(func() {
 		ctx, stop := context.WithCancel(context.Background()) // until Close
 		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), madeUp: time.Now(),
-			arriving: make(map[string]*arrivals), commit: make(map[*committer]time.Time)}
+			arriving: make(map[string]*arrivals), runs: make(map[int32]*runToTell), commit: make(map[*committer]time.Time)}
 		go s.teller.run(ctx)
 	})
 	t := s.teller
 	t.mu.Lock()
-	t.runs = append(t.runs, run)
+	t.follow(sink)
+	t.forgetSuperseded()
 	t.untold = t.untold || untold
 	t.mu.Unlock()
 	if untold { // else a connection is not worth its time before there is news
@@ -90,16 +108,52 @@ func (t *teller) signal() {
 	}
 }
 
+// follow has it kept up to when the news of a sink's run is told. The lock is held.
+func (t *teller) follow(s *Sink) *runToTell {
+	r := t.runs[s.run]
+	if r == nil {
+		r = &runToTell{source: s.source}
+		t.runs[s.run] = r
+	}
+	return r
+}
+
+// forgetSuperseded forgets the runs of which all is told and nothing is to come:
+// there is a later one of their source. The lock is held.
+func (t *teller) forgetSuperseded() {
+	latest := make(map[int16]int32)
+	for id, r := range t.runs {
+		latest[r.source] = max(latest[r.source], id)
+	}
+	for c := range t.commit {
+		latest[c.sink.source] = min(latest[c.sink.source], c.sink.run)
+	}
+	maps.DeleteFunc(t.runs, func(id int32, r *runToTell) bool { return id < latest[r.source] && !r.ended.After(t.kept) })
+}
+
 // commits notes that a commit is under way, until what it returns is called:
-// what it brings is told after that.
+// what it brings is told after that. A commit that was given up while nobody knew
+// whether it was made is made up for.
 func (t *teller) commits(c *committer) (end func()) {
+	began := time.Now()
 	t.mu.Lock()
-	t.commit[c] = time.Now()
+	t.commit[c] = began
 	t.mu.Unlock()
 	return func() {
 		t.mu.Lock()
 		delete(t.commit, c)
+		t.follow(c.sink).ended = time.Now()
+		if c.unknown {
+			if t.doubt.since.IsZero() || began.Before(t.doubt.since) {
+				t.doubt.since = began
+			}
+			t.doubt.last = time.Now()
+			t.untold = true
+		}
 		t.mu.Unlock()
+		if c.unknown {
+			t.signal()
+		}
 	}
 }
 
@@ -168,6 +222,16 @@ func (t *teller) pending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.untold || t.taken || len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
+}
+
+// toldAll reports whether there is nothing left to tell.
+func (t *teller) toldAll() bool {
+	if t.pending() {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.doubt.since.IsZero()
 }
 
 // close ends the teller when it has told what it knows, or could not.
@@ -271,14 +335,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	t.mu.Lock()
 	n := news{series: t.news.series, unsure: t.news.unsure, arrived: t.news.arrived}
 	t.news.series, t.news.unsure, t.news.arrived = make(map[int32]stretch), nil, make(map[string][]int64)
-	runs, untold, until := t.runs, t.untold, time.Now()
-	for _, began := range t.commit {
-		if began.Before(until) {
-			until = began
-		}
-	}
 	some := len(n.series)+len(n.unsure) > 0
 	t.taken = some || len(n.arrived) > 0
+	runs, until := t.runsToTell()
 	t.mu.Unlock()
 	if some {
 		t.try(ctx, "marking up to when series are complete", func(ctx context.Context) error { return t.markAll(ctx, &n) })
@@ -293,13 +352,7 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	if some && len(n.series)+len(n.unsure) == 0 {
 		t.try(ctx, "keeping what is told", func(ctx context.Context) error { return t.keepTold(ctx, runs, until) })
 	}
-	untold = untold || time.Since(t.madeUp) > t.store.options.makeUpEvery
-	if untold && t.try(ctx, "making up for what a run did not tell", t.makeUpFor) {
-		t.madeUp = time.Now()
-		t.mu.Lock()
-		t.untold = false
-		t.mu.Unlock()
-	}
+	t.makeUp(ctx)
 	if atMost > 0 {
 		t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
 	}
@@ -309,12 +362,61 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	t.mu.Unlock()
 }
 
-// keepTold notes that the marks have all that the runs committed until then.
+// runsToTell returns the runs, and up to when all that they committed has come as
+// news. The lock is held.
+func (t *teller) runsToTell() (runs []int32, until time.Time) {
+	until = time.Now()
+	if !t.doubt.since.IsZero() {
+		until = t.doubt.since
+	}
+	for _, began := range t.commit {
+		if began.Before(until) {
+			until = began
+		}
+	}
+	return slices.Collect(maps.Keys(t.runs)), until
+}
+
+// keepTold notes that the marks have all that the runs committed until then. Those
+// are forgotten of which nothing more is to come.
 func (t *teller) keepTold(ctx context.Context, runs []int32, until time.Time) error {
 	p := newColumns(oidInt4)
 	for _, id := range runs {
 		p[0].int4(id)
 	}
-	return t.exec(ctx, "update runs set told = now() - $2::int8 * interval '1 microsecond' where id = any($1::int4[])",
+	err := t.exec(ctx, "update runs set told = now() - $2::int8 * interval '1 microsecond' where id = any($1::int4[])",
 		append(p.params(), int8Param(time.Since(until).Microseconds())), nil)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.kept = until
+	t.forgetSuperseded()
+	t.mu.Unlock()
+	return nil
+}
+
+// makeUp makes up for what was not told, where that may be.
+func (t *teller) makeUp(ctx context.Context) {
+	began := time.Now()
+	t.mu.Lock()
+	doubtful := !t.doubt.since.IsZero() && began.Sub(t.doubt.last) > untoldFor
+	some := t.untold || doubtful || began.Sub(t.madeUp) > t.store.options.makeUpEvery
+	t.untold, t.taken = false, some
+	t.mu.Unlock()
+	if !some {
+		return
+	}
+	done := t.try(ctx, "making up for what a run did not tell", t.makeUpFor)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken = false
+	if !done {
+		t.untold = true
+		return
+	}
+	t.madeUp = began
+	if doubtful && began.After(t.doubt.last) {
+		t.doubt = doubt{}
+	}
 }
