@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"time"
 )
 
@@ -41,12 +42,14 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 			return err
 		}
 		if !same {
+			r.tellWhole(ref.File, "what was read of it before is not the same any more")
 			return r.Source.Fetch(ctx, ref.File, c)
 		}
 		g = ref.growth
 	}
 	err := r.grower.FetchGain(ctx, ref.File, g, c)
 	if errors.Is(err, ErrWhole) {
+		r.tellWhole(ref.File, err.Error())
 		return r.Source.Fetch(ctx, ref.File, c)
 	}
 	return err
@@ -56,16 +59,35 @@ func (r *run) fetchBytes(ctx context.Context, ref *reference, c *Content) error 
 // of use only together with that.
 const keptWhole = 24 * time.Hour
 
-// carriedOn returns g where no more than what the file has gained is to be
-// fetched, and kept by an archive, which then has the version. Else it returns nil.
-func (r *run) carriedOn(g *Growth) *Growth {
+// carriedOn returns the growth of a file with that standing where no more than
+// what the file has gained is to be fetched, and kept by an archive, which then has
+// the version. Else it returns nil.
+func (r *run) carriedOn(f File, s *Standing) *Growth {
+	g, why := s.Growth, ""
 	switch {
-	case g == nil || r.grower == nil:
-		return nil
-	case r.Archive == nil, g.Place != (Place{}) && Micros(time.Now())-g.Whole < keptWhole.Microseconds() && !r.hashesAnew(g):
-		return g
+	case !s.Grew || !s.Take:
+	case r.grower == nil:
+		why = "the source sends files only whole"
+	case g == nil:
+		why = "the ledger does not have by what it is carried on: it was too small for that when it was loaded, or its rows depend on one another"
+	case r.Archive == nil:
+	case g.Place == (Place{}):
+		why = "the archive does not have what was read of it before"
+	case Micros(time.Now())-g.Whole >= keptWhole.Microseconds():
+		why = "the archive is to have all of it once a day"
+	case r.hashesAnew(g):
+		why = "all of it is to be hashed again"
 	}
-	return nil
+	if why != "" {
+		r.tellWhole(f, why)
+		return nil
+	}
+	return g
+}
+
+// tellWhole tells who looks closely why all of a file is read that has grown.
+func (r *run) tellWhole(f File, why string) {
+	r.Log.Debug("a file that grew is taken whole", slog.String("source", r.name), slog.String("file", EscapePath(f.Path)), slog.String("why", why))
 }
 
 // hashesAnew reports whether all of a file is to be read again before it is

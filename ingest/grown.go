@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -84,7 +85,7 @@ func (w *worker) noteGrowth(s *Span) {
 
 // keepsGrowth reports whether it is to be kept of a file by what it is carried on.
 func (w *worker) keepsGrowth(f *reference, size int64) bool {
-	return w.grower != nil && (f.grew || size >= growthFrom)
+	return (w.grower != nil || w.Grows) && (f.grew || size >= growthFrom)
 }
 
 // A grownFile is one of which what it gained could not be stored by itself.
@@ -120,6 +121,7 @@ func (w *worker) toTakeWhole(outcomes []Outcome) (final []Outcome, files []grown
 	final = outcomes[:0]
 	for i, o := range outcomes {
 		if o.State == Whole {
+			w.tellWhole(o.File, cmp.Or(o.Reason, "what it gained changes more in the ledger than itself"))
 			files = append(files, grownFile{reference{File: o.File, arrived: w.batch.Spans[i].Arrived}, w.batch.Spans[i].Place})
 		} else {
 			final = append(final, o)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -42,14 +43,15 @@ func (d *wholeDecoder) Decode(ctx context.Context, c *Content, b *Batch) error {
 // grownBook has a growth of every file that it has been told to know.
 type grownBook struct {
 	*book
-	refuses bool // what is gained cannot be stored by itself
+	refuses bool          // what is gained cannot be stored by itself
+	whole   time.Duration // ago all of it was read
 }
 
 func (b grownBook) Pending(ctx context.Context, files []File) ([]Standing, error) {
 	all, err := b.book.Pending(ctx, files)
 	for i := range all {
 		if all[i].Take && all[i].State == Loaded {
-			all[i].Grew, all[i].Growth = true, &Growth{At: b.book.known[files[i].Path].file.Size, Place: Place{Pack: "pack", Offset: 1000}, Whole: Micros(time.Now()), Hashed: stateOf(sha256.New())}
+			all[i].Grew, all[i].Growth = true, &Growth{At: b.book.known[files[i].Path].file.Size, Place: Place{Pack: "pack", Offset: 1000}, Whole: Micros(time.Now().Add(-b.whole)), Hashed: stateOf(sha256.New())}
 		}
 	}
 	return all, err
@@ -264,4 +266,85 @@ func (g smallGains) FetchGain(ctx context.Context, f File, of *Growth, c *Conten
 	err := g.grower.FetchGain(ctx, f, of, c)
 	c.Data = append(c.Data[:0], reading1(1)...)
 	return err
+}
+
+// A file that grows is read whole for what can be told who looks closely.
+func TestWhyAGrownFileIsTakenWhole(t *testing.T) {
+	for why, set := range map[string]func(*plant){
+		"the source sends files only whole": func(p *plant) { p.Source = p.yard },
+		"too little by itself":              func(p *plant) { p.NewDecoder = func() Decoder { return &wholeDecoder{} } },
+		"changes more in the ledger":        func(p *plant) { p.Sink = grownBook{book: p.book, refuses: true} },
+		"once a day": func(p *plant) {
+			p.Archive, p.Sink = &vault{}, grownBook{book: p.book, whole: 25 * time.Hour}
+		},
+		"to be hashed again": func(p *plant) {
+			p.Archive, p.Rehash, p.Sink = &vault{}, time.Hour, grownBook{book: p.book, whole: 2 * time.Hour}
+		},
+		"": func(*plant) {},
+	} {
+		operate(t, func(p *plant) {
+			p.Source, p.Sink, p.NewDecoder = grower{yard: p.yard}, grownBook{book: p.book}, func() Decoder { return &gains{} }
+			p.Log = slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			f := p.yard.put("L/1", reading1(1))
+			p.book.known["L/1"] = version{f, sumOf(reading1(1)), Loaded, 1}
+			p.yard.put("L/1", reading1(1)+reading1(2))
+			set(p)
+		}, func(p *plant) {
+			p.after(20 * time.Second)
+			told := strings.Count(p.log.String(), "is taken whole")
+			if whole := why != ""; (told == 1) != whole || !strings.Contains(p.log.String(), why) || (p.yard.fetches["L/1"] == 1) != whole {
+				t.Errorf("%q is not told of, once, where it should be; whole it was fetched %d times:\n%s", why, p.yard.fetches["L/1"], p.log.String())
+			}
+		})
+	}
+}
+
+// carriable reads files that can be carried on from their end.
+type carriable struct{ lineDecoder }
+
+func (d *carriable) Decode(ctx context.Context, c *Content, b *Batch) error {
+	err := d.lineDecoder.Decode(ctx, c, b)
+	b.Spans[len(b.Spans)-1].GrowsAt = int64(len(c.Data))
+	return err
+}
+
+// A notingBook notes of which files it is given by what they are carried on.
+type notingBook struct {
+	*book
+	given map[string]bool
+}
+
+func (b notingBook) Committer(context.Context) (Committer, error) {
+	return notingCommitter{&bookCommitter{b.book}, b.given}, nil
+}
+
+type notingCommitter struct {
+	*bookCommitter
+	given map[string]bool
+}
+
+func (c notingCommitter) Commit(ctx context.Context, batch *Batch) ([]Outcome, error) {
+	for i := range batch.Spans {
+		c.given[batch.Spans[i].File.Path] = batch.Spans[i].Growth != nil
+	}
+	return c.bookCommitter.Commit(ctx, batch)
+}
+
+// By what a large file is carried on is kept where it is loaded from an archive,
+// too: it goes on growing where it came from.
+func TestWhatIsLoadedFromAnArchiveGrows(t *testing.T) {
+	for _, grows := range []bool{false, true} {
+		given := make(map[string]bool)
+		operate(t, func(p *plant) {
+			p.Grows, p.Workers, p.Sink = grows, 1, notingBook{p.book, given}
+			p.NewDecoder = func() Decoder { return &carriable{} }
+			p.yard.put("L/large", strings.Repeat(reading1(1), growthFrom/len(reading1(1))+1))
+			p.yard.put("L/small", reading1(1))
+		}, func(p *plant) {
+			p.after(20 * time.Second)
+			if len(given) != 2 || given["L/large"] != grows || given["L/small"] {
+				t.Errorf("with %t it is kept of %v", grows, given)
+			}
+		})
+	}
 }

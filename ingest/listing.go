@@ -261,7 +261,7 @@ func (r *run) filter(batch []sighting) error {
 			continue
 		}
 		if s.Take || r.known.untidied(f, s.State) {
-			ref := reference{File: f, firstFetched: s.FirstFetched, arrived: arrived, isNew: s.Take && s.State == "", growth: r.carriedOn(s.Growth), grew: s.Grew, listed: batch[i].kind == listed}
+			ref := reference{File: f, firstFetched: s.FirstFetched, arrived: arrived, isNew: s.Take && s.State == "", growth: r.carriedOn(f, s), grew: s.Grew, listed: batch[i].kind == listed}
 			if s.Archived != (Digest{}) {
 				ref.archived = &s.Archived
 			}

@@ -57,6 +57,10 @@ type Pipeline struct {
 	// Rehash is how long a file that grows is carried on from where it ended
 	// before all of it is hashed again; 0 for ever.
 	Rehash time.Duration
+	// Grows has it kept of large files by what they are carried on when they grow,
+	// where Source cannot fetch what they gain: they come from an archive, and the
+	// source that they grow in can.
+	Grows bool
 	// Guard is asked before the source is told what became of files. Its error
 	// withholds that: the files are done again later. nil for no guard.
 	Guard func(ctx context.Context) error

@@ -159,6 +159,7 @@ func (w *worker) takeParcel(ctx context.Context, p *parcel) error {
 func (w *worker) read(ctx context.Context, f *reference, have *provided) error {
 	err := w.decode(ctx, f, have)
 	if w.content.Gain != nil && errors.Is(err, ErrWhole) {
+		w.tellWhole(f.File, err.Error())
 		return w.readWhole(ctx, f, have.place)
 	}
 	return err

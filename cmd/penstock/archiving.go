@@ -303,7 +303,7 @@ func (f *feeder) takeUpLeft(take context.Context, k *archive.Keeper, p *ingest.P
 		}
 		for left.Next() {
 			once := &ingest.Pipeline{
-				Source: left, Sink: p.Sink, NewDecoder: p.NewDecoder, Workers: p.Workers, Limits: p.Limits, Log: p.Log, Archive: k, Turn: p.Turn, Pace: p.Pace,
+				Source: left, Sink: p.Sink, NewDecoder: p.NewDecoder, Workers: p.Workers, Limits: p.Limits, Log: p.Log, Archive: k, Turn: p.Turn, Pace: p.Pace, Grows: true,
 				Observe: p.Observe,
 			}
 			if err := once.Run(take, f.work); err != nil {

@@ -207,7 +207,7 @@ func takesUpLeft(t *testing.T, s *stage) {
 	if _, err := tx.Exec(t.Context(), "lock table penstock.receipts in access exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	r.write("north/b.csv", "logger,channel,timestamp,value\nN2,flow,"+time.Now().UTC().AddDate(0, 0, 30).Format(time.RFC3339)+",2.5\n")
+	r.write("north/b.csv", "logger,channel,timestamp,value\nN2,flow,"+time.Now().UTC().AddDate(0, 0, 30).Format(time.RFC3339)+",2.5\n"+strings.Repeat("\n", 64<<10))
 	for r.penstock(0, "archive", "ls", "b.csv") == "No files match.\n" {
 		if t.Context().Err() != nil {
 			t.Fatal("it is not archived")
@@ -236,5 +236,6 @@ func takesUpLeft(t *testing.T, s *stage) {
 	r.begin()
 	r.comes("N1 flow 1.5, N2 flow 2.5", observed)
 	r.says(0, "are taken up from the archive")
+	r.comes("b.csv", "select coalesce(string_agg(f.path, ', '), '') from penstock.growths g join penstock.files f on f.id = g.file_id") // it may grow on
 	r.end(0)
 }
