@@ -22,7 +22,12 @@ const lingersFor = 50 * time.Millisecond
 func (r *run) plan() error {
 	defer close(r.chunks)
 	open := &openChunk{limits: r.Limits, out: r.chunks}
-	defer open.stop()
+	defer func() {
+		open.stop()
+		if open.size() > 0 {
+			r.dropped.Store(true)
+		}
+	}()
 	if r.Poll > 0 && open.limits.Linger <= 0 {
 		open.limits.Linger = lingersFor
 	}

@@ -146,7 +146,31 @@ func TestAbortDuringADrain(t *testing.T) {
 		if len(r.ledger.files) != 0 || len(r.report.events) != 0 {
 			t.Errorf("%d files are in the ledger, %d events were told", len(r.ledger.files), len(r.report.events))
 		}
+		if !r.Dropped() {
+			t.Error("it does not say that it dropped what was under way")
+		}
 	})
+}
+
+// An abort drops nothing where nothing is under way.
+func TestAbortOfNothing(t *testing.T) {
+	for name, files := range map[string]int{"nothing was listed": 0, "all is committed": 5} {
+		t.Run(name, func(t *testing.T) {
+			operate(t, func(p *plant) {
+				for i := range files {
+					p.yard.put(fmt.Sprintf("L/%d", i), reading1(i))
+				}
+			}, func(p *plant) {
+				p.after(time.Second)
+				p.abort()
+				ended := make(chan error, 1)
+				ended <- <-p.running
+				if p.running = ended; p.Dropped() || p.told[Loaded] != files {
+					t.Errorf("it says that it dropped something: %v, with %v", p.Dropped(), p.told)
+				}
+			})
+		})
+	}
 }
 
 var steps = []step{listing, pending, connecting, fetching, reading, decoding, committing, finishing}

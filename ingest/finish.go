@@ -155,6 +155,9 @@ func (f *finisher) finish(ctx context.Context, o *Outcome) {
 	if err == nil {
 		err = r.Source.Done(ctx, o.File, *o)
 	}
+	if err != nil && ctx.Err() != nil {
+		r.dropped.Store(true)
+	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrChanged) && r.cycles.notDone() {
 		r.Log.Warn("the source could not be told what became of a file, it is done again later; more of them are counted, not told",
 			slog.String("source", r.name), slog.String("file", EscapePath(o.File.Path)), slog.Any("error", err))

@@ -76,6 +76,7 @@ type Pipeline struct {
 	anew      atomic.Bool
 	running   atomic.Pointer[run]
 	caughtUp  bool
+	dropped   atomic.Bool
 }
 
 // AskAnew has a pipeline that polls list the source as soon as no listing is under
@@ -92,6 +93,12 @@ func (p *Pipeline) AskAnew() {
 // CaughtUp reports, of a pipeline that polls and whose Run has returned, whether
 // that left nothing undone which had been listed.
 func (p *Pipeline) CaughtUp() bool { return p.caughtUp }
+
+// Dropped reports, of a pipeline whose Run has returned, whether that left
+// something under way undone: files that were in chunks and are not committed, or
+// of which the source was being told. An end of work that finds nothing under way
+// drops nothing.
+func (p *Pipeline) Dropped() bool { return p.dropped.Load() }
 
 // Lag is for how long the file has waited that has waited longest to be loaded,
 // since a listing or a hint told of it; 0 when there is none. How old the file is

@@ -49,6 +49,7 @@ func (r *run) worker(number int) error {
 				return nil
 			}
 			if err := w.inTurn(c); err != nil {
+				r.dropped.Store(true)
 				return err
 			}
 		case <-r.work.Done():

@@ -13,12 +13,18 @@ import (
 // called.
 func (r *trial) hold() (letGo func()) {
 	r.t.Helper()
+	return r.holdTable("penstock.receipts")
+}
+
+// holdTable keeps everybody from a table, likewise.
+func (r *trial) holdTable(table string) (letGo func()) {
+	r.t.Helper()
 	conn, err := pgx.Connect(r.t.Context(), r.url)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close(r.t.Context()) }) // it is closed where the test went well
-	if _, err := conn.Exec(r.t.Context(), "begin; lock table penstock.receipts in access exclusive mode"); err != nil {
+	if _, err := conn.Exec(r.t.Context(), "begin; lock table "+table+" in access exclusive mode"); err != nil {
 		r.t.Fatal(err)
 	}
 	return func() {
@@ -77,6 +83,28 @@ func endsAtOnce(t *testing.T, s *stage) {
 	r.end(0)
 	if n := r.times("level=ERROR"); n != 0 {
 		t.Errorf("%d errors are logged:\n%s", n, r.text())
+	}
+}
+
+// A second signal finds nothing to drop where nothing is under way: that ends as
+// well as it would have by itself.
+func endsIdly(t *testing.T, s *stage) {
+	r := s.trial(t, "archive: off\nsources:\n  - {name: north, url: north, poll: 1s, settle: 0}\n")
+	r.env = []string{"PENSTOCK_ARCHIVE="}
+	r.write("north/a.csv", longFile("N1", 1.5))
+	r.begin()
+	r.comes("N1 flow 1.5", observed)
+	r.says(0, `msg=cycle source=north`)
+	letGo := r.holdTable("penstock.runs") // so that it cannot end before the second signal
+	defer letGo()
+	r.signal(syscall.SIGTERM)
+	r.comes("1", "select count(*) from pg_locks where relation = 'penstock.runs'::regclass and not granted")
+	<-time.After(30 * time.Millisecond) // sooner, it would be the same again
+	r.signal(syscall.SIGTERM)
+	r.ends(0)
+	r.says(0, `level=INFO msg=stopped`)
+	if n := r.times("dropped"); n != 0 {
+		t.Errorf("something is said to be dropped:\n%s", r.text())
 	}
 }
 

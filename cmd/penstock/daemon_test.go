@@ -42,6 +42,7 @@ func TestDaemon(t *testing.T) {
 		{"is a service of systemd", isAService},
 		{"has no config", hasNoConfig},
 		{"ends at once when it must", endsAtOnce},
+		{"ends idly", endsIdly},
 		{"eases the strain", eases},
 		{"waits for the store", waitsForStore},
 		{"stands by", standsBy},

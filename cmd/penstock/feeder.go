@@ -32,7 +32,7 @@ type feeder struct {
 	endTake, endWork context.CancelCauseFunc
 	running          atomic.Pointer[ingest.Pipeline] // nil while there is none
 	done             chan struct{}                   // closed when it has ended
-	dropped          bool                            // what was under way, at the end; once done is closed
+	dropped          bool                            // something that was under way, at the end; once done is closed
 }
 
 // errDrained ends the work of a feeder that did not finish in time.
@@ -78,7 +78,6 @@ func (f *feeder) run(before *feeder) {
 		began := time.Now()
 		err := f.feed()
 		if f.take.Err() != nil || f.work.Err() != nil {
-			f.dropped = f.work.Err() != nil && err != nil
 			return
 		}
 		if held := (*store.LeaseHeldError)(nil); errors.As(err, &held) {
@@ -177,7 +176,7 @@ func (f *feeder) feed() (err error) {
 			}
 		}
 	}
-	if err = pipeline.Run(take, f.work); err != nil {
+	if err = f.through(pipeline, take); err != nil {
 		return err
 	}
 	if pipeline.CaughtUp() { // else the next run goes on with what is left
@@ -186,6 +185,13 @@ func (f *feeder) feed() (err error) {
 	if err == nil && take.Err() != nil {
 		err = context.Cause(take)
 	}
+	return err
+}
+
+// through runs a pipeline, and notes what it drops when it is to end at once.
+func (f *feeder) through(p *ingest.Pipeline, take context.Context) error {
+	err := p.Run(take, f.work)
+	f.dropped = f.work.Err() != nil && p.Dropped()
 	return err
 }
 
