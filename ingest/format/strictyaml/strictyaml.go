@@ -46,12 +46,7 @@ type Reader struct {
 func (r *Reader) Parse(text []byte, what string) *yaml.Node {
 	var doc yaml.Node
 	if err := unmarshal(text, &doc); err != nil {
-		f := &Fault{File: r.File, Text: strings.TrimPrefix(err.Error(), "yaml: ")}
-		var load *yaml.LoadError
-		if errors.As(err, &load) && load.Mark.Line > 0 {
-			f.Line, f.Column, f.Text = load.Mark.Line, max(load.Mark.Column, 1), load.Message
-		}
-		r.faults = append(r.faults, f)
+		r.faults = append(r.faults, r.syntaxFault(text, err))
 		return nil
 	}
 	if doc.Kind == 0 || len(doc.Content) == 0 {
