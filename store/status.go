@@ -56,9 +56,9 @@ type LoggerStatus struct {
 	// Interval is the median time between the ends of its latest files; 0
 	// while fewer than three files tell.
 	Interval time.Duration
-	// Silent says that the logger is behind the store's newest reading, or
-	// behind now if that is earlier, by more than three times its Interval.
-	Silent bool
+	// Behind says that the logger's last reading is older than the store's newest,
+	// or than now if that is earlier, by more than three times its Interval.
+	Behind bool
 }
 
 const (
@@ -69,7 +69,7 @@ const (
 	// recentFiles is in how many of the ledger's latest file versions the
 	// loggers' intervals are looked for.
 	recentFiles = 100_000
-	// silentAfter is after how many intervals a logger counts as silent.
+	// silentAfter is after how many intervals a logger counts as behind, or silent.
 	silentAfter = 3
 )
 
@@ -174,7 +174,7 @@ func (s *Store) runRates(ctx context.Context, st *Status) error {
 
 // loggers looks up the last reading of each series by its key, and takes the
 // interval from the files, not from the readings: a logger that reads every
-// minute and sends once a day is silent after three days.
+// minute and sends once a day is behind after three days.
 func (s *Store) loggers(ctx context.Context, st *Status) error {
 	var newest int64
 	if err := s.pool.QueryRow(ctx, "select coalesce(max(file_id), 0) from receipts").Scan(&newest); err != nil {
@@ -201,7 +201,7 @@ func (s *Store) loggers(ctx context.Context, st *Status) error {
 	st.Loggers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l LoggerStatus, err error) {
 		var last *time.Time
 		var seconds float64
-		err = row.Scan(&l.Logger, &l.Channels, &last, &seconds, &l.Silent)
+		err = row.Scan(&l.Logger, &l.Channels, &last, &seconds, &l.Behind)
 		l.LastReading = utc(last)
 		l.Interval = time.Duration(seconds * float64(time.Second))
 		return l, err

@@ -44,7 +44,7 @@ func TestStatus(t *testing.T) {
 	}
 	if d := cmp.Diff([]LoggerStatus{
 		{Logger: "L1", Channels: 2, LastReading: day(10, 9), Interval: 24 * time.Hour},
-		{Logger: "L2", Channels: 1, LastReading: day(3, 10), Interval: 24 * time.Hour, Silent: true},
+		{Logger: "L2", Channels: 1, LastReading: day(3, 10), Interval: 24 * time.Hour, Behind: true},
 		{Logger: "L3", Channels: 1},
 	}, st.Loggers); d != "" {
 		t.Error(d)

@@ -38,6 +38,17 @@ func (e *UnreachableError) Hint() string {
 	return "see whether the database runs there, and whether that is where it should be"
 }
 
+// PasswordRefused reports whether the server did not take the password, or was
+// given none.
+func PasswordRefused(err error) bool { return sqlState(err) == "28P01" }
+
+// HasPassword reports whether a store's address has a password, or libpq's
+// PGPASSWORD and PGPASSFILE have one for it.
+func HasPassword(url string) bool {
+	c, err := pgconn.ParseConfig(url)
+	return err == nil && c.Password != ""
+}
+
 // reached makes an error of connecting one that says so; others stay.
 func reached(err error) error {
 	if refused := (*pgconn.ConnectError)(nil); errors.As(err, &refused) {

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -69,23 +66,29 @@ func newArchiveLs(a *app) *cobra.Command {
 
 func newArchiveCat(a *app) *cobra.Command {
 	var sel archiveSelecting
-	all := false
+	var o catting
 	cmd := &cobra.Command{
 		Use:   "cat PATTERN...",
 		Short: "write the original bytes of files",
 		Long: `Cat writes the bytes of files as they were fetched, one file after the other, the
 oldest first. Of a path with several versions it writes the newest, of those that
 --since and --until choose where they are given, and says how many it leaves out.
+
+A file that came packed by gzip or zstd is written packed, so that it is what was
+sent; with --unpack the text in it is. Members of zip archives are archived without
+their packing.
 ` + archivePatternHelp,
 		Example: `  penstock archive cat --source field-loggers 'station-7/2026-05-01.csv'
+  penstock archive cat --unpack station-7.dat.gz | head
   penstock archive cat --until 2026-06-01 station-7.csv`,
 		Args: args(1, -1),
 		RunE: func(_ *cobra.Command, patterns []string) error {
-			return a.withArchive(&sel, patterns, func(kept *archive.Archive, sel *archiveSelecting) error { return a.catArchive(kept, sel, all) })
+			return a.withArchive(&sel, patterns, func(kept *archive.Archive, sel *archiveSelecting) error { return a.catArchive(kept, sel, o) })
 		},
 	}
 	sel.flags(cmd)
-	cmd.Flags().BoolVar(&all, "all-versions", false, "write every version of a path")
+	cmd.Flags().BoolVar(&o.all, "all-versions", false, "write every version of a path")
+	cmd.Flags().BoolVar(&o.unpack, "unpack", false, "write the text of files that are packed by gzip or zstd")
 	return cmd
 }
 
@@ -248,72 +251,6 @@ func (a *app) listArchive(kept *archive.Archive, sel *archiveSelecting) error {
 		a.note("No files match.")
 	}
 	return nil
-}
-
-// catArchive writes the newest version of each path that is selected, or all.
-func (a *app) catArchive(kept *archive.Archive, sel *archiveSelecting, all bool) error {
-	chosen, left, damaged := a.versions(kept, sel, all)
-	var c ingest.Content
-	for i := range chosen {
-		if err := a.writeArchived(kept, chosen[i].Place, &c); err != nil && a.take.Err() == nil {
-			damaged++
-			a.note("%v", err)
-		}
-		if a.take.Err() != nil {
-			return context.Cause(a.take)
-		}
-	}
-	if left > 0 {
-		a.note("%s left out: --all-versions writes them, too.", countedOr(int64(left), "older version is", "older versions are"))
-	}
-	if damaged > 0 {
-		return exitError(exitTrouble)
-	}
-	if len(chosen) == 0 {
-		return &hinted{errors.New("no file of the archive matches"), "'penstock archive ls' lists what there is"}
-	}
-	return nil
-}
-
-// versions returns the newest version of each path that is selected, or all, the
-// oldest first; how many it leaves out; and how many entries are damaged, which
-// it notes.
-func (a *app) versions(kept *archive.Archive, sel *archiveSelecting, all bool) (chosen []archive.Entry, left, damaged int) {
-	type key struct{ source, path string }
-	newest := make(map[key]int) // in chosen
-	for e, err := range sel.entries(a.take, kept) {
-		if err != nil {
-			damaged++
-			a.note("%v", err)
-			continue
-		}
-		of := key{e.File.Source, e.File.Path}
-		if i, ok := newest[of]; ok && !all {
-			left++
-			if e.Fetched >= chosen[i].Fetched {
-				chosen[i] = e
-			}
-			continue
-		}
-		newest[of] = len(chosen)
-		chosen = append(chosen, e)
-	}
-	slices.SortStableFunc(chosen, func(x, y archive.Entry) int { return cmp.Compare(x.Fetched, y.Fetched) })
-	return chosen, left, damaged
-}
-
-// writeArchived writes the bytes at a place, by way of c.
-func (a *app) writeArchived(kept *archive.Archive, at ingest.Place, c *ingest.Content) error {
-	err := kept.Fetch(a.take, at, c)
-	switch {
-	case err != nil:
-		return err
-	case c.Stream == nil:
-		_, err = a.raw().Write(c.Data)
-		return err
-	}
-	_, err = io.Copy(a.raw(), c.Stream)
-	return cmp.Or(err, c.Close())
 }
 
 // An archiveCheck is what verifying found.

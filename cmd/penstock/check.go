@@ -218,7 +218,7 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	o := store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password, Hypertable: a.hypertable()}
 	c, err := store.Check(ctx, at.url, o)
 	if err != nil {
-		f.wrong("connect", err, hintFor(err)+" (store: in the config; the password comes from password_file, PGPASSWORD, a PGPASSFILE or the systemd credential "+storeCredential+")")
+		f.wrong("connect", a.refused(at, err), "")
 		return f, nil
 	}
 	f.ok("connect", "PostgreSQL %s, database %s as %s", c.Server, c.Database, c.Role)

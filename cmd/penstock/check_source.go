@@ -66,17 +66,31 @@ func (a *app) checkOpen(ctx context.Context, s *sourceConfig, f *findings) (inge
 	}
 	server, closeSource, err := a.openServer(s, a.log.With(slog.String("source", s.name)))
 	if err != nil {
-		f.wrong("log in", err, "")
+		f.wrong("log in", err, a.loginHint(s, err))
 		return nil, nil, false
 	}
+	if ok := a.checkServer(ctx, s, server, f); !ok {
+		closeSource()
+		return nil, nil, false
+	}
+	return server, closeSource, true
+}
+
+// checkServer looks whether the server lets us in, and whether the folder is there.
+func (a *app) checkServer(ctx context.Context, s *sourceConfig, server *source.Remote, f *findings) bool {
+	login, folder := s.loginAndFolder()
+	if err := server.LogIn(ctx); err != nil {
+		f.wrong("log in", err, a.loginHint(s, err))
+		return false
+	}
+	f.ok("log in", "%s", login)
 	entries, err := server.Check(ctx)
 	if err != nil {
-		closeSource()
-		f.wrong("log in", err, "")
-		return nil, nil, false
+		f.wrong("folder", err, "")
+		return false
 	}
-	f.ok("log in", "%s, %s in its folder", s.url, countedOr(int64(entries), "entry", "entries"))
-	return server, closeSource, true
+	f.ok("folder", "%s has %s", folder, countedOr(int64(entries), "entry", "entries"))
+	return true
 }
 
 // checkAfter looks whether files of a folder can be moved or deleted as after says.

@@ -369,5 +369,17 @@ func (s *serverConfig) readTLS(r *configReader, n *yaml.Node, c *config) {
 	}
 }
 
+// loginAndFolder are the two things that the url of a server says: who is let in
+// where, and the folder, which is below that of the login unless it has a slash.
+func (s *sourceConfig) loginAndFolder() (login, folder string) {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return s.url, s.url // it was read once
+	}
+	folder = cmp.Or(strings.TrimPrefix(u.Path, "/"), "the login's own folder")
+	u.Path, u.RawPath = "", ""
+	return u.String(), ingest.EscapePath(folder)
+}
+
 // root is the ledger's text of where its files are.
 func (s *sourceConfig) root() string { return ingest.EscapePath(cmp.Or(s.folder, s.url)) }

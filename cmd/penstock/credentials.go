@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"penstock/ingest/source"
+	"penstock/store"
 )
 
 // A secret is shown to nobody: however it is printed or logged, it comes out as
@@ -79,6 +83,95 @@ func (a *app) credential(name string) (secret, error) {
 		return "", nil
 	}
 	return s, err
+}
+
+// haveCredential reports whether systemd has handed over a credential.
+func (a *app) haveCredential(name string) bool {
+	s, err := a.credential(name)
+	return s != "" || err != nil
+}
+
+// credentialPlace is where a systemd credential is looked for, in words.
+func (a *app) credentialPlace(name string) string {
+	if a.getenv("CREDENTIALS_DIRECTORY") == "" {
+		return "the systemd credential " + name + " (there is no CREDENTIALS_DIRECTORY)"
+	}
+	return "the systemd credential " + name + " (there is none)"
+}
+
+// refused has an error of the store say, where the password was not taken, which
+// one that was, or where one was looked for.
+func (a *app) refused(at *opened, err error) error {
+	if err == nil || !store.PasswordRefused(err) {
+		return err
+	}
+	configured := a.config != nil && a.store == a.config.store.url
+	file, fromEnvironment := "", a.getenv("PGPASSWORD") != ""
+	if configured {
+		file = a.config.storePasswordFile()
+	}
+	pgpass := cmp.Or(a.getenv("PGPASSFILE"), "~/.pgpass")
+	var hint string
+	switch {
+	case fromEnvironment && file != "":
+		hint = overruled("PGPASSWORD", "password_file "+file)
+	case fromEnvironment && configured && a.haveCredential(storeCredential):
+		hint = overruled("PGPASSWORD", "the systemd credential "+storeCredential)
+	case fromEnvironment:
+		hint = takenFrom("the store's address", "PGPASSWORD in the environment")
+	case file != "":
+		hint = takenFrom("the store's address", "password_file "+file)
+	case at.password != "":
+		hint = takenFrom("the store's address", "the systemd credential "+storeCredential)
+	case store.HasPassword(at.url):
+		hint = takenFrom("the store's address", "that address, or of "+pgpass)
+	case configured:
+		hint = nowhere("PGPASSWORD", "store.password_file (the config names none)", a.credentialPlace(storeCredential), pgpass)
+	default:
+		hint = nowhere("PGPASSWORD", pgpass) + "; what a config says counts for the config's store alone"
+	}
+	return &hinted{err, hint}
+}
+
+// loginHint says what can be done about an error of a source: where its login was
+// refused, about the password.
+func (a *app) loginHint(s *sourceConfig, err error) string {
+	if s.url == "" || !source.LoginRefused(err) {
+		return hintFor(err)
+	}
+	variable, file, credential := s.variable("PASSWORD"), s.server.passwordFile, s.credential("password")
+	switch fromEnvironment := a.getenv(variable) != ""; {
+	case fromEnvironment && file != "":
+		return overruled(variable, "password_file "+file)
+	case fromEnvironment && a.haveCredential(credential):
+		return overruled(variable, "the systemd credential "+credential)
+	case fromEnvironment:
+		return takenFrom("the source's url", variable+" in the environment")
+	case file != "":
+		return takenFrom("the source's url", "password_file "+file)
+	case a.haveCredential(credential):
+		return takenFrom("the source's url", "the systemd credential "+credential)
+	case s.server.keyFile != "":
+		return "see the user in the source's url, and the key " + s.server.keyFile
+	}
+	hint := nowhere(variable, "password_file (the config names none)", a.credentialPlace(credential))
+	if strings.HasPrefix(s.url, "sftp:") {
+		hint += "; or name a key with key_file"
+	}
+	return hint
+}
+
+func overruled(variable, by string) string {
+	return fmt.Sprintf("%s in the environment goes before %s, and its password was tried: unset it, if the other is the right one", variable, by)
+}
+
+func takenFrom(address, place string) string {
+	return fmt.Sprintf("see the user in %s; the password that was tried is that of %s", address, place)
+}
+
+func nowhere(variable string, others ...string) string {
+	last := len(others) - 1
+	return fmt.Sprintf("no password was found: it is looked for in the environment (%s, not set), %sand %s", variable, strings.Join(append(others[:last:last], ""), ", "), others[last])
 }
 
 // readSecret reads a file with a secret; the end of its line is none of it.

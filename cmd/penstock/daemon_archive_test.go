@@ -131,6 +131,10 @@ sources:
 	r.write("north/silent-2.csv", fmt.Sprintf(silent, 2))
 	r.comes("silent-1.csv 1, silent-2.csv 2", passes)
 
+	packed := packedFile(t, longFile("Z1", 1, 2))
+	r.write("north/packed.csv.gz", packed)
+	r.comes("2", "select count(*) from penstock.observations where logger = 'Z1'")
+
 	// The folders are cleared: what is corrected now comes from the archive.
 	for _, folder := range []string{"north", "south"} {
 		if err := os.RemoveAll(filepath.Join(r.dir, folder)); err != nil {
@@ -154,6 +158,12 @@ sources:
 	if got := r.penstock(0, "archive", "cat", "--source", "north", "lines.csv"); got != longFile("N2", 7, 8)+"N2,flow,never,1\n" {
 		t.Errorf("cat gives %q", got)
 	}
+	if got := r.penstock(0, "archive", "cat", "packed.csv.gz"); got != packed {
+		t.Errorf("cat of a packed file gives %q, not what came", got)
+	}
+	if got := r.penstock(0, "archive", "cat", "--unpack", "packed.csv.gz", "lines.csv"); got != longFile("N2", 7, 8)+"N2,flow,never,1\n"+longFile("Z1", 1, 2) {
+		t.Errorf("cat --unpack gives %q", got)
+	}
 	first, second := longFile("N1", 1, 2, 3), longFile("N1", 1, 9)
 	if got := r.penstock(0, "archive", "cat", "versions.csv"); got != first+"2 older versions are left out: --all-versions writes them, too.\n" {
 		t.Errorf("cat of a path with three versions gives %q", got)
@@ -168,9 +178,26 @@ sources:
 		t.Errorf("%d versions are listed, want 3", n)
 	}
 
+	// Which database is to be rebuilt is never guessed.
+	unnamed := exec.Command(r.binary, "replay", filepath.Join(r.dir, "archive"))
+	unnamed.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "HOME="+t.TempDir())
+	if said, err := unnamed.CombinedOutput(); exitCode(err) != 2 || !regexp.MustCompile(`is an archive of Penstock's, from which a database is rebuilt, and which one is not said\nhint: -c penstock.yaml .*--store postgres://.*--store local: is`).Match(said) {
+		t.Errorf("without a store it ends with %v and says %s", err, said)
+	}
+	dry := exec.Command(r.binary, "replay", "--dry-run", "--store", r.url, filepath.Join(r.dir, "archive"))
+	if said, err := dry.CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(said), "'penstock archive ls' lists what it has") {
+		t.Errorf("a dry run of an archive ends with %v and says %s", err, said)
+	}
+	open := ask(t, r.url, "select string_agg(id, ' ' order by id) from penstock.shapes s where exists (select from penstock.held where shape = s.id)")
+
 	lost := &trial{t: t, binary: r.binary, dir: r.dir, url: pgtest.Database(t)}
 	for _, code := range []int{3, 0} { // the second finds all of it there
 		out = lost.penstock(code, append([]string{"replay", filepath.Join(r.dir, "archive")}, flags...)...)
+		if code == 3 {
+			saysWhatToDo(t, out, strings.Fields(open))
+		} else if !strings.Contains(out, "2 shapes of files wait for an answer since before: penstock profiles pending") {
+			t.Errorf("what still waits is not told:\n%s", out)
+		}
 		for what, sql := range map[string]string{"observations": observedWhole, "ledger": ledgerWhole, "shapes": shapesWhole, "series and actions": othersWhole} {
 			if diff := cmp.Diff(strings.Split(ask(t, r.url, sql), "\n"), strings.Split(ask(t, lost.url, sql), "\n")); diff != "" {
 				t.Errorf("%s differ (-was +is):\n%s", what, diff)
@@ -182,6 +209,33 @@ sources:
 	}
 	lost.penstock(0, "files", "verify")
 	lost.penstock(0, "files", "retry", "--source", "south", "--state", "undone", "x1.csv")
+}
+
+func packedFile(t *testing.T, text string) string {
+	t.Helper()
+	packed, err := gzipped([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(packed)
+}
+
+// saysWhatToDo looks whether a rebuild names the commands that settle what it
+// leaves open, of the shapes and of all else.
+func saysWhatToDo(t *testing.T, out string, shapes []string) {
+	t.Helper()
+	if len(shapes) != 2 {
+		t.Errorf("files wait for %q, want two shapes", shapes)
+	}
+	wanted := []string{"\n  penstock files retry --state quarantined\n", "with reasons: penstock rejects\n", "--set order=dmy  # "}
+	for _, shape := range shapes {
+		wanted = append(wanted, "\n  penstock profiles approve "+shape)
+	}
+	for _, want := range wanted {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
 }
 
 // What a killed daemon had fetched and not loaded is loaded by the next, also

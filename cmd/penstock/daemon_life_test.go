@@ -188,7 +188,7 @@ sources:
 	r.end(0)
 	tried := r.penstock(1, "check")
 	for _, says := range []string{
-		`ok +field +log in +ftps://.*, 2 entries in its folder`, `ok +field +list +2 files match`,
+		`ok +field +log in +ftps://[^/ ]+@127.0.0.1:\d+\n`, `ok +field +folder +\S.* has 2 entries\n`, `ok +field +list +2 files match`,
 		`ok +field +read +the newest, [ab].csv, is read by plain-long: 1 reading from 2024-05-01 00:00:00 to 2024-05-01 00:00:00 UTC`,
 		`note +field +secrets +.*secret can be read by other users \(mode 0644\): chmod 600`,
 		`WRONG +wrong-one +log in +.*530`,

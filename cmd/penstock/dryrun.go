@@ -9,6 +9,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/source"
+	"penstock/ingest/source/archive"
 	"penstock/store"
 )
 
@@ -18,6 +19,9 @@ import (
 func (a *app) dryRun(r *replay, paths []string) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if len(paths) == 1 && archive.Is(paths[0]) {
+		return usage("'penstock archive ls' lists what it has", "--dry-run reads logger files, and %s is an archive of Penstock's", ingest.EscapePath(paths[0]))
 	}
 	dir, _, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
 	if err != nil {

@@ -42,6 +42,7 @@ func newFeeder(d *daemon, s *sourceConfig) *feeder {
 	f := &feeder{daemon: d, config: s, pipeline: d.config.pipeline, done: make(chan struct{})}
 	f.log = d.log.With(slog.String("source", s.name))
 	f.told = newTeller(f.log)
+	f.told.hint = func(err error) string { return d.loginHint(s, err) }
 	f.take, f.endTake = context.WithCancelCause(d.take)
 	f.work, f.endWork = context.WithCancelCause(d.work)
 	f.decoders = d.approved.decoders(d.config, s)
@@ -91,7 +92,7 @@ func (f *feeder) run(before *feeder) {
 		if time.Since(began) > wait.MaxInterval {
 			wait.Reset()
 		}
-		f.told.broke(err.Error(), hintFor(err))
+		f.told.broke(err.Error(), f.told.hint(err))
 		f.daemon.monitor.Failed(f.config.name, err.Error())
 		pause(f.take, wait.NextBackOff())
 	}

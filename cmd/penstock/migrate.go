@@ -108,7 +108,7 @@ func (a *app) bringUpToDate(at *opened, appending bool) (made bool, err error) {
 	if errors.Is(err, store.ErrNoSchema) || errors.Is(err, store.ErrOldSchema) {
 		o.Migrate = true
 		at.Store, err = store.Open(a.take, at.url, o)
-		return true, err
+		return true, a.refused(at, err)
 	}
-	return false, err
+	return false, a.refused(at, err)
 }

@@ -47,7 +47,7 @@ func (a *app) openStore(ctx context.Context, how access, o store.Options) (*open
 func (a *app) openAt(ctx context.Context, at *opened, o store.Options) (_ *opened, err error) {
 	o.Schema, o.Version, o.Command, o.Password, o.Hypertable = a.schema, version(), commandLine(a.args), at.password, a.hypertable()
 	if at.Store, err = store.Open(ctx, at.url, o); err != nil {
-		return nil, errors.Join(err, at.stop())
+		return nil, errors.Join(a.refused(at, err), at.stop())
 	}
 	return at, nil
 }

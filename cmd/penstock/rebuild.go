@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,13 +43,17 @@ func (a *app) replayArchive(r *replay, dir string) error {
 		return err
 	}
 	defer s.close(a.log)
-	b := &rebuilding{app: a, replay: r, archive: kept, store: s, total: &result{tally: newTally(), verb: "loaded", source: "the archive", how: r.given()}}
+	b := &rebuilding{app: a, replay: r, archive: kept, store: s, total: &result{tally: newTally(), verb: "loaded", stored: true, how: r.given()}}
 	b.yields = newYielding(r.liveLag, s, a.log)
 	b.total.workers, _ = tune(r.workers, r.chunk)
 	if err := b.load(); err != nil {
 		return err
 	}
 	b.total.took = time.Since(b.total.began)
+	more, err := b.completeQuestions()
+	if err != nil {
+		return err
+	}
 	r.noteHeldBack(b.yields)
 	if b.lost > 0 {
 		a.note("%s of the ledger cannot be loaded: the archive does not have their bytes, or has them no more.", counted(b.lost, "file version"))
@@ -56,7 +61,35 @@ func (a *app) replayArchive(r *replay, dir string) error {
 	if a.take.Err() != nil {
 		b.total.interrupted = true
 	}
-	return a.printResult(b.total)
+	err = a.printResult(b.total)
+	if more > 0 {
+		a.note("%s for an answer since before: penstock profiles pending", countedOr(more, "shape of files waits", "shapes of files wait"))
+	}
+	return err
+}
+
+// completeQuestions gives the questions of files that a ledger had what answers
+// them, which the copy of that tells of the shape and not of each file. Those that
+// nobody waits for any more are left out. It returns how many there are of which
+// no file was loaded now.
+func (b *rebuilding) completeQuestions() (more int64, err error) {
+	if b.take.Err() != nil {
+		return 0, nil
+	}
+	shapes, err := b.store.Pending(b.take)
+	if err != nil {
+		return 0, err
+	}
+	asked := b.total.questions
+	for i := range shapes {
+		if q := asked[shapes[i].ID]; q != nil {
+			q.asked, q.complete = &shapes[i].Shape, true
+		} else {
+			more++
+		}
+	}
+	maps.DeleteFunc(asked, func(_ string, q *question) bool { return q.Shape != "" && !q.complete })
+	return more, nil
 }
 
 func (b *rebuilding) load() (err error) {
@@ -258,7 +291,7 @@ func (b *rebuilding) loadOthers(s *rebuiltSource) error {
 func (b *rebuilding) runPart(from ingest.Source, sink ingest.Sink, decoders func() ingest.Decoder) error {
 	r, err := b.app.run(&job{source: from, sink: sink, decoders: decoders, workers: b.workers, chunk: b.chunk, verb: "loaded", into: b.total.tally, yielding: b.yields})
 	if err == nil {
-		b.total.run, b.total.chunk = max(b.total.run, r.run), r.chunk
+		b.total.chunk = r.chunk
 	}
 	return err
 }

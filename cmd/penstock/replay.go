@@ -27,6 +27,8 @@ type replay struct {
 	liveLag  duration
 	append   bool
 	dryRun   bool
+
+	storeNamed bool // by a flag, the environment, or a config
 }
 
 func newReplay(a *app) *cobra.Command {
@@ -43,7 +45,8 @@ that leaves nothing open it is loaded; else it is held, and 'penstock profiles
 pending' asks once for all files of the kind.
 
 The folder of an archive is loaded as the ledger had its files, under the names of
-their sources: a lost database is there again, with what people decided.
+their sources: a lost database is there again, with what people decided. Say which
+database with -c or --store.
 
 Ctrl-C finishes what is under way and stops; a second one drops it. Either way
 nothing is half-committed, and the same command goes on with the rest.
@@ -60,6 +63,7 @@ withheld.`,
 		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			r.likeSource(cmd.Flags())
+			r.storeNamed = a.config != nil || cmd.Flags().Changed("store")
 			if r.dryRun {
 				return a.dryRun(r, paths)
 			}
@@ -93,6 +97,10 @@ func (a *app) replay(r *replay, paths []string) error {
 		return &usageError{err: fmt.Errorf("--max-live-lag %w", err)}
 	}
 	if len(paths) == 1 && archive.Is(paths[0]) {
+		if !r.storeNamed {
+			return usage("-c penstock.yaml names the store that was lost, or an empty one; without a config --store postgres://USER@HOST/DATABASE does, and --store local: is the private PostgreSQL",
+				"%s is an archive of Penstock's, from which a database is rebuilt, and which one is not said", ingest.EscapePath(paths[0]))
+		}
 		return a.replayArchive(r, paths[0])
 	}
 	dir, root, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)

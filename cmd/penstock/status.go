@@ -17,16 +17,18 @@ func newStatus(a *app) *cobra.Command {
 	var silent bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "files by state, readings, rates, lag, loggers that fell silent",
-		Long: `Status shows how the store stands. A logger is silent when it is behind the
-store's newest reading, or behind now if that is earlier, by more than three times
-the median time between the ends of its files; three files are needed to tell.
--o csv prints the loggers.
+		Short: "files by state, readings, rates, lag, loggers that are behind or silent",
+		Long: `Status shows how the store stands. A logger is behind, by the times of its readings,
+when its last one is older than the store's newest, or than now if that is earlier,
+by more than three times the median time between the ends of its files; three files
+are needed to tell. -o csv prints the loggers; there and in JSON, it is the field
+"silent".
 
-With --silent it prints the loggers of live sources from which no file came for more
-than three times the median of the times from one to the next, or as long as the
-loggers table of the config says that they record, and exits with 3 if there are
-any.`,
+With --silent it prints the loggers that are silent, by when their files arrive: those
+of live sources from which no file came for more than three times the median of the
+times from one to the next, or as long as the loggers table of the config says that
+they record. It exits with 3 if there are any. A logger that sends old readings is
+behind and not silent; one whose files were loaded by a replay alone is never silent.`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if silent {
@@ -75,7 +77,7 @@ type loggerRow struct {
 	Channels    int64    `json:"channels" csv:"channels"`
 	LastReading stamp    `json:"last_reading" csv:"last_reading"`
 	Interval    *float64 `json:"interval_seconds" csv:"interval_seconds"` // nil where no three files tell
-	Silent      bool     `json:"silent" csv:"silent"`
+	Behind      bool     `json:"silent" csv:"silent"`                     // as it was called at first: scripts rely on the name
 }
 
 func (a *app) status() error {
@@ -121,7 +123,7 @@ func reportOf(st *store.Status) *statusReport {
 		r.Runs = append(r.Runs, runRow{x.ID, stamp{x.Started}, x.Command, x.Host, x.Version, x.Files, x.Readings, x.Took.Seconds()})
 	}
 	for _, l := range st.Loggers {
-		row := loggerRow{Logger: l.Logger, Channels: l.Channels, LastReading: stamp{l.LastReading}, Silent: l.Silent}
+		row := loggerRow{Logger: l.Logger, Channels: l.Channels, LastReading: stamp{l.LastReading}, Behind: l.Behind}
 		if seconds := l.Interval.Seconds(); seconds > 0 {
 			row.Interval = &seconds
 		}
@@ -136,13 +138,13 @@ func (a *app) printStatus(st *store.Status, r *statusReport) error {
 		about = "about "
 	}
 	var newest time.Time
-	silent := 0
+	behind := 0
 	for _, l := range st.Loggers {
 		if l.LastReading.After(newest) {
 			newest = l.LastReading
 		}
-		if l.Silent {
-			silent++
+		if l.Behind {
+			behind++
 		}
 	}
 	last := ""
@@ -150,8 +152,8 @@ func (a *app) printStatus(st *store.Status, r *statusReport) error {
 		last = fmt.Sprintf("%s UTC, %s ago", moment(newest), span(st.At.Sub(newest)))
 	}
 	loggers := count(int64(len(st.Loggers)))
-	if silent > 0 {
-		loggers += ", " + a.style(warn, count(int64(silent))+" silent")
+	if behind > 0 {
+		loggers += ", " + a.style(warn, count(int64(behind))+" behind")
 	}
 	if err := a.facts(
 		"readings", about+count(st.Readings)+" in "+tableText(st.Layout),
@@ -230,15 +232,15 @@ func printRuns(a *app, runs []runRow) error {
 		column[runRow]{head: "COMMAND", text: func(r runRow) string { return r.Command }, cut: right})
 }
 
-// shownLoggers is how many loggers the table names: first those that fell
-// silent.
+// shownLoggers is how many loggers the table names: first those that are
+// behind.
 const shownLoggers = 20
 
 func printLoggers(a *app, st *store.Status) error {
 	var rows []store.LoggerStatus
 	for _, wanted := range []bool{true, false} {
 		for _, l := range st.Loggers {
-			if l.Silent == wanted && len(rows) < shownLoggers {
+			if l.Behind == wanted && len(rows) < shownLoggers {
 				rows = append(rows, l)
 			}
 		}
@@ -254,8 +256,8 @@ func printLoggers(a *app, st *store.Status) error {
 			return span(l.Interval)
 		}, right: true},
 		column[store.LoggerStatus]{head: "", text: func(l store.LoggerStatus) string {
-			if l.Silent {
-				return "silent"
+			if l.Behind {
+				return "behind"
 			}
 			return ""
 		}, style: func(store.LoggerStatus) lipgloss.Style { return warn }})

@@ -55,10 +55,11 @@ type result struct {
 	took        time.Duration
 	workers     int
 	chunk       int
-	run         int32 // in the ledger; 0 when nothing was stored
+	run         int32 // in the ledger; 0 when nothing was stored, and of several runs
+	stored      bool  // in a ledger, so that there is something to answer and to list
 	interrupted bool
 	verb        string   // what was done to the files: "loaded", or "would load"
-	source      string   // the source's name
+	source      string   // the source's name; "" for several
 	how         []string // the flags by which the files were read
 }
 
@@ -184,10 +185,7 @@ func (a *app) printSummary(r *result) error {
 
 // rest says of how many files nothing was said, where listed ones were named.
 func rest(b *strings.Builder, r *result, listed int64) {
-	ls := "penstock files ls"
-	if r.run != 0 {
-		ls += fmt.Sprintf(" --run %d", r.run)
-	}
+	ls := "penstock files ls" + r.ofRun()
 	if n := r.inTrouble - int64(len(r.trouble)); n > 0 {
 		fmt.Fprintf(b, "...and %s with trouble: %s\n", counted(n, "file"), ls)
 	}
@@ -257,8 +255,12 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		for _, x := range q.Instead {
 			fmt.Fprintf(b, "  %s\n", a.answerText(x))
 		}
-		if answer := answerTo(q.Question); answer != nil && r.run != 0 {
-			if len(q.Answers)+len(q.Instead) > 0 {
+		if answer := answerTo(q.Question); answer != nil && r.stored {
+			switch {
+			case len(q.Answers)+len(q.Instead) == 0:
+			case r.source == "":
+				b.WriteString("or, for the files that wait now alone:\n")
+			default:
 				b.WriteString("or, for the files of this source alone:\n")
 			}
 			fmt.Fprintf(b, "  %s\n", r.retry(ingest.Held, r.asBefore(answer)...))
@@ -267,7 +269,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 	if r.moreQuestions > 0 {
 		fmt.Fprintf(b, "\n%s held with other questions: penstock profiles pending\n", counted(r.moreQuestions, "file"))
 	}
-	if n := r.files[ingest.Quarantined]; n > 0 && r.run != 0 {
+	if n := r.files[ingest.Quarantined]; n > 0 && r.stored {
 		fmt.Fprintf(b, "\n%s. When what was wrong is mended:\n  %s\n", a.style(bad, counted(n, "file")+" quarantined"),
 			r.retry(ingest.Quarantined, r.asBefore(r.profileWanted())...))
 	}
@@ -276,14 +278,14 @@ func (a *app) advice(b *strings.Builder, r *result) {
 		if n == 1 {
 			wait = "waits"
 		}
-		fmt.Fprintf(b, "\n%s known already that %s for you (penstock files ls --source %s --state held,quarantined).\nWhen what was wrong is mended:\n  %s\n",
-			counted(n, "file"), wait, shown([]string{r.source}), r.retry("", r.how...))
+		fmt.Fprintf(b, "\n%s known already that %s for you (penstock files ls%s --state held,quarantined).\nWhen what was wrong is mended:\n  %s\n",
+			counted(n, "file"), wait, r.ofSource(), r.retry("", r.how...))
 		if r.waiting[ingest.Held] > 0 {
 			b.WriteString("What is asked: penstock profiles pending\n")
 		}
 	}
-	if r.rejected > 0 && r.run != 0 {
-		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects --run %d\n", r.run)
+	if r.rejected > 0 && r.stored {
+		fmt.Fprintf(b, "\nThe rejected lines, with reasons: penstock rejects%s\n", r.ofRun())
 	}
 	if r.exit() == exitTrouble {
 		fmt.Fprintf(b, "Exit code %d: %s.\n", exitTrouble, r.why())
@@ -294,7 +296,7 @@ func (a *app) advice(b *strings.Builder, r *result) {
 func (r *result) asked() []question {
 	all := r.tally.asked()
 	for i := range all {
-		if q := &all[i]; q.asked != nil && r.run != 0 {
+		if q := &all[i]; q.asked != nil && r.stored {
 			q.Answers, q.Instead = answersTo(q.asked, r.beside()...), insteadOf(q.asked, q.Example)
 		}
 	}
@@ -315,10 +317,25 @@ func (r *result) beside() (flags []string) {
 	return flags
 }
 
+// ofSource and ofRun are the flags that choose what was loaded here.
+func (r *result) ofSource() string {
+	if r.source == "" {
+		return ""
+	}
+	return " --source " + shown([]string{r.source})
+}
+
+func (r *result) ofRun() string {
+	if r.run == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" --run %d", r.run)
+}
+
 // retry is the command that takes files of this source up again: those in a
 // state, or all that wait.
 func (r *result) retry(state ingest.State, flags ...string) string {
-	command := "penstock files retry --source " + shown([]string{r.source})
+	command := "penstock files retry" + r.ofSource()
 	if state != "" {
 		command += " --state " + string(state)
 	}

@@ -43,8 +43,9 @@ type question struct {
 	Answers  []answer `json:"answers,omitempty"`
 	Instead  []answer `json:"instead,omitempty"` // what to do where there is no answer
 
-	asked  *ingest.Shape
-	partly bool // they are loaded
+	asked    *ingest.Shape
+	complete bool // asked has all that answers it: of a rebuild
+	partly   bool // they are loaded
 }
 
 const (

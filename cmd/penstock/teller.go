@@ -15,9 +15,10 @@ import (
 type teller struct {
 	log    *slog.Logger
 	now    func() time.Time
-	spoke  time.Time // when the last line of a cycle was written
-	broken *outage   // nil while the source can be listed
-	root   string    // why it cannot, in this cycle
+	hint   func(error) string // what can be done about an error of the source
+	spoke  time.Time          // when the last line of a cycle was written
+	broken *outage            // nil while the source can be listed
+	root   string             // why it cannot, in this cycle
 
 	shapes   map[string]bool      // whose question was told
 	asked    map[string]*told     // since the last line, by shape
@@ -59,7 +60,7 @@ const (
 )
 
 func newTeller(log *slog.Logger) *teller {
-	t := &teller{log: log, now: time.Now, shapes: make(map[string]bool), outages: make(map[string]*outage)}
+	t := &teller{log: log, now: time.Now, hint: hintFor, shapes: make(map[string]bool), outages: make(map[string]*outage)}
 	t.begin()
 	t.spoke = t.now()
 	return t
@@ -130,7 +131,7 @@ func (t *teller) cycle(c *ingest.Cycle) {
 	}
 	switch {
 	case c.Err != nil:
-		t.broke(c.Err.Error(), hintFor(c.Err))
+		t.broke(c.Err.Error(), t.hint(c.Err))
 	case t.root != "":
 		t.broke(t.root, "")
 	default:

@@ -319,7 +319,7 @@ func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*re
 	err := pipeline.Run(take, work)
 	r.took = time.Since(r.began)
 	if s, ok := j.sink.(*store.Sink); ok {
-		r.run = s.Run()
+		r.run, r.stored = s.Run(), true
 		if err == nil && take.Err() == nil {
 			err = s.End(work)
 		}

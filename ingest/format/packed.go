@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -34,6 +35,40 @@ func packing(b []byte) string {
 		return "zstd"
 	}
 	return ""
+}
+
+// Unpacked returns what a decoder reads of a file's bytes: the text of one that
+// gzip or zstd packed, and any other as it is. What is wrong with the data is an
+// error of it, or of reading it; it becomes no larger than a decoder would have it.
+func Unpacked(file io.Reader) (io.Reader, error) {
+	raw := &counting{from: file}
+	begin := bufio.NewReader(raw)
+	head, err := begin.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	kind := packing(head)
+	if kind == "" {
+		return begin, nil
+	}
+	settings := Settings{}.withDefaults()
+	u := &unpacked{packed{limits: &settings.Limits, size: -1, raw: raw}}
+	return u, worded(u.open(kind, begin))
+}
+
+// unpacked is for who has no file to quarantine.
+type unpacked struct{ packed }
+
+func (u *unpacked) Read(b []byte) (int, error) {
+	n, err := u.packed.Read(b)
+	return n, worded(err)
+}
+
+func worded(err error) error {
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return errors.New(refused.reason)
+	}
+	return err
 }
 
 // maxZstdWindow is how far back zstd data may refer, and so how much memory

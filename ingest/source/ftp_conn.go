@@ -31,6 +31,7 @@ type ftpConn struct {
 	lister *lister
 	ending ending
 	mlsd   bool
+	bare   bool // it logs in without a password
 }
 
 // deniedWords are in what servers say of files that are there.

@@ -56,6 +56,7 @@ func (c *ftpConn) login(ctx context.Context, options ...ftp.DialOption) error {
 	if err != nil {
 		return err
 	}
+	c.bare = password == ""
 	var config *tls.Config
 	if d.tls != nil {
 		// A session that is resumed shows the server that the data connection is
@@ -184,9 +185,12 @@ func (c *ftpConn) refusal(err error, password string) error {
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var unknown x509.UnknownAuthorityError
+	var otherName x509.HostnameError
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("the server's certificate is not trusted: %w; name the certificate of who signed it as the CA file", err)
+		return fmt.Errorf("the server's certificate is not trusted: %w; put the certificate of who signed it, or the server's own where it signed that itself, into a file and name that: tls: {ca: FILE}", err)
+	case errors.As(err, &otherName):
+		return fmt.Errorf("the server's certificate is not accepted: %w; if it is the right server, say whom it is for: tls: {server_name: NAME}", err)
 	case errors.As(err, &verify):
 		return fmt.Errorf("the server's certificate is not accepted: %w", err)
 	case errors.As(err, &record):
@@ -212,7 +216,8 @@ func (c *ftpConn) replied(code int, message string) error {
 		return fmt.Errorf("%w: %s; the server wants TLS: make the URL ftps://", errRefused, text)
 	case code == 0:
 		return fmt.Errorf("%w of %q: %s", errUncoded, c.dialer.user, text)
-	case code == 530, code == 430, code == 532, code == 332:
+	case code == 530, code == 430, code == 532, code == 332,
+		c.bare && c.server != nil && code >= 500: // servers also say that a command lacks its argument
 		return fmt.Errorf("%w of %q: %s", wrongLogin{}, c.dialer.user, text)
 	case c.server == nil && code >= 500 && c.dialer.tls != nil:
 		return fmt.Errorf("the server does not offer TLS: %s", text)

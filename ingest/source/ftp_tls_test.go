@@ -71,6 +71,13 @@ func (a *authority) write(name, kind string, raw []byte) string {
 	return path
 }
 
+// itself is a configuration with a certificate that nobody else has signed, and the
+// file with that.
+func (a *authority) itself() (c *tls.Config, file string) {
+	key, cert := a.sign(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, nil)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}, a.write("itself.pem", "CERTIFICATE", cert.Raw)
+}
+
 // server is a configuration with a certificate of that kind.
 func (a *authority) server(change func(*x509.Certificate)) *tls.Config {
 	c := &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
@@ -87,6 +94,7 @@ func (a *authority) server(change func(*x509.Certificate)) *tls.Config {
 func TestFTPTLS(t *testing.T) {
 	ca := newAuthority(t)
 	other := newAuthority(t)
+	itself, itselfFile := ca.itself()
 	key, cert := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "loggers"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -111,12 +119,14 @@ func TestFTPTLS(t *testing.T) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 			return c
 		}(), plain, "protocol version"},
-		{"signed by nobody we know", ca.server(nil), source.TLSOptions{}, "name the certificate of who signed it as the CA file"},
+		{"signed by nobody we know", ca.server(nil), source.TLSOptions{}, "tls: {ca: FILE}"},
+		{"signed by itself", itself, source.TLSOptions{}, "or the server's own where it signed that itself, into a file and name that: tls: {ca: FILE}"},
+		{"signed by itself, and named", itself, source.TLSOptions{CAFile: itselfFile}, ""},
 		{"signed by another", ca.server(nil), source.TLSOptions{CAFile: other.file}, "not trusted"},
 		{"expired", ca.server(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 		}), plain, "expired"},
-		{"for another host", ca.server(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }), plain, "127.0.0.9"},
+		{"for another host", ca.server(func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }), plain, "tls: {server_name: NAME}"},
 		{"for a name", ca.server(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"ftp.example.com"} }), source.TLSOptions{CAFile: ca.file, ServerName: "ftp.example.com"}, ""},
 		{"not verified", ca.server(func(c *x509.Certificate) { c.IPAddresses = nil }), source.TLSOptions{SkipVerify: true}, ""},
 		{"client certificate", asking, source.TLSOptions{CAFile: ca.file, CertFile: certFile, KeyFile: keyFile}, ""},

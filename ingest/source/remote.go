@@ -91,6 +91,15 @@ func (wrongLogin) Hint() string {
 	return "see the user in the source's url, and the password or key that is given for it"
 }
 
+// errNothingGiven says that there is nothing to log in with.
+var errNothingGiven = errors.New("there is neither a key nor a password to log in with: name the file of one")
+
+// LoginRefused reports whether an error is of a login that another user, password
+// or key may mend, or that had neither password nor key.
+func LoginRefused(err error) bool {
+	return errors.Is(err, wrongLogin{}) || errors.Is(err, errNothingGiven)
+}
+
 // RemoteOptions are what sources on servers have in common. What is zero has
 // the value that is named.
 type RemoteOptions struct {
@@ -266,6 +275,14 @@ func (r *Remote) Locate(ctx context.Context, path string) (ingest.File, error) {
 		return ingest.File{}, r.fault("find", path, err)
 	}
 	return r.file(path, l), nil
+}
+
+// LogIn sees whether the server lets us in.
+func (r *Remote) LogIn(ctx context.Context) error {
+	if err := r.pool.with(ctx, 0, func(client) error { return nil }); err != nil {
+		return r.fault("log in to", "", err)
+	}
+	return nil
 }
 
 // Check logs in and lists the root, and returns how many entries it has: what

@@ -57,10 +57,7 @@ type sftpDialer struct {
 	*serverURL
 }
 
-const (
-	noneToLogInWith = "there is neither a key nor a password to log in with: name the file of one"
-	sftpExample     = "sftp://user@sftp.example.com/upload"
-)
+const sftpExample = "sftp://user@sftp.example.com/upload"
 
 func (o *SFTPOptions) dialer() (*sftpDialer, error) {
 	u, err := parseServerURL(o.URL, sftpExample, map[string]string{"sftp": "22"})
@@ -70,7 +67,7 @@ func (o *SFTPOptions) dialer() (*sftpDialer, error) {
 	case u.user == "":
 		return nil, errors.New("the URL names no user: write it like " + sftpExample)
 	case o.KeyFile == "" && o.Password == nil:
-		return nil, errors.New(noneToLogInWith)
+		return nil, errNothingGiven
 	case o.KeyFile == "" && o.Passphrase != nil:
 		return nil, errors.New("there is a passphrase and no key that it is for: name the key's file")
 	}
@@ -131,7 +128,7 @@ func (d *sftpDialer) methods() ([]ssh.AuthMethod, error) {
 	case err != nil:
 		return nil, fmt.Errorf("get the password: %w", err)
 	case password == "" && len(all) == 0:
-		return nil, errors.New(noneToLogInWith)
+		return nil, errNothingGiven
 	case password == "":
 		return all, nil
 	}
