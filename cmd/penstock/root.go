@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"penstock/ingest"
+	"penstock/ingest/source"
 )
 
 // An app is one run of the program: where it reads and writes, how it was
@@ -29,6 +30,8 @@ type app struct {
 	take, work context.Context
 
 	log *slog.Logger
+
+	accounts *source.Accounts // on servers, of all sources that are opened
 
 	config *config            // what --config names; nil for none
 	watch  func(ingest.Event) // who looks on at a daemon, called by each source's goroutine; nil for nobody
@@ -54,6 +57,7 @@ func newApp(args, environ []string, in io.Reader, out, err io.Writer) *app {
 		out:       out,
 		err:       &screen{w: err},
 		log:       slog.New(slog.DiscardHandler),
+		accounts:  &source.Accounts{},
 		inherited: make(map[string]bool),
 		output:    choice{value: "table", of: []string{"table", "json", "csv"}},
 		color:     choice{value: "auto", of: []string{"auto", "always", "never"}},

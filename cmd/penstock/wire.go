@@ -395,7 +395,7 @@ func (a *app) openSource(s *sourceConfig, log *slog.Logger) (ingest.Source, func
 func (a *app) openServer(s *sourceConfig, log *slog.Logger) (*source.Remote, func(), error) {
 	options := source.RemoteOptions{
 		Source: s.name, Match: s.match, Ignore: s.ignore, After: s.after, Log: log,
-		Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate,
+		Connections: s.connections(), Timeout: s.server.timeout, MinRate: s.server.minRate, Accounts: a.accounts,
 	}
 	open := a.newFTP
 	if strings.HasPrefix(s.url, "sftp:") {

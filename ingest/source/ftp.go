@@ -61,7 +61,7 @@ func NewFTP(o FTPOptions) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRemote(o.RemoteOptions, d.String(), d.dial, o.Password)
+	r, err := newRemote(o.RemoteOptions, d.serverURL, d.dial, o.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,7 @@ func NewFTP(o FTPOptions) (*Remote, error) {
 type ftpDialer struct {
 	FTPOptions
 	*serverURL
-	tls  *tls.Config // nil for none
-	warn sync.Once
+	tls *tls.Config // nil for none
 
 	mu             sync.Mutex
 	noMLSD, noUTF8 bool // what the server says that it knows, and does not
@@ -132,15 +131,20 @@ func (o *TLSOptions) config(host string) (*tls.Config, error) {
 
 // dial makes a connection and logs in.
 func (d *ftpDialer) dial(ctx context.Context) (client, error) {
-	d.warn.Do(func() {
-		switch {
-		case d.tls == nil:
-			d.Log.Warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
-		case d.tls.InsecureSkipVerify:
-			d.Log.Warn("the server's certificate is not verified: anyone on the way can read and change everything")
-		}
-	})
+	switch {
+	case d.tls == nil:
+		d.warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
+	case d.tls.InsecureSkipVerify:
+		d.warn("the server's certificate is not verified: anyone on the way can read and change everything")
+	}
 	return dialFTP(ctx, d)
+}
+
+// warn tells once what is to be known of the account, however many sources use it.
+func (d *ftpDialer) warn(text string) {
+	if d.Accounts.first(d.account(), text) {
+		d.Log.Warn(text)
+	}
 }
 
 // lacks reports, and keeps in mind when it was seen, what the server says that

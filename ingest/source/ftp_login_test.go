@@ -397,3 +397,45 @@ func TestFTPSlowLogin(t *testing.T) {
 		t.Errorf("there were %d logins", n)
 	}
 }
+
+// TestFTPAccountOutlivesItsSource: a source that takes the place of another, or
+// logs in to the same account, lets a login alone that was refused, and says of the
+// account what was not said yet.
+func TestFTPAccountOutlivesItsSource(t *testing.T) {
+	s := newScript(t, nil)
+	s.put("x.csv", []byte("x"), then)
+	var log bytes.Buffer
+	o := quick(s)
+	o.Accounts, o.Log = &source.Accounts{}, slog.New(slog.NewTextHandler(&log, nil))
+	password := func(text string) func() (string, error) { return func() (string, error) { return text, nil } }
+	for n, try := range []struct {
+		user, password string
+		says           string
+		logins, warned int
+	}{
+		{"loggers", "mistyped", "refused the login", 1, 1},
+		{"loggers", "mistyped", "refused the login", 1, 1},
+		{"loggers", "wr0ng", "refused the login", 2, 1},
+		{"loggers", "secret", "", 3, 1},
+		{"loggers", "mistyped", "refused the login", 3, 1},
+		{"others", "mistyped", "refused the login", 4, 2},
+	} {
+		o.URL, o.Password = "ftp://"+try.user+"@"+s.address(), password(try.password)
+		r := newFTP(t, o)
+		_, err := lists(t, r)
+		if try.says != "" {
+			says(t, err, try.says)
+		} else if err != nil {
+			t.Error(err)
+		}
+		if got := s.count("PASS"); got != try.logins {
+			t.Errorf("try %d: there were %d logins, want %d", n, got, try.logins)
+		}
+		if got := strings.Count(log.String(), "plain FTP"); got != try.warned {
+			t.Errorf("try %d: plain FTP was warned of %d times, want %d", n, got, try.warned)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func (s *crowded) pool(connections int) *pool {
 	return newPool(&RemoteOptions{
 		Connections: connections, Recover: time.Minute, Timeout: time.Second, Idle: 100 * time.Hour, Retry: time.Second, Refused: time.Hour,
 		Log: slog.New(slog.NewTextHandler(&s.log, nil)),
-	}, s.dial, nil)
+	}, s.dial, account{Accounts: &Accounts{}})
 }
 
 // busy has as many users as there are connections use the pool for so long.

@@ -140,6 +140,10 @@ type RemoteOptions struct {
 	// and archives are put while they are read: the system's for such.
 	Spool string
 
+	// Accounts is shared by sources that follow one another, or log in to the same
+	// account. nil: what is known of the account ends with the source.
+	Accounts *Accounts
+
 	// Log is told what an operator should know of the server. nil: nobody is.
 	Log *slog.Logger
 }
@@ -177,6 +181,9 @@ func (o *RemoteOptions) complete() error {
 	}
 	if o.Ignore == nil {
 		o.Ignore = DefaultIgnore()
+	}
+	if o.Accounts == nil {
+		o.Accounts = &Accounts{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -217,11 +224,11 @@ var (
 )
 
 // newRemote returns the source of what dial leads to.
-func newRemote(o RemoteOptions, address string, dial func(context.Context) (client, error), password func() (string, error)) (*Remote, error) {
+func newRemote(o RemoteOptions, at *serverURL, dial func(context.Context) (client, error), password func() (string, error)) (*Remote, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	r := &Remote{RemoteOptions: o, address: address, tidier: newTidier(o.After, o.Source)}
+	r := &Remote{RemoteOptions: o, address: at.String(), tidier: newTidier(o.After, o.Source)}
 	var errs [3]error
 	r.match, errs[0] = compileGlobs(o.Match)
 	r.ignore, errs[1] = compileGlobs(o.Ignore)
@@ -234,7 +241,7 @@ func newRemote(o RemoteOptions, address string, dial func(context.Context) (clie
 	if r.copies, err = newCopies(r); err != nil {
 		return nil, err
 	}
-	r.pool = newPool(&r.RemoteOptions, dial, password)
+	r.pool = newPool(&r.RemoteOptions, dial, account{Accounts: r.Accounts, name: at.account(), password: password})
 	return r, nil
 }
 

@@ -19,9 +19,9 @@ import (
 // order in which they asked. A connection that is in doubt is dropped and never
 // used again.
 type pool struct {
-	options  *RemoteOptions
-	dial     func(context.Context) (client, error)
-	password func() (string, error) // nil: the login needs none
+	options *RemoteOptions
+	dial    func(context.Context) (client, error)
+	account account
 
 	mu      sync.Mutex
 	idle    []*pooled // the one used last stands last, and is used next
@@ -38,7 +38,6 @@ type pool struct {
 	failed  int  // how many logins or connections failed since one worked
 	refused int  // likewise, for the login was refused
 	pause   *pauseError
-	tried   string          // the password that was refused
 	keeping bool            // the keeper is running
 	life    context.Context // ends when it is closed
 	end     context.CancelFunc
@@ -76,8 +75,8 @@ type pauseError struct {
 func (e *pauseError) Error() string { return e.err.Error() }
 func (e *pauseError) Unwrap() error { return e.err }
 
-func newPool(o *RemoteOptions, dial func(context.Context) (client, error), password func() (string, error)) *pool {
-	p := &pool{options: o, dial: dial, password: password, limit: o.Connections}
+func newPool(o *RemoteOptions, dial func(context.Context) (client, error), a account) *pool {
+	p := &pool{options: o, dial: dial, account: a, limit: o.Connections}
 	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -272,6 +271,7 @@ func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
 	w.dials = false
 	if err == nil {
 		p.proved, p.failed, p.refused, p.pause = true, 0, 0, nil
+		p.account.worked()
 		if p.open-p.dialing > p.allowed {
 			p.allowed, p.vain = 0, 0
 		}
@@ -334,28 +334,27 @@ func (p *pool) fail(err error) error {
 		// Once a login has worked, the first refusal may be the server's limit,
 		// reached by others.
 		if !p.proved || p.refused > 1 {
-			pause, doublings, firm = p.options.Refused, min(p.refused-1, 3), true
+			pause, doublings, firm = p.options.Refused, min(p.account.refuse()-1, 3), true
 			p.proved = false
-		}
-		if p.password != nil {
-			p.tried, _ = p.password()
 		}
 	}
 	pause <<= doublings
-	p.pause = &pauseError{err: err, until: time.Now().Add(pause), firm: firm}
-	return p.pause
+	told := &pauseError{err: err, until: time.Now().Add(pause), firm: firm}
+	if firm {
+		p.account.pauses(told)
+	} else {
+		p.pause = told
+	}
+	return told
 }
 
 // paused returns why no connection is to be tried now.
 func (p *pool) paused() error {
+	if refused := p.account.paused(); refused != nil {
+		return refused
+	}
 	if p.pause == nil || !time.Now().Before(p.pause.until) {
 		return nil
-	}
-	if errors.Is(p.pause, errRefused) && p.password != nil {
-		if now, err := p.password(); err == nil && now != p.tried {
-			p.refused = 0
-			return nil
-		}
 	}
 	return p.pause
 }

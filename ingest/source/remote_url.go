@@ -64,6 +64,9 @@ func (s *serverURL) String() string {
 // address is what is dialled.
 func (s *serverURL) address() string { return net.JoinHostPort(s.host, s.port) }
 
+// account names who logs in where.
+func (s *serverURL) account() string { return s.user + "@" + s.address() }
+
 // onServer is the absolute path on a server of one below a source's root.
 func onServer(root, p string) string {
 	if strings.HasPrefix(p, "/") {

@@ -43,7 +43,7 @@ func NewSFTP(o SFTPOptions) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRemote(o.RemoteOptions, d.String(), d.dial, d.credentials)
+	r, err := newRemote(o.RemoteOptions, d.serverURL, d.dial, d.credentials)
 	if err != nil {
 		return nil, err
 	}
