@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,5 +113,42 @@ func logsInBySSH(t *testing.T, s *stage) {
 	r.end(0)
 	if seen := r.text() + allRows(t, r.url); strings.Contains(seen, "battery-staple") || strings.Contains(seen, "wr0ng") {
 		t.Errorf("the passphrase is to be seen:\n%s", seen)
+	}
+}
+
+// A source that begins anew within the process, as after a reload, does not try a
+// login that the server refused, and does not say again what was said of it.
+func TestAccountOutlivesItsFeeder(t *testing.T) {
+	server := servertest.Start(t, servertest.ProFTPD, servertest.Options{})
+	dir := t.TempDir()
+	file := filepath.Join(dir, "penstock.yaml")
+	for name, text := range map[string]string{"secret": "wr0ng\n", "penstock.yaml": "sources:\n" + serverSource(server, "upload")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := loadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newApp(nil, nil, nil, io.Discard, io.Discard)
+	var log bytes.Buffer
+	for range 3 {
+		src, end, err := a.openSettled(c.sources[0], slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for f, err := range src.Files(t.Context()) {
+			if err == nil || !strings.Contains(err.Error(), "refused the login") {
+				t.Errorf("listed %v, %v", f, err)
+			}
+		}
+		end()
+	}
+	if n := strings.Count(server.Log(), "Login failed"); n != 1 {
+		t.Errorf("the login was tried %d times:\n%s", n, server.Log())
+	}
+	if n := strings.Count(log.String(), "plain FTP"); n != 1 {
+		t.Errorf("plain FTP was warned of %d times:\n%s", n, log.String())
 	}
 }
