@@ -27,7 +27,10 @@ func (o *oldFiles) Fetch(ctx context.Context, f File, c *Content) error {
 // Where files stay, 200,000 old ones cost a listing a cycle and no fetch, and
 // one question to the ledger until it is time to ask anew.
 func TestManyKnownFilesCostAListing(t *testing.T) {
-	const files = 200_000
+	files := 200_000
+	if underRace {
+		files = 20_000
+	}
 	synctest.Test(t, func(t *testing.T) {
 		old := &oldFiles{endless: endless{files}}
 		sink := &counter{known: 10}
@@ -60,7 +63,10 @@ func TestManyKnownFilesCostAListing(t *testing.T) {
 // More files than the backlog has room for come with the next listing, which
 // begins as soon as there is room: nobody waits for the poll.
 func TestABacklogLargerThanItsBound(t *testing.T) {
-	const files = backlogBound*5/2 + 10
+	files := backlogBound*5/2 + 10
+	if underRace {
+		files = backlogBound * 3 / 2
+	}
 	for _, connections := range []int{0, 4} {
 		synctest.Test(t, func(t *testing.T) {
 			listings, left, loaded := 0, 0, 0

@@ -377,6 +377,7 @@ func TestStreamInFlatMemory(t *testing.T) {
 }
 
 func TestBombs(t *testing.T) {
+	oneGoroutine(t)
 	bomb := zipped(t, longHead+strings.Repeat("L1,flow,2024-01-01 00:00:00,1\n", 4_000_000))
 	_, s := decodeText(t, Settings{Zone: "UTC", Limits: Limits{Ratio: 100}}, "a.csv.gz", []byte(bomb))
 	if want := "the compressed file becomes more than 100 times as large as it is; no readings do that"; s.State != ingest.Quarantined || s.Reason != want {

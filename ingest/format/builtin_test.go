@@ -90,6 +90,7 @@ var realProfiles = map[string]string{
 // TestNearMisses holds that files that look much like those of a built-in
 // profile, and are something else, are matched by none.
 func TestNearMisses(t *testing.T) {
+	oneGoroutine(t)
 	known, err := Builtin()
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,7 @@ const withTable = 128
 // balance, and the same outcome however the file is read: whole, as a stream of
 // small pieces, with and without the quick way through rows.
 func FuzzDecode(f *testing.F) {
+	oneGoroutine(f)
 	set := fuzzProfiles(f)
 	profiles := set.Profiles()
 	for _, text := range seeds() {

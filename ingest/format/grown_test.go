@@ -133,6 +133,7 @@ const aDay = 1764547200 * 1e6
 
 // What a file gained, read by itself, is what reading the whole adds.
 func TestGrownFilesAreReadAsTheWhole(t *testing.T) {
+	oneGoroutine(t)
 	d := newGrownDecoder(t)
 	carried, tried := make(map[string]bool), 0
 	root := filepath.Join("..", "..", "testdata")

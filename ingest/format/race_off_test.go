@@ -4,4 +4,4 @@ package format
 
 import "testing"
 
-func oneGoroutine(*testing.T) {}
+func oneGoroutine(testing.TB) {}

@@ -21,6 +21,7 @@ import (
 // project, as a user would, and compares readings and rejects with those that
 // stand beside it.
 func TestSamples(t *testing.T) {
+	oneGoroutine(t)
 	folders, err := filepath.Glob("../../testdata/*/expected.csv")
 	if err != nil || len(folders) == 0 {
 		t.Fatalf("no samples: %v", err)

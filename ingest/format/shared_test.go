@@ -41,6 +41,7 @@ type truth struct {
 }
 
 func TestSharedDataAgreesWithTruth(t *testing.T) {
+	oneGoroutine(t)
 	dir := sharedData(t)
 	set, err := NewSet(true)
 	if err != nil {

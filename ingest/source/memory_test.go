@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"penstock/ingest/source"
+	"penstock/ingest/source/sourcetest"
 )
 
 // TestListMemory lists many files in one folder, many folders, and an archive
@@ -17,6 +18,7 @@ import (
 // them: a listing's memory is that of one batch for each level, and 16 bytes a
 // member of an open archive.
 func TestListMemory(t *testing.T) {
+	sourcetest.OneGoroutine(t)
 	n := 20000
 	if s := os.Getenv("PENSTOCK_TEST_FILES"); s != "" { // 1,000,000 takes a minute or two
 		var err error

@@ -19,6 +19,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/source"
+	"penstock/ingest/source/sourcetest"
 )
 
 // A zipped is one member of an archive made for a test. Raw data stands in the
@@ -214,6 +215,7 @@ const freeBytes = 1 << 20
 
 // TestZipStreamFaults is TestZipFaults for members that come as streams.
 func TestZipStreamFaults(t *testing.T) {
+	sourcetest.OneGoroutine(t)
 	var b strings.Builder
 	for i := 0; b.Len() <= ingest.SpoolAbove; i++ {
 		fmt.Fprintf(&b, "L%d,flow,2026-01-01T00:00:00Z,%d.5\n", i%1000, i*i%977)
@@ -323,6 +325,7 @@ func volumes(archive []byte) []byte {
 // TestZip64 lists an archive with more members than fit the old record, and
 // one of which the second member begins past 4 GiB.
 func TestZip64(t *testing.T) {
+	sourcetest.OneGoroutine(t)
 	const n = 66000
 	var members []zipped
 	for i := range n {

@@ -16,6 +16,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/source/archive"
+	"penstock/ingest/source/sourcetest"
 )
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -98,6 +99,7 @@ func fetched(t testing.TB, a interface {
 // TestKeep keeps files of all sorts and reads each back, before and after they
 // are synced, from the process that writes and from another.
 func TestKeep(t *testing.T) {
+	sourcetest.OneGoroutine(t)
 	dir := t.TempDir()
 	a := open(t, dir, archive.Options{})
 	k := keeper(t, a, "site/Ost")

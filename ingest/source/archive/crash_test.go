@@ -20,6 +20,7 @@ import (
 
 	"penstock/ingest"
 	"penstock/ingest/source/archive"
+	"penstock/ingest/source/sourcetest"
 )
 
 // TestCrash keeps, syncs and settles at random, and is killed: the packs are
@@ -27,6 +28,7 @@ import (
 // bytes in its place. Whoever opens the archive then finds all that Sync had
 // returned for, and what was not settled is offered again, version by version.
 func TestCrash(t *testing.T) {
+	sourcetest.OneGoroutine(t)
 	rapid.Check(t, func(t *rapid.T) {
 		base, err := os.MkdirTemp("", "crash")
 		if err != nil {

@@ -17,6 +17,9 @@ import (
 
 func testSizes(t *testing.T, site Site) {
 	sizes := []int{0, 1, 4095, 4096, 4097, 1 << 20, ingest.SpoolAbove - 1, ingest.SpoolAbove, ingest.SpoolAbove + 1}
+	if underRace { // a byte more or less is for the suite without the detector
+		sizes = []int{0, 1, 1 << 20, ingest.SpoolAbove + 1}
+	}
 	for i, n := range sizes {
 		site.Put(fmt.Sprintf("%d.csv", n), text(n, uint64(i)), then)
 	}
@@ -31,9 +34,10 @@ func testSizes(t *testing.T, site Site) {
 			}
 			f := all[site.Path(fmt.Sprintf("%d.csv", n))]
 			fetch(t, s, f, &c, text(n, uint64(i)), then)
-			// A listing that does not tell must do as well.
-			f.Size, f.Modified, f.Precision = -1, 0, ingest.Unknown
-			fetch(t, s, f, &c, text(n, uint64(i)), then)
+			if up { // a listing that does not tell must do as well
+				f.Size, f.Modified, f.Precision = -1, 0, ingest.Unknown
+				fetch(t, s, f, &c, text(n, uint64(i)), then)
+			}
 		}
 	}
 }
@@ -55,7 +59,7 @@ func testReuse(t *testing.T, site Site) {
 }
 
 func testConcurrent(t *testing.T, site Site) {
-	const files, workers = 300, 8
+	const files, workers = 100, 8
 	for i := range files {
 		site.Put(fmt.Sprintf("%d.csv", i), text(i*7, uint64(i)), then)
 	}
