@@ -11,6 +11,10 @@ import (
 // it was read. It is not lost: the next listing brings it again.
 var ErrChanged = errors.New("the file changed while it was fetched")
 
+// ErrTruncated says that a folder has more than its server lists of it. What is
+// listed is there; what is not may be there all the same.
+var ErrTruncated = errors.New("the server did not list all that is in the folder")
+
 // A Source is a place that files come from: a folder, a server, an archive.
 // All methods may be called from several goroutines at once.
 type Source interface {
@@ -22,7 +26,7 @@ type Source interface {
 	// all was listed, or, for a source that is watched, when ctx ends. A pair
 	// with an error says what could not be listed (File.Path is then the
 	// folder or file concerned) and the listing goes on, unless the error is
-	// ctx's.
+	// ctx's. Where it wraps ErrTruncated, the folder was listed in part.
 	Files(ctx context.Context) iter.Seq2[File, error]
 
 	// Fetch reads f into c, reusing c's buffer. On return c.File is f with the

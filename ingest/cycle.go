@@ -99,6 +99,14 @@ func (c *cycles) faulty() {
 	c.current.Faults++
 }
 
+// cut notes a folder that the server lists only a part of.
+func (c *cycles) cut(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Cut++
+	c.current.CutWhy = cmp.Or(c.current.CutWhy, err)
+}
+
 // left notes a file that is not loaded, and not under way any more.
 func (c *cycles) left(modified int64) {
 	c.mu.Lock()
@@ -265,7 +273,7 @@ func (c *cycles) tell(isOver bool, isSo func(listed int) bool) {
 		told.Files = maps.Clone(told.Files) // counting goes on
 	} else {
 		c.phase = phaseOver
-		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Err: told.Err, Faults: told.Faults, Listed: told.Listed, Settling: told.Settling, Files: make(map[State]int)}
+		c.current = Cycle{Number: told.Number, Began: told.Began, Poll: told.Poll, Err: told.Err, Faults: told.Faults, Cut: told.Cut, CutWhy: told.CutWhy, Listed: told.Listed, Settling: told.Settling, Files: make(map[State]int)}
 	}
 	c.mu.Unlock()
 	c.run.tellCycle(&told)

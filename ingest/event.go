@@ -45,6 +45,8 @@ type Cycle struct {
 	Err      error // the listing's, when it broke off; the next one is tried all the same
 	Faults   int   // folders and files that could not be listed, each told as Failed
 	Listed   int   // files
+	Cut      int   // folders of which the server lists only a part
+	CutWhy   error // what it says of the first of these
 	New      int   // of these, which are to be fetched and were not queued before
 	Hinted   int   // files that were heard of otherwise, and are to be fetched, since
 	Settling int   // files that the source held back, see Settler

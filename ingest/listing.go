@@ -87,8 +87,13 @@ func (r *run) listOnce() bool {
 }
 
 // unlisted tells what could not be listed. Of a source that is listed again, an
-// error that concerns no path, or the root, is the cycle's.
+// error that concerns no path, or the root, is the cycle's. That the server lists
+// only a part of a folder breaks nothing off: it may do so for ever.
 func (r *run) unlisted(f File, err error) {
+	if r.Poll > 0 && errors.Is(err, ErrTruncated) {
+		r.cycles.cut(err)
+		return
+	}
 	if r.Poll > 0 && (f.Path == "" || f.Path == ".") {
 		r.refreshing.broke = true
 		r.cycles.failed(err)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -51,4 +52,38 @@ func TestWhatWentIsForgotten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that lists only a part of what there is may do so for ever: what it
+// lists is loaded, what it does not is not taken for gone, and the listing has not
+// failed.
+func TestAListingInPart(t *testing.T) {
+	operate(t, func(p *plant) {
+		for i := range 20 {
+			p.yard.put(fmt.Sprintf("L/%02d", i), reading1(i))
+		}
+	}, func(p *plant) {
+		p.after(40 * time.Second) // it was seen that all are loaded
+		if p.last().Cut != 0 || p.last().CutWhy != nil {
+			t.Errorf("of a whole listing is told %+v", p.last())
+		}
+		asked := p.book.asked
+		p.yard.mu.Lock()
+		p.yard.broken, p.yard.at = fmt.Errorf("list /: %w: 20 of 40", ErrTruncated), "."
+		left := p.yard.files["L/07"]
+		delete(p.yard.files, "L/07")
+		p.yard.mu.Unlock()
+		p.yard.put("L/new", reading1(100))
+		p.after(70 * time.Second)
+		if c := p.last(); c.Err != nil || c.Cut != 1 || !errors.Is(c.CutWhy, ErrTruncated) || c.Files[Failed]+p.told[Failed] != 0 {
+			t.Errorf("told of %+v, and %v", c, p.told)
+		}
+		p.yard.mu.Lock()
+		p.yard.files["L/07"] = left
+		p.yard.mu.Unlock()
+		p.after(3 * time.Minute)
+		if p.book.known["L/new"].n != 1 || p.book.asked != asked+2 { // L/new before and after it was loaded
+			t.Errorf("%d files are loaded, the ledger was asked about %d more", len(p.book.known), p.book.asked-asked)
+		}
+	})
 }

@@ -24,6 +24,7 @@ type teller struct {
 	asked    map[string]*told     // since the last line, by shape
 	wrong    map[string]*told     // since the last line, by state and reason
 	outages  map[string]*outage   // files that fail again and again, by reason
+	cuts     *outage              // listings of which the server left out a part
 	overruns *outage              // cycles that take longer than the interval
 	order    []string             // of wrong and asked, as they came
 	skipped  map[ingest.State]int // files whose reasons found no room in wrong
@@ -139,6 +140,7 @@ func (t *teller) cycle(c *ingest.Cycle) {
 	}
 	broken := c.Err != nil || t.root != ""
 	t.root = ""
+	t.cut(c)
 	t.tellWrong()
 	happened := c.NotDone > 0 || c.New+c.Hinted > 0 && c.Queued+c.UnderWay > 0
 	for state, n := range c.Files {
@@ -283,6 +285,19 @@ func (t *teller) mended() {
 	if b := t.broken; b != nil {
 		t.log.Info("the source is there again", slog.Int("tried", b.all), slog.Duration("after", t.now().Sub(b.since).Round(time.Second)))
 		t.broken = nil
+	}
+}
+
+// cut tells that the server lists only a part of some folders, once.
+func (t *teller) cut(c *ingest.Cycle) {
+	switch {
+	case c.Err != nil || (c.Cut > 0) == (t.cuts != nil):
+	case c.Cut > 0:
+		t.cuts = &outage{since: t.now()}
+		t.log.Warn("the server does not list all files: those that it lists are loaded, and no other is taken for gone", slog.Int("folders", c.Cut), slog.Any("error", c.CutWhy))
+	default:
+		t.log.Info("the server lists all files again", slog.Duration("after", t.now().Sub(t.cuts.since).Round(time.Second)))
+		t.cuts = nil
 	}
 }
 

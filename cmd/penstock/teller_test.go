@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -164,4 +165,21 @@ func TestSparing(t *testing.T) {
 			t.Error(n, text.String())
 		}
 	})
+}
+
+// That a server lists only a part of what there is, is said once, and when it is
+// over; a listing that broke off does not tell.
+func TestTellerOfAServerThatListsAPart(t *testing.T) {
+	h := newHeard()
+	why := errors.New("list ftp://example.com/in: the server did not list all")
+	for range 3 {
+		h.observe(over(ingest.Cycle{Listed: 20, Cut: 2, CutWhy: why}))
+	}
+	h.expect(t, `level=WARN msg="the server does not list all files: those that it lists are loaded, and no other is taken for gone" folders=2 error="list ftp://example.com/in: the server did not list all"`)
+	h.observe(over(ingest.Cycle{Err: errors.New("421 no")}))
+	h.text.Reset()
+	h.observe(over(ingest.Cycle{Listed: 20, Cut: 2, CutWhy: why}))
+	h.text.Reset()
+	h.observe(over(ingest.Cycle{Listed: 40}))
+	h.expect(t, `level=INFO msg="the server lists all files again" after=0s`)
 }

@@ -51,6 +51,7 @@ type metrics struct {
 	took      *prometheus.GaugeVec
 	ratio     *prometheus.GaugeVec
 	listed    *prometheus.GaugeVec
+	cut       *prometheus.GaugeVec
 	settling  *prometheus.GaugeVec
 	backlog   *prometheus.GaugeVec
 	underWay  *prometheus.GaugeVec
@@ -110,6 +111,7 @@ func newMetrics(r *prometheus.Registry, version string) *metrics {
 		took:      gauge("cycle_seconds", "What the last cycle took, or the present one has taken, from the begin of its listing to the last of its files.", "source"),
 		ratio:     gauge("cycle_interval_ratio", "The same over the poll interval: above 1 the source brings more than is dealt with.", "source"),
 		listed:    gauge("listed_files", "Files in the last listing.", "source"),
+		cut:       gauge("cut_folders", "Folders of which the server lists only a part, in the last listing.", "source"),
 		settling:  gauge("settling_files", "Files that wait until their upload is complete.", "source"),
 		backlog:   gauge("backlog_files", "Files that were listed and wait to be fetched.", "source"),
 		underWay:  gauge("under_way_files", "Files that are being fetched, decoded or committed.", "source"),
@@ -145,6 +147,7 @@ type series struct {
 	took      prometheus.Gauge
 	ratio     prometheus.Gauge
 	listed    prometheus.Gauge
+	cut       prometheus.Gauge
 	settling  prometheus.Gauge
 	backlog   prometheus.Gauge
 	underWay  prometheus.Gauge
@@ -170,6 +173,7 @@ func (m *metrics) of(source string) *series {
 		took:       m.took.WithLabelValues(source),
 		ratio:      m.ratio.WithLabelValues(source),
 		listed:     m.listed.WithLabelValues(source),
+		cut:        m.cut.WithLabelValues(source),
 		settling:   m.settling.WithLabelValues(source),
 		backlog:    m.backlog.WithLabelValues(source),
 		underWay:   m.underWay.WithLabelValues(source),
@@ -194,7 +198,7 @@ func (m *metrics) forget(source string) {
 	for _, v := range []*prometheus.CounterVec{m.files, m.readings, m.rejected, m.bytes, m.stages, m.commits, m.failures, m.cycles, m.overran, m.notDone} {
 		v.DeletePartialMatch(of)
 	}
-	for _, v := range []*prometheus.GaugeVec{m.lastCommit, m.up, m.lease, m.lastCycle, m.took, m.ratio, m.listed, m.settling, m.backlog, m.underWay, m.spooled,
+	for _, v := range []*prometheus.GaugeVec{m.lastCommit, m.up, m.lease, m.lastCycle, m.took, m.ratio, m.listed, m.cut, m.settling, m.backlog, m.underWay, m.spooled,
 		m.packs, m.archived, m.spool, m.spoolLimit, m.free} {
 		v.DeletePartialMatch(of)
 	}
@@ -248,6 +252,9 @@ func (s *series) cycle(c *ingest.Cycle, at time.Time, first, again bool) {
 		return
 	}
 	s.listed.Set(float64(c.Listed))
+	if c.Err == nil {
+		s.cut.Set(float64(c.Cut))
+	}
 	s.settling.Set(float64(c.Settling))
 	s.up.Set(oneIf(c.Err == nil))
 	s.stages[ingest.InPace].Add(c.Paced.Seconds())

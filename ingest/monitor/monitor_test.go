@@ -219,7 +219,7 @@ func TestCyclesAreTold(t *testing.T) {
 	m := newTested()
 	m.Follow("field", 30*time.Second)
 	cycle := ingest.Cycle{Number: 7, Began: at, Poll: 30 * time.Second, Listing: 4 * time.Second, Took: 30 * time.Second,
-		Overran: true, Bound: ingest.InCommit, Listed: 900, New: 90, Settling: 3, Left: 5, Queued: 60, UnderWay: 8, Spooled: 2,
+		Overran: true, Bound: ingest.InCommit, Listed: 900, Cut: 4, New: 90, Settling: 3, Left: 5, Queued: 60, UnderWay: 8, Spooled: 2,
 		Oldest: ingest.Micros(at.Add(-90 * time.Second)), NotDone: 1, Paced: time.Second}
 	tell := func(c ingest.Cycle) { m.Observe(ingest.Event{Source: "field", At: at, Cycle: &c}) }
 	tell(cycle) // its poll interval has ended, and it goes on
@@ -241,6 +241,7 @@ func TestCyclesAreTold(t *testing.T) {
 		`penstock_cycle_interval_ratio{source="field"}`:                1.5,
 		`penstock_last_cycle_timestamp_seconds{source="field"}`:        float64(at.Unix()),
 		`penstock_listed_files{source="field"}`:                        900,
+		`penstock_cut_folders{source="field"}`:                         4,
 		`penstock_settling_files{source="field"}`:                      3,
 		`penstock_under_way_files{source="field"}`:                     8,
 		`penstock_spooled_files{source="field"}`:                       2,

@@ -129,7 +129,7 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 	case l.rest:
 		return errors.New("the listing ends in the middle of a line")
 	case truncatedWords.MatchString(c.ending.said):
-		return fmt.Errorf("%w: %s; have it list more (pure-ftpd: LimitRecursion, -L), or divide the folder", errTruncated, said(0, c.ending.said))
+		return fmt.Errorf("%w: %s; have it list more (pure-ftpd: LimitRecursion, -L), or divide the folder", ingest.ErrTruncated, said(0, c.ending.said))
 	}
 	return nil
 }

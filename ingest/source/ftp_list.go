@@ -78,9 +78,6 @@ func (l *lister) read(in io.Reader) error {
 	}
 }
 
-// errTruncated says that a folder has more than was listed of it.
-var errTruncated = errors.New("the server did not list all that is in the folder")
-
 // truncatedWords are in what pure-ftpd says after such a listing.
 var truncatedWords = regexp.MustCompile(`(?i)truncated`)
 

@@ -138,7 +138,7 @@ func inOrder(err error) bool {
 	if errors.Is(err, errGivenUp) {
 		return false
 	}
-	return err == nil || errors.Is(err, errTruncated) || errors.Is(err, ingest.ErrWhole) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
+	return err == nil || errors.Is(err, ingest.ErrTruncated) || errors.Is(err, ingest.ErrWhole) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) || errors.Is(err, ingest.ErrChanged)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -154,6 +155,33 @@ func TestListingTruncated(t *testing.T) {
 		}
 		if _, err := lists(t, newRemote(t, server, "few/", nil)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestListingTruncatedRoot: a source whose root has more entries than the server
+// lists gives those out that it lists, and says that there are more.
+func TestListingTruncatedRoot(t *testing.T) {
+	const most = 20
+	server := servertest.Start(t, servertest.PureFTPD, servertest.Options{Entries: most})
+	for i := range 2 * most {
+		server.Put(fmt.Sprintf("%02d.csv", i), []byte("x"), then)
+	}
+	r := newRemote(t, server, "", nil)
+	for range 3 {
+		listed, truncated := 0, 0
+		for f, err := range r.Files(t.Context()) {
+			switch {
+			case err == nil:
+				listed++
+			case errors.Is(err, ingest.ErrTruncated) && f.Path == ".":
+				truncated++
+			default:
+				t.Errorf("%s: %v", f.Path, err)
+			}
+		}
+		if listed < most/2 || listed >= 2*most || truncated != 1 {
+			t.Errorf("%d files are listed, and %d times it is said that there are more", listed, truncated)
 		}
 	}
 }
