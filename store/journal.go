@@ -43,8 +43,12 @@ type Journal struct {
 	said   map[told]struct{} // by the last call, as far as the next one meets it again
 	seed   maphash.Seed
 	begun  bool
-	atLast map[string]int64 // by table: the greatest id that was told
+	atLast lastIDs           // that were told
+	begins map[int64]lastIDs // by transaction that was open at the last call: what was told before it was
 }
+
+// lastIDs are the greatest of each table whose rows are only added.
+type lastIDs map[string]int64
 
 // Journal begins where another ended whose last {"mark"} is given, if it was of
 // this ledger; nil for none.
@@ -91,11 +95,15 @@ type sight struct {
 	snapshot string
 	next     int64   // all transactions from here on were not seen
 	open     []int64 // nor were these before it
+	ahead    []int64 // were open, too, from next on; a sight that was kept does not know them
 }
 
 // sightSQL looks. A server that was promoted or set back has another timeline:
-// what a transaction of some number did there may be gone.
-const sightSQL = `select (select system_identifier from pg_control_system()) || '/' || (select timeline_id from pg_control_checkpoint()), pg_current_snapshot()::text`
+// what a transaction of some number did there may be gone. A snapshot does not
+// tell of a transaction that is open while none of a greater number has ended:
+// each holds the lock of its number, of which there are the low 32 bits.
+const sightSQL = `select (select system_identifier from pg_control_system()) || '/' || (select timeline_id from pg_control_checkpoint()), pg_current_snapshot()::text,
+	(select array_agg(transactionid::text::int8) from pg_locks where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted)`
 
 // sightOf reads a snapshot as it is written: the first transaction that is open,
 // the next one, and all that are open.
@@ -119,6 +127,21 @@ func sightOf(cluster, snapshot string) (s sight, err error) {
 		s.open = append(s.open, open)
 	}
 	return s, nil
+}
+
+// lookAhead takes in which transactions are open, by the low 32 bits of their
+// numbers.
+func (s *sight) lookAhead(locked []int64) {
+	for _, low := range locked {
+		if x := s.next + int64(int32(uint32(low)-uint32(s.next))); x >= s.next {
+			s.ahead = append(s.ahead, x)
+		}
+	}
+}
+
+// isOpen reports whether a transaction was open.
+func (s *sight) isOpen(x int64) bool {
+	return slices.Contains(s.open, x) || slices.Contains(s.ahead, x)
 }
 
 // continues reports whether s is a later look at the same transactions.
@@ -164,10 +187,11 @@ var (
 )
 
 // Of the tables whose rows are only added, those are told that have come since,
-// and those of transactions that were open then.
+// and those of transactions that were open then. These have drawn no ids but such
+// as came after what was told before they were there: others are not looked at.
 const (
 	sinceSQL = " where id > $1 order by id"
-	endedSQL = " where xmin::text = any($1) order by id" // their low 32 bits; one of long ago is told again
+	endedSQL = " where id > $1 and id <= $2 and xmin::text = any($3) order by id" // their low 32 bits
 )
 
 // lateBy is how many ids before the last one that was told a row may come whose
@@ -179,16 +203,18 @@ const lateBy = 1000
 // before Tell is called again, or else the Journal is to be made anew. Where
 // each fails, that is its error, and nothing counts as told.
 func (j *Journal) Tell(ctx context.Context, each func(doc []byte) error) (some bool, err error) {
-	t := &telling{Journal: j, each: each, said: make(map[told]struct{}), atLast: make(map[string]int64)}
+	t := &telling{Journal: j, each: each, said: make(map[told]struct{}), atLast: make(lastIDs)}
 	err = pgx.BeginTxFunc(ctx, j.store.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var cluster, snapshot string
-		err := tx.QueryRow(ctx, sightSQL).Scan(&cluster, &snapshot)
+		var locked []int64
+		err := tx.QueryRow(ctx, sightSQL).Scan(&cluster, &snapshot, &locked)
 		if err == nil {
 			t.now, err = sightOf(cluster, snapshot)
 		}
 		if err != nil {
 			return err
 		}
+		t.now.lookAhead(locked)
 		if !t.now.continues(&j.until) {
 			j.Afresh()
 		}
@@ -200,8 +226,25 @@ func (j *Journal) Tell(ctx context.Context, each func(doc []byte) error) (some b
 	if err != nil {
 		return false, fmt.Errorf("copying the ledger: %w", err)
 	}
+	j.begins = t.begin()
 	j.until, j.said, j.atLast, j.begun = t.now, t.said, t.atLast, true
 	return t.some, nil
+}
+
+// begin returns what was told before each transaction was there that is open now.
+func (t *telling) begin() map[int64]lastIDs {
+	begins := make(map[int64]lastIDs, len(t.now.open)+len(t.now.ahead))
+	for _, x := range slices.Concat(t.now.open, t.now.ahead) {
+		before, open := t.begins[x]
+		switch {
+		case !t.begun: // it may have drawn any number
+			before = nil
+		case !open:
+			before = t.Journal.atLast
+		}
+		begins[x] = before
+	}
+	return begins
 }
 
 // A told is a row that was told: by its id, or by what it is.
@@ -216,7 +259,7 @@ type telling struct {
 	each   func([]byte) error
 	now    sight // what it tells up to
 	said   map[told]struct{}
-	atLast map[string]int64
+	atLast lastIDs
 	some   bool
 }
 
@@ -250,18 +293,22 @@ func (t *telling) added(ctx context.Context, tx pgx.Tx, table string) error {
 		t.atLast[table] = max(t.atLast[table], id)
 		return id > last-lateBy
 	}
-	if err := t.rows(ctx, tx, table, addedSQL[table]+sinceSQL, keep, max(0, last-lateBy)); err != nil {
+	since := max(0, last-lateBy)
+	if err := t.rows(ctx, tx, table, addedSQL[table]+sinceSQL, keep, since); err != nil {
 		return err
 	}
-	ended := t.now.ended(&t.until)
-	if last == 0 || len(ended) == 0 {
+	var low []string
+	from := since
+	for x, before := range t.begins {
+		if !t.now.isOpen(x) {
+			low = append(low, strconv.FormatUint(uint64(uint32(x)), 10))
+			from = min(from, max(0, before[table]-lateBy))
+		}
+	}
+	if from == since {
 		return nil
 	}
-	low := make([]string, len(ended))
-	for i, x := range ended {
-		low[i] = strconv.FormatUint(uint64(uint32(x)), 10)
-	}
-	return t.rows(ctx, tx, table, addedSQL[table]+endedSQL, keep, low)
+	return t.rows(ctx, tx, table, addedSQL[table]+endedSQL, keep, from, since, low)
 }
 
 // files tells the file versions that changed.

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"penstock/ingest"
@@ -169,6 +171,79 @@ func TestJournalTellsSeriesThatAreCommittedLate(t *testing.T) {
 	}
 	expectTold(t, j, "series late")
 	expectTold(t, j, "")
+}
+
+// So is one of a transaction that no snapshot told of, for none had ended that
+// began after it.
+func TestJournalTellsSeriesOfTheLastTransaction(t *testing.T) {
+	s := open(t, Options{})
+	j := journalOf(t, s, nil)
+	expectTold(t, j, "")
+	begin := func() pgx.Tx {
+		t.Helper()
+		tx, err := s.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { tx.Rollback(context.WithoutCancel(t.Context())) })
+		return tx
+	}
+	do := func(tx pgx.Tx, sql string) {
+		t.Helper()
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, last := begin(), begin()
+	do(first, "select pg_current_xact_id()")
+	do(last, "insert into series (logger, channel, unit, label) values ('L', 'last', '', '')")
+	do(first, "select setval(pg_get_serial_sequence('series', 'id'), 5000)")
+	do(first, "insert into series (logger, channel, unit, label) values ('L', 'first', '', '')")
+	if err := first.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectTold(t, j, "series first")
+	expectTold(t, j, "")
+	if err := last.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectTold(t, j, "series last")
+	expectTold(t, j, "")
+}
+
+// Of the tables that only grow, no more is read for a transaction that has ended
+// than what came since it began.
+func TestJournalReadsOnFromWhereATransactionBegan(t *testing.T) {
+	s := open(t, Options{})
+	j := journalOf(t, s, nil)
+	const add = "insert into series (logger, channel, unit, label) select 'L', 'c' || n, '', '' from generate_series(%d, %d) n"
+	query(t, s, fmt.Sprintf(add, 1, 5000))
+	tell(t, j)
+	for begin := 5001; begin < 5100; begin += 20 {
+		tx, err := s.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback(context.WithoutCancel(t.Context()))
+		if _, err := tx.Exec(t.Context(), fmt.Sprintf(add, begin, begin+9)); err != nil {
+			t.Fatal(err)
+		}
+		query(t, s, fmt.Sprintf(add, begin+10, begin+19))
+		if told, _ := tell(t, j); len(told) != 10 {
+			t.Errorf("%d series are told, want 10", len(told))
+		}
+		for x, before := range j.begins {
+			if before["series"] < int64(begin-1) {
+				t.Errorf("transaction %d began after %d series were told, and not %d", x, begin-1, before["series"])
+			}
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if told, _ := tell(t, j); len(told) != 10 {
+			t.Errorf("%d series are told, want 10", len(told))
+		}
+	}
 }
 
 // Where bytes are archived after their version was loaded is told.
