@@ -29,6 +29,7 @@ type approvals struct {
 
 	mu       sync.Mutex // no query is waited for under it
 	late     time.Time  // when to look for files that were held although their question was answered; zero for never
+	read     bool       // profiles were
 	profiles []*format.Profile
 	known    map[*liveDecoders]struct{}
 }
@@ -47,25 +48,36 @@ func (a *approvals) watch(ctx context.Context) {
 		if err := a.look(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
 			a.log.Error("approved profiles could not be read", slog.Any("error", err))
 		}
-		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("files that were held while their question was answered wait until they are taken up by hand", slog.Any("error", err))
+		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
+			a.log.Warn("files that were held while their question was answered are not taken up yet", slog.Any("error", err))
 		}
 	}
 }
 
 // takeLate marks as due the files that were held although their question was
 // answered: they were under way in that moment. It is done once for each answer,
-// when what was under way has been committed.
+// when what was under way has been committed; where it fails, the next time.
 func (a *approvals) takeLate(ctx context.Context) error {
 	a.mu.Lock()
-	now := !a.late.IsZero() && time.Now().After(a.late)
-	if now {
-		a.late = time.Time{}
-	}
+	late := a.late
 	a.mu.Unlock()
-	if !now {
+	if late.IsZero() || time.Now().Before(late) {
 		return nil
 	}
+	if err := a.takeHeld(ctx); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.late.Equal(late) { // else there was another answer meanwhile
+		a.late = time.Time{}
+	}
+	return nil
+}
+
+// takeHeld marks as due the files that are held although their question is
+// answered.
+func (a *approvals) takeHeld(ctx context.Context) error {
 	shapes, err := a.store.Pending(ctx)
 	if err != nil {
 		return err
@@ -140,18 +152,32 @@ func (a *approvals) look(ctx context.Context) error {
 func (a *approvals) take(profiles []*format.Profile) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.profiles = profiles
+	a.read, a.profiles = true, profiles
 	for l := range a.known {
 		l.remake(profiles)
 	}
 }
 
-// check says what is wrong with the sources of a config, now that the approved
-// profiles are known.
-func (a *approvals) check(c *config) error {
+// check says what is wrong with the sources of a config, given what profiles are
+// approved. It asks the store only where by what is known the config is not sound.
+func (a *approvals) check(ctx context.Context, c *config) error {
+	if read, err := a.checkKnown(c); read && err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	looked := a.look(ctx)
+	read, err := a.checkKnown(c)
+	if !read {
+		return looked
+	}
+	return err
+}
+
+func (a *approvals) checkKnown(c *config) (read bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return c.check(a.profiles)
+	return a.read, c.check(a.profiles)
 }
 
 // check says what is wrong with the sources of a config, given what profiles were

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +47,18 @@ func goesOnElsewhere(t *testing.T, s *stage) {
 	} {
 		r.reload(config(wrong.store, wrong.archive, north), notTaken+wrong.says)
 	}
+	// Nothing is made for a config that is not taken.
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	unmade := here + ", schema: unmade"
+	r.reload(config(unmade, "dir: beside", "  - {name: north, url: north, profile: 0123456789abcdef}\n"), notTaken+`".*0123456789abcdef`)
+	r.reload(strings.Replace(config(unmade, "dir: beside", north), "127.0.0.1:0", busy.Addr().String(), 1), notTaken+`".*address already in use`)
+	if n := r.asks("select count(*) from pg_namespace where nspname = 'unmade'"); n != "0" {
+		t.Error("a config that is not taken leaves a schema behind")
+	}
 	r.write("south/b.csv", longFile("S2", 2.5))
 	r.comes("3", "select count(*) from penstock.observations")
 	r.comes("1", "select count(*) from penstock.runs where source = (select id from penstock.sources where name = 'north')")
@@ -62,8 +76,8 @@ func goesOnElsewhere(t *testing.T, s *stage) {
 		t.Errorf("the other archive has %q, %v", packs, err)
 	}
 	r.end(0)
-	if n := r.times("level=(WARN|ERROR)"); n != 3 {
-		t.Errorf("%d warnings and errors are logged, want 3:\n%s", n, r.text())
+	if n := r.times("level=(WARN|ERROR)"); n != 5 {
+		t.Errorf("%d warnings and errors are logged, want 5:\n%s", n, r.text())
 	}
 }
 

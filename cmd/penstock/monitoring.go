@@ -18,27 +18,36 @@ type metricsServer struct {
 // serveMetrics serves at the address of a config, and no longer at that of the
 // one before. An error says that it cannot, and all stays as it was.
 func (d *daemon) serveMetrics(c monitorConfig) error {
+	server, err := d.listen(c)
+	if err == nil {
+		d.serveAt(c, server)
+	}
+	return err
+}
+
+// listen listens at the address of a config, for serveAt; nil where that is none,
+// or the one before.
+func (d *daemon) listen(c monitorConfig) (*monitor.Server, error) {
+	if c.listen == "" || d.metrics != nil && d.metrics.config.listen == c.listen {
+		return nil, nil
+	}
+	return d.monitor.Listen(c.listen, c.pprof, d.log)
+}
+
+// serveAt serves by a config, with what listens for it.
+func (d *daemon) serveAt(c monitorConfig, server *monitor.Server) {
 	before := d.metrics
-	if before != nil && before.config == c {
-		return nil
-	}
-	if before != nil && before.config.listen == c.listen {
-		before.server.Profile(c.pprof)
-		before.config = c
-		return nil
-	}
-	if c.listen == "" {
+	switch {
+	case server != nil:
+		before.close()
+		d.metrics = serveWith(d, c, server)
+	case c.listen == "":
 		before.close()
 		d.metrics = nil
-		return nil
+	default:
+		before.server.Profile(c.pprof)
+		before.config = c
 	}
-	server, err := d.monitor.Listen(c.listen, c.pprof, d.log)
-	if err != nil {
-		return err
-	}
-	before.close()
-	d.metrics = serveWith(d, c, server)
-	return nil
 }
 
 func serveWith(d *daemon, c monitorConfig, server *monitor.Server) *metricsServer {

@@ -3,10 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"penstock/store"
 )
 
 // reload reads the config anew. It is taken when it is sound, and all that it
@@ -19,11 +22,8 @@ func (d *daemon) reload() *ground {
 	c, err := d.daemonConfig()
 	var next *ground
 	if err == nil {
-		d.busy(2 * checkFor)
+		d.busy(3 * checkFor)
 		next, err = d.prepare(c)
-	}
-	if err == nil {
-		err = d.serveMetrics(c.monitor)
 	}
 	if d.tookConfig(err); err != nil {
 		d.drop(next)
@@ -79,36 +79,68 @@ func (d *daemon) tookConfig(err error) {
 }
 
 // prepare opens the store and archive of a config where they are not those that
-// the daemon stands on; else it returns nil. It waits for no store that is away.
-func (d *daemon) prepare(c *config) (*ground, error) {
+// the daemon stands on, and serves metrics by it; a nil ground stays where it is. It
+// waits for no store that is away. Nothing is made in a store before all else is
+// found to be sound.
+func (d *daemon) prepare(c *config) (next *ground, err error) {
 	then := d.under(c)
 	sameStore, err := d.standsOn(then)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(d.take, 2*checkFor)
+	defer cancel()
 	if sameStore {
-		if err := d.approved.check(c); err != nil || d.app.sameArchive(then) {
+		if err := d.approved.check(ctx, c); err != nil {
 			return nil, err
 		}
+		if d.app.sameArchive(then) {
+			return nil, d.serveMetrics(c.monitor)
+		}
 	}
-	next := new(ground)
+	next = new(ground)
 	if next.archive, err = then.openArchive(); err != nil {
-		return nil, err
+		return next, err
 	}
 	if sameStore {
 		next.store = d.store
-		return next, nil
+		return next, d.serveMetrics(c.monitor)
 	}
-	ctx, cancel := context.WithTimeout(d.take, checkFor)
-	defer cancel()
-	if next.store, err = d.openOther(ctx, then); err != nil {
+	if next.store, err = d.openThere(ctx, then); err != nil {
 		return next, err
 	}
 	profiles, err := next.store.approved(ctx)
 	if err == nil {
 		err = c.check(profiles)
 	}
-	return next, err
+	if err != nil {
+		return next, err
+	}
+	server, err := d.listen(c.monitor)
+	if err == nil && next.store == nil {
+		next.store, err = d.openOther(ctx, then, daemonStore())
+	}
+	if err != nil {
+		server.Close()
+		return next, err
+	}
+	d.serveAt(c.monitor, server)
+	return next, nil
+}
+
+// openThere opens the store of a config beside that of now; nil where it is yet
+// to be made.
+func (d *daemon) openThere(ctx context.Context, then *app) (*opened, error) {
+	if have, err := then.haveStore(); err != nil || !have {
+		return nil, err
+	}
+	o := daemonStore()
+	o.Create = false
+	there, err := d.openOther(ctx, then, o)
+	if errors.Is(err, store.ErrNoSchema) {
+		return nil, nil
+	}
+	return there, err
 }
 
 // standsOn reports whether the store that is open is that of a, and opened in the
@@ -126,11 +158,11 @@ func (d *daemon) standsOn(a *app) (bool, error) {
 
 // openOther opens the store of a config beside that of now. Where both are in one
 // private PostgreSQL, that goes over to it when the other is closed.
-func (d *daemon) openOther(ctx context.Context, then *app) (*opened, error) {
+func (d *daemon) openOther(ctx context.Context, then *app, o store.Options) (*opened, error) {
 	if d.store.server != nil && then.store == d.app.store {
-		return then.openAt(ctx, &opened{url: d.store.url}, daemonStore())
+		return then.openAt(ctx, &opened{url: d.store.url}, o)
 	}
-	return then.openStore(ctx, writes, daemonStore())
+	return then.openStore(ctx, writes, o)
 }
 
 // drop closes a ground that is not gone to, or what there is of it.

@@ -107,6 +107,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
+// Close gives the address back of a server that does not come to serve; of none,
+// nothing.
+func (s *Server) Close() {
+	if s != nil {
+		_ = s.listener.Close() // nobody was answered
+	}
+}
+
 func (m *Monitor) handler(profiles *atomic.Bool, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
