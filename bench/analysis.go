@@ -80,7 +80,7 @@ type Verdict struct {
 	Evidence   []string   `json:"evidence"`   // for the bottleneck, with numbers
 	Auto       string     `json:"auto"`       // how far the automatic choice is from the best
 	Advice     string     `json:"advice"`     // what to put in the config, or to do
-	Config     string     `json:"config"`     // that as YAML, a line; "" where no cell came to an end
+	Config     string     `json:"config"`     // the best cell as YAML, a line, which need not be the advice; "" where no cell came to an end
 	Notes      []string   `json:"notes"`      // what to bear in mind: noise, failed cells, outliers, a sweep that was cut short
 }
 

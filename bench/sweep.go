@@ -23,10 +23,12 @@ type Protocol struct {
 	WarmUps   int           `json:"warm_ups"` // runs of the reference cell before the first set
 	Seed      uint64        `json:"seed"`     // of the order
 
-	// Budget bounds the sweep: each cell gets one run, however long that takes.
-	// Then those go on that needed at most twice the time of the fastest, and no
-	// run is begun that would end after the budget. 0 for none: every cell gets
-	// Sets times Runs.
+	// Budget bounds the sweep: each cell gets one run, those of the smallest chunk
+	// last, which take the longest. It is cut short, and so a run that failed, when
+	// it takes half of the budget, or what is left of that, if either is more than
+	// three times what the reference took. Then those go on that needed at most
+	// twice the time of the fastest, and no run is begun that would end after the
+	// budget. 0 for none: every cell gets Sets times Runs, however long they take.
 	Budget time.Duration `json:"budget_ns"`
 }
 
@@ -124,8 +126,7 @@ func (s *sweep) all(ctx context.Context) {
 // set visits the cells of a set and reports whether to go on.
 func (s *sweep) set(ctx context.Context, set int) bool {
 	for run := 1; run <= s.Runs; run++ {
-		for _, i := range s.random.Perm(len(s.Cells)) {
-			c := s.Cells[i]
+		for _, c := range s.order() {
 			if s.visits[c] > 0 && s.Budget > 0 && (s.slow(c) || !s.hasTime(c)) {
 				s.skipped++
 				continue
@@ -138,11 +139,57 @@ func (s *sweep) set(ctx context.Context, set int) bool {
 	return true
 }
 
+// order is all cells, shuffled; in the first round within a budget those of the
+// smallest chunk come last, so that it is for them that no time is left.
+func (s *sweep) order() []Cell {
+	cells := make([]Cell, len(s.Cells))
+	smallest := s.Cells[0].Chunk
+	for i, j := range s.random.Perm(len(s.Cells)) {
+		cells[i] = s.Cells[j]
+		smallest = min(smallest, cells[i].Chunk)
+	}
+	if s.Budget > 0 && len(s.visits) == 0 {
+		last := func(c Cell) int {
+			if c.Chunk == smallest {
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(cells, func(a, b Cell) int { return last(a) - last(b) })
+	}
+	return cells
+}
+
+// patience is for how long a cell's first run is waited for; 0 for ever.
+func (s *sweep) patience(c Cell) time.Duration {
+	reference, ok := s.took[s.Reference]
+	if s.Budget == 0 || s.visits[c] > 0 || !ok {
+		return 0
+	}
+	return max(min(s.Budget/2, s.Budget-time.Since(s.result.Began)), 3*reference)
+}
+
+// tryOnce runs a cell, for as long as there is patience.
+func (s *sweep) tryOnce(ctx context.Context, c Cell) (Sample, error) {
+	most := s.patience(c)
+	if most == 0 {
+		return s.run(ctx, c)
+	}
+	tooLong := fmt.Errorf("cut short after %s: more would not fit into the budget of %s, a longer one lets it end", most.Round(time.Second), s.Budget)
+	ctx, cancel := context.WithTimeoutCause(ctx, most, tooLong)
+	defer cancel()
+	sample, err := s.run(ctx, c)
+	if err != nil && errors.Is(context.Cause(ctx), tooLong) {
+		err = tooLong
+	}
+	return sample, err
+}
+
 // visit runs a cell once and reports whether to go on.
 func (s *sweep) visit(ctx context.Context, c Cell, set, run int) bool {
 	s.tell(s.at(c, set))
 	began := time.Now()
-	sample, err := s.run(ctx, c)
+	sample, err := s.tryOnce(ctx, c)
 	if ctx.Err() != nil {
 		return false // it was cut short, which no seconds tell of
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +179,45 @@ func TestSweepWithinABudget(t *testing.T) {
 			t.Errorf("the reference ran %d times only", a.Noise.N)
 		}
 	})
+}
+
+// A cell that would take the budget for itself is cut short, whenever its turn is,
+// and says so; what it leaves goes to the others.
+func TestSweepCutsShortWhatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for seed := range uint64(4) {
+			took := map[Cell]time.Duration{{1, 1}: time.Hour, {2, 1}: 20 * time.Second, {1, 100}: 2 * time.Second, {2, 100}: time.Second, {2, 1000}: 2 * time.Second}
+			p := Protocol{Cells: slices.SortedFunc(maps.Keys(took), func(a, b Cell) int { return (a.Chunk-b.Chunk)*10 + a.Workers - b.Workers }),
+				Reference: Cell{2, 100}, Sets: 5, Runs: 1, WarmUps: 1, Budget: 120 * time.Second, Seed: seed}
+			began := time.Now()
+			r, err := Sweep(t.Context(), p, untilEnded(took), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all := time.Since(began); all > p.Budget+3*time.Second {
+				t.Errorf("it took %v, and the budget is %v", all, p.Budget)
+			}
+			a := Analyse(r)
+			if c := a.At(Cell{1, 1}); c.N != 0 || c.Failed != 1 || !regexp.MustCompile(`^cut short after 1m0s: more would not fit into the budget of 2m0s, `).MatchString(c.Why) {
+				t.Errorf("the cell that takes an hour: %+v", c)
+			}
+			if c := a.At(Cell{2, 100}); c.N != p.Sets || r.Cut != "" || a.Base == nil || a.Base.Chunk == 1 && a.Base.Workers == 1 {
+				t.Errorf("the fastest ran %d times, speed-ups are against %+v; cut short by %q", c.N, a.Base, r.Cut)
+			}
+		}
+	})
+}
+
+// untilEnded takes so long for each cell, or until it is told to end.
+func untilEnded(took map[Cell]time.Duration) Run {
+	return func(ctx context.Context, c Cell) (Sample, error) {
+		select {
+		case <-time.After(took[c]):
+			return Sample{Seconds: took[c].Seconds()}, nil
+		case <-ctx.Done():
+			return Sample{}, ctx.Err()
+		}
+	}
 }
 
 func TestProtocolCheck(t *testing.T) {

@@ -230,7 +230,7 @@ func (p *sheet) verdict() {
 	}
 	p.part("Automatic", plainText, v.Auto)
 	p.part("Advice", plainText, v.Advice)
-	p.part("", boldText, v.Config)
+	p.part("Best cell", boldText, v.Config)
 	for i, note := range v.Notes {
 		label := "Note"
 		if i > 0 {

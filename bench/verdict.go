@@ -95,12 +95,18 @@ func (a *Analysis) wordAuto() string {
 	return fmt.Sprintf("%s: %s, %s the best's median.", text, Seconds(x.Median), against(x.Median, b.Median))
 }
 
+// AutoIsAsGood reports whether the automatic choice needs no change: chance explains
+// what it lacks of the best cell, and that is little.
+func (a *Analysis) AutoIsAsGood() bool {
+	return a.Auto != nil && a.Auto.Alike && a.Auto.Median <= a.Best.Median*(1+asGood)
+}
+
 func (a *Analysis) advise() string {
 	b, r := a.Best, a.Result
 	var text string
 	switch {
-	case a.Auto != nil && a.Auto.Alike && a.Auto.Median <= b.Median*(1+asGood):
-		text = "Leave workers and chunk at auto: they are as good as the best cell."
+	case a.AutoIsAsGood():
+		text = "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same."
 	case a.Least != b:
 		text = fmt.Sprintf("Put the best cell into the config, or %s, which is as fast and takes less of memory and of the database.", a.Least.Cell)
 	default:

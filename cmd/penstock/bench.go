@@ -53,11 +53,13 @@ The files are those at the paths, or those of a configured source (--source), or
 27,000 that it makes, of one timestamp each. Files and their source stay as they
 are. Readings go into a schema that is made anew for each run and dropped at the
 end: in a private PostgreSQL of its own, or where --store says. The config's
-store and that of PENSTOCK_STORE are never used.
+store and that of PENSTOCK_STORE are never used. Profiles that were approved in the
+store of --store read files as they do in a replay into it.
 
 Alone it takes about two minutes: each cell has its turn, and those that need at
 most twice the time of the fastest have more of them, for as long as the budget
-lasts. Of chunk 1, with a transaction for each file, it has one worker only: the
+lasts. A run that would take the budget for itself is cut short, and its cell shown
+as failed, with that. Of chunk 1, with a transaction for each file, it has one worker only: the
 cell that speed-ups are against takes most of a minute where disks are slow to
 sync. With --sets or --runs each cell is run as often as that says.
 
@@ -94,7 +96,7 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.Uint64Var(&b.seed, "seed", 1, "of the files that are made, and of the order of the cells")
 	f.BoolVar(&b.dropCaches, "drop-caches", false, "read files from the disk and not from memory: drop the system's caches before each run, which takes root on Linux")
 	f.StringVar(&b.out, "out", "", "write the results into this `FOLDER`: every run as bench.json and bench.csv, bench.txt for benchstat, heatmap.html, and pictures")
-	f.StringVar(&b.apply, "apply", "", "write the best cell into this config `FILE`, keeping its comments")
+	f.StringVar(&b.apply, "apply", "", "write the best cell into this config `FILE`, keeping its comments, also where the advice is to leave both at auto")
 	f.StringVar(&b.source, "source", "", "read the files as the config's source of this `NAME` has them read; without PATH, fetch them from where it says, a server too")
 	f.StringSliceVar(&b.match, "match", nil, "read only files that match one of these `GLOBS`")
 	f.StringSliceVar(&b.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
@@ -235,7 +237,11 @@ func (a *app) tellBench(b *benchmark, analysis *bench.Analysis) error {
 		if err := applyCell(b.apply, analysis.Best.Cell); err != nil {
 			return err
 		}
-		a.note("%s has workers: %d and chunk: %d now.", printable(b.apply), analysis.Best.Workers, analysis.Best.Chunk)
+		text := fmt.Sprintf("%s has workers: %d and chunk: %d now, the best cell.", printable(b.apply), analysis.Best.Workers, analysis.Best.Chunk)
+		if analysis.AutoIsAsGood() {
+			text += " The advice is auto, which is as good: workers: auto and chunk: auto put that back."
+		}
+		a.note("%s", text)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"penstock/bench"
 	"penstock/ingest"
+	"penstock/ingest/format"
 	"penstock/ingest/source"
 	"penstock/store"
 	"penstock/store/pglocal"
@@ -69,7 +70,15 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 	if s := a.config.source(b.source); s != nil {
 		r.sink.Rank, r.sink.Policy, r.sink.OnChange = s.rank, s.policy, s.onChange
 	}
-	if r.decoders, err = b.decoders(nil); err != nil {
+	var approved []*format.Profile
+	if b.stage.value == stageLoad {
+		leave, there, err := a.openScratch(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		ends, approved = append(ends, leave), there
+	}
+	if r.decoders, err = b.decoders(approved); err != nil {
 		return nil, nil, err
 	}
 	if b.stage.value == stageFetch {
@@ -80,13 +89,6 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 		return nil, nil, err
 	}
 	ends = append(ends, corpus)
-	if b.stage.value == stageLoad {
-		leave, err := a.openScratch(r)
-		if err != nil {
-			return nil, nil, err
-		}
-		ends = append(ends, leave)
-	}
 	r.settings.Stage, r.settings.Source, r.settings.Files, r.settings.Remote, r.settings.Auto = b.stage.value, b.source, r.files.what, r.files.remote, autoCell()
 	r.settings.Cache = "warm"
 	if b.dropCaches {
@@ -157,25 +159,31 @@ func (a *app) sourceAsIs(s *sourceConfig) benchSource {
 }
 
 // openScratch opens the schema that is measured in: where --store says, else in a
-// private PostgreSQL that is bench's own. What it returns drops the schema; a
-// signal does not hinder that, a second one does.
-func (a *app) openScratch(r *benchRun) (leave func() error, err error) {
+// private PostgreSQL that is bench's own. leave drops the schema; a signal does not
+// hinder that, a second one does. approved are the profiles that were approved in
+// the store of --store.
+func (a *app) openScratch(r *benchRun) (leave func() error, approved []*format.Profile, err error) {
 	if !r.ownStore {
 		if a.store, err = benchStore(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	at, err := a.reach(a.take, writes)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, at.stop())
 		}
 	}()
+	if r.ownStore {
+		if approved, err = a.approvedAt(at); err != nil {
+			return nil, nil, err
+		}
+	}
 	if r.scratch, err = store.OpenScratch(a.take, at.url, store.Options{Version: version(), Command: commandLine(a.args), Password: at.password, Hypertable: a.hypertable()}); err != nil {
-		return nil, err
+		return nil, nil, a.refused(at, err)
 	}
 	leave = func() error {
 		ctx, cancel := context.WithTimeout(a.work, time.Minute)
@@ -183,13 +191,27 @@ func (a *app) openScratch(r *benchRun) (leave func() error, err error) {
 		return errors.Join(r.scratch.Drop(ctx), at.stop())
 	}
 	if r.database, err = r.scratch.Server(a.take); err != nil {
-		return nil, errors.Join(err, r.scratch.Drop(context.WithoutCancel(a.take)))
+		return nil, nil, errors.Join(err, r.scratch.Drop(context.WithoutCancel(a.take)))
 	}
 	r.settings.Store = "a private PostgreSQL"
 	if r.ownStore {
 		r.settings.Store = "a schema of its own where --store says"
 	}
-	return leave, nil
+	return leave, approved, nil
+}
+
+// approvedAt are the profiles that were approved in the store at a place, none
+// where nothing was loaded into it yet.
+func (a *app) approvedAt(at *opened) (approved []*format.Profile, err error) {
+	s, err := store.Open(a.take, at.url, store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password})
+	if errors.Is(err, store.ErrNoSchema) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, a.refused(at, err)
+	}
+	defer s.Close()
+	return (&opened{Store: s}).approved(a.take)
 }
 
 // benchStore is the store that is bench's own: on the disk that a private store is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -104,6 +105,96 @@ func TestBenchLoads(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(results, name)); err != nil || !strings.HasPrefix(string(text), begin) {
 			t.Errorf("%s (%v) begins with %.40q", name, err, text)
 		}
+	}
+}
+
+// What was approved in the store of --store reads the files of a sweep, as it does
+// those of a replay into it.
+func TestBenchReadsWhatWasApproved(t *testing.T) {
+	url, dir := pgtest.Database(t), t.TempDir()
+	for i := range 3 {
+		text := fmt.Sprintf("Time,Stage (m)\n03/04/2025 00:0%d,1.5\n04/04/2025 00:0%d,1.5\n", i, i)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("weir_%d.csv", i)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep := []string{"bench", "--store", url, "--workers", "1", "--chunk", "10", "--runs", "1", "--sets", "1", "-o", "json", dir}
+	if _, err := penstock(t, exitFailed, sweep...); !strings.Contains(err, "none of 3 files is loaded") {
+		t.Errorf("before it was approved: %s", err)
+	}
+	penstock(t, exitTrouble, "replay", "--store", url, "--source", "weirs", dir)
+	shape := ask(t, url, "select id from penstock.shapes")
+	penstock(t, exitWell, "profiles", "approve", shape, "--store", url, "--set", "order=dmy", "--set", "zone=UTC")
+	out, _ := penstock(t, exitWell, sweep...)
+	var report benchReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range report.Result.Samples {
+		if x.Files != 3 || x.Readings != 6 || x.Error != "" {
+			t.Errorf("a run is %+v", x)
+		}
+	}
+}
+
+// A cell that the database does not take fails, with why, and the others of the
+// sweep are as if it had not been there. More workers than the server has
+// connections are no failure: they share those that there are.
+func TestBenchGoesOnAfterACellThatFails(t *testing.T) {
+	server := pgtest.Server(t, map[string]string{"max_connections": "8", "superuser_reserved_connections": "0", "max_wal_senders": "0"})
+	conn := connectTo(t, server.URL())
+	// Each run's table is made anew, and refuses less than ten rows at a time.
+	for _, sql := range []string{
+		`create function refuse() returns trigger language plpgsql as $$ begin
+			if (select count(*) from added) < 10 then raise exception 'so few rows are not taken' using errcode = '42501'; end if;
+			return null; end $$`,
+		`create function guard() returns event_trigger language plpgsql as $$ declare made record; begin
+			for made in select * from pg_event_trigger_ddl_commands() where object_type = 'table' and object_identity like '%.readings' loop
+				execute format('create trigger guarded after insert on %s referencing new table as added for each statement execute function public.refuse()', made.object_identity);
+			end loop; end $$`,
+		`create event trigger guarded on ddl_command_end when tag in ('CREATE TABLE') execute function guard()`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, results := filepath.Join(t.TempDir(), "files"), t.TempDir()
+	if err := (bench.Corpus{Files: 400, Readings: 2}).Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := penstock(t, exitWell, "bench", "--store", server.URL(), "--workers", "1,2,40", "--chunk", "1,50", "--runs", "1", "--sets", "2", "--out", results, dir)
+	out = strings.Join(strings.Fields(out), " ")
+	for _, says := range []string{`\b1 failed \d`, `\b40 failed \d`, `\b2 x 1 failed in 2 of 2 runs: .*so few rows are not taken`, `The best cell is \d+ workers? x chunk 50 with`, `These cells failed: 1 x 1 \(2 of 2 runs: `} {
+		if !regexp.MustCompile(says).MatchString(out) {
+			t.Errorf("it does not say %q:\n%s", says, out)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(results, "bench.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result bench.Result
+	if err := json.Unmarshal(text, &result); err != nil {
+		t.Fatal(err)
+	}
+	runs := make(map[bench.Cell]int)
+	for _, x := range result.Samples {
+		switch refused := strings.Contains(x.Error, "so few rows are not taken"); {
+		case x.Chunk == 1 && !refused, x.Chunk > 1 && (x.Error != "" || x.Files != 400 || x.Readings != 800):
+			t.Errorf("a run is %+v", x)
+		case x.Set > 0 && x.Run > 0:
+			runs[x.Cell]++
+		}
+	}
+	for _, workers := range []int{1, 2, 40} {
+		for _, chunk := range []int{1, 50} {
+			if n := runs[bench.Cell{Workers: workers, Chunk: chunk}]; n != 2 {
+				t.Errorf("%d x %d ran %d times, want 2", workers, chunk, n)
+			}
+		}
+	}
+	if got := schemasOf(t, conn); len(got) > 0 {
+		t.Errorf("it left %q", got)
 	}
 }
 
@@ -245,6 +336,30 @@ func TestBenchRefuses(t *testing.T) {
 	} {
 		if _, err := penstock(t, c.code, append([]string{"bench"}, c.args...)...); !strings.Contains(err, c.says) {
 			t.Errorf("bench %q says\n%s\nwant %s", c.args, err, c.says)
+		}
+	}
+}
+
+// With --drop-caches files are read from the disk, run for run.
+func TestBenchDropsCaches(t *testing.T) {
+	if err := mayDropCaches(); err != nil {
+		t.Skip("the system's caches cannot be dropped here: ", err)
+	}
+	dir := t.TempDir()
+	if err := (bench.Corpus{Files: 20, Readings: 2}).Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := penstock(t, exitWell, "bench", "--stage", "decode", "--drop-caches", "--workers", "1,2", "--chunk", "10", "--runs", "2", "--sets", "1", "-o", "json", dir)
+	var report benchReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Result.Settings.Cache != "cold" || len(report.Result.Samples) != 5 {
+		t.Errorf("%d runs with a %s cache, want a reference and four, without a warm-up, cold", len(report.Result.Samples), report.Result.Settings.Cache)
+	}
+	for _, x := range report.Result.Samples {
+		if x.Files != 20 || x.Readings != 40 || x.Error != "" || x.Set == 0 {
+			t.Errorf("a run is %+v", x)
 		}
 	}
 }
