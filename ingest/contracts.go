@@ -96,8 +96,8 @@ type Settler interface {
 	Settling() int
 
 	// Settles is when, of these, the last may have settled that only another listing
-	// looks at again; the zero time when there is none. That listing is worth while
-	// then, though it may be due only later.
+	// looks at again; the zero time when there is none, but for those that had just
+	// changed. That listing is worth while then, though it may be due only later.
 	Settles() time.Time
 
 	// Age is for how long a file must keep still: one that does so is told of before

@@ -84,6 +84,7 @@ type Settled struct {
 	last     int32             // of those that came to their end and brought something, the last one
 	held     int               // by the last listing
 	unlooked time.Duration     // when the last of those may have settled that it brought and only another looks at; 0 for none
+	behind   bool              // there are such, or others that have changed
 }
 
 var (
@@ -184,7 +185,7 @@ func (s *Settled) Age() time.Duration { return s.rule.Age }
 func (s *Settled) Behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.unlooked > 0 || len(s.waiting) > 0 && s.waiting[0].due < time.Since(s.zero)
+	return s.behind || len(s.waiting) > 0 && s.waiting[0].due < time.Since(s.zero)
 }
 
 // Fetch implements [ingest.Source]. A file that is no longer the one that had

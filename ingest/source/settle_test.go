@@ -366,6 +366,43 @@ func TestSettleMany(t *testing.T) {
 	})
 }
 
+// TestSettleRestless: files that have changed whenever they are looked at, however
+// many, are no reason to list before it is due, and new ones are seen to settle
+// beside them.
+func TestSettleRestless(t *testing.T) {
+	settling(t, source.Settling{Age: time.Second, Growth: time.Hour}, func(c *trial) {
+		const files = 4500
+		size := 0
+		change := func() {
+			size++
+			for i := range files {
+				c.write(fmt.Sprintf("%04d.csv", i), size)
+			}
+		}
+		change()
+		c.lists()
+		for range 3 {
+			c.passes(time.Second - time.Millisecond)
+			change()
+			c.passes(time.Millisecond)
+			c.hears()
+		}
+		c.passes(30 * time.Second) // those that nobody looked at have settled
+		c.hints()
+		change()
+		c.lists()
+		if at := c.src.Settles(); !at.IsZero() || !c.src.Behind() {
+			t.Errorf("when all have changed, another listing is worth while at %s; behind: %t", at, c.src.Behind())
+		}
+		c.write("new.csv", 1)
+		c.hint("new.csv")
+		c.passes(time.Second - time.Millisecond)
+		change()
+		c.passes(time.Millisecond)
+		c.hears("new.csv")
+	})
+}
+
 func TestSettleOptions(t *testing.T) {
 	d := newDir(t, source.Options{Source: "s"}, t.TempDir())
 	for want, o := range map[string]source.Settling{

@@ -48,7 +48,10 @@ type waiting struct {
 }
 
 // lookedAgain is how many young files are looked at again one by one, between
-// listings: for the others another listing is worth while.
+// listings: for the others another listing is worth while. Of those that have
+// changed it is half as many, so that there is room for new ones where thousands
+// never keep still; for those no listing is made before it is due, as they are
+// likely to change on.
 const lookedAgain = 4096
 
 // A look is one listing of a Settled.
@@ -69,7 +72,7 @@ func (s *Settled) begin() *look {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.number++
-	s.unlooked = 0
+	s.unlooked, s.behind = 0, false
 	return &look{Settled: s, began: time.Since(s.zero)}
 }
 
@@ -222,8 +225,10 @@ func (s *Settled) see(f ingest.File, archive, listed bool) (*young, verdict) {
 		y.version, y.listing = version, s.number
 	}
 	rests := !first && !changed && now-y.since >= s.rule.Age || s.rule.Age == 0
-	if !rests && !s.enqueue(y, f.Path) {
-		s.unlooked = max(s.unlooked, y.since+s.rule.Age)
+	if !rests && !s.enqueue(y, f.Path, changed) {
+		if s.behind = true; !changed {
+			s.unlooked = max(s.unlooked, y.since+s.rule.Age)
+		}
 	}
 	switch {
 	case rests:
@@ -400,8 +405,12 @@ func (s *Settled) again(ctx context.Context, p string, archive bool, hint func(i
 
 // enqueue has y, which is at p, looked at again when it may have settled, and
 // reports whether there is room for it.
-func (s *Settled) enqueue(y *young, p string) bool {
-	if s.locate == nil || y.waiting == nil && len(s.waiting) >= lookedAgain {
+func (s *Settled) enqueue(y *young, p string, changed bool) bool {
+	room := lookedAgain
+	if changed {
+		room /= 2
+	}
+	if s.locate == nil || y.waiting == nil && len(s.waiting) >= room {
 		return false
 	}
 	if w := y.waiting; w != nil {
