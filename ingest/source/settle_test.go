@@ -372,21 +372,21 @@ func TestSettleMany(t *testing.T) {
 func TestSettleRestless(t *testing.T) {
 	settling(t, source.Settling{Age: time.Second, Growth: time.Hour}, func(c *trial) {
 		const files = 4500
-		size := 0
+		for i := range files {
+			c.write(fmt.Sprintf("%04d.csv", i), 1)
+		}
 		change := func() {
-			size++
 			for i := range files {
-				c.write(fmt.Sprintf("%04d.csv", i), size)
+				if err := os.Chtimes(filepath.Join(c.root, fmt.Sprintf("%04d.csv", i)), time.Time{}, time.Now()); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-		change()
 		c.lists()
-		for range 3 {
-			c.passes(time.Second - time.Millisecond)
-			change()
-			c.passes(time.Millisecond)
-			c.hears()
-		}
+		c.passes(time.Second - time.Millisecond)
+		change()
+		c.passes(time.Millisecond)
+		c.hears()
 		c.passes(30 * time.Second) // those that nobody looked at have settled
 		c.hints()
 		change()
