@@ -3,15 +3,43 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Ping asks the database whether it is there. Its error is one of the
+// Ping asks the database whether it is there, on a connection of its own: that
+// others wait for their turn does not make it wait. Its error is one of the
 // connection's.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
+	select {
+	case s.pings.turn <- struct{}{}:
+		defer func() { <-s.pings.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s.pings.conn != nil && s.pings.conn.Ping(ctx) == nil {
+		return nil
+	}
+	s.pings.close() // the server may have begun anew since
+	conn, err := s.connect(ctx)
+	if err != nil {
 		return fmt.Errorf("asking the database: %w", err)
 	}
+	s.pings.conn = conn
 	return nil
+}
+
+// pings are those of a store.
+type pings struct {
+	turn chan struct{}  // holds one element while somebody has conn
+	conn *pgconn.PgConn // nil for none
+}
+
+func (p *pings) close() {
+	if p.conn != nil {
+		closeConnection(p.conn)
+		p.conn = nil
+	}
 }
 
 // Away reports whether an error says that the database is not to be reached, or

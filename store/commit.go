@@ -192,7 +192,7 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	step("committed")
 	c.report(b)
 	c.careful = max(0, c.careful-1)
-	return c.tell(ctx, b)
+	return c.fillOutcomes(ctx, b)
 }
 
 // sort orders the readings of the claimed files and settles those that share
@@ -275,8 +275,8 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 	return nil
 }
 
-// tell fills in the outcomes of what was committed.
-func (c *committer) tell(ctx context.Context, b *ingest.Batch) (err error) {
+// fillOutcomes says what became of the spans, once that is committed.
+func (c *committer) fillOutcomes(ctx context.Context, b *ingest.Batch) (err error) {
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]

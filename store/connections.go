@@ -43,7 +43,7 @@ const (
 // SetConnections bounds how many connections the store's committers have at a
 // time; 0 means as many as there are committers. Those above the bound are
 // closed when they are given back. Beside them the store has up to four for
-// looks into the ledger, one for leases and one that tells listeners.
+// looks into the ledger, one for leases, one that tells listeners, and one for Ping.
 func (s *Store) SetConnections(n int) { s.connections.setLimit(max(n, 0)) }
 
 // take returns a connection, waiting for one while as many are in use as may

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"penstock/ingest"
+	"penstock/store/pglocal/pgtest"
 )
 
 // counts tells how many connections are open, how many of these nobody uses, and
@@ -187,5 +188,45 @@ func TestConnectionCutWhileIdle(t *testing.T) {
 	}
 	if open, idle, _ := s.connections.counts(); open != 1 || idle != 1 {
 		t.Errorf("%d open, %d idle", open, idle)
+	}
+}
+
+// The database is there also while all connections for looks are busy, and when it
+// was away.
+func TestPingOfABusyStore(t *testing.T) {
+	server := pgtest.Server(t)
+	s, err := Open(t.Context(), server.URL(), Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	ping := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		return s.Ping(ctx)
+	}
+	for range s.pool.Config().MaxConns {
+		look, err := s.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer look.Release()
+	}
+	for range 2 {
+		if err := ping(); err != nil {
+			t.Errorf("a store that is busy: %v", err)
+		}
+	}
+	server.Kill()
+	if err := ping(); err == nil || !Away(err) {
+		t.Errorf("a store that is away: %v", err)
+	}
+	again, err := pgtest.Start(t.Context(), server.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Kill()
+	if err := ping(); err != nil {
+		t.Errorf("a store that is back: %v", err)
 	}
 }

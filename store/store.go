@@ -71,6 +71,7 @@ type Store struct {
 	away    outage
 	keeper  keeper
 	packs   packCache
+	pings   pings
 
 	connections connections // of all committers
 	telling     sync.Once
@@ -119,7 +120,7 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.makeUpEvery == 0 {
 		o.makeUpEvery = makeUpEvery
 	}
-	s := &Store{options: o, keeper: newKeeper()}
+	s := &Store{options: o, keeper: newKeeper(), pings: pings{turn: make(chan struct{}, 1)}}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store's address: %w", withoutPassword(err))
@@ -162,6 +163,7 @@ func (s *Store) Close() {
 	}
 	s.connections.close()
 	s.keeper.close()
+	s.pings.close()
 	s.closePool()
 }
 
