@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -74,6 +75,7 @@ type ftpDialer struct {
 	FTPOptions
 	*serverURL
 	tls *tls.Config // nil for none
+	shy atomic.Bool // see control
 
 	mu             sync.Mutex
 	noMLSD, noUTF8 bool // what the server says that it knows, and does not

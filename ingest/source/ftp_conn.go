@@ -2,11 +2,13 @@ package source
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"path"
 	"regexp"
@@ -24,14 +26,18 @@ import (
 // deadlines, keeps listings whole in memory and passes over what it does not
 // understand in them.
 type ftpConn struct {
-	dialer *ftpDialer
-	wire   *wire
-	server *ftp.ServerConn
-	root   string // absolute
-	lister *lister
-	ending ending
-	mlsd   bool
-	bare   bool // it logs in without a password
+	dialer  *ftpDialer
+	wire    *wire
+	control *control
+	server  *ftp.ServerConn // above control
+	host    netip.Addr      // of the server: no data connection leads elsewhere
+	tls     *tls.Config     // of data connections; nil for none
+	root    string          // absolute
+	lister  *lister
+	ending  ending
+	mlsd    bool
+	lacking bool // EPSV: the library fetches
+	bare    bool // it logs in without a password
 }
 
 // deniedWords are in what servers say of files that are there.
@@ -98,7 +104,10 @@ func (c *ftpConn) do(ctx context.Context, p string, operation func(at string) er
 		return err
 	}
 	defer c.wire.begin(ctx)()
-	return c.worded(operation(at))
+	if err = c.control.settle(); err == nil {
+		err = operation(at)
+	}
+	return c.worded(err)
 }
 
 func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error) error {
@@ -115,6 +124,7 @@ func (c *ftpConn) list(ctx context.Context, dir string, each func(listed) error)
 		defer func() { c.lister = nil }()
 		l.give = c.wire.kill
 		c.ending.said = ""
+		c.control.forget()
 		_, err := c.server.List("")
 		if c.mlsd && isUnknown(err) { // it says so, and knows it not
 			c.dialer.lacks(true, false)
@@ -189,12 +199,35 @@ func (c *ftpConn) open(ctx context.Context, p string, offset int64) (io.ReadClos
 		return nil, err
 	}
 	end := c.wire.begin(ctx)
-	body, err := c.server.RetrFrom(at, uint64(offset))
+	body, err := c.transferred(at, offset)
 	if err != nil {
 		end()
 		return nil, restarted(offset, c.worded(err), err)
 	}
 	return &ftpBody{conn: c, body: body, end: end}, nil
+}
+
+// transferred begins a transfer: past the library where that can be.
+func (c *ftpConn) transferred(at string, offset int64) (io.ReadCloser, error) {
+	if offset == 0 && !c.lacking {
+		body, err := c.retrieve(at)
+		if err == nil {
+			return body, nil
+		}
+		if !errors.Is(err, errNoPort) {
+			return nil, err
+		}
+		c.lacking = true
+	}
+	if err := c.control.settle(); err != nil {
+		return nil, err
+	}
+	c.control.forget()
+	body, err := c.server.RetrFrom(at, uint64(offset))
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 // restarted says of an error with a transfer that was to begin at an offset that
@@ -213,7 +246,7 @@ func restarted(offset int64, worded, err error) error {
 // An ftpBody is a file that is being read.
 type ftpBody struct {
 	conn  *ftpConn
-	body  *ftp.Response
+	body  io.ReadCloser
 	end   func()
 	whole bool
 }

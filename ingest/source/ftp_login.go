@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"os"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/jlaffaye/ftp"
@@ -57,20 +59,14 @@ func (c *ftpConn) login(ctx context.Context, options ...ftp.DialOption) error {
 		return err
 	}
 	c.bare = password == ""
-	var config *tls.Config
 	if d.tls != nil {
 		// A session that is resumed shows the server that the data connection is
 		// ours. Of several connections each must show its own.
-		config = d.tls.Clone()
-		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		c.tls = d.tls.Clone()
+		c.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		options = append(options, ftp.DialWithTLS(c.tls)) // it is there when the library sees the connection
 	}
-	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx, config)), ftp.DialWithDebugOutput(&c.ending))
-	switch {
-	case d.scheme == implicitTLS:
-		options = append(options, ftp.DialWithTLS(config))
-	case config != nil:
-		options = append(options, ftp.DialWithExplicitTLS(config))
-	}
+	options = append(options, ftp.DialWithDialFunc(c.sockets(ctx)), ftp.DialWithDebugOutput(&c.ending))
 	if c.server, err = ftp.Dial(d.address(), options...); err != nil {
 		return c.refusal(err, password)
 	}
@@ -100,37 +96,82 @@ func (d *ftpDialer) secret() (string, error) {
 }
 
 // sockets returns the function that the library opens connections by: first
-// that for commands, then those for data, which lead to the same host whatever
-// the server says.
-func (c *ftpConn) sockets(ctx context.Context, config *tls.Config) func(string, string) (net.Conn, error) {
-	var host string
+// that for commands, then those for data.
+func (c *ftpConn) sockets(ctx context.Context) func(string, string) (net.Conn, error) {
 	return func(_, address string) (net.Conn, error) {
-		data := host != ""
-		if data {
-			_, port, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			ctx, address = context.Background(), net.JoinHostPort(host, port) // the wire's watch is over the operation
+		if c.control == nil {
+			err := c.connect(ctx, address)
+			return c.control, err
 		}
-		s, err := c.wire.dial(ctx, address, data)
+		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		if !data {
-			if host, _, err = net.SplitHostPort(s.RemoteAddr().String()); err != nil {
-				return nil, err
-			}
-		}
-		var conn net.Conn = s
-		if config != nil && (data || c.dialer.scheme == implicitTLS) {
-			conn = tls.Client(s, config) // servers hang when the handshake comes before the command
-		}
-		if data && c.lister != nil {
-			conn = &listConn{Conn: conn, lister: c.lister}
-		}
-		return conn, nil
+		return c.dataConn(port)
 	}
+}
+
+// connect makes the connection for commands.
+func (c *ftpConn) connect(ctx context.Context, address string) error {
+	s, err := c.wire.dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	there, err := netip.ParseAddrPort(s.RemoteAddr().String())
+	if err != nil {
+		return err
+	}
+	c.host = there.Addr()
+	d := c.dialer
+	switch {
+	case d.tls == nil:
+		c.control = newControl(s, "", &d.shy)
+	case d.scheme == implicitTLS:
+		c.control = newControl(tls.Client(s, c.tls), "", &d.shy)
+	default:
+		c.control, err = c.secured(newControl(s, "", &d.shy))
+	}
+	return err
+}
+
+// secured goes over to TLS, RFC 4217. It is done here and not by the library, so
+// that files can be fetched past that.
+func (c *ftpConn) secured(plain *control) (*control, error) {
+	if _, _, err := plain.in.ReadResponse(replyReady); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(plain, "AUTH TLS\r\n"); err != nil {
+		return nil, err
+	}
+	if _, _, err := plain.in.ReadResponse(replySecure); err != nil {
+		return nil, err
+	}
+	if plain.in.R.Buffered() > 0 {
+		return nil, fmt.Errorf("%w: it says more before TLS begins", errGarbled)
+	}
+	const greeting = "220 ready\r\n" // the library waits for it
+	return newControl(tls.Client(plain.Conn, c.tls), greeting, plain.shy), nil
+}
+
+// dataConn opens a connection for data. It leads to the same host whatever the
+// server says.
+func (c *ftpConn) dataConn(port string) (net.Conn, error) {
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the port %q", errGarbled, port)
+	}
+	s, err := c.wire.reach(netip.AddrPortFrom(c.host, uint16(number)))
+	if err != nil {
+		return nil, err
+	}
+	var conn net.Conn = s
+	if c.tls != nil {
+		conn = tls.Client(s, c.tls) // servers hang when the handshake comes before the command
+	}
+	if c.lister != nil {
+		conn = &listConn{Conn: conn, lister: c.lister}
+	}
+	return conn, nil
 }
 
 // place finds out which folder the login leads to.

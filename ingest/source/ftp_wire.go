@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -82,24 +83,37 @@ func (w *wire) isCut() bool {
 	return w.cause != nil
 }
 
-// dial opens a socket.
-func (w *wire) dial(ctx context.Context, address string, data bool) (*ftpSocket, error) {
+// dial opens the socket for commands.
+func (w *wire) dial(ctx context.Context, address string) (*ftpSocket, error) {
 	if w.isCut() {
 		return nil, w.why(net.ErrClosed)
 	}
 	dialer := net.Dialer{Timeout: w.timeout}
-	if data { // it lives for one transfer, and has deadlines: four system calls less for each file
-		dialer.KeepAlive = -1
-	}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &ftpSocket{Conn: conn, wire: w, data: data, since: time.Now()}
+	return w.add(&ftpSocket{Conn: conn, wire: w})
+}
+
+// reach begins to open a socket for data, which need not be there when it
+// returns. It is under the watch of the operation that it is for.
+func (w *wire) reach(address netip.AddrPort) (*ftpSocket, error) {
+	if w.isCut() {
+		return nil, w.why(net.ErrClosed)
+	}
+	conn, err := reach(address, w.timeout)
+	if err != nil {
+		return nil, err
+	}
+	return w.add(&ftpSocket{Conn: conn, wire: w, data: true, since: time.Now()})
+}
+
+func (w *wire) add(s *ftpSocket) (*ftpSocket, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cause != nil {
-		_ = conn.Close() // nothing was sent
+		_ = s.Conn.Close() // nothing was sent
 		return nil, w.cause
 	}
 	w.sockets = append(w.sockets, s)
@@ -114,6 +128,8 @@ type ftpSocket struct {
 
 	n     int64     // bytes read since the operation began, or, of data, since that time
 	since time.Time // of data
+
+	reads, writes time.Time // until when they may last
 }
 
 func (s *ftpSocket) Read(p []byte) (int, error) {
@@ -125,8 +141,10 @@ func (s *ftpSocket) Read(p []byte) (int, error) {
 	} else if s.n > replyBytes {
 		return 0, s.failed(fmt.Errorf("the server's reply is longer than %d bytes", replyBytes))
 	}
-	if err := s.Conn.SetReadDeadline(now.Add(s.wire.timeout)); err != nil {
-		return 0, s.wire.why(err)
+	if s.wire.prolongs(now, &s.reads) {
+		if err := s.Conn.SetReadDeadline(s.reads); err != nil {
+			return 0, s.wire.why(err)
+		}
 	}
 	n, err := s.Conn.Read(p)
 	s.n += int64(n)
@@ -134,6 +152,18 @@ func (s *ftpSocket) Read(p []byte) (int, error) {
 		err = fmt.Errorf("the server sent nothing for %v: %w", s.wire.timeout, os.ErrDeadlineExceeded)
 	}
 	return n, s.failed(err)
+}
+
+// prolongs makes of until the time to which what begins now may last. It does
+// so only where that is noticeably later: a deadline costs as much as a small
+// file's hash.
+func (w *wire) prolongs(now time.Time, until *time.Time) bool {
+	const noticeable = 16 // parts of the timeout
+	if now.Add(w.timeout).Sub(*until) < w.timeout/noticeable {
+		return false
+	}
+	*until = now.Add(w.timeout)
+	return true
 }
 
 // failed keeps in mind what first went wrong with the connection for commands:
@@ -165,8 +195,10 @@ func (s *ftpSocket) pace(now time.Time) error {
 }
 
 func (s *ftpSocket) Write(p []byte) (int, error) {
-	if err := s.Conn.SetWriteDeadline(time.Now().Add(s.wire.timeout)); err != nil {
-		return 0, s.wire.why(err)
+	if s.wire.prolongs(time.Now(), &s.writes) {
+		if err := s.Conn.SetWriteDeadline(s.writes); err != nil {
+			return 0, s.wire.why(err)
+		}
 	}
 	n, err := s.Conn.Write(p)
 	return n, s.failed(err)
