@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -75,7 +74,7 @@ type ftpDialer struct {
 	FTPOptions
 	*serverURL
 	tls *tls.Config // nil for none
-	shy atomic.Bool // see control
+	shy shyness
 
 	mu             sync.Mutex
 	noMLSD, noUTF8 bool // what the server says that it knows, and does not

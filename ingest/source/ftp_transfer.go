@@ -27,16 +27,27 @@ import (
 type control struct {
 	net.Conn
 	in  *textproto.Reader
-	shy *atomic.Bool // nothing is asked ahead of this server
+	shy *shyness
 
 	asked time.Time // when an EPSV was sent of which no use was made yet; else zero
 	owed  bool      // its reply was not read yet
 	port  string    // that it told
 }
 
+// A shyness is for a while in which a server is asked nothing ahead, as it, or the
+// network, did not take to that. It may be used by several goroutines.
+type shyness struct{ until atomic.Int64 } // Unix seconds
+
+func (s *shyness) begin() {
+	const lasting = time.Hour
+	s.until.Store(time.Now().Add(lasting).Unix())
+}
+
+func (s *shyness) lasts() bool { return time.Now().Unix() < s.until.Load() }
+
 // newControl returns the connection for commands that conn is. What said has
 // comes to the reader before anything from the server does.
-func newControl(conn net.Conn, said string, shy *atomic.Bool) *control {
+func newControl(conn net.Conn, said string, shy *shyness) *control {
 	var in io.Reader = conn
 	if said != "" {
 		in = io.MultiReader(strings.NewReader(said), conn)
@@ -61,6 +72,7 @@ const (
 	replySecure  = 234
 	replyPassive = 229
 	replyLeaving = 421
+	replyNoData  = 425
 )
 
 // ask sends EPSV; its reply is owed.
@@ -78,6 +90,7 @@ func (c *control) settle() error {
 	}
 	code, text, err := c.in.ReadResponse(0)
 	if err == nil && code == replyLeaving {
+		c.shy.begin()
 		err = &textproto.Error{Code: code, Msg: text}
 	}
 	c.told(code, text)
@@ -102,22 +115,22 @@ func isPort(s string) bool {
 // passive returns the port of the next transfer: that which was told ahead, if it
 // is fresh. The port is empty when the server does not take EPSV, or not as it
 // should.
-func (c *control) passive() (port string, err error) {
-	ahead := c.owed
+func (c *control) passive() (port string, ahead bool, err error) {
+	asked := c.owed
 	if err := c.settle(); err != nil {
-		return "", err
+		return "", false, err
 	}
-	if ahead && c.port == "" {
-		c.shy.Store(true)
+	defer c.forget()
+	if c.port != "" && time.Since(c.asked) < portFor {
+		return c.port, true, nil
 	}
-	if c.port == "" || time.Since(c.asked) > portFor {
-		if err = c.ask(); err == nil {
-			err = c.settle()
-		}
+	if asked && c.port == "" {
+		c.shy.begin()
 	}
-	port = c.port
-	c.forget()
-	return port, err
+	if err = c.ask(); err == nil {
+		err = c.settle()
+	}
+	return c.port, false, err
 }
 
 // forget makes no use of the port that was told.
@@ -126,7 +139,7 @@ func (c *control) forget() { c.asked, c.port = time.Time{}, "" }
 // retrieve begins to transfer the whole of the file at an absolute path. The
 // error is errNoPort where the library has to find the way.
 func (c *ftpConn) retrieve(at string) (*transfer, error) {
-	port, err := c.control.passive()
+	port, ahead, err := c.control.passive()
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +156,9 @@ func (c *ftpConn) retrieve(at string) (*transfer, error) {
 		code, text, err = c.control.in.ReadResponse(0)
 		if err == nil && code != replyOpening && code != replyOpen {
 			err = &textproto.Error{Code: code, Msg: text}
+			if ahead && code == replyNoData {
+				c.control.shy.begin()
+			}
 		}
 	}
 	if err != nil {
@@ -173,7 +189,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 // they have said so.
 func (t *transfer) Close() error {
 	c := t.conn.control
-	ahead := t.whole && !c.shy.Load()
+	ahead := t.whole && !c.shy.lasts()
 	if ahead {
 		_ = c.ask() // what is wrong with the connection shows below
 	}
@@ -186,7 +202,7 @@ func (t *transfer) Close() error {
 	if err != nil && ahead {
 		// A server that ends the connection after a transfer is lost with what it
 		// said last when more is sent to it.
-		c.shy.Store(true)
+		c.shy.begin()
 	}
 	if err == nil && code != replySent && code != replyDone {
 		err = &textproto.Error{Code: code, Msg: text}
