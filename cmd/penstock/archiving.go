@@ -306,7 +306,7 @@ func (f *feeder) takeUpLeft(take context.Context, k *archive.Keeper, p *ingest.P
 				Source: left, Sink: p.Sink, NewDecoder: p.NewDecoder, Workers: p.Workers, Limits: p.Limits, Log: p.Log, Archive: k, Turn: p.Turn, Pace: p.Pace, Grows: true,
 				Observe: p.Observe,
 			}
-			if err := f.through(once, take); err != nil {
+			if err := f.through(take, once); err != nil {
 				return err
 			}
 			if take.Err() != nil {

@@ -177,7 +177,7 @@ func (f *feeder) feed() (err error) {
 			}
 		}
 	}
-	if err = f.through(pipeline, take); err != nil {
+	if err = f.through(take, pipeline); err != nil {
 		return err
 	}
 	if pipeline.CaughtUp() { // else the next run goes on with what is left
@@ -190,7 +190,7 @@ func (f *feeder) feed() (err error) {
 }
 
 // through runs a pipeline, and notes what it drops when it is to end at once.
-func (f *feeder) through(p *ingest.Pipeline, take context.Context) error {
+func (f *feeder) through(take context.Context, p *ingest.Pipeline) error {
 	err := p.Run(take, f.work)
 	f.dropped = f.work.Err() != nil && p.Dropped()
 	return err

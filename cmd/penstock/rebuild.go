@@ -73,10 +73,7 @@ func (a *app) replayArchive(r *replay, dir string) error {
 // nobody waits for any more are left out. It returns how many there are of which
 // no file was loaded now.
 func (b *rebuilding) completeQuestions() (more int64, err error) {
-	if b.take.Err() != nil {
-		return 0, nil
-	}
-	shapes, err := b.store.Pending(b.take)
+	shapes, err := b.store.Pending(b.work) // also of one that was cut short
 	if err != nil {
 		return 0, err
 	}
