@@ -132,20 +132,17 @@ func (o *TLSOptions) config(host string) (*tls.Config, error) {
 
 // dial makes a connection and logs in.
 func (d *ftpDialer) dial(ctx context.Context) (client, error) {
-	switch {
+	switch { // once of an account, however many sources use it
 	case d.tls == nil:
-		d.warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
+		if d.Accounts.first(d.account(), "plain") {
+			d.Log.Warn("plain FTP: the password and all data cross the network for anyone to read; use ftps or sftp if the server can")
+		}
 	case d.tls.InsecureSkipVerify:
-		d.warn("the server's certificate is not verified: anyone on the way can read and change everything")
+		if d.Accounts.first(d.account(), "unverified") {
+			d.Log.Warn("the server's certificate is not verified: anyone on the way can read and change everything")
+		}
 	}
 	return dialFTP(ctx, d)
-}
-
-// warn tells once what is to be known of the account, however many sources use it.
-func (d *ftpDialer) warn(text string) {
-	if d.Accounts.first(d.account(), text) {
-		d.Log.Warn(text)
-	}
 }
 
 // lacks reports, and keeps in mind when it was seen, what the server says that
