@@ -12,6 +12,12 @@ TESTFLAGS ?=
 FUZZTIME  ?= 5s
 SOAKFOR   ?= 10m
 
+# The tests wait for servers, disks and clocks about as long as they compute, so
+# that more run side by side than there are cores; those of the packages that
+# take longest begin first.
+SIDE    := -p 3 -parallel 4
+LONGEST := ./cmd/penstock ./store ./ingest/source
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint race fuzz soak bench clean setup setup-race setup-servers
 
@@ -25,13 +31,13 @@ demo: build ## a whole site, live: loggers that send by FTP, the daemon that loa
 	./penstock demo
 
 test: setup-servers ## the whole suite, against a real PostgreSQL, real FTP and SFTP servers and a real browser
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test $(SIDE) $(TESTFLAGS) $(LONGEST) ./...
 
 lint: setup ## gofmt, go vet, golangci-lint with the rules of .golangci.yml
 	@.ci/lint
 
 race: setup-race ## the suite under the race detector
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race $(SIDE) $(TESTFLAGS) $(LONGEST) ./...
 
 fuzz: setup ## every fuzz target for FUZZTIME (5s)
 	@.ci/fuzz $(FUZZTIME)

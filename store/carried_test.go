@@ -166,8 +166,11 @@ func TestConnectionCutWhereFilesAreCarriedOn(t *testing.T) {
 				}
 			}
 			step := 7
-			if os.Getenv("PENSTOCK_SOAK") != "" {
+			switch {
+			case os.Getenv("PENSTOCK_SOAK") != "":
 				step = 1
+			case underRace:
+				step = 29
 			}
 			for _, w := range []wire{toServer, toClient} {
 				for n := 0; n < messages[w]; n += step {

@@ -37,6 +37,7 @@ func writeShapes(t *testing.T) (dir string) {
 // Fifty files of three shapes take three approvals. One that is killed at any
 // step of the commit, and said again, leaves what an undisturbed one leaves.
 func TestThreeApprovals(t *testing.T) {
+	t.Parallel()
 	b := &bed{t: t, binary: failpointBinary(t), site: writeShapes(t)}
 	run := func(url, failpoint string, args ...string) ([]byte, error) {
 		cmd := exec.Command(b.binary, append([]string{"--store", url}, args...)...)
@@ -103,6 +104,7 @@ func TestThreeApprovals(t *testing.T) {
 // the order of arrival tells the passes, keep all their readings through a kill
 // at any step, and through a reload.
 func TestKilledInARepeatedHour(t *testing.T) {
+	t.Parallel()
 	b := &bed{t: t, binary: failpointBinary(t), site: t.TempDir()}
 	for i := range 8 {
 		text := fmt.Sprintf("logger,channel,timestamp,value\nL1,flow,2024-10-27 01:%02d:00,%d\n", i%4*15, i)
@@ -148,6 +150,7 @@ timestamp: {column: timestamp, layout: "2006-01-02 15:04:05", zone: Europe/Londo
 // the files that are loaded without it are loaded again, is gone on with by the
 // same command.
 func TestKilledApprovingAChannel(t *testing.T) {
+	t.Parallel()
 	b := &bed{t: t, binary: failpointBinary(t)}
 	url := b.database()
 	write := func(day int, header, cells string) {

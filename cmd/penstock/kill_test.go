@@ -293,6 +293,7 @@ func (b *bed) compare(url, how string) {
 }
 
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 60)
 	times := []int{1, 5}
 	if soak() {
@@ -314,6 +315,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 }
 
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 120)
 	moments := 8
 	if soak() {
@@ -343,6 +345,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 }
 
 func TestDatabaseKilledUnderIt(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 120)
 	b.server = pgtest.Server(t)
 	moments := 3
@@ -377,6 +380,7 @@ func TestDatabaseKilledUnderIt(t *testing.T) {
 }
 
 func TestThreeProcessesAtOnce(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 150)
 	rounds := 2
 	if soak() {
@@ -400,6 +404,7 @@ func TestThreeProcessesAtOnce(t *testing.T) {
 // Ctrl-C drains: the run ends by itself, with nothing half done, and the next
 // one goes on where it was.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, 120)
 	for _, signals := range []int{1, 2} {
 		url := b.database()

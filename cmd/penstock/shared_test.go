@@ -26,6 +26,7 @@ type truth struct {
 // Replays of real exports of real instruments come out as what was counted in
 // them independently of Penstock.
 func TestReplayOfRealFiles(t *testing.T) {
+	t.Parallel()
 	dir := os.Getenv("PENSTOCK_SHARED_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"flag"
 	"io"
 	"math"
 	"os"
@@ -72,9 +73,14 @@ func FuzzDecode(f *testing.F) {
 	oneGoroutine(f)
 	set := fuzzProfiles(f)
 	profiles := set.Profiles()
-	for _, text := range seeds() {
+	fuzzing := flag.Lookup("test.fuzz").Value.String() != ""
+	for n, text := range seeds() {
 		for i := range profiles {
-			f.Add(uint8(i), text)
+			// A fuzzer begins with running all seeds, for which thousands of pairs take
+			// it longer than it is given; it makes the pairs itself.
+			if !fuzzing || n%len(profiles) == i {
+				f.Add(uint8(i), text)
+			}
 		}
 		f.Add(uint8(withTable+len(profiles)), text)
 	}

@@ -26,6 +26,9 @@ func TestDirNamed(t *testing.T) {
 }
 
 func TestDirAbsolute(t *testing.T) {
+	if sourcetest.UnderRace {
+		t.Skip("to goroutines it is what TestDirNamed is; the paths are for the suite without the race detector")
+	}
 	sourcetest.Test(t, sourcetest.Place{Names: sourcetest.OddNames, Open: func(t *testing.T) sourcetest.Site {
 		return &folderSite{t: t, root: t.TempDir()}
 	}})

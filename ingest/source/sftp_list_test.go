@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"penstock/ingest/source"
+	"penstock/ingest/source/sourcetest"
 )
 
 // endless lists a folder that has no end, but for the first time.
@@ -48,6 +49,9 @@ func (none) ListAt([]fs.FileInfo, int64) (int, error) { return 0, io.EOF }
 // TestSFTPListEndless: a listing without end is given up, and is not fetched again
 // for that on another connection.
 func TestSFTPListEndless(t *testing.T) {
+	if sourcetest.UnderRace {
+		t.Skip("it lists more than a million names: run by the suite without the race detector")
+	}
 	e := &endless{}
 	s := startPasswordServer(t, "password", func(channel ssh.Channel) {
 		_ = sftp.NewRequestServer(channel, sftp.Handlers{FileList: e}).Serve() // it ends with the channel

@@ -17,7 +17,7 @@ import (
 
 func testSizes(t *testing.T, site Site) {
 	sizes := []int{0, 1, 4095, 4096, 4097, 1 << 20, ingest.SpoolAbove - 1, ingest.SpoolAbove, ingest.SpoolAbove + 1}
-	if underRace { // a byte more or less is for the suite without the detector
+	if UnderRace { // a byte more or less is for the suite without the detector
 		sizes = []int{0, 1, 1 << 20, ingest.SpoolAbove + 1}
 	}
 	for i, n := range sizes {

@@ -4,7 +4,8 @@ package sourcetest
 
 import "testing"
 
-const underRace = true
+// UnderRace says that the tests run under the race detector.
+const UnderRace = true
 
 // OneGoroutine leaves out, under the race detector, a test that has one goroutine
 // alone: there is nothing for the detector to see, and with it much data takes
