@@ -211,11 +211,11 @@ func TestReloadAndDrainOfADatabaseThatHangs(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(d.first, hangups) }()
 	<-cycles
+	database.deafenAtCopy() // when the file is under way, and not only listed
 	if err := os.WriteFile(filepath.Join(dir, "north", "a.csv"), []byte("logger,channel,timestamp,value\nL1,flow,2024-05-01T00:00:00Z,1.5\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	database.deafen()
-	for database.held.Load() < 2 { // a look at what was approved, and what the file asks for
+	for database.held.Load() < 2 { // the file's commit, and a look at what was approved
 		if !pause(t.Context(), 20*time.Millisecond) {
 			t.Fatal("nothing is asked of the database")
 		}
@@ -232,7 +232,7 @@ func TestReloadAndDrainOfADatabaseThatHangs(t *testing.T) {
 	select {
 	case err := <-ended:
 		if exit := exitError(0); !errors.As(err, &exit) || exit != exitFailed {
-			t.Errorf("it ends with %v", err)
+			t.Errorf("it ends with %v:\n%s", err, d.text.String())
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("it does not end")
@@ -242,11 +242,13 @@ func TestReloadAndDrainOfADatabaseThatHangs(t *testing.T) {
 
 // A muffler stands between a daemon and its database. Once it muffles, what
 // would commit on a connection goes no further, and neither does what follows.
-// Once it is deaf, that holds for all.
+// Once it is deaf, that holds for all; it may become so when a file's rows are
+// about to be sent.
 type muffler struct {
 	url     string
 	muffles atomic.Bool
 	deaf    atomic.Bool
+	deafens atomic.Bool   // at the next COPY
 	held    atomic.Int32  // connections on which something goes no further
 	on      chan struct{} // closed to let all go on
 }
@@ -291,9 +293,9 @@ func newMuffler(t *testing.T, server string) *muffler {
 	return m
 }
 
-func (m *muffler) muffle() { m.muffles.Store(true) }
-func (m *muffler) deafen() { m.deaf.Store(true) }
-func (m *muffler) letOn()  { close(m.on) }
+func (m *muffler) muffle()       { m.muffles.Store(true) }
+func (m *muffler) deafenAtCopy() { m.deafens.Store(true) }
+func (m *muffler) letOn()        { close(m.on) }
 
 func (m *muffler) forward(database, client net.Conn) {
 	buf := make([]byte, 64<<10)
@@ -301,6 +303,9 @@ func (m *muffler) forward(database, client net.Conn) {
 		n, err := client.Read(buf)
 		if err != nil {
 			return
+		}
+		if m.deafens.Load() && bytes.Contains(buf[:n], []byte("copy ")) {
+			m.deaf.Store(true)
 		}
 		if m.deaf.Load() || m.muffles.Load() && bytes.Contains(buf[:n], []byte("commit\x00")) {
 			m.held.Add(1)
