@@ -60,7 +60,7 @@ func BenchmarkFTP(b *testing.B) {
 		connections int
 		files       int
 	}{
-		{0, 1, 6000}, {0, 2, 6000}, {0, 4, 6000}, {0, 8, 6000},
+		{0, 1, 12000}, {0, 2, 12000}, {0, 4, 24000}, {0, 8, 24000},
 		{5 * time.Millisecond, 1, 500}, {5 * time.Millisecond, 4, 2000}, {5 * time.Millisecond, 8, 4000},
 		{20 * time.Millisecond, 1, 200}, {20 * time.Millisecond, 8, 1600},
 	} {

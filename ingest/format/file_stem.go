@@ -2,7 +2,6 @@ package format
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -22,9 +21,9 @@ const (
 )
 
 var (
-	stemPattern = regexp.MustCompile(`^(?:` + nameDate + `[-_ .]+)*(.+?)(?:[-_ .(]*` + nameDate + `\)?|[-_ .]+(?:to|bis)|[ ]?\(\d{1,3}\))*` + nameEnding + `$`)
-	barePattern = regexp.MustCompile(`^(.+?)` + nameEnding + `$`)
-	datePattern = regexp.MustCompile(`^` + nameDate + `$`)
+	stemPattern = lazily(`^(?:` + nameDate + `[-_ .]+)*(.+?)(?:[-_ .(]*` + nameDate + `\)?|[-_ .]+(?:to|bis)|[ ]?\(\d{1,3}\))*` + nameEnding + `$`)
+	barePattern = lazily(`^(.+?)` + nameEnding + `$`)
+	datePattern = lazily(`^` + nameDate + `$`)
 )
 
 // stemOf returns what the last part of a path says of whose the file is: all of
@@ -34,10 +33,10 @@ var (
 // of a name stays as it is.
 func stemOf(base string) string {
 	stem := base
-	if m := stemPattern.FindStringSubmatch(base); m != nil {
+	if m := stemPattern().FindStringSubmatch(base); m != nil {
 		stem = m[1]
 	}
-	if bare := barePattern.FindStringSubmatch(base); bare != nil && dateAlone(stem, base) {
+	if bare := barePattern().FindStringSubmatch(base); bare != nil && dateAlone(stem, base) {
 		stem = bare[1]
 	}
 	return stem
@@ -45,7 +44,7 @@ func stemOf(base string) string {
 
 // dateAlone reports whether a file's name, of that stem, is a date and no more.
 func dateAlone(stem, base string) bool {
-	return datePattern.MatchString(stem) || datePattern.MatchString(strings.TrimSuffix(base, path.Ext(base)))
+	return datePattern().MatchString(stem) || datePattern().MatchString(strings.TrimSuffix(base, path.Ext(base)))
 }
 
 // folderOf returns the name of the folder that a file lies in; "" for one that

@@ -337,7 +337,7 @@ func (g *guesser) findNumbers() {
 			g.suffix.inequality = true
 		}
 		for s := range col.suffixes {
-			rare := flagLetters.MatchString(s) && col.suffixed*2 < col.filled // a unit stands behind all
+			rare := flagLetters().MatchString(s) && col.suffixed*2 < col.filled // a unit stands behind all
 			if unitLike(s) && !rare && (len(s) > 1 || len(col.suffixes) == 1) {
 				g.suffix.unit = true
 			} else {

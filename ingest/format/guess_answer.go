@@ -274,14 +274,14 @@ func answerOrder(stamp *yaml.Node, o order) error {
 }
 
 var (
-	goDate   = regexp.MustCompile(`(2006|06|01|02|1|2)([-/. ])(2006|06|01|02|1|2)([-/. ])(2006|06|01|02|1|2)`)
-	strfDate = regexp.MustCompile(`(%[YymdeD-]+)([-/. ])(%[Yymde-]+)([-/. ])(%[Yymde-]+)`)
+	goDate   = lazily(`(2006|06|01|02|1|2)([-/. ])(2006|06|01|02|1|2)([-/. ])(2006|06|01|02|1|2)`)
+	strfDate = lazily(`(%[YymdeD-]+)([-/. ])(%[Yymde-]+)([-/. ])(%[Yymde-]+)`)
 )
 
 // reorder writes the date of a layout in the order o, and says which it had; ""
 // when the layout has no date of numbers.
 func reorder(layout string, o order) (text string, had order) {
-	for _, re := range []*regexp.Regexp{goDate, strfDate} {
+	for _, re := range []*regexp.Regexp{goDate(), strfDate()} {
 		m := re.FindStringSubmatchIndex(layout)
 		if m == nil {
 			continue

@@ -11,7 +11,7 @@ import (
 type headerForm struct {
 	pattern string // with %s for the unit
 	needs   string // what stands in all that it matches
-	re      *regexp.Regexp
+	re      func() *regexp.Regexp
 }
 
 // serials is what headers write behind label and unit.
@@ -28,13 +28,13 @@ var headerForms = func() (forms []headerForm) {
 		{`^(?P<channel>.+?) +(?P<unit>%s)$`, " "},
 	} {
 		p := f[0]
-		forms = append(forms, headerForm{p, f[1], regexp.MustCompile(fmt.Sprintf(p, `[^()\[\],]*?`))})
+		forms = append(forms, headerForm{p, f[1], lazily(fmt.Sprintf(p, `[^()\[\],]*?`))})
 	}
 	return forms
 }()
 
 // plainUnit is what stands for a unit behind a name even without brackets.
-var plainUnit = regexp.MustCompile(`^(.*[/°%³²^µ].*|mm|cm|mV|kW|kWh|MW|MWh|hPa|kPa|mbar|bar|psi|ppm|NTU|PSU|mAOD)$`)
+var plainUnit = lazily(`^(.*[/°%³²^µ].*|mm|cm|mV|kW|kWh|MW|MWh|hPa|kPa|mbar|bar|psi|ppm|NTU|PSU|mAOD)$`)
 
 // unitOfName is the unit that a header's text tells; "" for none.
 func (g *guesser) unitOfName(name string) string {
@@ -49,12 +49,12 @@ func headerParts(name string) (form int, channel, unit string) {
 		if !strings.Contains(name, f.needs) {
 			continue
 		}
-		m := f.re.FindStringSubmatch(name)
+		m := f.re().FindStringSubmatch(name)
 		if m == nil {
 			continue
 		}
 		channel, unit = strings.TrimSpace(m[1]), strings.TrimSpace(m[2])
-		if i == len(headerForms)-1 && !plainUnit.MatchString(unit) {
+		if i == len(headerForms)-1 && !plainUnit().MatchString(unit) {
 			continue
 		}
 		if channel != "" && (unitLike(unit) || unit == "" && i >= 1 && i <= 2) {
@@ -92,7 +92,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 	label := make(map[int]string)
 	// whose is what tells two channels of one label apart, of loggers of their own.
 	whose := func(c int) string {
-		if m := serialOfLogger.FindStringSubmatch(g.columns[c].name); m != nil && g.several.serials {
+		if m := serialOfLogger().FindStringSubmatch(g.columns[c].name); m != nil && g.several.serials {
 			return m[1]
 		}
 		return unitCell(g.several.above, c)
@@ -161,7 +161,7 @@ func (g *guesser) channelRules() (rules []channelGuess) {
 			continue
 		}
 		for c := range g.columns {
-			if i == len(headerForms)-1 || g.columns[c].role == isValue && form[c] != i && headerForms[i].re.MatchString(g.columns[c].name) {
+			if i == len(headerForms)-1 || g.columns[c].role == isValue && form[c] != i && headerForms[i].re().MatchString(g.columns[c].name) {
 				loose = false
 			}
 		}

@@ -2,7 +2,6 @@ package format
 
 import (
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -119,7 +118,7 @@ func (col *guessColumn) suffixesMean() bool {
 		return false
 	}
 	for s := range col.suffixes {
-		if !unitLike(s) && !flagLetters.MatchString(s) {
+		if !unitLike(s) && !flagLetters().MatchString(s) {
 			return false
 		}
 	}
@@ -194,38 +193,38 @@ func integerOf(cell string) (v int64, ok bool) {
 }
 
 var (
-	flagLetters = regexp.MustCompile(`^[A-Za-z*#!?]{1,2}$`)
+	flagLetters = lazily(`^[A-Za-z*#!?]{1,2}$`)
 
-	nameIndex    = regexp.MustCompile(`(?i)^(#|no\.?|nr\.?|n°|num|record( ?(no|num(ber)?))?|rec(no|nbr)?|rn|id|index|idx|row(id)?|seq(uence)?( ?(no|number))?|sample( ?(no|number))?|scan|lfd\.? ?nr\.?|pos|line|item|obs(ervation)?( ?no)?|entry|unnamed:? ?0?|)$`)
-	nameElapsed  = regexp.MustCompile(`(?i)elapsed|^(seconds|sec|secs|minutes|hours|days)$|laufzeit|since|uptime|verstrichen|écoulé`)
-	namePlace    = regexp.MustCompile(`(?i)^(lat(itude)?|lon(g(itude)?)?|lng|x|y|easting|northing|breite|länge|geogr.*|(x|y)[_ ]?coord.*|coord.*|elev(ation)?|altitude|height asl|gps.*)([ _(\[].*)?$`)
-	nameQuality  = regexp.MustCompile(`(?i)(^|[ _.:-])(flags?|qc|qf|qa|quality|qual(ifier)?|qcode|cd|status|state|valid(ity)?|grade|approval|completeness|qn(_?\d*)?|error|err|remark|comment|note|bemerkung|qualité|calidad|kwaliteit|qualität|güte)([ _.:-]?(code|flag|level|id))?$`)
-	nameSerial   = regexp.MustCompile(`(?i)serial|(^|[ _])(s/?n|sno)$|seriennummer|firmware|version|mac(_?addr.*)?$|imei|imsi`)
-	nameLogger   = regexp.MustCompile(`(?i)(^|[ _.-])(station|site|logger|device|dev|location|locatie|lieu|standort|messstelle|mst|meter|node|well|borehole|bohrloch|gauge|gage|asset|probe|mac|lclid|unit ?id|plot|sensor_?id|deployment|stationen|estacion|estación|estacao|estação|sitio|punto|meetpunt|pegel|stanice|point|feature|facility|pod|nmi|mpan|buoy|platform|ship|usaf|wban)(s?[ _.-]?(id|ids|no|nr|num|name|number|code|key|uid|ref(erence)?|label|nummer|kennung|cd))?$`)
-	nameChannel  = regexp.MustCompile(`(?i)(^|[ _.-])(channel|parameter|param|variable|var|measure(ment|d ?property)?|quantity|sensor|signal|tag(name)?|type|metric|element|kanal|messgröße|messgroesse|größe|grandeur|paramètre|magnitud|datastream|register|object|field|series|characteristic|analyte|determinand|observed ?property|item|point ?name|name|reading ?type|data ?type)([ _.-]?(id|no|nr|name|code|key|type|label|nummer|uri))?$`)
-	nameCode     = regexp.MustCompile(`(?i)(^|[ _.-])(types?|typ|code|class|classification|mode)$`)
-	wordEnd      = regexp.MustCompile(`(\p{Ll})(\p{Lu})`)
-	nameValue    = regexp.MustCompile(`(?i)^_?(var[ _]?value|value|val|reading|result|wert|messwert|valeur|valor|data|amount|measurement ?value|numeric ?value|observation|obs ?value|data ?value|waarde|hodnota|measurement|reading ?value|result ?value)([ _.-]?\d*)?([ _(\[].*)?$`)
-	nameUnit     = regexp.MustCompile(`(?i)^(unit|units|uom|einheit|unité|unidad|eenheid|jednotka|unit ?(name|code|of ?measure)|.*[ _]units?)$`)
-	nameZone     = regexp.MustCompile(`(?i)^(tz|tz_cd|time ?zone|timezone|zone|zeitzone|utc ?offset|offset|fuseau.*)([ _.-]?(cd|code|id|name))?$`)
-	nameTime     = regexp.MustCompile(`(?i)time|date|datum|zeit|uhr|heure|fecha|hora|tijd|čas|stamp|epoch|unix|\bts\b|^ts$|_dt$|^dt$|instant|when|jour`)
-	nameReceived = regexp.MustCompile(`(?i)receiv|receipt|stmp|entry|creat|insert|updat|upload|download|modif|transmi|report|import|process|server|sync|install|calib|expir`)
-	nameUTC      = regexp.MustCompile(`(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)|_utc$`)
-	nameLocal    = regexp.MustCompile(`(?i)(^|[^a-z])(local|lst|loc|lokal|ortszeit)([^a-z]|$)`)
-	nameStart    = regexp.MustCompile(`(?i)start|begin|from|von|\bab\b|début|desde|inicio|van`)
-	nameEnd      = regexp.MustCompile(`(?i)(^|[^a-z])end|\bto\b|bis|until|\bfin\b|hasta|tot|stop`)
+	nameIndex    = lazily(`(?i)^(#|no\.?|nr\.?|n°|num|record( ?(no|num(ber)?))?|rec(no|nbr)?|rn|id|index|idx|row(id)?|seq(uence)?( ?(no|number))?|sample( ?(no|number))?|scan|lfd\.? ?nr\.?|pos|line|item|obs(ervation)?( ?no)?|entry|unnamed:? ?0?|)$`)
+	nameElapsed  = lazily(`(?i)elapsed|^(seconds|sec|secs|minutes|hours|days)$|laufzeit|since|uptime|verstrichen|écoulé`)
+	namePlace    = lazily(`(?i)^(lat(itude)?|lon(g(itude)?)?|lng|x|y|easting|northing|breite|länge|geogr.*|(x|y)[_ ]?coord.*|coord.*|elev(ation)?|altitude|height asl|gps.*)([ _(\[].*)?$`)
+	nameQuality  = lazily(`(?i)(^|[ _.:-])(flags?|qc|qf|qa|quality|qual(ifier)?|qcode|cd|status|state|valid(ity)?|grade|approval|completeness|qn(_?\d*)?|error|err|remark|comment|note|bemerkung|qualité|calidad|kwaliteit|qualität|güte)([ _.:-]?(code|flag|level|id))?$`)
+	nameSerial   = lazily(`(?i)serial|(^|[ _])(s/?n|sno)$|seriennummer|firmware|version|mac(_?addr.*)?$|imei|imsi`)
+	nameLogger   = lazily(`(?i)(^|[ _.-])(station|site|logger|device|dev|location|locatie|lieu|standort|messstelle|mst|meter|node|well|borehole|bohrloch|gauge|gage|asset|probe|mac|lclid|unit ?id|plot|sensor_?id|deployment|stationen|estacion|estación|estacao|estação|sitio|punto|meetpunt|pegel|stanice|point|feature|facility|pod|nmi|mpan|buoy|platform|ship|usaf|wban)(s?[ _.-]?(id|ids|no|nr|num|name|number|code|key|uid|ref(erence)?|label|nummer|kennung|cd))?$`)
+	nameChannel  = lazily(`(?i)(^|[ _.-])(channel|parameter|param|variable|var|measure(ment|d ?property)?|quantity|sensor|signal|tag(name)?|type|metric|element|kanal|messgröße|messgroesse|größe|grandeur|paramètre|magnitud|datastream|register|object|field|series|characteristic|analyte|determinand|observed ?property|item|point ?name|name|reading ?type|data ?type)([ _.-]?(id|no|nr|name|code|key|type|label|nummer|uri))?$`)
+	nameCode     = lazily(`(?i)(^|[ _.-])(types?|typ|code|class|classification|mode)$`)
+	wordEnd      = lazily(`(\p{Ll})(\p{Lu})`)
+	nameValue    = lazily(`(?i)^_?(var[ _]?value|value|val|reading|result|wert|messwert|valeur|valor|data|amount|measurement ?value|numeric ?value|observation|obs ?value|data ?value|waarde|hodnota|measurement|reading ?value|result ?value)([ _.-]?\d*)?([ _(\[].*)?$`)
+	nameUnit     = lazily(`(?i)^(unit|units|uom|einheit|unité|unidad|eenheid|jednotka|unit ?(name|code|of ?measure)|.*[ _]units?)$`)
+	nameZone     = lazily(`(?i)^(tz|tz_cd|time ?zone|timezone|zone|zeitzone|utc ?offset|offset|fuseau.*)([ _.-]?(cd|code|id|name))?$`)
+	nameTime     = lazily(`(?i)time|date|datum|zeit|uhr|heure|fecha|hora|tijd|čas|stamp|epoch|unix|\bts\b|^ts$|_dt$|^dt$|instant|when|jour`)
+	nameReceived = lazily(`(?i)receiv|receipt|stmp|entry|creat|insert|updat|upload|download|modif|transmi|report|import|process|server|sync|install|calib|expir`)
+	nameUTC      = lazily(`(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)|_utc$`)
+	nameLocal    = lazily(`(?i)(^|[^a-z])(local|lst|loc|lokal|ortszeit)([^a-z]|$)`)
+	nameStart    = lazily(`(?i)start|begin|from|von|\bab\b|début|desde|inicio|van`)
+	nameEnd      = lazily(`(?i)(^|[^a-z])end|\bto\b|bis|until|\bfin\b|hasta|tot|stop`)
 
-	nameYear   = regexp.MustCompile(`(?i)^#?(yy(yy)?|year|yr|jahr|jaar|année|annee|año|ano|rok|y)$`)
-	nameMonth  = regexp.MustCompile(`(?i)^(mm|mo|mon|month|monat|mois|mes|maand|měsíc|m)$`)
-	nameDay    = regexp.MustCompile(`(?i)^(dd|dy|day|tag|jour|dia|día|dag|den|d)$`)
-	nameHour   = regexp.MustCompile(`(?i)^(hh|hour|hr|hrs|h|stunde|std|heure|hora|uur|hour ?ending|he|hod.*)$`)
-	nameMinute = regexp.MustCompile(`(?i)^(mm|mn|min|mins|minute|mi|m|minuut|minuto)$`)
-	nameSecond = regexp.MustCompile(`(?i)^(ss|sec|second|seconds|s|sekunde|seconde|segundo)$`)
-	nameMillis = regexp.MustCompile(`(?i)^(ms|msec|millis(ec(onds?)?)?|milliseconds?)$`)
-	nameEpoch  = regexp.MustCompile(`(?i)epoch|unix`)
-	nameEvery  = regexp.MustCompile(`(?i)^(period|interval|intervall|step|duration|dauer|durée|duración|resolution)([ _(\[].*)?$`)
-	nameDoy    = regexp.MustCompile(`(?i)^(doy|jday|jd|julian( ?day)?|day ?of ?(the ?)?year|yday|dayofyear|day)$`)
-	nameHHMM   = regexp.MustCompile(`(?i)^(hhmm|hhmmss|time|hrmn|hrmin|hour[_/ ]?min(ute)?|tod|uhrzeit|zeit|heure|hora|tijd)$`)
+	nameYear   = lazily(`(?i)^#?(yy(yy)?|year|yr|jahr|jaar|année|annee|año|ano|rok|y)$`)
+	nameMonth  = lazily(`(?i)^(mm|mo|mon|month|monat|mois|mes|maand|měsíc|m)$`)
+	nameDay    = lazily(`(?i)^(dd|dy|day|tag|jour|dia|día|dag|den|d)$`)
+	nameHour   = lazily(`(?i)^(hh|hour|hr|hrs|h|stunde|std|heure|hora|uur|hour ?ending|he|hod.*)$`)
+	nameMinute = lazily(`(?i)^(mm|mn|min|mins|minute|mi|m|minuut|minuto)$`)
+	nameSecond = lazily(`(?i)^(ss|sec|second|seconds|s|sekunde|seconde|segundo)$`)
+	nameMillis = lazily(`(?i)^(ms|msec|millis(ec(onds?)?)?|milliseconds?)$`)
+	nameEpoch  = lazily(`(?i)epoch|unix`)
+	nameEvery  = lazily(`(?i)^(period|interval|intervall|step|duration|dauer|durée|duración|resolution)([ _(\[].*)?$`)
+	nameDoy    = lazily(`(?i)^(doy|jday|jd|julian( ?day)?|day ?of ?(the ?)?year|yday|dayofyear|day)$`)
+	nameHHMM   = lazily(`(?i)^(hhmm|hhmmss|time|hrmn|hrmin|hour[_/ ]?min(ute)?|tod|uhrzeit|zeit|heure|hora|tijd)$`)
 )
 
 // units are those that instruments write, in the spellings that are met, without

@@ -8,13 +8,13 @@ import (
 )
 
 // dayInName is a date in a file's name.
-var dayInName = regexp.MustCompile(`(?:^|\D)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])([-_.]?)([0-2]\d|3[01])(?:\D|$)`)
+var dayInName = lazily(`(?:^|\D)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])([-_.]?)([0-2]\d|3[01])(?:\D|$)`)
 
 // clockAlone takes a column of times of day, of a file whose name tells the day.
 // The times have to grow: a file of several days is told by one date wrongly.
 func (g *guesser) clockAlone() bool {
 	base := baseName(g.sheets[0].path)
-	m := dayInName.FindStringSubmatch(base)
+	m := dayInName().FindStringSubmatch(base)
 	if m == nil || m[2] != m[4] || len(g.sheets) > 1 {
 		return false
 	}

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,7 +149,7 @@ func (sh *sheet) namesLoggers(l, names *headLine) bool {
 		slices.ContainsFunc(above, func(s string) bool { return cellLooks(s) != looksText || looksUnit(s) || processCell(s) }) {
 		return false
 	}
-	if placeKey.MatchString(l.cells[0]) || tellsTwinsApart(l.cells, names.cells, sh.when) {
+	if placeKey().MatchString(l.cells[0]) || tellsTwinsApart(l.cells, names.cells, sh.when) {
 		return true
 	}
 	pairs, alone := make(map[[2]string]bool), make(map[string]bool)
@@ -390,11 +389,11 @@ func (sh *sheet) namesCutOtherwise(c *cutter, first int) bool {
 	return false
 }
 
-var twoBlanks = regexp.MustCompile(` {2,}|\t+`)
+var twoBlanks = lazily(` {2,}|\t+`)
 
 func otherCuts(c *cutter, line string) [][]string {
 	bare := strings.TrimLeft(line, "#%*!/; \t")
-	all := [][]string{twoBlanks.Split(bare, -1)}
+	all := [][]string{twoBlanks().Split(bare, -1)}
 	for _, d := range []byte(",;\t| ") {
 		if d == c.delimiter && d != ' ' && bare == line {
 			continue

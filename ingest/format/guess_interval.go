@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,10 +11,10 @@ import (
 func (g *guesser) startAndEnd(found []int) (start, end int, ok bool) {
 	for _, a := range found {
 		for _, b := range found {
-			if a == b || nameUTC.MatchString(g.columns[a].name) != nameUTC.MatchString(g.columns[b].name) || nameLocal.MatchString(g.columns[a].name) != nameLocal.MatchString(g.columns[b].name) {
+			if a == b || nameUTC().MatchString(g.columns[a].name) != nameUTC().MatchString(g.columns[b].name) || nameLocal().MatchString(g.columns[a].name) != nameLocal().MatchString(g.columns[b].name) {
 				continue
 			}
-			named := nameStart.MatchString(g.columns[a].name) && nameEnd.MatchString(g.columns[b].name)
+			named := nameStart().MatchString(g.columns[a].name) && nameEnd().MatchString(g.columns[b].name)
 			wa, wb := g.columns[a].stamps.readings[0].walls, g.columns[b].stamps.readings[0].walls
 			same, next, n := 0, 0, 0
 			for i := range wa {
@@ -40,12 +39,12 @@ func (g *guesser) startAndEnd(found []int) (start, end int, ok bool) {
 
 // timeAlone are names of a column that holds the time of the readings, whatever
 // the other end of their interval is called.
-var timeAlone = regexp.MustCompile(`(?i)^(time[ _]?stamp|date[ _/]?time|time|zeit(stempel)?|horodat(e|age)|fecha[ _]y[ _]hora|tijdstip|datum[ _]?(und[ _]?)?(uhr)?zeit)([ _(\[].*)?$`)
+var timeAlone = lazily(`(?i)^(time[ _]?stamp|date[ _/]?time|time|zeit(stempel)?|horodat(e|age)|fecha[ _]y[ _]hora|tijdstip|datum[ _]?(und[ _]?)?(uhr)?zeit)([ _(\[].*)?$`)
 
 // takeOneEnd makes one of the columns of an interval the timestamp: the one that
 // is called the time and nothing else; where neither is, it is asked.
 func (g *guesser) takeOneEnd(start, end int) {
-	named := slices.DeleteFunc([]int{start, end}, func(c int) bool { return !timeAlone.MatchString(g.columns[c].name) })
+	named := slices.DeleteFunc([]int{start, end}, func(c int) bool { return !timeAlone().MatchString(g.columns[c].name) })
 	if len(named) == 1 {
 		c, other := named[0], start+end-named[0]
 		g.takeStamp(c, fmt.Sprintf("with %q it tells an interval, and it is the one that is called the time", g.columns[other].name), Certain)

@@ -20,10 +20,10 @@ type tableOfLoggers struct {
 var (
 	// siteName is how columns are called that are a place or device each, whatever
 	// it measures: a serial, a code of letters and three digits, Station 4.
-	siteName = regexp.MustCompile(`^(?:\d{5,}|\pL{1,5}[-_ ]?\d{3,}|(?i:sites?|stations?|loggers?|meters?|wells?|bore|borehole|bohrloch|messstelle|gauges?|gages?|nodes?|devices?|plots?|punto|pegel|stanice|mw|bh|gwm|gwmw|obs|pz|dma|s/?n)[-_ .#]*(?:[A-Z]|[A-Z]{0,3}-?\d+[A-Za-z]?))$`)
+	siteName = lazily(`^(?:\d{5,}|\pL{1,5}[-_ ]?\d{3,}|(?i:sites?|stations?|loggers?|meters?|wells?|bore|borehole|bohrloch|messstelle|gauges?|gages?|nodes?|devices?|plots?|punto|pegel|stanice|mw|bh|gwm|gwmw|obs|pz|dma|s/?n)[-_ .#]*(?:[A-Z]|[A-Z]{0,3}-?\d+[A-Za-z]?))$`)
 	// quantityWord is what names of what is measured have in them.
-	quantityWord = regexp.MustCompile(`(?i)flow|level|stage|temp|press|rain|precip|conduct|turbid|salin|\bpH\b|oxygen|\bDO\b|volum|volt|batter|depth|veloc|speed|humid|power|energy|current|discharge|radiation|wind|consum|moisture|nitrate|chlor|durchfluss|abfluss|pegel|wasserstand|stand\b|druck|feuchte|leistung|niederschlag|leitf|débit|niveau|pluie|caudal|nivel|presi|lluvia|debiet|druk|neerslag|průtok|hladina|tlak|srážk|teplota`)
-	unitKey      = regexp.MustCompile(`(?i)^(unit|units|uom|einheit|unité|unidad|eenheid|jednotka)$`)
+	quantityWord = lazily(`(?i)flow|level|stage|temp|press|rain|precip|conduct|turbid|salin|\bpH\b|oxygen|\bDO\b|volum|volt|batter|depth|veloc|speed|humid|power|energy|current|discharge|radiation|wind|consum|moisture|nitrate|chlor|durchfluss|abfluss|pegel|wasserstand|stand\b|druck|feuchte|leistung|niederschlag|leitf|débit|niveau|pluie|caudal|nivel|presi|lluvia|debiet|druk|neerslag|průtok|hladina|tlak|srážk|teplota`)
+	unitKey      = lazily(`(?i)^(unit|units|uom|einheit|unité|unidad|eenheid|jednotka)$`)
 )
 
 // loggersOfGroups takes the row above the names that says of which logger the
@@ -44,7 +44,7 @@ func (g *guesser) loggersOfGroups(f *Finding) bool {
 	above := filled(row.cells)
 	quantities := func(text func(c int) string) (n int) {
 		for _, c := range values {
-			if name := text(c); quantityWord.MatchString(name) || g.unitOfName(name) != "" {
+			if name := text(c); quantityWord().MatchString(name) || g.unitOfName(name) != "" {
 				n++
 			}
 		}
@@ -52,7 +52,7 @@ func (g *guesser) loggersOfGroups(f *Finding) bool {
 	}
 	g.several.above = above
 	f.Line, f.Evidence = row.line, "the row above the names says of each column which logger it is of"
-	if !placeKey.MatchString(row.cells[0]) && quantities(func(c int) string { return unitCell(above, c) }) > quantities(func(c int) string { return g.columns[c].name }) {
+	if !placeKey().MatchString(row.cells[0]) && quantities(func(c int) string { return unitCell(above, c) }) > quantities(func(c int) string { return g.columns[c].name }) {
 		row.kind, g.several.named = rowChannels, true
 		f.Value, f.Line = "a column each", sh.namesLine()
 		f.Evidence = fmt.Sprintf("the same names come again below %q and others of line %d", unitCell(above, values[0]), row.line)
@@ -109,7 +109,7 @@ func (g *guesser) loggersOfColumns(f *Finding) bool {
 	var names []string
 	for _, c := range values {
 		_, name, _ := headerParts(g.columns[c].name)
-		if !siteName.MatchString(name) {
+		if !siteName().MatchString(name) {
 			return false
 		}
 		names = append(names, name)
@@ -191,7 +191,7 @@ func (g *guesser) quantityTitle(f *Finding) bool {
 		if m == nil {
 			continue
 		}
-		if unit := re.SubexpIndex("unit"); unit > 0 && !unitLike(m[unit]) || !quantityWord.MatchString(m[1]) || strings.ContainsAny(m[1], ":=0123456789") || strings.Count(m[1], " ") > 2 {
+		if unit := re.SubexpIndex("unit"); unit > 0 && !unitLike(m[unit]) || !quantityWord().MatchString(m[1]) || strings.ContainsAny(m[1], ":=0123456789") || strings.Count(m[1], " ") > 2 {
 			continue
 		}
 		g.several.channel.preamble = pattern
@@ -207,7 +207,7 @@ func (g *guesser) unitTold() {
 	for i := range sh.told {
 		t := &sh.told[i]
 		value := strings.Trim(t.value, ` ";,`)
-		if !unitKey.MatchString(strings.Trim(t.key, ` :"#`)) || !unitLike(value) {
+		if !unitKey().MatchString(strings.Trim(t.key, ` :"#`)) || !unitLike(value) {
 			continue
 		}
 		pattern := toldPattern(t, "unit", sh.delimiter)
@@ -249,9 +249,9 @@ func (g *guesser) quantityOfName(f *Finding) bool {
 	stem := stemOf(baseName(g.sheets[0].path))
 	words := strings.FieldsFunc(stem, func(r rune) bool { return r == '_' || r == '-' || r == ' ' || r == '.' })
 	if len(words) > 2 || strings.ContainsAny(stem, "0123456789") || slices.ContainsFunc(words, func(w string) bool {
-		return !quantityWord.MatchString(w) && !genericName.MatchString(w) && w != "water"
+		return !quantityWord().MatchString(w) && !genericName().MatchString(w) && w != "water"
 	}) ||
-		!slices.ContainsFunc(words, quantityWord.MatchString) {
+		!slices.ContainsFunc(words, quantityWord().MatchString) {
 		return false
 	}
 	g.several.channel.stem = true

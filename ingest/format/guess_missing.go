@@ -3,15 +3,14 @@ package format
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-var nines = regexp.MustCompile(`^[+-]?(9{3,}|[67]9{3,}|9{2,}[.,]9+|32767|32768)([.,]0+)?$`)
+var nines = lazily(`^[+-]?(9{3,}|[67]9{3,}|9{2,}[.,]9+|32767|32768)([.,]0+)?$`)
 
-var degrees = regexp.MustCompile(`(?i)^(deg|degt|degtrue|degrees?|°)$`)
+var degrees = lazily(`(?i)^(deg|degt|degtrue|degrees?|°)$`)
 
 // A seenNumber is a spelling of a number that may stand for a missing value.
 type seenNumber struct {
@@ -40,7 +39,7 @@ func (g *guesser) sentinels(columns []int) {
 			if !ok {
 				continue
 			}
-			if (strings.Contains(cell, "99") || strings.Contains(cell, "3276")) && nines.MatchString(cell) {
+			if (strings.Contains(cell, "99") || strings.Contains(cell, "3276")) && nines().MatchString(cell) {
 				s := counts[cell]
 				if s == nil {
 					s = &seenNumber{spelling: cell, value: v, row: i, column: c}
@@ -59,7 +58,7 @@ func (g *guesser) sentinels(columns []int) {
 			far := s.value > hi && s.value > 5*max(hi, -lo, 1) || s.value < lo && -s.value > 5*max(-lo, hi, 1)
 			digits := strings.Count(s.spelling, "9")
 			switch {
-			case s.value > 360 && degrees.MatchString(g.unitOf(c)):
+			case s.value > 360 && degrees().MatchString(g.unitOf(c)):
 				s.sure = true // no direction
 			case rest == 0:
 				s.sure = s.value < 0 && digits >= 3
@@ -125,7 +124,7 @@ func (g *guesser) outliers(columns []int) (found []*seenNumber) {
 			gap := max(lo-end, end-hi)
 			far := gap > 3*(hi-lo) && math.Abs(end) > 3*max(math.Abs(lo), math.Abs(hi))
 			unlike := end < 0 && lo >= 0 && wholeNumber(cell[1:]) && !g.someWhole(c, end)
-			leaps := nines.MatchString(cell) && gap > 0 && g.leaps(values, end, hi-lo)
+			leaps := nines().MatchString(cell) && gap > 0 && g.leaps(values, end, hi-lo)
 			if far || unlike || leaps {
 				found = append(found, &seenNumber{spelling: cell, value: end, count: count, row: row, column: c})
 			}

@@ -377,7 +377,7 @@ func swapOrder(m *mutable, r *rand.Rand) ([]byte, map[int64]bool) {
 	date := m.sheet.when[0]
 	to := []order{orderDMY, orderMDY}[r.IntN(2)]
 	layout := p.stamp.layouts[0].text
-	if !goDate.MatchString(layout) {
+	if !goDate().MatchString(layout) {
 		return nil, nil
 	}
 	_, had := reorder(layout, to)

@@ -19,8 +19,8 @@ type guessOrigin struct {
 }
 
 var (
-	placeKey  = regexp.MustCompile(`(?i)^(logger( ?name)?|station( ?name)?|site( ?(name|id|code))?|location( ?(name|id))?|device ?name|plot ?title|messstelle|standort|messstation|stationsnam[en]|station ?id|stationskennung|meetpunt|locatie|punto|estaci[oó]n|sitio|lieu|lieu-dit|stanice|lokalita|monitoring ?point|asset|well( ?name)?|borehole|gauge|tag|point ?name|name|nom|nombre|naam|název|meter( ?(id|no|number|point))?|deployment( ?name)?|test ?name|ort|logger ?id|unit ?id|station ?(no|number|code)|gauge ?id|buoy)$`)
-	serialKey = regexp.MustCompile(`(?i)^((logger|device|instrument|unit|sensor|sonde)? ?(s/?n|serial( ?(no|nr|num|number|#))?\.?)|serial_number|seriennummer|geräte-?nr.*|numéro de série|n° (de )?série|número de serie|serienummer|sériové číslo|device( ?id)?|instrument( ?id)?|mac( ?address)?|imei|device_id|serial)#?$`)
+	placeKey  = lazily(`(?i)^(logger( ?name)?|station( ?name)?|site( ?(name|id|code))?|location( ?(name|id))?|device ?name|plot ?title|messstelle|standort|messstation|stationsnam[en]|station ?id|stationskennung|meetpunt|locatie|punto|estaci[oó]n|sitio|lieu|lieu-dit|stanice|lokalita|monitoring ?point|asset|well( ?name)?|borehole|gauge|tag|point ?name|name|nom|nombre|naam|název|meter( ?(id|no|number|point))?|deployment( ?name)?|test ?name|ort|logger ?id|unit ?id|station ?(no|number|code)|gauge ?id|buoy)$`)
+	serialKey = lazily(`(?i)^((logger|device|instrument|unit|sensor|sonde)? ?(s/?n|serial( ?(no|nr|num|number|#))?\.?)|serial_number|seriennummer|geräte-?nr.*|numéro de série|n° (de )?série|número de serie|serienummer|sériové číslo|device( ?id)?|instrument( ?id)?|mac( ?address)?|imei|device_id|serial)#?$`)
 )
 
 // findLogger finds out where the name of the logger comes from.
@@ -31,7 +31,7 @@ func (g *guesser) findLogger() {
 	case len(g.shape.logger) > 0:
 		g.logger.columns = g.shape.logger
 		f.Value, f.Evidence, f.Line = g.columnNames(g.shape.logger), g.columns[g.shape.logger[0]].why, g.rows0Line()
-	case g.loggerTold(placeKey, &f), g.loggerTold(serialKey, &f), g.loggerListed(&f), g.loggerAlone(&f), g.loggerOfHeader(&f), g.loggersOfHeader(&f):
+	case g.loggerTold(placeKey(), &f), g.loggerTold(serialKey(), &f), g.loggerListed(&f), g.loggerAlone(&f), g.loggerOfHeader(&f), g.loggersOfHeader(&f):
 	case g.loggersOfColumns(&f):
 	default:
 		g.loggerOfName(&f)
@@ -43,7 +43,7 @@ func (g *guesser) findLogger() {
 // so.
 func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 	sh := g.sheets[0]
-	if keys == placeKey && g.loggerWithin(f) {
+	if keys == placeKey() && g.loggerWithin(f) {
 		return true
 	}
 	for _, t := range sh.told {
@@ -71,15 +71,15 @@ func (g *guesser) loggerTold(keys *regexp.Regexp, f *Finding) bool {
 	return false
 }
 
-var keyWithin = regexp.MustCompile(`^"?(\pL[\pL ]{2,20}): *([^":][^":]*?)"?$`)
+var keyWithin = lazily(`^"?(\pL[\pL ]{2,20}): *([^":][^":]*?)"?$`)
 
 // loggerWithin takes the logger from a value that has key and value in it:
 // "text","Site: North Road".
 func (g *guesser) loggerWithin(f *Finding) bool {
 	sh := g.sheets[0]
 	for _, t := range sh.told {
-		m := keyWithin.FindStringSubmatch(strings.TrimSpace(t.value))
-		if t.key == "" || m == nil || !placeKey.MatchString(m[1]) {
+		m := keyWithin().FindStringSubmatch(strings.TrimSpace(t.value))
+		if t.key == "" || m == nil || !placeKey().MatchString(m[1]) {
 			continue
 		}
 		pattern := `(?:^|[\s",;])` + regexp.QuoteMeta(m[1]) + `: *(?P<logger>[^"]*[^\s"])`
@@ -134,9 +134,9 @@ func preamblePattern(sh *sheet, pattern, group string) (string, bool) {
 }
 
 // measureLike is a number that no logger is called by.
-var measureLike = regexp.MustCompile(`^\d{0,3}[.,]?\d*$`)
+var measureLike = lazily(`^\d{0,3}[.,]?\d*$`)
 
-var listCell = regexp.MustCompile(`^[\pL\d][\pL\d ._/-]{0,60}$`)
+var listCell = lazily(`^[\pL\d][\pL\d ._/-]{0,60}$`)
 
 // loggerListed takes the logger from a first line that is a list of cells
 // without keys: the cell that the file's name has as well, else the second.
@@ -152,7 +152,7 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	line := sh.text[sh.lines[0].start:sh.lines[0].end]
 	cells := strings.Split(line, d)
 	key := strings.Trim(cells[0], `" `)
-	keyed := len(cells) > 1 && (placeKey.MatchString(key) || serialKey.MatchString(key))
+	keyed := len(cells) > 1 && (placeKey().MatchString(key) || serialKey().MatchString(key))
 	if !keyed && (len(cells) < 4 || strings.Contains(key, ":") || strings.HasPrefix(line, "#")) {
 		return false
 	}
@@ -163,7 +163,7 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	}
 	for i, c := range cells {
 		c = strings.Trim(c, `" `)
-		if i > 0 && listCell.MatchString(c) && len(c) > 1 && !measureLike.MatchString(c) && (at < 0 || strings.Contains(base, c) && !strings.Contains(base, strings.Trim(cells[at], `" `))) {
+		if i > 0 && listCell().MatchString(c) && len(c) > 1 && !measureLike().MatchString(c) && (at < 0 || strings.Contains(base, c) && !strings.Contains(base, strings.Trim(cells[at], `" `))) {
 			at = i
 		}
 	}
@@ -189,7 +189,7 @@ func (g *guesser) loggerListed(f *Finding) bool {
 	return true
 }
 
-var serialLine = regexp.MustCompile(`^"?([A-Za-z]{0,8}[-_ ]?\d[\w-]{2,30})"?$`)
+var serialLine = lazily(`^"?([A-Za-z]{0,8}[-_ ]?\d[\w-]{2,30})"?$`)
 
 // loggerAlone takes a first line that is a serial and nothing else.
 func (g *guesser) loggerAlone(f *Finding) bool {
@@ -199,7 +199,7 @@ func (g *guesser) loggerAlone(f *Finding) bool {
 		return false
 	}
 	line := strings.TrimSpace(sh.text[sh.lines[0].start:sh.lines[0].end])
-	m := serialLine.FindStringSubmatch(line)
+	m := serialLine().FindStringSubmatch(line)
 	if m == nil {
 		return false
 	}
@@ -217,13 +217,13 @@ func (g *guesser) loggerAlone(f *Finding) bool {
 // headerSerial takes a logger's serial out of the header's text.
 const headerSerial = `(?i)(?:lgr|logger) s/?n:? *#?(?P<logger>[\w-]+)`
 
-var serialOfLogger = regexp.MustCompile(headerSerial)
+var serialOfLogger = lazily(headerSerial)
 
 // loggerOfHeader takes the serial that all columns say is the logger's.
 func (g *guesser) loggerOfHeader(f *Finding) bool {
 	serial := ""
 	for c := range g.columns {
-		m := serialOfLogger.FindStringSubmatch(g.columns[c].name)
+		m := serialOfLogger().FindStringSubmatch(g.columns[c].name)
 		if m == nil {
 			continue
 		}
@@ -249,7 +249,7 @@ func (g *guesser) loggersOfHeader(f *Finding) bool {
 	var serials []string
 	bare := 0 // columns of readings without a serial
 	for _, c := range g.columnsOf(isValue) {
-		m := serialOfLogger.FindStringSubmatch(g.columns[c].name)
+		m := serialOfLogger().FindStringSubmatch(g.columns[c].name)
 		if m == nil {
 			bare++
 		} else if !slices.Contains(serials, m[1]) {
@@ -268,7 +268,7 @@ func (g *guesser) loggersOfHeader(f *Finding) bool {
 	return true
 }
 
-var genericName = regexp.MustCompile(`(?i)^(data|daten|export(ed)?|log(s|ger|file)?|readings?|values?|messwerte|measurements?|download|file|output|report|results?|table|untitled|current|latest|history|archive|dump|csv|txt|datei|new|test|sample|records?|timeseries|series|unknown|all|full|hourly|daily|monthly|raw|historic(al)?|[-_. \d]*)([-_ .]*\d*)$`)
+var genericName = lazily(`(?i)^(data|daten|export(ed)?|log(s|ger|file)?|readings?|values?|messwerte|measurements?|download|file|output|report|results?|table|untitled|current|latest|history|archive|dump|csv|txt|datei|new|test|sample|records?|timeseries|series|unknown|all|full|hourly|daily|monthly|raw|historic(al)?|[-_. \d]*)([-_ .]*\d*)$`)
 
 // loggerOfName takes the logger from the file's name, or from that of its
 // folder where the file's name says nothing.
@@ -277,7 +277,7 @@ func (g *guesser) loggerOfName(f *Finding) {
 	base := baseName(whole)
 	stem, folder := stemOf(base), folderOf(whole)
 	f.Sure = Likely
-	if folder != "" && (dateAlone(stem, base) || genericName.MatchString(stem)) {
+	if folder != "" && (dateAlone(stem, base) || genericName().MatchString(stem)) {
 		g.logger.folder, f.Value = true, folder
 		f.Evidence = fmt.Sprintf("the folder's name, as the file's, %q, says nothing of a logger", base)
 		return

@@ -18,7 +18,7 @@ type numberStyle struct {
 
 // numberCell takes a cell apart: an inequality, the number, and what is behind
 // it.
-var numberCell = regexp.MustCompile(`^(<=|>=|<|>|≤|≥)?\s*([+-]?(?:\d[\d.,'’\x{a0}\x{202f} ]*\d|\d+|\d+[.,]|[.,]\d+)(?:[eE][+-]?\d{1,3})?)(?:([\s\x{a0}\x{202f}]*)([\pL°%µμ][^"\n]{0,15}))?$`)
+var numberCell = lazily(`^(<=|>=|<|>|≤|≥)?\s*([+-]?(?:\d[\d.,'’\x{a0}\x{202f} ]*\d|\d+|\d+[.,]|[.,]\d+)(?:[eE][+-]?\d{1,3})?)(?:([\s\x{a0}\x{202f}]*)([\pL°%µμ][^"\n]{0,15}))?$`)
 
 // A numberParts is a cell that holds a number.
 type numberParts struct {
@@ -42,12 +42,12 @@ func numberOf(cell string) (n numberParts, ok bool) {
 	if len(cell) == 0 || len(cell) > 40 || strings.IndexByte("0123456789+-.,<>\xe2", cell[0]) < 0 {
 		return n, false
 	}
-	m := numberCell.FindStringSubmatch(cell)
+	m := numberCell().FindStringSubmatch(cell)
 	if m == nil {
 		return n, false
 	}
 	for _, sign := range []string{".", ","} {
-		if strings.Count(m[2], sign) > 1 && !groupedBy[sign[0]].MatchString(m[2]) && !groupedBoth.MatchString(m[2]) {
+		if strings.Count(m[2], sign) > 1 && !groupedBy[sign[0]].MatchString(m[2]) && !groupedBoth().MatchString(m[2]) {
 			return n, false // 192.168.1.10
 		}
 	}
@@ -59,8 +59,8 @@ var (
 		'.': regexp.MustCompile(`^[+-]?[1-9]\d{0,2}(\.\d{3})+$`),
 		',': regexp.MustCompile(`^[+-]?[1-9]\d{0,2}(,\d{3})+$`),
 	}
-	groupedOther = regexp.MustCompile(`^[+-]?\d{1,3}(?:(['’\x{a0}\x{202f} ])\d{3})+(?:[.,]\d*)?$`)
-	groupedBoth  = regexp.MustCompile(`^[+-]?\d{1,3}(?:([.,])\d{3})+([.,])\d*$`)
+	groupedOther = lazily(`^[+-]?\d{1,3}(?:(['’\x{a0}\x{202f} ])\d{3})+(?:[.,]\d*)?$`)
+	groupedBoth  = lazily(`^[+-]?\d{1,3}(?:([.,])\d{3})+([.,])\d*$`)
 )
 
 // signsIn counts the points and commas of a number; others reports whether it
@@ -97,7 +97,7 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 			s := n.number
 			dots, commas, others := signsIn(s)
 			if dots > 0 && commas > 0 {
-				if m := groupedBoth.FindStringSubmatch(s); m != nil && m[1] != m[2] {
+				if m := groupedBoth().FindStringSubmatch(s); m != nil && m[1] != m[2] {
 					sign := m[2][0]
 					proof[sign]++
 					several[m[1][0]]++
@@ -106,7 +106,7 @@ func (g *guesser) numbersOf(columns []int) numberStyle {
 				}
 			}
 			if others {
-				if m := groupedOther.FindStringSubmatch(s); m != nil {
+				if m := groupedOther().FindStringSubmatch(s); m != nil {
 					blank = "space"
 					if m[1] == "'" || m[1] == "’" {
 						blank = "'"
@@ -203,8 +203,8 @@ func (g *guesser) askThousands(sign byte, columns []int) {
 }
 
 // boundedUnits are units in which no instrument reads thousands.
-var boundedUnits = regexp.MustCompile(`(?i)^(°|deg(rees?)? ?\.?)?[CF]$|^%|^pH|^volts?$|^V$|^bar$|^m/s$|^mg/l$|^psu$|^ppt$|^ntu$|^Ft$|^feet$`)
-var boundedNames = regexp.MustCompile(`(?i)\b(air|water|soil)? ?temp|humid|\bbatt|\bpH\b|feuchte|température|teplota`)
+var boundedUnits = lazily(`(?i)^(°|deg(rees?)? ?\.?)?[CF]$|^%|^pH|^volts?$|^V$|^bar$|^m/s$|^mg/l$|^psu$|^ppt$|^ntu$|^Ft$|^feet$`)
+var boundedNames = lazily(`(?i)\b(air|water|soil)? ?temp|humid|\bbatt|\bpH\b|feuchte|température|teplota`)
 
 // threeDigits decides what a sign is that only ever stands before three digits:
 // a decimal sign, or one between groups.
@@ -212,7 +212,7 @@ func (g *guesser) threeDigits(st *numberStyle, sign byte, convention bool, colum
 	st.decimal = sign
 	for _, c := range columns {
 		col := &g.columns[c]
-		if !boundedUnits.MatchString(col.unit) && !boundedNames.MatchString(col.name) {
+		if !boundedUnits().MatchString(col.unit) && !boundedNames().MatchString(col.name) {
 			continue
 		}
 		for i, row := range g.rows {

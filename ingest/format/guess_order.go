@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -186,8 +185,8 @@ func (g *guesser) provingRow(r *stampReading, forms []stampForm) int {
 }
 
 var (
-	digitsRun = regexp.MustCompile(`\d+`)
-	dateRun   = regexp.MustCompile(`\d{1,2}([-/.])\d{1,2}[-/.](?:\d{4}|\d{2})`)
+	digitsRun = lazily(`\d+`)
+	dateRun   = lazily(`\d{1,2}([-/.])\d{1,2}[-/.](?:\d{4}|\d{2})`)
 )
 
 // orderTold looks for dates that the preamble writes as the rows do, and for
@@ -196,7 +195,7 @@ func (g *guesser) orderTold(readings []stampReading, forms []stampForm) (at int,
 	f := &forms[0]
 	for _, sh := range g.sheets {
 		for _, t := range sh.told {
-			for _, m := range dateRun.FindAllString(t.value, -1) {
+			for _, m := range dateRun().FindAllString(t.value, -1) {
 				told, ok := stampFormOf(m)
 				if !ok || told.date != f.date || told.sep1 != f.sep1 {
 					continue
@@ -229,7 +228,7 @@ func (g *guesser) orderOfName(readings []stampReading) (at int, why string) {
 	for s, sh := range g.sheets {
 		name := path.Base(sh.path)
 		var packed []string
-		for _, run := range digitsRun.FindAllString(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name), -1) {
+		for _, run := range digitsRun().FindAllString(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name), -1) {
 			for i := 0; i+8 <= len(run); i++ {
 				if y := run[i : i+4]; y >= "1980" && y < "2100" {
 					packed = append(packed, run[i:i+8])

@@ -37,12 +37,12 @@ func (g *guesser) dateParts() bool {
 		}
 		return columns, layouts
 	}
-	year := part{nameYear.MatchString, 0, 2199, "2006"}
-	clock := []part{{nameHour.MatchString, 0, 24, "15"}, {nameMinute.MatchString, 0, 59, "4"}, {nameSecond.MatchString, 0, 59, "5"}}
-	columns, layouts := take(0, append([]part{year, {nameMonth.MatchString, 1, 12, "1"}, {nameDay.MatchString, 1, 31, "2"}}, clock...))
+	year := part{nameYear().MatchString, 0, 2199, "2006"}
+	clock := []part{{nameHour().MatchString, 0, 24, "15"}, {nameMinute().MatchString, 0, 59, "4"}, {nameSecond().MatchString, 0, 59, "5"}}
+	columns, layouts := take(0, append([]part{year, {nameMonth().MatchString, 1, 12, "1"}, {nameDay().MatchString, 1, 31, "2"}}, clock...))
 	if len(columns) < 3 {
-		doy := part{nameDoy.MatchString, 1, 366, "{doy}"}
-		columns, layouts = take(0, append([]part{year, doy}, part{nameHHMM.MatchString, 0, 2400, "{hhmm}"}))
+		doy := part{nameDoy().MatchString, 1, 366, "{doy}"}
+		columns, layouts = take(0, append([]part{year, doy}, part{nameHHMM().MatchString, 0, 2400, "{hhmm}"}))
 		if len(columns) == 2 {
 			columns, layouts = take(0, append([]part{year, doy}, clock...))
 		}
@@ -64,7 +64,7 @@ func (g *guesser) dateParts() bool {
 // milliseconds takes a column of them, beside one of the time of day.
 func (g *guesser) milliseconds() {
 	for c := range g.columns {
-		if !nameMillis.MatchString(g.columns[c].name) || !g.full(c) {
+		if !nameMillis().MatchString(g.columns[c].name) || !g.full(c) {
 			continue
 		}
 		values, ok := g.integersOf(c)

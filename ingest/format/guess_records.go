@@ -2,13 +2,12 @@ package format
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // recordCode is a first cell that says of what kind a line is: 300, 0101, HD, B2.
-var recordCode = regexp.MustCompile(`^(?:\d{2,4}|[A-Z]{1,3}\d{0,2})$`)
+var recordCode = lazily(`^(?:\d{2,4}|[A-Z]{1,3}\d{0,2})$`)
 
 const (
 	// maxRecordKinds is how many kinds of lines a file of records has.
@@ -35,7 +34,7 @@ func (sh *sheet) readKindsOfRecords() {
 		}
 		cells := c.cut(line)
 		code := strings.TrimSpace(cells[0])
-		if !recordCode.MatchString(code) {
+		if !recordCode().MatchString(code) {
 			return
 		}
 		width, known := widths[code]

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -69,7 +68,7 @@ func (t *tableReader) namesInOtherOrder(i int) bool {
 }
 
 // moment is a date or a time of day within a line.
-var moment = regexp.MustCompile(`\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}(:\d{2})?`)
+var moment = lazily(`\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}(:\d{2})?`)
 
 // otherLogger returns the line, of those right above the header that line i
 // repeats, that tells another logger, channel or unit than the lines before the
@@ -91,7 +90,7 @@ func (t *tableReader) otherLogger(i int) int {
 		}
 		for _, told := range sh.told {
 			key := strings.ToLower(strings.Trim(told.key, ` :;=\"'#*`))
-			if key == "" || !placeKey.MatchString(key) && !serialKey.MatchString(key) && !slices.Contains(quantityKeys, key) && !nameUnit.MatchString(key) {
+			if key == "" || !placeKey().MatchString(key) && !serialKey().MatchString(key) && !slices.Contains(quantityKeys, key) && !nameUnit().MatchString(key) {
 				continue
 			}
 			first := strings.TrimSpace(sh.line(int(told.line) - 1))
@@ -106,7 +105,7 @@ func (t *tableReader) otherLogger(i int) int {
 	}
 	for at := sh.preamble - 1; at >= 0; at-- {
 		if first := strings.TrimSpace(sh.line(at)); first != "" {
-			bare := func(s string) string { return moment.ReplaceAllString(strings.TrimSpace(s), "") }
+			bare := func(s string) string { return moment().ReplaceAllString(strings.TrimSpace(s), "") }
 			_, _, keyed := strings.Cut(first, ":")
 			if !keyed && bare(first) != bare(sh.line(nearest)) {
 				return nearest

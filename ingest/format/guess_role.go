@@ -17,11 +17,11 @@ func (g *guesser) findRoles() {
 		col := &g.columns[c]
 		switch {
 		case col.role != isUnknown:
-		case col.stamps != nil && (col.stamps.hasDate() || nameTime.MatchString(col.name)) && g.plausibleDates(c):
+		case col.stamps != nil && (col.stamps.hasDate() || nameTime().MatchString(col.name)) && g.plausibleDates(c):
 			g.ignore(c, "another date or time than the row's own")
 		case col.filled == 0:
 			// What it is depends on its neighbours.
-		case nameZone.MatchString(col.name) && g.zonesIn(c):
+		case nameZone().MatchString(col.name) && g.zonesIn(c):
 			col.role, col.why = isZone, "every cell is a zone"
 		case col.numeric():
 			g.roleOfNumbers(c)
@@ -60,31 +60,31 @@ func (g *guesser) roleOfNumbers(c int) {
 	col := &g.columns[c]
 	integers, whole := g.integersOf(c)
 	switch {
-	case whole && (nameIndex.MatchString(col.name) || strings.EqualFold(col.unit, "RN")) && g.counts(integers):
+	case whole && (nameIndex().MatchString(col.name) || strings.EqualFold(col.unit, "RN")) && g.counts(integers):
 		g.ignore(c, "it numbers the rows")
 	case whole && c == 0 && col.unit == "" && g.when != nil && !slices.Contains(g.when.columns, 0) && g.goesUpByOne(integers):
 		g.ignore(c, "it numbers the rows")
-	case whole && nameIndex.MatchString(col.name) && col.name != "" && len(col.distinct) == 1 && len(g.rows) > 2 && g.unitOf(c) == "":
+	case whole && nameIndex().MatchString(col.name) && col.name != "" && len(col.distinct) == 1 && len(g.rows) > 2 && g.unitOf(c) == "":
 		g.ignore(c, "a number that is the same in every row")
 	case g.elapsed(c):
 		g.ignore(c, "it grows with the clock: the time since the start")
-	case whole && nameTime.MatchString(col.name) && (g.digits(c, 4) || nameLocal.MatchString(col.name) || nameUTC.MatchString(col.name)):
+	case whole && nameTime().MatchString(col.name) && (g.digits(c, 4) || nameLocal().MatchString(col.name) || nameUTC().MatchString(col.name)):
 		g.ignore(c, "another date or time than the row's own")
 	case whole && g.repeatsDate(c, integers):
 		g.ignore(c, "it repeats a part of the timestamp")
-	case namePlace.MatchString(col.name) && g.place(c) && !g.axis(c):
+	case namePlace().MatchString(col.name) && g.place(c) && !g.axis(c):
 		g.ignore(c, "coordinates")
-	case nameSerial.MatchString(col.name) && len(col.distinct) <= 3:
+	case nameSerial().MatchString(col.name) && len(col.distinct) <= 3:
 		g.ignore(c, "a serial number or version")
-	case nameEvery.MatchString(col.name) && len(col.distinct) == 1:
+	case nameEvery().MatchString(col.name) && len(col.distinct) == 1:
 		g.ignore(c, "how far apart the rows are, the same in every row")
-	case whole && nameLogger.MatchString(parted(col.name)) && !unitLike(col.unit) && g.full(c) && g.few(c):
+	case whole && nameLogger().MatchString(parted(col.name)) && !unitLike(col.unit) && g.full(c) && g.few(c):
 		col.role, col.why = isLogger, "its name says so, and its numbers repeat"
-	case whole && nameQuality.MatchString(col.name) && len(col.distinct) <= 24 && flagNamed(col.name):
+	case whole && nameQuality().MatchString(col.name) && len(col.distinct) <= 24 && flagNamed(col.name):
 		g.quality(c)
-	case whole && nameCode.MatchString(col.name) && len(col.distinct) <= 3 && g.few(c) && g.unitOf(c) == "":
+	case whole && nameCode().MatchString(col.name) && len(col.distinct) <= 3 && g.few(c) && g.unitOf(c) == "":
 		g.ignore(c, "a code, and one of few")
-	case whole && nameChannel.MatchString(parted(col.name)) && g.unitOf(c) == "" && g.full(c) && g.few(c) && g.tellsApart(c):
+	case whole && nameChannel().MatchString(parted(col.name)) && g.unitOf(c) == "" && g.full(c) && g.few(c) && g.tellsApart(c):
 		col.role, col.why = isChannel, "its name says so, and its numbers tell rows of one time apart"
 	default:
 		col.role = isValue
@@ -127,7 +127,7 @@ func (g *guesser) tellsApart(c int) bool {
 }
 
 // parted puts blanks between the words of a name such as CodEstacao.
-func parted(name string) string { return wordEnd.ReplaceAllString(name, "$1 $2") }
+func parted(name string) string { return wordEnd().ReplaceAllString(name, "$1 $2") }
 
 // counts reports whether the integers number the rows: they never repeat, and
 // go up by one for the most part.
@@ -177,9 +177,9 @@ func (g *guesser) elapsed(c int) bool {
 			last = i
 		}
 		if n == 0 {
-			return nameElapsed.MatchString(name)
+			return nameElapsed().MatchString(name)
 		}
-		if same*20 >= n*19 && (n >= 10 && zero || nameElapsed.MatchString(name) || nameTime.MatchString(name)) {
+		if same*20 >= n*19 && (n >= 10 && zero || nameElapsed().MatchString(name) || nameTime().MatchString(name)) {
 			return true
 		}
 	}
@@ -197,12 +197,12 @@ func (g *guesser) repeatsDate(c int, v []int64) bool {
 		named bool
 		of    func(wall int64) int64
 	}{
-		{nameYear.MatchString(name), func(w int64) int64 { y, _, _ := civil(w); return int64(y) }},
-		{nameMonth.MatchString(name), func(w int64) int64 { _, m, _ := civil(w); return int64(m) }},
-		{nameDay.MatchString(name), func(w int64) int64 { _, _, d := civil(w); return int64(d) }},
-		{nameHour.MatchString(name), func(w int64) int64 { return mod(w, 86400) / 3600 }},
-		{nameMinute.MatchString(name), func(w int64) int64 { return mod(w, 3600) / 60 }},
-		{nameDoy.MatchString(name), func(w int64) int64 { y, _, _ := civil(w); return (w-daysSinceEpoch(y, 1, 1)*86400)/86400 + 1 }},
+		{nameYear().MatchString(name), func(w int64) int64 { y, _, _ := civil(w); return int64(y) }},
+		{nameMonth().MatchString(name), func(w int64) int64 { _, m, _ := civil(w); return int64(m) }},
+		{nameDay().MatchString(name), func(w int64) int64 { _, _, d := civil(w); return int64(d) }},
+		{nameHour().MatchString(name), func(w int64) int64 { return mod(w, 86400) / 3600 }},
+		{nameMinute().MatchString(name), func(w int64) int64 { return mod(w, 3600) / 60 }},
+		{nameDoy().MatchString(name), func(w int64) int64 { y, _, _ := civil(w); return (w-daysSinceEpoch(y, 1, 1)*86400)/86400 + 1 }},
 	} {
 		if !part.named {
 			continue
@@ -252,21 +252,21 @@ func (g *guesser) roleOfTexts(c int) {
 	switch {
 	case g.weekdays(c):
 		g.ignore(c, "the day of the week")
-	case nameUnit.MatchString(col.name) && g.unitsIn(c):
+	case nameUnit().MatchString(col.name) && g.unitsIn(c):
 		col.role, col.why = isUnit, "its cells are units"
-	case nameQuality.MatchString(col.name):
+	case nameQuality().MatchString(col.name):
 		g.quality(c)
-	case col.begun*3 >= col.filled && col.begun > 1 && len(col.distinct) > 2 && !nameLogger.MatchString(col.name) && !nameSerial.MatchString(col.name):
+	case col.begun*3 >= col.filled && col.begun > 1 && len(col.distinct) > 2 && !nameLogger().MatchString(col.name) && !nameSerial().MatchString(col.name):
 		col.role = isValue // numbers with much beside them: what cannot be read of it is asked about
 	case !g.full(c):
 		g.ignore(c, "texts now and then, and no numbers")
-	case nameSerial.MatchString(col.name) && !nameLogger.MatchString(col.name):
+	case nameSerial().MatchString(col.name) && !nameLogger().MatchString(col.name):
 		g.ignore(c, "a serial number or version")
 	case !g.few(c):
 		g.ignore(c, "texts, and no numbers")
-	case nameLogger.MatchString(col.name) && !channelRather(col.name):
+	case nameLogger().MatchString(col.name) && !channelRather(col.name):
 		col.role, col.why = isLogger, "its name says so, and its texts repeat"
-	case nameChannel.MatchString(col.name):
+	case nameChannel().MatchString(col.name):
 		col.role, col.why = isChannel, "its name says so, and its texts repeat"
 	case len(col.distinct) > 1 && g.unitsIn(c):
 		col.role, col.why = isUnit, "its cells are units"
@@ -364,7 +364,7 @@ func (g *guesser) neverFilled() {
 		switch {
 		case col.name == "":
 			g.ignore(c, "it has neither a name nor a cell")
-		case nameQuality.MatchString(col.name):
+		case nameQuality().MatchString(col.name):
 			g.quality(c)
 		case values > 0 && units == values && g.unitOf(c) == "":
 			g.ignore(c, "no cell of it is filled, and unlike all channels it has no unit")

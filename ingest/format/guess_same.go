@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -29,7 +28,7 @@ func (sh *sheet) kind() string {
 	return b.String()
 }
 
-var lettersRun = regexp.MustCompile(`\pL+`)
+var lettersRun = lazily(`\pL+`)
 
 // firstTime is how the time of the first row is written, with digits and letters
 // for those that there are.
@@ -37,7 +36,7 @@ func (sh *sheet) firstTime() string {
 	if len(sh.rows) == 0 || len(sh.when) == 0 || sh.when[0] >= len(sh.rows[0].cells) {
 		return ""
 	}
-	return lettersRun.ReplaceAllString(digitsRun.ReplaceAllString(sh.rows[0].cells[sh.when[0]], "0"), "x")
+	return lettersRun().ReplaceAllString(digitsRun().ReplaceAllString(sh.rows[0].cells[sh.when[0]], "0"), "x")
 }
 
 // shapeID digests what makes the files one kind, and what their profile takes from

@@ -73,7 +73,7 @@ func several(n int, one, many string) string {
 // channels, which another column names.
 func (g *guesser) findLong(value int, channels []int) {
 	s := &g.shape
-	generic := nameValue.MatchString(g.columns[value].name) || s.unit >= 0
+	generic := nameValue().MatchString(g.columns[value].name) || s.unit >= 0
 	if len(channels) == 0 || !generic {
 		several := slices.DeleteFunc(slices.Clone(channels), func(c int) bool { return len(g.columns[c].distinct) < 2 })
 		if !generic && len(several) == 0 {
@@ -129,7 +129,7 @@ func (g *guesser) valueOfLong(filled, channels []int) []int {
 			return filled
 		}
 	}
-	called := slices.DeleteFunc(slices.Clone(filled), func(c int) bool { return !nameValue.MatchString(g.columns[c].name) })
+	called := slices.DeleteFunc(slices.Clone(filled), func(c int) bool { return !nameValue().MatchString(g.columns[c].name) })
 	if len(called) != 1 {
 		return filled
 	}
@@ -139,11 +139,11 @@ func (g *guesser) valueOfLong(filled, channels []int) []int {
 		_, whole := g.integersOf(c)
 		switch {
 		case c == called[0]:
-		case whole && nameQuality.MatchString(col.name) && g.few(c):
+		case whole && nameQuality().MatchString(col.name) && g.few(c):
 			roles[c] = func() { g.quality(c) }
 		case whole && len(col.distinct) < maxDistinct && g.followsFrom(c, channels):
 			roles[c] = func() { g.ignore(c, "a number of the channel's") }
-		case nameTime.MatchString(col.name) && g.elapsed(c):
+		case nameTime().MatchString(col.name) && g.elapsed(c):
 			roles[c] = func() { g.ignore(c, "another time than the row's own") }
 		default:
 			return filled
@@ -210,7 +210,7 @@ func (g *guesser) findKeys(keys []int) {
 			if slices.Contains(s.logger, c) || slices.Contains(s.channel, c) || !g.full(c) || !g.few(c) || len(col.distinct) < 2 {
 				continue
 			}
-			if col.stamps != nil || nameTime.MatchString(col.name) && !nameLogger.MatchString(col.name) || col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
+			if col.stamps != nil || nameTime().MatchString(col.name) && !nameLogger().MatchString(col.name) || col.role != isUnknown && col.role != isChannel && col.role != isLogger && !(col.role == isIgnored && col.texts > 0) {
 				continue
 			}
 			s.logger = append(s.logger, c)

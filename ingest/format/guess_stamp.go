@@ -66,30 +66,30 @@ const (
 )
 
 var (
-	formYear1st  = regexp.MustCompile(`^(\d{4})([-/.])(\d{1,2})([-/.])(\d{1,2})`)
-	formNumbers  = regexp.MustCompile(`^(\d{1,2})([-/. ])(\d{1,2})([-/. ])(\d{4}|\d{2})`)
-	formName     = regexp.MustCompile(`^(\d{1,2})([-/ .]{1,2}|)(\pL{3,10}\.?)([-/ .]|, ?|)(\d{4}|\d{2})`)
-	formNameUS   = regexp.MustCompile(`^(\pL{3,10}\.?)( )(\d{1,2})(, ?| )(\d{4})`)
-	formNameYear = regexp.MustCompile(`^(\d{4})([-/ .])(\pL{3,10}\.?)([-/ .])(\d{1,2})`)
-	formDay      = regexp.MustCompile(`^(\d{4})([-/. ])(\d{3})`)
-	formPacked   = regexp.MustCompile(`^(\d{4})(\d{2})(\d{2})`)
-	formBetween  = regexp.MustCompile(`^(T| {1,3}|\x{a0}|\x{202f}|, ?| - |[:_;-])`)
-	formTime     = regexp.MustCompile(`^(\d{1,2}):(\d{2})(?::(\d{2})([.,]\d{1,9}|:\d{3}(?:$| ))?)?`)
-	formTimeDot  = regexp.MustCompile(`^(\d{1,2})([.h])(\d{2})(?:\.(\d{2}))?`)
-	formWeekday  = regexp.MustCompile(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(,? )`)
-	formUnix     = regexp.MustCompile(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \pL{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$`)
-	formTimePack = regexp.MustCompile(`^(\d{2})(\d{2})?(\d{2})?`)
-	formPM       = regexp.MustCompile(`^([ \x{a0}\x{202f}]{0,2})(AM|PM|am|pm|[aApP]\.? ?[mM]\.?|dop\.|odp\.|vorm\.|nachm\.)`)
-	formOffset   = regexp.MustCompile(`^( ?)(Z|UTC|GMT|(?:UTC|GMT)?([+-]\d{2}:\d{2}|[+-]\d{4}|[+-]\d{2})|[A-Z]{3,4})$`)
+	formYear1st  = lazily(`^(\d{4})([-/.])(\d{1,2})([-/.])(\d{1,2})`)
+	formNumbers  = lazily(`^(\d{1,2})([-/. ])(\d{1,2})([-/. ])(\d{4}|\d{2})`)
+	formName     = lazily(`^(\d{1,2})([-/ .]{1,2}|)(\pL{3,10}\.?)([-/ .]|, ?|)(\d{4}|\d{2})`)
+	formNameUS   = lazily(`^(\pL{3,10}\.?)( )(\d{1,2})(, ?| )(\d{4})`)
+	formNameYear = lazily(`^(\d{4})([-/ .])(\pL{3,10}\.?)([-/ .])(\d{1,2})`)
+	formDay      = lazily(`^(\d{4})([-/. ])(\d{3})`)
+	formPacked   = lazily(`^(\d{4})(\d{2})(\d{2})`)
+	formBetween  = lazily(`^(T| {1,3}|\x{a0}|\x{202f}|, ?| - |[:_;-])`)
+	formTime     = lazily(`^(\d{1,2}):(\d{2})(?::(\d{2})([.,]\d{1,9}|:\d{3}(?:$| ))?)?`)
+	formTimeDot  = lazily(`^(\d{1,2})([.h])(\d{2})(?:\.(\d{2}))?`)
+	formWeekday  = lazily(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(,? )`)
+	formUnix     = lazily(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \pL{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$`)
+	formTimePack = lazily(`^(\d{2})(\d{2})?(\d{2})?`)
+	formPM       = lazily(`^([ \x{a0}\x{202f}]{0,2})(AM|PM|am|pm|[aApP]\.? ?[mM]\.?|dop\.|odp\.|vorm\.|nachm\.)`)
+	formOffset   = lazily(`^( ?)(Z|UTC|GMT|(?:UTC|GMT)?([+-]\d{2}:\d{2}|[+-]\d{4}|[+-]\d{2})|[A-Z]{3,4})$`)
 )
 
 // stampFormOf sees how a cell writes a date, a time of day, or both.
 func stampFormOf(cell string) (f stampForm, ok bool) {
 	cell = strings.TrimSpace(cell)
-	if formUnix.MatchString(cell) {
+	if formUnix().MatchString(cell) {
 		return stampForm{date: dateUnix, time: timeSeconds}, true
 	}
-	if m := formWeekday.FindStringSubmatch(cell); m != nil {
+	if m := formWeekday().FindStringSubmatch(cell); m != nil {
 		f.weekday, cell = "Mon"+m[1], cell[len(m[0]):]
 	}
 	if len(cell) < 4 || len(cell) > 48 || !strings.ContainsAny(cell[:min(len(cell), 12)], "0123456789") {
@@ -103,7 +103,7 @@ func stampFormOf(cell string) (f stampForm, ok bool) {
 		if f.date == datePacked && rest[0] >= '0' && rest[0] <= '9' {
 			return f, f.readPackedTime(rest)
 		}
-		between := formBetween.FindString(rest)
+		between := formBetween().FindString(rest)
 		if between == "" {
 			return f, false
 		}
@@ -120,18 +120,18 @@ func stampFormOf(cell string) (f stampForm, ok bool) {
 
 // readDate reads the date that the cell begins with; rest is what follows.
 func (f *stampForm) readDate(cell string) (rest string, ok bool) {
-	if m := formYear1st.FindStringSubmatch(cell); m != nil && m[2] == m[4] {
+	if m := formYear1st().FindStringSubmatch(cell); m != nil && m[2] == m[4] {
 		f.date, f.sep1, f.sep2 = dateYear1st, m[2], m[4]
 		return cell[len(m[0]):], digitsEnd(cell, len(m[0]))
 	}
-	if m := formNumbers.FindStringSubmatch(cell); m != nil && m[2] == m[4] {
+	if m := formNumbers().FindStringSubmatch(cell); m != nil && m[2] == m[4] {
 		f.date, f.sep1, f.sep2 = dateYearEnd, m[2], m[4]
 		if len(m[5]) == 2 {
 			f.date = dateShort
 		}
 		return cell[len(m[0]):], digitsEnd(cell, len(m[0]))
 	}
-	if m := formDay.FindStringSubmatch(cell); m != nil && digitsEnd(cell, len(m[0])) {
+	if m := formDay().FindStringSubmatch(cell); m != nil && digitsEnd(cell, len(m[0])) {
 		f.date, f.sep1 = dateDay, m[2]
 		return cell[len(m[0]):], true
 	}
@@ -139,7 +139,7 @@ func (f *stampForm) readDate(cell string) (rest string, ok bool) {
 		form       *regexp.Regexp
 		date       dateForm
 		name, year int
-	}{{formNameYear, dateNameYear1, 3, 1}, {formName, dateName, 3, 5}, {formNameUS, dateNameUS, 1, 5}} {
+	}{{formNameYear(), dateNameYear1, 3, 1}, {formName(), dateName, 3, 5}, {formNameUS(), dateNameUS, 1, 5}} {
 		m := named.form.FindStringSubmatch(cell)
 		if m == nil || !digitsEnd(cell, len(m[0])) {
 			continue
@@ -157,7 +157,7 @@ func (f *stampForm) readDate(cell string) (rest string, ok bool) {
 		}
 		return cell[len(m[0]):], true
 	}
-	if m := formPacked.FindStringSubmatch(cell); m != nil && m[1] >= "1800" && m[1] < "2200" && m[2] >= "01" && m[2] <= "12" && m[3] >= "01" && m[3] <= "31" {
+	if m := formPacked().FindStringSubmatch(cell); m != nil && m[1] >= "1800" && m[1] < "2200" && m[2] >= "01" && m[2] <= "12" && m[3] >= "01" && m[3] <= "31" {
 		f.date = datePacked
 		return cell[8:], true
 	}
@@ -169,7 +169,7 @@ func digitsEnd(cell string, at int) bool {
 }
 
 func (f *stampForm) readPackedTime(rest string) bool {
-	m := formTimePack.FindStringSubmatch(rest)
+	m := formTimePack().FindStringSubmatch(rest)
 	if m == nil {
 		return false
 	}
@@ -185,7 +185,7 @@ func (f *stampForm) readPackedTime(rest string) bool {
 }
 
 func (f *stampForm) readTime(rest string) bool {
-	m := formTime.FindStringSubmatch(rest)
+	m := formTime().FindStringSubmatch(rest)
 	if m == nil {
 		return f.readDotted(rest)
 	}
@@ -196,7 +196,7 @@ func (f *stampForm) readTime(rest string) bool {
 	f.millis = strings.HasPrefix(m[4], ":")
 	f.fraction = m[4] != "" && !f.millis
 	rest = rest[len(strings.TrimRight(m[0], " ")):]
-	if m := formPM.FindStringSubmatch(rest); m != nil {
+	if m := formPM().FindStringSubmatch(rest); m != nil {
 		f.blank = m[1] != ""
 		switch m[2] {
 		case "AM", "PM":
@@ -213,7 +213,7 @@ func (f *stampForm) readTime(rest string) bool {
 
 // readDotted reads 14.30 and 14h30 behind a date.
 func (f *stampForm) readDotted(rest string) bool {
-	m := formTimeDot.FindStringSubmatch(rest)
+	m := formTimeDot().FindStringSubmatch(rest)
 	if m == nil || f.date == dateNone || m[2] == "h" && m[4] != "" {
 		return false
 	}
@@ -228,7 +228,7 @@ func (f *stampForm) readOffset(rest string) bool {
 	if rest == "" {
 		return true
 	}
-	m := formOffset.FindStringSubmatch(rest)
+	m := formOffset().FindStringSubmatch(rest)
 	if m == nil || f.pm != "" && m[1] == "" {
 		return false
 	}

@@ -94,7 +94,7 @@ func (g *guesser) plausibleDates(c int) bool {
 	if col.numbers == 0 {
 		return true
 	}
-	if nameTime.MatchString(col.name) && !nameIndex.MatchString(col.name) || g.sheets[0].headerless {
+	if nameTime().MatchString(col.name) && !nameIndex().MatchString(col.name) || g.sheets[0].headerless {
 		return true
 	}
 	s := stepsOf(col.stamps.readings[0].walls)
@@ -119,19 +119,19 @@ func (g *guesser) amongInstants(found []int) {
 		if len(col.distinct) < len(g.rows)/2 {
 			n -= 2
 		}
-		if nameTime.MatchString(col.name) {
+		if nameTime().MatchString(col.name) {
 			n += 3
 		}
-		if nameReceived.MatchString(col.name) {
+		if nameReceived().MatchString(col.name) {
 			n -= 8
 		}
 		if unit := strings.ToUpper(col.unit); unit == "TS" {
 			n += 10
 		}
-		if nameUTC.MatchString(col.name) || col.stamps.zoned() {
+		if nameUTC().MatchString(col.name) || col.stamps.zoned() {
 			n += 6
 		}
-		if nameLocal.MatchString(col.name) {
+		if nameLocal().MatchString(col.name) {
 			n--
 		}
 		score[c] = n
@@ -148,7 +148,7 @@ func (g *guesser) amongInstants(found []int) {
 		g.askColumn(best, second)
 	}
 	why := "of several columns with a date and time it is the one that goes on regularly, or whose name says so"
-	if nameUTC.MatchString(g.columns[best].name) || g.columns[best].stamps.zoned() {
+	if nameUTC().MatchString(g.columns[best].name) || g.columns[best].stamps.zoned() {
 		why = "of several columns with a date and time its zone is known"
 	}
 	g.takeStamp(best, why, sure)
@@ -203,7 +203,7 @@ func (g *guesser) takeForms(s *stampColumn, cell func(int) string) {
 func (g *guesser) dateAndClock() bool {
 	date, clock := -1, -1
 	better := func(c, than int) bool {
-		return than < 0 || nameUTC.MatchString(g.columns[c].name) && !nameUTC.MatchString(g.columns[than].name)
+		return than < 0 || nameUTC().MatchString(g.columns[c].name) && !nameUTC().MatchString(g.columns[than].name)
 	}
 	for c := range g.columns {
 		s := g.columns[c].stamps
@@ -266,7 +266,7 @@ func (g *guesser) clocksOfOthers(date int) bool {
 	}
 	for _, c := range clocks {
 		name := g.columns[c].name
-		if nameStart.MatchString(name) || nameEnd.MatchString(name) || nameUTC.MatchString(name) || nameLocal.MatchString(name) {
+		if nameStart().MatchString(name) || nameEnd().MatchString(name) || nameUTC().MatchString(name) || nameLocal().MatchString(name) {
 			return false
 		}
 	}
@@ -282,7 +282,7 @@ func (g *guesser) dateAndHour(date int) bool {
 			continue
 		}
 		packed := g.digits(c, 6)
-		hour, hhmm := nameHour.MatchString(col.name), nameHHMM.MatchString(col.name) || nameTime.MatchString(col.name) && (g.digits(c, 4) || packed)
+		hour, hhmm := nameHour().MatchString(col.name), nameHHMM().MatchString(col.name) || nameTime().MatchString(col.name) && (g.digits(c, 4) || packed)
 		if hhmm && clockOfOther(g.columns[date].name, col.name) {
 			continue
 		}
@@ -335,7 +335,7 @@ func (g *guesser) dateAndHour(date int) bool {
 // clockOfOther reports whether the names say that a date and a time of day are
 // of two zones.
 func clockOfOther(date, clock string) bool {
-	return nameUTC.MatchString(date) && nameLocal.MatchString(clock) || nameLocal.MatchString(date) && nameUTC.MatchString(clock)
+	return nameUTC().MatchString(date) && nameLocal().MatchString(clock) || nameLocal().MatchString(date) && nameUTC().MatchString(clock)
 }
 
 // digits reports whether every cell of the column is of n digits.
@@ -368,7 +368,7 @@ func (g *guesser) epochNamed() bool {
 	if slices.ContainsFunc(g.columns, func(col guessColumn) bool { return col.stamps != nil && col.stamps.hasDate() && col.stamps.zoned() }) {
 		return false
 	}
-	return slices.ContainsFunc(g.columns, func(col guessColumn) bool { return nameEpoch.MatchString(col.name) }) && g.epochs()
+	return slices.ContainsFunc(g.columns, func(col guessColumn) bool { return nameEpoch().MatchString(col.name) }) && g.epochs()
 }
 
 // epochs takes a column that counts from 1970.
@@ -376,7 +376,7 @@ func (g *guesser) epochs() bool {
 	for _, named := range []bool{true, false} {
 		for c := range g.columns {
 			col := &g.columns[c]
-			if !g.full(c) || col.numbers == 0 || col.stamps != nil || named != nameTime.MatchString(col.name) {
+			if !g.full(c) || col.numbers == 0 || col.stamps != nil || named != nameTime().MatchString(col.name) {
 				continue
 			}
 			layout, unit := "", int64(1)
@@ -444,7 +444,7 @@ func (g *guesser) dateAlone() bool {
 func (g *guesser) serialDays() bool {
 	for c := range g.columns {
 		col := &g.columns[c]
-		if !g.full(c) || col.numbers == 0 || !nameTime.MatchString(col.name) || !g.within(c, 20000, 80000) {
+		if !g.full(c) || col.numbers == 0 || !nameTime().MatchString(col.name) || !g.within(c, 20000, 80000) {
 			continue
 		}
 		if _, err := compileLayout("excel"); err != nil {

@@ -61,13 +61,13 @@ func (sh *sheet) readTold() {
 }
 
 // keyValue is a key of a few words and what follows its colon or equals sign.
-var keyValue = regexp.MustCompile(`^[#%*/!; ]*([^:=]{1,48}?)(\s*(?::\s|:$|=|:)\s*)(.*)$`)
+var keyValue = lazily(`^[#%*/!; ]*([^:=]{1,48}?)(\s*(?::\s|:$|=|:)\s*)(.*)$`)
 
 func splitTold(line string, t *toldLine) bool {
 	if strings.IndexByte(line, ':') < 0 && strings.IndexByte(line, '=') < 0 {
 		return false
 	}
-	m := keyValue.FindStringSubmatch(line)
+	m := keyValue().FindStringSubmatch(line)
 	if m == nil || m[1] == "" || isDigit(m[1][len(m[1])-1]) && strings.TrimSpace(m[2]) == ":" && m[3] != "" && isDigit(m[3][0]) || strings.TrimSpace(m[1]) == "" {
 		return false
 	}
@@ -89,9 +89,9 @@ func valuesBelow(keys, cells []string) bool {
 
 // The marks of a start and of an interval.
 var (
-	startTime = regexp.MustCompile(`\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ ,;T"]+\d{1,2}:\d{2}(?::\d{2})?)?`)
-	everyUnit = regexp.MustCompile(`(?i)(?:^|[^\d.])(\d+(?:[.,]\d+)?)["' ,;]*(secs?|seconds?|mins?|minutes?|hours?|hrs?|days?|sek|std|[smhd])\b`)
-	clockSpan = regexp.MustCompile(`(?:^|[^\d:])(\d{1,2}:\d{2}:\d{2})(?:$|[^\d:])`)
+	startTime = lazily(`\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ ,;T"]+\d{1,2}:\d{2}(?::\d{2})?)?`)
+	everyUnit = lazily(`(?i)(?:^|[^\d.])(\d+(?:[.,]\d+)?)["' ,;]*(secs?|seconds?|mins?|minutes?|hours?|hrs?|days?|sek|std|[smhd])\b`)
+	clockSpan = lazily(`(?:^|[^\d:])(\d{1,2}:\d{2}:\d{2})(?:$|[^\d:])`)
 )
 
 // readInterval looks in the preamble for when the first row was and how far
@@ -112,7 +112,7 @@ func (sh *sheet) intervalBefore(before int) *intervalOnly {
 	for at := max(0, before-100); at < before; at++ {
 		line := sh.line(at)
 		low := strings.ToLower(line)
-		span := startTime.FindStringIndex(line)
+		span := startTime().FindStringIndex(line)
 		said := strings.Contains(low, "start") || strings.Contains(low, "begin") || strings.Contains(low, "first") || strings.Contains(low, "debut") || strings.Contains(low, "début") || strings.Contains(low, "inicio") || strings.Contains(low, "time")
 		if span != nil && said && o.start == "" {
 			o.line, o.time = int64(at+1), line[span[0]:span[1]]
@@ -126,10 +126,10 @@ func (sh *sheet) intervalBefore(before int) *intervalOnly {
 		if !every || o.every != "" {
 			continue
 		}
-		if m := everyUnit.FindStringSubmatchIndex(rest); m != nil {
+		if m := everyUnit().FindStringSubmatchIndex(rest); m != nil {
 			o.span, o.unit = rest[m[2]:m[3]], rest[m[4]:m[5]]
 			o.every = "^" + general(line[:from+m[2]]) + `(?P<every>[\d.,]+)` + general(rest[m[3]:m[4]]) + `(?P<unit>[A-Za-z]+)`
-		} else if m := clockSpan.FindStringSubmatchIndex(rest); m != nil {
+		} else if m := clockSpan().FindStringSubmatchIndex(rest); m != nil {
 			o.span = rest[m[2]:m[3]]
 			o.every = "^" + general(line[:from+m[2]]) + `(?P<every>\d+:\d+:\d+)`
 		}

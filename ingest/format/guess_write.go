@@ -65,7 +65,7 @@ func scalars(list []string) string {
 }
 
 var (
-	serialPart = regexp.MustCompile(`(?i)(s/n:? *#?)[\w-]+|(#)\d+|(lbl: *)[^,)]+|((?:gmt|utc) ?)[+-]\d{1,2}(?::?\d{2})?|\d{5,}`)
+	serialPart = lazily(`(?i)(s/n:? *#?)[\w-]+|(#)\d+|(lbl: *)[^,)]+|((?:gmt|utc) ?)[+-]\d{1,2}(?::?\d{2})?|\d{5,}`)
 )
 
 // namePatternOf is a pattern for a header's text that holds serials, labels or
@@ -75,7 +75,7 @@ func namePatternOf(name string) string {
 	if !strings.ContainsAny(name, "0123456789/:") {
 		return ""
 	}
-	places := serialPart.FindAllStringSubmatchIndex(name, -1)
+	places := serialPart().FindAllStringSubmatchIndex(name, -1)
 	if len(places) == 0 {
 		return ""
 	}
@@ -189,7 +189,7 @@ func (g *guesser) describe() string {
 	for c := range g.columns {
 		if g.columns[c].role == isValue || g.columns[c].role == isStamp {
 			form, channel, _ := headerParts(g.columns[c].name)
-			if at := serialPart.FindStringIndex(channel); form < 0 && at != nil {
+			if at := serialPart().FindStringIndex(channel); form < 0 && at != nil {
 				if channel = strings.Trim(channel[:at[0]], " ,("); channel == "" {
 					channel = "a serial"
 				}
@@ -254,7 +254,7 @@ func (g *guesser) landmark() (line int, pattern string) {
 		}
 	}
 	if first := text(0); len(first) > 2 {
-		return 1, "^" + digitsRun.ReplaceAllString(regexp.QuoteMeta(first), `\d+`)
+		return 1, "^" + digitsRun().ReplaceAllString(regexp.QuoteMeta(first), `\d+`)
 	}
 	return 0, ""
 }
@@ -267,9 +267,9 @@ func (g *guesser) rowPattern() string {
 	end := strings.IndexByte(line, sh.delimiter)
 	if sh.delimiter <= ' ' && sh.delimiter != '\t' || end < 0 || len(sh.fixed) > 0 {
 		end = min(len(line), 16)
-		return "^" + digitsRun.ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
+		return "^" + digitsRun().ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
 	}
-	first := digitsRun.ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
+	first := digitsRun().ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
 	d := regexp.QuoteMeta(string(sh.delimiter))
 	return fmt.Sprintf("^%s(?:%s[^%s]*){%d}$", first, d, d, cells)
 }
@@ -412,7 +412,7 @@ func (g *guesser) firstRowPattern() string {
 	} else if i := strings.IndexByte(line, sh.delimiter); i > 0 {
 		end = i
 	}
-	return "^" + digitsRun.ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
+	return "^" + digitsRun().ReplaceAllString(regexp.QuoteMeta(line[:end]), `\d+`)
 }
 
 func (g *guesser) writeOrigins(w *profileWriter) {

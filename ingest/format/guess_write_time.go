@@ -97,7 +97,7 @@ func (g *guesser) writeZone(w *profileWriter) {
 
 // zonePatternOf is the pattern for the header's text that tells the zone.
 func zonePatternOf(name string) string {
-	m := headerZone.FindStringSubmatchIndex(name)
+	m := headerZone().FindStringSubmatchIndex(name)
 	literal := func(s string) string {
 		if p := namePatternOf(s); p != "" {
 			return strings.TrimSuffix(strings.TrimPrefix(p, "^"), "$")

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,10 +41,10 @@ var windowsZones = map[string]string{
 }
 
 var (
-	zoneOffset = regexp.MustCompile(`^(?:UTC|GMT)? ?[+-]\d{1,2}(?::?\d{2})?$`)
-	headerZone = regexp.MustCompile(`(?:GMT|UTC) ?([+-]\d{1,2}(?::?\d{2})?)`)
-	headerWord = regexp.MustCompile(`(?:^|[^A-Za-z])(UTC|GMT|[A-Z]{3,4})(?:$|[^A-Za-z])`)
-	zoneKey    = regexp.MustCompile(`(?i)time ?zone|zeitzone|utc ?offset|gmt ?offset|^tz$|fuseau|zona horaria|tijdzone|časové`)
+	zoneOffset = lazily(`^(?:UTC|GMT)? ?[+-]\d{1,2}(?::?\d{2})?$`)
+	headerZone = lazily(`(?:GMT|UTC) ?([+-]\d{1,2}(?::?\d{2})?)`)
+	headerWord = lazily(`(?:^|[^A-Za-z])(UTC|GMT|[A-Z]{3,4})(?:$|[^A-Za-z])`)
+	zoneKey    = lazily(`(?i)time ?zone|zeitzone|utc ?offset|gmt ?offset|^tz$|fuseau|zona horaria|tijdzone|časové`)
 )
 
 // zoneWord reads what a cell or a preamble may call a zone; zone is as profiles
@@ -57,7 +56,7 @@ func zoneWord(s string) (zone string, ok bool) {
 		return "UTC", true
 	case guessZones[s] != nil:
 		return guessZones[s].String(), true
-	case zoneOffset.MatchString(s):
+	case zoneOffset().MatchString(s):
 		if _, err := ParseZone(strings.ReplaceAll(s, " ", "")); err == nil {
 			return strings.ReplaceAll(s, " ", ""), true
 		}
@@ -139,7 +138,7 @@ func (g *guesser) zoneOfHeader(f *Finding) bool {
 	for _, c := range g.when.columns {
 		name := g.columns[c].name
 		f.Line = g.sheets[0].namesLine()
-		if m := headerZone.FindStringSubmatch(name); m != nil {
+		if m := headerZone().FindStringSubmatch(name); m != nil {
 			if _, err := ParseZone(m[1]); err == nil {
 				g.zone.header = c
 				f.Value, f.Evidence = m[1], fmt.Sprintf("the header says %q", name)
@@ -150,14 +149,14 @@ func (g *guesser) zoneOfHeader(f *Finding) bool {
 	for _, c := range g.when.columns {
 		name := g.columns[c].name
 		for _, text := range []string{name, g.columns[c].unit} {
-			if nameUTC.MatchString(text) {
+			if nameUTC().MatchString(text) {
 				g.zone.constant = "UTC"
 				f.Value, f.Evidence = "UTC", fmt.Sprintf("the header says %q", text)
 				return true
 			}
 		}
 		for _, text := range []string{name, g.columns[c].unit} {
-			for _, m := range headerWord.FindAllStringSubmatch(text, -1) {
+			for _, m := range headerWord().FindAllStringSubmatch(text, -1) {
 				if zone := guessZones[m[1]]; zone != nil {
 					g.zone.constant = zone.String()
 					f.Value, f.Evidence = zone.String(), fmt.Sprintf("the header says %q", text)
@@ -177,10 +176,10 @@ func (g *guesser) zoneOfPreamble(f *Finding) bool {
 	for s, sh := range g.sheets {
 		for _, t := range sh.told {
 			value := strings.Trim(t.value, `"; `)
-			if value == "" || !zoneKey.MatchString(t.key) && !zoneOffset.MatchString(value) {
+			if value == "" || !zoneKey().MatchString(t.key) && !zoneOffset().MatchString(value) {
 				continue
 			}
-			if !zoneKey.MatchString(t.key) && !strings.HasPrefix(value, "UTC") && !strings.HasPrefix(value, "GMT") {
+			if !zoneKey().MatchString(t.key) && !strings.HasPrefix(value, "UTC") && !strings.HasPrefix(value, "GMT") {
 				continue // a number alone may be anything
 			}
 			zone, ok := zoneWord(value)
@@ -209,7 +208,7 @@ func tells(sh *sheet, value string) bool {
 }
 
 // wordedZone is how lines of text tell a zone.
-var wordedZone = regexp.MustCompile(`(?i)\b(?:time|times|timestamps?|zeit|zeiten|heures?|clock|dates?|zone)\b.*\b(?P<zone>(?:UTC|GMT) ?(?:[+-]\d{1,2}(?::?\d{2})?)?)(?:$|[^\w:+-])`)
+var wordedZone = lazily(`(?i)\b(?:time|times|timestamps?|zeit|zeiten|heures?|clock|dates?|zone)\b.*\b(?P<zone>(?:UTC|GMT) ?(?:[+-]\d{1,2}(?::?\d{2})?)?)(?:$|[^\w:+-])`)
 
 // zoneInWords takes the zone out of a line before the rows that says it in a
 // sentence: all times are UTC+1.
@@ -223,7 +222,7 @@ func (g *guesser) zoneInWords(f *Finding) bool {
 		if int64(i+1) == sh.namesLine() || len(line) > 300 {
 			continue
 		}
-		m := wordedZone.FindStringSubmatch(line)
+		m := wordedZone().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}

@@ -17,7 +17,7 @@ type pattern struct {
 }
 
 func newPattern(re *regexp.Regexp) *pattern {
-	p := &pattern{re: re, groups: make(map[string]int), spans: spanning.MatchString(re.String())}
+	p := &pattern{re: re, groups: make(map[string]int), spans: spanning().MatchString(re.String())}
 	if s, err := syntax.Parse(re.String(), syntax.Perl); err == nil {
 		p.prefix = prefixOf(s)
 		p.glance = glanceOf(s)

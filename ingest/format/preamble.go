@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
-	"regexp"
 	"strconv"
 )
 
 // spanning says of a regular expression that it is about lines: with its flag s
 // or m it may match across line endings.
-var spanning = regexp.MustCompile(`^\(\?[a-zA-Z]*[sm][a-zA-Z]*[):]`)
+var spanning = lazily(`^\(\?[a-zA-Z]*[sm][a-zA-Z]*[):]`)
 
 // texts returns the pieces of a preamble that p is to be matched against: each
 // of its lines, or all of it at once, with line feeds for its line endings, when
