@@ -27,13 +27,15 @@ type dataSocket struct {
 	fd            int
 	file          *os.File // of fd, once it must be waited for
 	closed        bool
+	prompt        bool      // it was told to send small writes at once
 	reads, writes time.Time // deadlines
 }
 
 // reach begins to connect.
 func reach(address netip.AddrPort, _ time.Duration) (net.Conn, error) {
 	d := &dataSocket{address: address}
-	family, to := unix.AF_INET6, unix.Sockaddr(nil)
+	family := unix.AF_INET6
+	var to unix.Sockaddr
 	switch ip := address.Addr(); {
 	case ip.Unmap().Is4():
 		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(address.Port()), Addr: ip.Unmap().As4()}
@@ -109,8 +111,12 @@ func (d *dataSocket) waitable() (*os.File, error) {
 // Write implements [net.Conn].
 func (d *dataSocket) Write(p []byte) (int, error) {
 	d.mu.Lock()
-	file, err := (*os.File)(nil), error(net.ErrClosed)
+	var file *os.File
+	err := net.ErrClosed
 	if !d.closed {
+		err = d.sendPromptly()
+	}
+	if err == nil {
 		file, err = d.waitable()
 	}
 	d.mu.Unlock()
@@ -122,6 +128,17 @@ func (d *dataSocket) Write(p []byte) (int, error) {
 		err = d.fault("write", bareOf(err))
 	}
 	return n, err
+}
+
+// sendPromptly does what package net does for every connection, for those that
+// are written to: else the end of each TLS handshake would wait for what delays
+// the server's acknowledgement of its beginning, some 40 ms. The lock is held.
+func (d *dataSocket) sendPromptly() error {
+	if d.prompt {
+		return nil
+	}
+	d.prompt = true
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(d.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
 }
 
 // bareOf takes the file out of an error, which is none to the reader.
