@@ -144,6 +144,7 @@ type report struct {
 	Readings struct {
 		Stored int `json:"stored"`
 	} `json:"readings"`
+	Seconds float64 `json:"seconds"`
 }
 
 // replay runs Penstock and returns what it said and the seconds from its start

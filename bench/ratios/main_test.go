@@ -30,6 +30,7 @@ func TestComparisons(t *testing.T) {
 		`run again on an unchanged folder of 40 files .*\n  penstock replay, from start to end` + ratio + `  walk, lstat, one select of the ledger` + least,
 		`decode stage of 40 files .*\n.*` + ratio + `  its fetch and decode stages` + ratio + `  open, read, close: bench/floor` + least,
 		`whole replay of 40 files .*\n  penstock replay, from start to end` + ratio + `  claim, binary COPY, commit: bench/floor` + least,
+		`what measuring adds, with 40 files .*\n  penstock bench, of one cell` + ratio + `  penstock replay, what it says itself` + least,
 		`one file of 300 readings .*\n.*` + ratio + `.*` + ratio + `  penstock replay, from start to end` + least,
 		`the ledger after 40 files .*\n  files +\d+ bytes a row`,
 	} {

@@ -21,6 +21,7 @@ var comparisons = []comparison{
 	{name: "rerun", run: rerun},
 	{name: "decode", run: decode},
 	{name: "replay", run: wholeReplay},
+	{name: "measuring", run: measuring},
 	{name: "long", run: longFile},
 	{name: "ledger", run: ledger, settings: map[string]string{"shared_preload_libraries": "pg_stat_statements"}},
 }
