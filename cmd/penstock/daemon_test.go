@@ -50,6 +50,7 @@ func TestDaemon(t *testing.T) {
 		{"is told about files on a server", isToldOfServers},
 		{"keeps its secrets", keepsSecrets},
 		{"loads the same from every server", sameFromServers},
+		{"sees what was replaced within a minute", seesReplaced},
 		{"logs in by SSH", logsInBySSH},
 		{"archives", archives()},
 		{"archives in append mode", archives("--append")},

@@ -41,6 +41,25 @@ func sameFromServers(t *testing.T, s *stage) {
 	})
 }
 
+// A file that is replaced by another of its size within the minute that a server
+// lists of it is loaded anew.
+func seesReplaced(t *testing.T, s *stage) {
+	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
+	r := s.trial(t, "sources:\n"+strings.Replace(serverSource(server, "upload"), "poll: 1s", "poll: 1s, settle: 1s", 1))
+	r.write("secret", server.Password+"\n")
+	minute := time.Now().Truncate(time.Minute).Add(-time.Minute) // which has passed, so that there is not all of one to wait for
+	server.Put("upload/a.csv", []byte(longFile("F1", 1.5)), minute.Add(56*time.Second))
+	r.begin()
+	r.comes("F1 flow 1.5", observed)
+	server.Put("upload/a.csv", []byte(longFile("F1", 2.5)), minute.Add(57*time.Second))
+	r.comes("F1 flow 2.5", observed)
+	r.comes("2 2", "select count(*) || ' ' || count(*) filter (where trusted) from penstock.files")
+	r.end(0)
+	if n := strings.Count(server.Log(), "OK DOWNLOAD"); n != 2 {
+		t.Errorf("it was fetched %d times", n)
+	}
+}
+
 // serverSource is the source of a folder of the server, in a config.
 func serverSource(server *servertest.Server, folder string) string {
 	source := fmt.Sprintf("  - {name: field, poll: 1s, url: %q, ", server.URL()+folder)

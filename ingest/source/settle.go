@@ -59,7 +59,9 @@ const leastGrowth = 5 * time.Minute
 
 // A Settled is a source that holds back what another one lists until it has
 // settled. What settles between two listings is hinted then, if the source can
-// look at a file by its path (Dir and Remote can).
+// look at a file by its path (Dir and Remote can). Where a listing tells minutes,
+// what settled lately is looked at once more, and hinted if it has changed: see
+// minutes.go.
 //
 // It keeps some 20 bytes for each file that was listed last, and some 90 more for
 // each that is settling. What it knew is lost with it, so all files settle anew
@@ -75,16 +77,18 @@ type Settled struct {
 	zero      time.Time
 
 	mu       sync.Mutex
-	young    map[uint64]*young // by path
-	most     int               // that young ever held
-	waiting  queue             // those of young that are looked at again
-	woken    chan struct{}     // another one is the first in the queue
-	settled  map[uint64]int32  // versions, with the number of the listing that had them last
-	number   int32             // of the listing under way, or the last one
-	last     int32             // of those that came to their end and brought something, the last one
-	held     int               // by the last listing
-	unlooked time.Duration     // when the last of those may have settled that it brought and only another looks at; 0 for none
-	behind   bool              // there are such, or others that have changed
+	young    map[uint64]*young  // by path
+	most     int                // that young ever held
+	waiting  queue              // those of young that are looked at again
+	woken    chan struct{}      // another one is the first in the queue
+	settled  map[uint64]int32   // versions, with the number of the listing that had them last
+	passing  map[uint64]passing // of these, those that are to be looked at once more when they are due
+	passed   []passed           // of these, those that are as soon as nothing else is due
+	number   int32              // of the listing under way, or the last one
+	last     int32              // of those that came to their end and brought something, the last one
+	held     int                // by the last listing
+	unlooked time.Duration      // when the last of those may have settled that it brought and only another looks at; 0 for none
+	behind   bool               // there are such, or others that have changed
 }
 
 var (
@@ -98,7 +102,7 @@ var (
 func Settle(src ingest.Source, o Settling) (*Settled, error) {
 	s := &Settled{
 		Source: src, rule: o, seed: maphash.MakeSeed(), zero: time.Now(), woken: make(chan struct{}, 1),
-		young: make(map[uint64]*young), settled: make(map[uint64]int32),
+		young: make(map[uint64]*young), settled: make(map[uint64]int32), passing: make(map[uint64]passing),
 	}
 	if s.rule.Age < 0 || s.rule.Growth < 0 {
 		return nil, errors.New("settling: an age, or a time of growth, below nought")

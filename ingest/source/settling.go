@@ -31,6 +31,7 @@ type young struct {
 	listing   int32         // the number of the one that had it last
 	grows     bool          // it was taken while it grew, and has not settled since
 	archive   bool          // its members are the source's files, and not it
+	minutes   bool          // its time was listed in minutes
 	waiting   *waiting      // nil when only a listing looks at it again
 }
 
@@ -92,6 +93,7 @@ func (l *look) end() {
 	}
 	s.last = s.number
 	maps.DeleteFunc(s.settled, func(_ uint64, listing int32) bool { return listing < since })
+	s.forgetPassing()
 	s.held = l.holds
 	for key, y := range s.young {
 		hinted := y.listing == 0 // and never listed
@@ -204,6 +206,7 @@ func (s *Settled) see(f ingest.File, archive, listed bool) (*young, verdict) {
 	if _, knows := s.settled[version]; knows {
 		if listed {
 			s.settled[version] = s.number
+			s.pass(version, f, now)
 		}
 		if y != nil {
 			s.drop(key, y)
@@ -222,7 +225,7 @@ func (s *Settled) see(f ingest.File, archive, listed bool) (*young, verdict) {
 	}
 	y.size, y.modified, y.precision = f.Size, f.Modified, f.Precision
 	if listed {
-		y.version, y.listing = version, s.number
+		y.version, y.listing, y.minutes = version, s.number, f.Precision == ingest.Minute
 	}
 	rests := !first && !changed && now-y.since >= s.rule.Age || s.rule.Age == 0
 	if !rests && !s.enqueue(y, f.Path, changed) {
@@ -250,6 +253,7 @@ func (s *Settled) admit(y *young, f ingest.File) {
 			s.settled[version] = s.number
 		}
 	}
+	s.lookOnceMore(y, f)
 	if key := maphash.String(s.seed, f.Path); s.young[key] == y {
 		s.drop(key, y)
 	}
@@ -358,6 +362,10 @@ func (s *Settled) lookAgain(ctx context.Context, hint func(ingest.File)) error {
 			s.again(ctx, p, archive, hint)
 			continue
 		}
+		if p, ok := s.nextPassed(); ok {
+			s.onceMore(ctx, p, hint)
+			continue
+		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
@@ -421,12 +429,17 @@ func (s *Settled) enqueue(y *young, p string, changed bool) bool {
 		heap.Push(&s.waiting, y.waiting)
 	}
 	if y.waiting.at == 0 {
-		select {
-		case s.woken <- struct{}{}:
-		default:
-		}
+		s.wake()
 	}
 	return true
+}
+
+// wake has lookAgain see what there is to look at.
+func (s *Settled) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
 }
 
 // drop forgets y, of the path with the key.
