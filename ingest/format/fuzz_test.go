@@ -304,6 +304,9 @@ func oracle(text []byte) (list []fact, ok bool) {
 		if err != nil {
 			return nil, false
 		}
+		for len(record) > 4 && strings.Trim(record[len(record)-1], " \t") == "" {
+			record = record[:len(record)-1] // delimiters behind the last cell are no cells
+		}
 		if n == 0 || len(record) != 4 {
 			continue
 		}
