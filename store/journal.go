@@ -45,6 +45,8 @@ type Journal struct {
 	begun  bool
 	atLast lastIDs           // that were told
 	begins map[int64]lastIDs // by transaction that was open at the last call: what was told before it was
+
+	amidLook func() // of a test; nil for none
 }
 
 // lastIDs are the greatest of each table whose rows are only added.
@@ -95,15 +97,21 @@ type sight struct {
 	snapshot string
 	next     int64   // all transactions from here on were not seen
 	open     []int64 // nor were these before it
-	ahead    []int64 // were open, too, from next on; a sight that was kept does not know them
+	ahead    []int64 // of these, were open a moment before; a sight that was kept does not know them
 }
 
 // sightSQL looks. A server that was promoted or set back has another timeline:
-// what a transaction of some number did there may be gone. A snapshot does not
-// tell of a transaction that is open while none of a greater number has ended:
-// each holds the lock of its number, of which there are the low 32 bits.
-const sightSQL = `select (select system_identifier from pg_control_system()) || '/' || (select timeline_id from pg_control_checkpoint()), pg_current_snapshot()::text,
-	(select array_agg(transactionid::text::int8) from pg_locks where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted)`
+// what a transaction of some number did there may be gone.
+//
+// A snapshot does not tell of a transaction that is open while none of a greater
+// number has ended: each holds the lock of its number, of which there are the low
+// 32 bits. lockedSQL is asked before the snapshot is taken, which does not hold
+// for the locks: a transaction that ends between the two is seen, where in the
+// other order it would be neither seen nor known to be open.
+const (
+	sightSQL  = `select (select system_identifier from pg_control_system()) || '/' || (select timeline_id from pg_control_checkpoint()), pg_current_snapshot()::text`
+	lockedSQL = `select coalesce(array_agg(transactionid::text::int8), '{}') from pg_locks where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted`
+)
 
 // sightOf reads a snapshot as it is written: the first transaction that is open,
 // the next one, and all that are open.
@@ -139,10 +147,9 @@ func (s *sight) lookAhead(locked []int64) {
 	}
 }
 
-// isOpen reports whether a transaction was open.
-func (s *sight) isOpen(x int64) bool {
-	return slices.Contains(s.open, x) || slices.Contains(s.ahead, x)
-}
+// isOpen reports whether a transaction was open, or had not begun: what it did was
+// not seen.
+func (s *sight) isOpen(x int64) bool { return x >= s.next || slices.Contains(s.open, x) }
 
 // continues reports whether s is a later look at the same transactions.
 func (s *sight) continues(before *sight) bool {
@@ -204,10 +211,16 @@ const lateBy = 1000
 // each fails, that is its error, and nothing counts as told.
 func (j *Journal) Tell(ctx context.Context, each func(doc []byte) error) (some bool, err error) {
 	t := &telling{Journal: j, each: each, said: make(map[told]struct{}), atLast: make(lastIDs)}
+	var locked []int64
+	if err := j.store.pool.QueryRow(ctx, lockedSQL).Scan(&locked); err != nil {
+		return false, fmt.Errorf("copying the ledger: %w", err)
+	}
+	if j.amidLook != nil {
+		j.amidLook()
+	}
 	err = pgx.BeginTxFunc(ctx, j.store.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var cluster, snapshot string
-		var locked []int64
-		err := tx.QueryRow(ctx, sightSQL).Scan(&cluster, &snapshot, &locked)
+		err := tx.QueryRow(ctx, sightSQL).Scan(&cluster, &snapshot)
 		if err == nil {
 			t.now, err = sightOf(cluster, snapshot)
 		}
@@ -234,6 +247,11 @@ func (j *Journal) Tell(ctx context.Context, each func(doc []byte) error) (some b
 // begin returns what was told before each transaction was there that is open now.
 func (t *telling) begin() map[int64]lastIDs {
 	begins := make(map[int64]lastIDs, len(t.now.open)+len(t.now.ahead))
+	for x, before := range t.begins {
+		if t.begun && t.now.isOpen(x) {
+			begins[x] = before
+		}
+	}
 	for _, x := range slices.Concat(t.now.open, t.now.ahead) {
 		before, open := t.begins[x]
 		switch {

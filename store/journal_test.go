@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -181,26 +182,11 @@ func TestJournalTellsSeriesOfTheLastTransaction(t *testing.T) {
 	s := open(t, Options{})
 	j := journalOf(t, s, nil)
 	expectTold(t, j, "")
-	begin := func() pgx.Tx {
-		t.Helper()
-		tx, err := s.pool.Begin(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { tx.Rollback(context.WithoutCancel(t.Context())) })
-		return tx
-	}
-	do := func(tx pgx.Tx, sql string) {
-		t.Helper()
-		if _, err := tx.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, last := begin(), begin()
-	do(first, "select pg_current_xact_id()")
-	do(last, "insert into series (logger, channel, unit, label) values ('L', 'last', '', '')")
-	do(first, "select setval(pg_get_serial_sequence('series', 'id'), 5000)")
-	do(first, "insert into series (logger, channel, unit, label) values ('L', 'first', '', '')")
+	first, last := beginTx(t, s), beginTx(t, s)
+	doIn(t, first, "select pg_current_xact_id()")
+	doIn(t, last, "insert into series (logger, channel, unit, label) values ('L', 'last', '', '')")
+	doIn(t, first, "select setval(pg_get_serial_sequence('series', 'id'), 5000)")
+	doIn(t, first, "insert into series (logger, channel, unit, label) values ('L', 'first', '', '')")
 	if err := first.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +197,76 @@ func TestJournalTellsSeriesOfTheLastTransaction(t *testing.T) {
 	}
 	expectTold(t, j, "series last")
 	expectTold(t, j, "")
+}
+
+// So is one of a transaction that ends while the journal looks which are open.
+func TestJournalTellsSeriesOfATransactionThatEndsAmidItsLook(t *testing.T) {
+	for _, known := range []bool{false, true} { // to the journal, by an earlier call
+		s := open(t, Options{})
+		j := journalOf(t, s, nil)
+		expectTold(t, j, "")
+		first, last := beginTx(t, s), beginTx(t, s)
+		doIn(t, first, "select pg_current_xact_id()")
+		doIn(t, last, "insert into series (logger, channel, unit, label) values ('L', 'last', '', '')")
+		if known {
+			expectTold(t, j, "")
+		}
+		doIn(t, first, "select setval(pg_get_serial_sequence('series', 'id'), 5000)")
+		doIn(t, first, "insert into series (logger, channel, unit, label) values ('L', 'first', '', '')")
+		if err := first.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		j.amidLook = func() {
+			j.amidLook = nil
+			if err := last.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told, _ := tell(t, j)
+		more, _ := tell(t, j)
+		if got := slices.Concat(told, more); !slices.Contains(got, "series first") || !slices.Contains(got, "series last") || len(got) != 2 {
+			t.Errorf("told of %q and %q, want each of the two series once", told, more)
+		}
+	}
+}
+
+// A transaction from the next one on was not seen, also where nothing else tells
+// that it is open: what is told of it is known until it was.
+func TestASightDoesNotSeeWhatComesNext(t *testing.T) {
+	before := lastIDs{"series": 7}
+	known := map[int64]lastIDs{90: before, 95: before, 105: before}
+	now := sight{next: 100, open: []int64{95}}
+	tellingOf := func(begun bool) *telling {
+		return &telling{Journal: &Journal{begun: begun, begins: known, atLast: lastIDs{"series": 9}}, now: now}
+	}
+	for x, want := range map[int64]bool{90: false, 95: true, 100: true, 105: true} {
+		if got := now.isOpen(x); got != want {
+			t.Errorf("transaction %d is open: %t, want %t", x, got, want)
+		}
+	}
+	if got, want := tellingOf(true).begin(), (map[int64]lastIDs{95: before, 105: before}); !reflect.DeepEqual(got, want) {
+		t.Errorf("of those that are open it is known %v, want %v", got, want)
+	}
+	if got, want := tellingOf(false).begin(), (map[int64]lastIDs{95: nil}); !reflect.DeepEqual(got, want) {
+		t.Errorf("afresh, of those that are open it is known %v, want %v", got, want)
+	}
+}
+
+func beginTx(t *testing.T, s *Store) pgx.Tx {
+	t.Helper()
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tx.Rollback(context.WithoutCancel(t.Context())) })
+	return tx
+}
+
+func doIn(t *testing.T, tx pgx.Tx, sql string) {
+	t.Helper()
+	if _, err := tx.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Of the tables that only grow, no more is read for a transaction that has ended
