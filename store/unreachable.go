@@ -1,7 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,11 +46,57 @@ func (e *UnreachableError) Hint() string {
 // given none.
 func PasswordRefused(err error) bool { return sqlState(err) == "28P01" }
 
-// HasPassword reports whether a store's address has a password, or libpq's
-// PGPASSWORD and PGPASSFILE have one for it.
-func HasPassword(url string) bool {
-	c, err := pgconn.ParseConfig(url)
-	return err == nil && c.Password != ""
+// A PasswordPlace is where the password of a store's address comes from.
+type PasswordPlace string
+
+// The places of a password, each of which goes before the next.
+const (
+	OfAddress     PasswordPlace = "address"
+	OfEnvironment PasswordPlace = "environment" // PGPASSWORD
+	OfPassfile    PasswordPlace = "passfile"
+	OfNothing     PasswordPlace = "" // there is none
+)
+
+// PasswordOf tells which password a store's address is tried with where
+// [Options.Password] gives none. file is the passfile that is looked into where no
+// other place has one, whether it is there or not.
+func PasswordOf(address string) (place PasswordPlace, file string) {
+	settings := addressSettings(address)
+	file = cmp.Or(settings["passfile"], os.Getenv("PGPASSFILE"), "~/.pgpass")
+	c, err := pgconn.ParseConfig(address)
+	switch {
+	case err != nil || c.Password == "":
+		return OfNothing, file
+	case settings["password"] != "":
+		return OfAddress, file
+	case c.Password == os.Getenv("PGPASSWORD"):
+		return OfEnvironment, file
+	}
+	return OfPassfile, file
+}
+
+// keywordSetting is one setting of a libpq keyword string, its value quoted or not.
+var keywordSetting = regexp.MustCompile(`(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S*))`)
+
+// addressSettings are the settings that stand in an address which pgconn takes, of
+// which it does not tell them.
+func addressSettings(address string) map[string]string {
+	settings := make(map[string]string)
+	if !strings.Contains(address, "://") {
+		for _, found := range keywordSetting.FindAllStringSubmatch(address, -1) {
+			settings[found[1]] = found[2] + found[3]
+		}
+		return settings
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return settings
+	}
+	settings["password"], _ = u.User.Password()
+	for name, values := range u.Query() {
+		settings[name] = values[0]
+	}
+	return settings
 }
 
 // reached makes an error of connecting one that says so; others stay.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -32,10 +34,12 @@ type approvals struct {
 	read     bool       // profiles were
 	profiles []*format.Profile
 	known    map[*liveDecoders]struct{}
+
+	ailing map[string]bool // of watch: shapes whose files could not be taken up when it was last tried, and it was said
 }
 
 func newApprovals(s *store.Store, log *slog.Logger, args []string, acted chan<- struct{}) *approvals {
-	return &approvals{store: s, log: log, args: args, acted: acted, looking: make(chan struct{}, 1), known: make(map[*liveDecoders]struct{})}
+	return &approvals{store: s, log: log, args: args, acted: acted, looking: make(chan struct{}, 1), known: make(map[*liveDecoders]struct{}), ailing: make(map[string]bool)}
 }
 
 // approvalsEvery is how often the store is asked whether a profile was approved,
@@ -48,7 +52,7 @@ func (a *approvals) watch(ctx context.Context) {
 		if err := a.look(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
 			a.log.Error("approved profiles could not be read", slog.Any("error", err))
 		}
-		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
+		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil && !store.Away(err) && !errors.Is(err, errNotTaken) {
 			a.log.Warn("files that were held while their question was answered are not taken up yet", slog.Any("error", err))
 		}
 	}
@@ -75,34 +79,52 @@ func (a *approvals) takeLate(ctx context.Context) error {
 	return nil
 }
 
+// errNotTaken says that files of a shape could not be taken up, which was said.
+var errNotTaken = errors.New("files that were held while their question was answered are not taken up yet")
+
 // takeHeld marks as due the files that are held although their question is
-// answered.
+// answered. Where that fails for a shape, the others are taken up all the same;
+// that it fails is said once.
 func (a *approvals) takeHeld(ctx context.Context) error {
 	shapes, err := a.store.Pending(ctx)
 	if err != nil {
 		return err
 	}
+	var all error
 	for i := range shapes {
 		if !shapes[i].Answered || shapes[i].Approved == "" || shapes[i].Held == 0 {
 			continue
 		}
-		var files []store.FileVersion
-		for v, err := range a.store.Files(ctx, store.Selection{Shape: shapes[i].ID, Newest: true, States: []ingest.State{ingest.Held}}) {
-			if err != nil {
-				return err
-			}
-			files = append(files, v)
+		err := a.takeShape(ctx, shapes[i].ID)
+		switch {
+		case ctx.Err() != nil || store.Away(err):
+			return err
+		case err == nil:
+			delete(a.ailing, shapes[i].ID)
+			continue
+		case !a.ailing[shapes[i].ID]:
+			a.ailing[shapes[i].ID] = true
+			a.log.Warn(errNotTaken.Error(), slog.String("shape", shapes[i].ID), slog.Any("error", err))
 		}
-		action := correcting{reason: "they were held while the question of shape " + shapes[i].ID + " was answered"}.action(a.args)
-		marked, err := a.store.MarkDue(ctx, files, action)
+		all = errors.Join(all, fmt.Errorf("%w: shape %s: %w", errNotTaken, shapes[i].ID, err))
+	}
+	return all
+}
+
+func (a *approvals) takeShape(ctx context.Context, shape string) error {
+	var files []store.FileVersion
+	for v, err := range a.store.Files(ctx, store.Selection{Shape: shape, Newest: true, States: []ingest.State{ingest.Held}}) {
 		if err != nil {
 			return err
 		}
-		if marked > 0 {
-			a.log.Info("files were held while their question was answered: they are taken up", slog.String("shape", shapes[i].ID), slog.Int64("files", marked))
-		}
+		files = append(files, v)
 	}
-	return nil
+	action := correcting{reason: "they were held while the question of shape " + shape + " was answered"}.action(a.args)
+	marked, err := a.store.MarkDue(ctx, files, action)
+	if err == nil && marked > 0 {
+		a.log.Info("files were held while their question was answered: they are taken up", slog.String("shape", shape), slog.Int64("files", marked))
+	}
+	return err
 }
 
 // lookFor is how long the store may take to answer.
@@ -159,9 +181,10 @@ func (a *approvals) take(profiles []*format.Profile) {
 }
 
 // check says what is wrong with the sources of a config, given what profiles are
-// approved. It asks the store only where by what is known the config is not sound.
+// approved. It asks the store only where by what is known the config is not sound:
+// more profiles do not make it less so.
 func (a *approvals) check(ctx context.Context, c *config) error {
-	if read, err := a.checkKnown(c); read && err == nil {
+	if _, err := a.checkKnown(c); err == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookFor)

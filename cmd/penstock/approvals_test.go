@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,68 @@ func TestHeldWhileItsQuestionIsAnswered(t *testing.T) {
 			t.Errorf("the file is %s, %v, want %s", got, err, want)
 		}
 		does(t, conn, "update penstock.files set state = 'held'")
+	}
+}
+
+// One shape whose files cannot be taken up keeps no others back, and that it cannot
+// is said once.
+func TestHeldOfTwoShapesWhoseQuestionsAreAnswered(t *testing.T) {
+	url, conn := aHeldFile(t)
+	file := filepath.Join(t.TempDir(), "d-S8.csv")
+	if err := os.WriteFile(file, []byte("When,Stage,Battery\n03/04/2025 00:00,4.5,12\n03/04/2025 00:15,4.5,12\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	penstock(t, exitTrouble, "--store", url, "replay", file)
+	s, err := store.Open(t.Context(), url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	does(t, conn, "update penstock.shapes set answered = true, approved = profile")
+	for _, refused := range []string{"S7", "S8"} { // whichever comes first
+		var log strings.Builder
+		a := newApprovals(s, slog.New(slog.NewTextHandler(&log, nil)), nil, nil)
+		does(t, conn, `update penstock.files set state = 'held';
+			create or replace function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;
+			create trigger refuse before update on penstock.files for each row when (old.path like '%`+refused+`.csv') execute function refuse()`)
+		for range 3 {
+			a.late = time.Now()
+			if err := a.takeLate(t.Context()); err == nil {
+				t.Error("one could not be taken up, and nothing is said")
+			}
+		}
+		var due string
+		if err := conn.QueryRow(t.Context(), "select coalesce(string_agg(path, ' '), '') from penstock.files where state = 'due'").Scan(&due); err != nil || due == "" || strings.Contains(due, " ") || strings.Contains(due, refused) {
+			t.Errorf("with %s refused, %q is taken up, %v", refused, due, err)
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("it is said %d times, want once:\n%s", n, log.String())
+		}
+		does(t, conn, "drop trigger refuse on penstock.files")
+	}
+}
+
+// A config that is sound whatever is approved is taken also where the store does
+// not answer, and was not asked before.
+func TestReloadWithoutTheStore(t *testing.T) {
+	s, err := store.Open(t.Context(), pgtest.Database(t), store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	a := newApprovals(s, slog.New(slog.DiscardHandler), nil, nil)
+	for profile, sound := range map[string]bool{"auto": true, "0123456789abcdef": false} {
+		path := filepath.Join(t.TempDir(), "penstock.yaml")
+		if err := os.WriteFile(path, []byte("archive: off\nsources:\n  - {name: north, url: north, profile: "+profile+"}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := loadConfig(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.check(t.Context(), c); (err == nil) != sound {
+			t.Errorf("profile %s, and the store does not answer: %v", profile, err)
+		}
 	}
 }
 

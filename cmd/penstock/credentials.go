@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,25 +105,25 @@ func (a *app) refused(at *opened, err error) error {
 		return err
 	}
 	configured := a.config != nil && a.store == a.config.store.url
-	file, fromEnvironment := "", a.getenv("PGPASSWORD") != ""
-	if configured {
-		file = a.config.storePasswordFile()
+	file := "" // what the config has beside the address
+	if configured && a.config.storePasswordFile() != "" {
+		file = "password_file " + a.config.storePasswordFile()
+	} else if configured && a.haveCredential(storeCredential) {
+		file = "the systemd credential " + storeCredential
 	}
-	pgpass := cmp.Or(a.getenv("PGPASSFILE"), "~/.pgpass")
+	place, pgpass := store.PasswordOf(at.url)
 	var hint string
 	switch {
-	case fromEnvironment && file != "":
-		hint = overruled("PGPASSWORD", "password_file "+file)
-	case fromEnvironment && configured && a.haveCredential(storeCredential):
-		hint = overruled("PGPASSWORD", "the systemd credential "+storeCredential)
-	case fromEnvironment:
-		hint = takenFrom("the store's address", "PGPASSWORD in the environment")
-	case file != "":
-		hint = takenFrom("the store's address", "password_file "+file)
 	case at.password != "":
-		hint = takenFrom("the store's address", "the systemd credential "+storeCredential)
-	case store.HasPassword(at.url):
-		hint = takenFrom("the store's address", "that address, or of "+pgpass)
+		hint = takenFrom("the store's address", file)
+	case place == store.OfAddress:
+		hint = takenFrom("the store's address", "that address")
+	case place == store.OfEnvironment && file != "":
+		hint = overruled("PGPASSWORD", file)
+	case place == store.OfEnvironment:
+		hint = takenFrom("the store's address", "PGPASSWORD in the environment")
+	case place == store.OfPassfile:
+		hint = takenFrom("the store's address", pgpass)
 	case configured:
 		hint = nowhere("PGPASSWORD", "store.password_file (the config names none)", a.credentialPlace(storeCredential), pgpass)
 	default:

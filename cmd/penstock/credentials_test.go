@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +38,17 @@ func TestStorePasswordRefused(t *testing.T) {
 	plain := write("plain.yaml", "store: {url: \""+asking+"\"}\n")
 	withWrong := write("wrong.yaml", "store: {url: \""+asking+"\", password_file: wrong}\n")
 	withRight := write("right.yaml", "store: {url: \""+asking+"\", password_file: right}\n")
+	of := strings.Replace(asking, "asked@", "asked:wrong@", 1)
+	if of == asking {
+		t.Fatalf("the address %s has no place for a password", asking)
+	}
+	another := write("another", "*:*:*:asked:wrong\n")
+	elsewhere := asking + "&passfile=" + another
+	u, err := url.Parse(asking)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keywords := "user=asked dbname=" + strings.TrimPrefix(u.Path, "/") + " host='" + u.Query().Get("host") + "'"
 	t.Setenv("PGPASSFILE", pgpass)
 	for name, c := range map[string]struct {
 		environ    []string
@@ -53,6 +65,10 @@ func TestStorePasswordRefused(t *testing.T) {
 			"PGPASSWORD in the environment goes before password_file " + right + ", and its password was tried: unset it, if the other is the right one"},
 		"of the environment, before the credential": {[]string{"CREDENTIALS_DIRECTORY=" + credentials}, "wrong", []string{"-c", plain},
 			"PGPASSWORD in the environment goes before the systemd credential store.password"},
+		"of the address, before the environment": {nil, "right", []string{"--store", of}, "see the user in the store's address; the password that was tried is that of that address"},
+		"of the address's passfile":              {nil, "", []string{"--store", elsewhere}, "see the user in the store's address; the password that was tried is that of " + another},
+		"of the address's passfile, as keywords": {nil, "", []string{"--store", keywords + " passfile='" + another + "'"}, "see the user in the store's address; the password that was tried is that of " + another},
+		"nowhere, and not in that passfile":      {nil, "", []string{"--store", asking + "&passfile=" + pgpass + ".none"}, "no password was found: it is looked for in the environment (PGPASSWORD, not set), and " + pgpass + ".none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			environ := append(c.environ, "PGPASSFILE="+pgpass)
