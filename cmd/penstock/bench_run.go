@@ -201,10 +201,15 @@ func (a *app) openScratch(r *benchRun) (leave func() error, approved []*format.P
 }
 
 // approvedAt are the profiles that were approved in the store at a place, none
-// where nothing was loaded into it yet.
+// where nothing was loaded into it yet, or by another version of Penstock: what is
+// measured is in a schema of its own.
 func (a *app) approvedAt(at *opened) (approved []*format.Profile, err error) {
 	s, err := store.Open(a.take, at.url, store.Options{Schema: a.schema, Version: version(), Command: commandLine(a.args), Password: at.password})
-	if errors.Is(err, store.ErrNoSchema) {
+	switch {
+	case errors.Is(err, store.ErrNoSchema):
+		return nil, nil
+	case errors.Is(err, store.ErrOldSchema), errors.Is(err, store.ErrNewSchema):
+		a.note("Profiles that were approved in the store are not read: %v.", err)
 		return nil, nil
 	}
 	if err != nil {

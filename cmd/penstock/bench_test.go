@@ -135,6 +135,27 @@ func TestBenchReadsWhatWasApproved(t *testing.T) {
 			t.Errorf("a run is %+v", x)
 		}
 	}
+	// A store of another version is measured on; its approvals are not read.
+	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte("logger,channel,timestamp,value\nL1,flow,2025-04-03T00:00:00Z,1.5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conn := connectTo(t, url)
+	for _, other := range []struct{ says, sql string }{
+		{"newer", "insert into penstock.schema_version (version_id, is_applied) values (100, true)"},
+		{"older", "delete from penstock.schema_version where version_id > 0"},
+	} {
+		does(t, conn, other.sql)
+		out, said := penstock(t, exitWell, sweep...)
+		if !strings.Contains(said, "Profiles that were approved in the store are not read: ") || !strings.Contains(said, other.says+" than this program's") {
+			t.Errorf("with a schema that is %s it says %s", other.says, said)
+		}
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatal(err)
+		}
+		if x := report.Result.Samples[0]; x.Files != 4 || x.Readings != 1 || x.Error != "" {
+			t.Errorf("with a schema that is %s a run is %+v", other.says, x)
+		}
+	}
 }
 
 // A cell that the database does not take fails, with why, and the others of the

@@ -179,10 +179,26 @@ sources:
 	}
 
 	// Which database is to be rebuilt is never guessed.
-	unnamed := exec.Command(r.binary, "replay", filepath.Join(r.dir, "archive"))
-	unnamed.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "HOME="+t.TempDir())
-	if said, err := unnamed.CombinedOutput(); exitCode(err) != 2 || !regexp.MustCompile(`is an archive of Penstock's, from which a database is rebuilt, and which one is not said\nhint: -c penstock.yaml .*--store postgres://.*--store local: is`).Match(said) {
-		t.Errorf("without a store it ends with %v and says %s", err, said)
+	r.write("storeless.yaml", "archive: {dir: archive}\nsources:\n  - {name: north, url: north}\n")
+	kept, home := filepath.Join(r.dir, "archive"), t.TempDir()
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{notSaid, []string{kept}},
+		{notSaid, []string{"-c", filepath.Join(r.dir, "storeless.yaml"), kept}},
+		{amongOthers, []string{kept, kept}},
+		{amongOthers, []string{filepath.Join(r.dir, "north"), kept}},
+		{amongOthers, []string{"--dry-run", filepath.Join(r.dir, "north"), kept}},
+	} {
+		unnamed := exec.Command(r.binary, append([]string{"replay"}, c.args...)...)
+		unnamed.Env = append(os.Environ(), "XDG_DATA_HOME="+home, "HOME="+home)
+		if said, err := unnamed.CombinedOutput(); exitCode(err) != 2 || !regexp.MustCompile(c.says).Match(said) {
+			t.Errorf("replay %q, without a store, ends with %v and says %s", c.args, err, said)
+		}
+	}
+	if made, err := filepath.Glob(filepath.Join(home, "*")); err != nil || len(made) > 0 {
+		t.Errorf("what was refused leaves %q behind, %v", made, err)
 	}
 	dry := exec.Command(r.binary, "replay", "--dry-run", "--store", r.url, filepath.Join(r.dir, "archive"))
 	if said, err := dry.CombinedOutput(); exitCode(err) != 2 || !strings.Contains(string(said), "'penstock archive ls' lists what it has") {
@@ -210,6 +226,11 @@ sources:
 	lost.penstock(0, "files", "verify")
 	lost.penstock(0, "files", "retry", "--source", "south", "--state", "undone", "x1.csv")
 }
+
+const (
+	notSaid     = `is an archive of Penstock's, from which a database is rebuilt, and which one is not said\nhint: a config with store.url .*--store postgres://.*--store local: is`
+	amongOthers = `is an archive of Penstock's, and stands among other paths\nhint: replay it alone`
+)
 
 func packedFile(t *testing.T, text string) string {
 	t.Helper()

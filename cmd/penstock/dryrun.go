@@ -23,6 +23,9 @@ func (a *app) dryRun(r *replay, paths []string) error {
 	if len(paths) == 1 && archive.Is(paths[0]) {
 		return usage("'penstock archive ls' lists what it has", "--dry-run reads logger files, and %s is an archive of Penstock's", ingest.EscapePath(paths[0]))
 	}
+	if err := noArchive(paths); err != nil {
+		return err
+	}
 	dir, _, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
 	if err != nil {
 		return &usageError{err: err}

@@ -44,6 +44,7 @@ func (a *app) replayArchive(r *replay, dir string) error {
 	}
 	defer s.close(a.log)
 	b := &rebuilding{app: a, replay: r, archive: kept, store: s, total: &result{tally: newTally(), verb: "loaded", stored: true, how: r.given()}}
+	b.total.allShapes = true
 	b.yields = newYielding(r.liveLag, s, a.log)
 	b.total.workers, _ = tune(r.workers, r.chunk)
 	if err := b.load(); err != nil {
@@ -86,6 +87,7 @@ func (b *rebuilding) completeQuestions() (more int64, err error) {
 		}
 	}
 	maps.DeleteFunc(asked, func(_ string, q *question) bool { return q.Shape != "" && !q.complete })
+	b.total.cutQuestions()
 	return more, nil
 }
 

@@ -28,7 +28,7 @@ type replay struct {
 	append   bool
 	dryRun   bool
 
-	storeNamed bool // by a flag, the environment, or a config
+	storeNamed bool // by a flag, the environment, or what a config says of the store
 }
 
 func newReplay(a *app) *cobra.Command {
@@ -63,7 +63,7 @@ withheld.`,
 		Args: args(1, -1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			r.likeSource(cmd.Flags())
-			r.storeNamed = a.config != nil || cmd.Flags().Changed("store")
+			r.storeNamed = a.config != nil && a.config.store.url != "" || cmd.Flags().Changed("store")
 			if r.dryRun {
 				return a.dryRun(r, paths)
 			}
@@ -98,10 +98,13 @@ func (a *app) replay(r *replay, paths []string) error {
 	}
 	if len(paths) == 1 && archive.Is(paths[0]) {
 		if !r.storeNamed {
-			return usage("-c penstock.yaml names the store that was lost, or an empty one; without a config --store postgres://USER@HOST/DATABASE does, and --store local: is the private PostgreSQL",
+			return usage("a config with store.url names the store that was lost, or an empty one (-c penstock.yaml); without it --store postgres://USER@HOST/DATABASE does, and --store local: is the private PostgreSQL",
 				"%s is an archive of Penstock's, from which a database is rebuilt, and which one is not said", ingest.EscapePath(paths[0]))
 		}
 		return a.replayArchive(r, paths[0])
+	}
+	if err := noArchive(paths); err != nil {
+		return err
 	}
 	dir, root, err := sourceOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
 	if err != nil {
@@ -142,6 +145,16 @@ func (a *app) replay(r *replay, paths []string) error {
 	}
 	r.noteHeldBack(yielding)
 	return a.printResult(result)
+}
+
+// noArchive refuses an archive among other paths: its packs are no logger files.
+func noArchive(paths []string) error {
+	for _, path := range paths {
+		if archive.Is(path) {
+			return usage("replay it alone, which rebuilds a database from it", "%s is an archive of Penstock's, and stands among other paths", ingest.EscapePath(path))
+		}
+	}
+	return nil
 }
 
 // noteHeldBack says how long live files were given the right of way.

@@ -27,6 +27,7 @@ type tally struct {
 	// questions are what held files wait for, with how many share it.
 	questions     map[string]*question
 	moreQuestions int64 // files whose questions are not among these
+	allShapes     bool  // have their questions kept until cutQuestions
 
 	inTrouble int64            // files that a person may want to see to
 	trouble   []ingest.Outcome // the first of these
@@ -108,10 +109,19 @@ func (t *tally) ask(o *ingest.Outcome) {
 	if known := t.questions[key]; known != nil {
 		known.Files++
 		known.partly = known.partly && q.partly
-	} else if len(t.questions) < maxQuestions {
+	} else if len(t.questions) < maxQuestions || t.allShapes && q.Shape != "" {
 		t.questions[key] = &q
 	} else {
 		t.moreQuestions++
+	}
+}
+
+// cutQuestions leaves of the questions those that most files share.
+func (t *tally) cutQuestions() {
+	all := t.asked()
+	for i := maxQuestions; i < len(all); i++ {
+		t.moreQuestions += all[i].Files
+		delete(t.questions, cmp.Or(all[i].Shape, all[i].Question))
 	}
 }
 
