@@ -86,6 +86,7 @@ func (r *run) fetchParcel(ref reference) (*parcel, error) {
 	stop := context.AfterFunc(r.take, cancel)
 	end := r.cycles.enter(InFetch)
 	start := time.Now()
+	p.content.Follows = r.backlog.length() >= r.Connections // or others take what there is
 	err := r.fetch(ctx, &p.reference, p.content, &p.provided)
 	p.took = time.Since(start)
 	end()

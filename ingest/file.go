@@ -128,6 +128,10 @@ type Content struct {
 	// that was lost; nil for a file that is loaded like any other.
 	Recorded *Recorded
 
+	// Follows is set by whoever fetches: another file of the source is fetched
+	// right after this one. A source may prepare for it.
+	Follows bool
+
 	Data   []byte        // the whole file when Stream is nil
 	Stream io.ReadCloser // else its bytes, to be read to the end once; see Source.Fetch
 

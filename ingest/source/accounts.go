@@ -65,9 +65,9 @@ func (a *account) anyRefused() bool {
 	return len(a.refused[a.name]) > 0
 }
 
-// refuse notes that the login was refused, and returns how often it was.
-func (a *account) refuse() (times int) {
-	sum := a.sum()
+// refuse notes that a login was refused that was tried with what sum stands for,
+// and returns how often it was.
+func (a *account) refuse(sum secretSum) (times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refused == nil {
@@ -86,39 +86,31 @@ func (a *account) refuse() (times int) {
 }
 
 // pauses has the login let alone, which was refused.
-func (a *account) pauses(p *pauseError) {
-	a.withRefusal(func(r *refusal) { r.pause = p })
+func (a *account) pauses(sum secretSum, p *pauseError) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := a.refused[a.name][sum]; r != nil {
+		r.pause = p
+	}
 }
 
 // paused is for how long and why the login is to be let alone; nil where it may
 // be tried.
-func (a *account) paused() (p *pauseError) {
-	a.withRefusal(func(r *refusal) {
-		if r.pause != nil && time.Now().Before(r.pause.until) {
-			p = r.pause
-		}
-	})
-	return p
-}
-
-func (a *account) withRefusal(do func(*refusal)) {
+func (a *account) paused() *pauseError {
 	if !a.anyRefused() {
-		return
+		return nil
 	}
 	sum := a.sum()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r := a.refused[a.name][sum]; r != nil {
-		do(r)
+	if r := a.refused[a.name][sum]; r != nil && r.pause != nil && time.Now().Before(r.pause.until) {
+		return r.pause
 	}
+	return nil
 }
 
 // worked notes that a login did.
-func (a *account) worked() {
-	if !a.anyRefused() {
-		return
-	}
-	sum := a.sum()
+func (a *account) worked(sum secretSum) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if delete(a.refused[a.name], sum); len(a.refused[a.name]) == 0 {

@@ -34,6 +34,8 @@ type FTPOptions struct {
 	Zone *time.Location
 
 	TLS TLSOptions
+
+	portFor time.Duration // see the constant
 }
 
 // TLSOptions says whom to trust, and who we are.
@@ -74,7 +76,9 @@ type ftpDialer struct {
 	FTPOptions
 	*serverURL
 	tls *tls.Config // nil for none
-	shy shyness
+
+	shy       shyness // of asking ahead
+	byLibrary shyness // of fetching past the library
 
 	mu             sync.Mutex
 	noMLSD, noUTF8 bool // what the server says that it knows, and does not
@@ -92,6 +96,9 @@ func (o *FTPOptions) dialer() (*ftpDialer, error) {
 	}
 	u.user = orElse(u.user, "anonymous")
 	d := &ftpDialer{FTPOptions: *o, serverURL: u}
+	if d.portFor == 0 {
+		d.portFor = portFor
+	}
 	if d.Zone == nil {
 		d.Zone = time.UTC
 	}

@@ -36,7 +36,6 @@ type ftpConn struct {
 	lister  *lister
 	ending  ending
 	mlsd    bool
-	lacking bool // EPSV: the library fetches
 	bare    bool // it logs in without a password
 }
 
@@ -193,31 +192,35 @@ func isUnknown(err error) bool {
 	return errors.As(err, &reply) && (reply.Code == 500 || reply.Code == 502 || reply.Code == 504)
 }
 
-func (c *ftpConn) open(ctx context.Context, p string, offset int64) (io.ReadCloser, error) {
+func (c *ftpConn) open(ctx context.Context, p string, offset int64, more bool) (io.ReadCloser, error) {
 	at, err := c.at(p)
 	if err != nil {
 		return nil, err
 	}
 	end := c.wire.begin(ctx)
-	body, err := c.transferred(at, offset)
+	body, err := c.transferred(at, offset, more)
 	if err != nil {
 		end()
-		return nil, restarted(offset, c.worded(err), err)
+		worded := c.worded(err)
+		var unreached *unreachedError
+		if errors.As(err, &unreached) && !errors.As(worded, new(*unreachedError)) {
+			worded = &unreachedError{address: unreached.address, err: worded}
+		}
+		return nil, restarted(offset, worded, err)
 	}
 	return &ftpBody{conn: c, body: body, end: end}, nil
 }
 
 // transferred begins a transfer: past the library where that can be.
-func (c *ftpConn) transferred(at string, offset int64) (io.ReadCloser, error) {
-	if offset == 0 && !c.lacking {
-		body, err := c.retrieve(at)
+func (c *ftpConn) transferred(at string, offset int64, more bool) (io.ReadCloser, error) {
+	if offset == 0 && !c.dialer.byLibrary.lasts() {
+		body, err := c.retrieve(at, more)
 		if err == nil {
 			return body, nil
 		}
-		if !errors.Is(err, errNoPort) {
+		if !errors.Is(err, errByLibrary) {
 			return nil, err
 		}
-		c.lacking = true
 	}
 	if err := c.control.settle(); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (c *ftpConn) sockets(ctx context.Context) func(string, string) (net.Conn, e
 		if err != nil {
 			return nil, err
 		}
-		return c.dataConn(port)
+		return c.dataConn(port, c.wire.await)
 	}
 }
 
@@ -155,14 +155,15 @@ func (c *ftpConn) secured(plain *control) (*control, error) {
 
 // dataConn opens a connection for data. It leads to the same host whatever the
 // server says.
-func (c *ftpConn) dataConn(port string) (net.Conn, error) {
+func (c *ftpConn) dataConn(port string, open func(netip.AddrPort) (*ftpSocket, error)) (net.Conn, error) {
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the port %q", errGarbled, port)
 	}
-	s, err := c.wire.reach(netip.AddrPortFrom(c.host, uint16(number)))
+	to := netip.AddrPortFrom(c.host, uint16(number))
+	s, err := open(to)
 	if err != nil {
-		return nil, err
+		return nil, &unreachedError{address: to.String(), err: err}
 	}
 	var conn net.Conn = s
 	if c.tls != nil {

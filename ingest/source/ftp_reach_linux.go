@@ -3,6 +3,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -32,7 +33,7 @@ type dataSocket struct {
 }
 
 // reach begins to connect.
-func reach(address netip.AddrPort, _ time.Duration) (net.Conn, error) {
+func reach(_ context.Context, address netip.AddrPort, _ time.Duration) (net.Conn, error) {
 	d := &dataSocket{address: address}
 	family := unix.AF_INET6
 	var to unix.Sockaddr

@@ -20,7 +20,7 @@ func TestDataSocketSendsPromptly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	conn, err := reach(netip.MustParseAddrPort(listener.Addr().String()), time.Second)
+	conn, err := reach(t.Context(), netip.MustParseAddrPort(listener.Addr().String()), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,13 @@
 package source
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"time"
 )
 
-// reach connects. The socket lives for one transfer, and has deadlines: it needs
-// no keep-alives.
-func reach(address netip.AddrPort, timeout time.Duration) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout, KeepAlive: -1}
-	return dialer.Dial("tcp", address.String())
+// reach connects, as await does.
+func reach(ctx context.Context, address netip.AddrPort, timeout time.Duration) (net.Conn, error) {
+	return await(ctx, address, timeout)
 }

@@ -18,7 +18,9 @@ import (
 // gets nowhere in spite of all that, or when its context ends.
 type wire struct {
 	timeout time.Duration
-	rate    int // bytes a second, at least
+	rate    int             // bytes a second, at least
+	life    context.Context // until it is killed
+	end     context.CancelFunc
 
 	mu       sync.Mutex
 	sockets  []*ftpSocket
@@ -32,6 +34,7 @@ const replyBytes = 1 << 20
 
 func newWire(timeout time.Duration, rate int) *wire {
 	w := &wire{timeout: timeout, rate: rate}
+	w.life, w.end = context.WithCancel(context.Background())
 	w.watchdog = time.AfterFunc(time.Hour, func() {
 		w.kill(fmt.Errorf("the server took longer than %v: %w", 2*timeout, os.ErrDeadlineExceeded))
 	})
@@ -58,6 +61,7 @@ func (w *wire) begin(ctx context.Context) (end func()) {
 func (w *wire) kill(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.end()
 	if w.cause == nil {
 		w.cause = cause
 	}
@@ -97,16 +101,28 @@ func (w *wire) dial(ctx context.Context, address string) (*ftpSocket, error) {
 }
 
 // reach begins to open a socket for data, which need not be there when it
-// returns. It is under the watch of the operation that it is for.
-func (w *wire) reach(address netip.AddrPort) (*ftpSocket, error) {
+// returns.
+func (w *wire) reach(address netip.AddrPort) (*ftpSocket, error) { return w.data(reach, address) }
+
+// await opens a socket for data, which is there when it returns.
+func (w *wire) await(address netip.AddrPort) (*ftpSocket, error) { return w.data(await, address) }
+
+func (w *wire) data(open func(context.Context, netip.AddrPort, time.Duration) (net.Conn, error), address netip.AddrPort) (*ftpSocket, error) {
 	if w.isCut() {
 		return nil, w.why(net.ErrClosed)
 	}
-	conn, err := reach(address, w.timeout)
+	conn, err := open(w.life, address, w.timeout)
 	if err != nil {
-		return nil, err
+		return nil, w.why(err)
 	}
 	return w.add(&ftpSocket{Conn: conn, wire: w, data: true, since: time.Now()})
+}
+
+// await connects, unless ctx ends. The socket lives for one transfer, and has
+// deadlines: it needs no keep-alives.
+func await(ctx context.Context, address netip.AddrPort, timeout time.Duration) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: timeout, KeepAlive: -1}
+	return dialer.DialContext(ctx, "tcp", address.String())
 }
 
 func (w *wire) add(s *ftpSocket) (*ftpSocket, error) {

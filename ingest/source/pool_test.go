@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -148,5 +149,91 @@ func TestPoolToldOnce(t *testing.T) {
 		if s.most != 3 || told() != before+1 {
 			t.Errorf("it takes 3, there were %d, and that is told %d times", s.most, told()-before)
 		}
+	})
+}
+
+// TestPoolClosedAtALogin: who waits for a login that succeeds while the pool is
+// closed hears of that.
+func TestPoolClosedAtALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowded{takes: 4}
+		p := s.pool(4)
+		p.dial = func(ctx context.Context) (client, error) {
+			<-ctx.Done() // the last reply had come all the same
+			return s.dial(ctx)
+		}
+		done := make(chan error, 1)
+		go func() { done <- p.with(t.Context(), 0, func(client) error { return nil }) }()
+		synctest.Wait()
+		p.close()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if !errors.Is(err, errClosed) {
+				t.Errorf("it says %v", err)
+			}
+		default:
+			t.Fatal("it still waits")
+		}
+	})
+}
+
+// TestPoolPasswordChangesMeanwhile: a password that was never tried is tried, also
+// where it was changed while the server took its time to refuse the one before.
+func TestPoolPasswordChangesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var password atomic.Value
+		password.Store("old")
+		o := &RemoteOptions{Source: "s"}
+		if err := o.complete(); err != nil {
+			t.Fatal(err)
+		}
+		p := newPool(o, func(context.Context) (client, error) {
+			sent := password.Load()
+			time.Sleep(2 * time.Second)
+			if sent == "old" {
+				return nil, wrongLogin{}
+			}
+			return idler{server: &crowded{}}, nil
+		}, account{Accounts: &Accounts{}, name: "a", password: func() (string, error) { return password.Load().(string), nil }})
+		defer p.close()
+		time.AfterFunc(time.Second, func() { password.Store("new") })
+		nothing := func(client) error { return nil }
+		if err := p.with(t.Context(), 0, nothing); !errors.Is(err, errRefused) {
+			t.Errorf("the old password: %v", err)
+		}
+		if err := p.with(t.Context(), 0, nothing); err != nil {
+			t.Errorf("the new password: %v", err)
+		}
+	})
+}
+
+// TestPoolInOrder: of those for whom connections are being made, who asked first
+// gets the first that is ready.
+func TestPoolInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowded{takes: 9}
+		p := s.pool(3)
+		defer p.close()
+		dials := 0
+		p.dial = func(ctx context.Context) (client, error) {
+			if dials++; dials > 1 {
+				time.Sleep(time.Hour)
+			}
+			return s.dial(ctx)
+		}
+		hold, got := make(chan struct{}), make(chan string, 2)
+		go p.with(t.Context(), 0, func(client) error { <-hold; return nil })
+		synctest.Wait()
+		for _, who := range []string{"first", "second"} {
+			go p.with(t.Context(), 0, func(client) error { got <- who; time.Sleep(time.Minute); return nil })
+			synctest.Wait()
+		}
+		close(hold)
+		if who := <-got; who != "first" {
+			t.Errorf("the %s was served first", who)
+		}
+		<-got
+		time.Sleep(2 * time.Hour)
 	})
 }

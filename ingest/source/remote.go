@@ -32,10 +32,11 @@ type client interface {
 	// Unknown.
 	stat(ctx context.Context, path string) (listed, error)
 
-	// open reads a file from offset on, in bytes. Only when Close, after the
+	// open reads a file from offset on, in bytes; more says that another is opened
+	// right after it. Only when Close, after the
 	// reading came to its end, returns no error was the transfer whole. Nothing
 	// else is done with the connection before Close, which is called once.
-	open(ctx context.Context, path string, offset int64) (io.ReadCloser, error)
+	open(ctx context.Context, path string, offset int64, more bool) (io.ReadCloser, error)
 
 	// rename moves a file; whether it replaces one is the server's choice.
 	rename(ctx context.Context, from, to string) error

@@ -180,7 +180,7 @@ func judge(before, after listed, n int64) error {
 // transfer reads the file into c, up to SpoolAbove bytes into c.Data. It
 // returns how many bytes came.
 func (r *Remote) transfer(ctx context.Context, cl client, path string, size int64, c *ingest.Content) (int64, error) {
-	body, err := cl.open(ctx, path, 0)
+	body, err := cl.open(ctx, path, 0, c.Follows)
 	if err != nil {
 		return 0, err
 	}

@@ -111,7 +111,7 @@ func (r *Remote) gainFrom(ctx context.Context, f ingest.File, of *ingest.Growth,
 // append reads the file from offset to its end into c.Data, behind what is there,
 // and returns how many bytes came.
 func (r *Remote) append(ctx context.Context, cl client, path string, offset int64, c *ingest.Content) (n int64, err error) {
-	body, err := cl.open(ctx, path, offset)
+	body, err := cl.open(ctx, path, offset, false)
 	if err != nil {
 		return 0, err
 	}
@@ -139,7 +139,7 @@ func (r *Remote) headOf(ctx context.Context, path string, of *ingest.Growth) ([]
 	}
 	var head []byte
 	err := r.pool.with(ctx, r.Timeout, func(cl client) error {
-		body, err := cl.open(ctx, path, 0)
+		body, err := cl.open(ctx, path, 0, false)
 		if err != nil {
 			return err
 		}

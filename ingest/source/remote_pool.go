@@ -179,7 +179,7 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 				return nil, err
 			}
 			end = p.connect(w)
-			p.waiters = slices.Insert(p.waiters, 0, w)
+			p.enqueue(w)
 		} else {
 			p.waiters = append(p.waiters, w)
 		}
@@ -196,6 +196,16 @@ func (p *pool) get(ctx context.Context) (*pooled, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// enqueue has w wait behind those who asked before and for whom a connection is
+// being made, too.
+func (p *pool) enqueue(w *waiter) {
+	i := slices.IndexFunc(p.waiters, func(w *waiter) bool { return !w.dials })
+	if i < 0 {
+		i = len(p.waiters)
+	}
+	p.waiters = slices.Insert(p.waiters, i, w)
 }
 
 // queued reports whether somebody waits for whom no connection is being made.
@@ -254,24 +264,26 @@ func (p *pool) connect(w *waiter) (end context.CancelFunc) {
 	ctx, cancel := context.WithCancel(p.life)
 	p.working.Go(func() {
 		defer cancel()
+		sum := p.account.sum() // before it is tried: it may be another one when the server answers
 		var c client
 		err := p.guarded(func() (err error) {
 			c, err = p.dial(ctx)
 			return err
 		})
-		p.connected(w, c, err, ctx.Err() != nil)
+		p.connected(w, c, err, sum, ctx.Err() != nil)
 	})
 	return cancel
 }
 
-// connected has what became of a connection that was made for w.
-func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
+// connected has what became of a connection that was made for w, with the secret
+// that sum stands for.
+func (p *pool) connected(w *waiter, c client, err error, sum secretSum, givenUp bool) {
 	p.mu.Lock()
 	p.dialing--
 	w.dials = false
 	if err == nil {
 		p.proved, p.failed, p.refused, p.pause = true, 0, 0, nil
-		p.account.worked()
+		p.account.worked(sum)
 		if p.open-p.dialing > p.allowed {
 			p.allowed, p.vain = 0, 0
 		}
@@ -279,6 +291,7 @@ func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
 		made := &pooled{client: c, used: now, touched: now}
 		if p.closed {
 			p.open--
+			p.wakeAll()
 			p.mu.Unlock()
 			p.closeAll([]*pooled{made})
 			return
@@ -287,7 +300,7 @@ func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
 		p.keep()
 	} else {
 		p.open--
-		if told := p.failedToConnect(err, givenUp); told != nil && p.remove(w) {
+		if told := p.failedToConnect(err, sum, givenUp); told != nil && p.remove(w) {
 			w.ready <- given{err: told}
 		}
 	}
@@ -297,7 +310,7 @@ func (p *pool) connected(w *waiter, c client, err error, givenUp bool) {
 
 // failedToConnect draws the conclusions from an error, and returns what is to be
 // told: nothing where the server just allows no more connections.
-func (p *pool) failedToConnect(err error, givenUp bool) error {
+func (p *pool) failedToConnect(err error, sum secretSum, givenUp bool) error {
 	if givenUp {
 		return nil
 	}
@@ -308,7 +321,7 @@ func (p *pool) failedToConnect(err error, givenUp bool) error {
 		p.limit, p.lowered = p.open, time.Now()
 		return nil
 	}
-	return p.fail(err)
+	return p.fail(err, sum)
 }
 
 // allows notes how many connections the server allows, and tells it once.
@@ -325,7 +338,7 @@ func (p *pool) allows(n int, err error) {
 }
 
 // fail sets the pause after a connection that could not be made.
-func (p *pool) fail(err error) error {
+func (p *pool) fail(err error, sum secretSum) error {
 	p.failed++
 	pause, doublings := p.options.Retry, min(p.failed-1, 5)
 	firm := false
@@ -334,14 +347,14 @@ func (p *pool) fail(err error) error {
 		// Once a login has worked, the first refusal may be the server's limit,
 		// reached by others.
 		if !p.proved || p.refused > 1 {
-			pause, doublings, firm = p.options.Refused, min(p.account.refuse()-1, 3), true
+			pause, doublings, firm = p.options.Refused, min(p.account.refuse(sum)-1, 3), true
 			p.proved = false
 		}
 	}
 	pause <<= doublings
 	told := &pauseError{err: err, until: time.Now().Add(pause), firm: firm}
 	if firm {
-		p.account.pauses(told)
+		p.account.pauses(sum, told)
 	} else {
 		p.pause = told
 	}

@@ -285,7 +285,7 @@ func (c *sftpConn) close() error {
 	return nil
 }
 
-func (c *sftpConn) open(ctx context.Context, p string, offset int64) (io.ReadCloser, error) {
+func (c *sftpConn) open(ctx context.Context, p string, offset int64, _ bool) (io.ReadCloser, error) {
 	at, err := c.at(p)
 	if err != nil {
 		return nil, err

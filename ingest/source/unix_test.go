@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"penstock/ingest"
 	"penstock/ingest/source"
@@ -120,4 +122,31 @@ func unreadable(t *testing.T, root string) {
 	says(t, d.Fetch(t.Context(), f, &c), "read "+root+"/shut.csv", "permission denied", "the right to read it")
 	f.Size = ingest.SpoolAbove + 1
 	says(t, d.Fetch(t.Context(), f, &c), "permission denied")
+}
+
+// deaf is a port to which connections are begun and never made: its queue is full.
+func deaf(t *testing.T) (port string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = strconv.Itoa(at.(*syscall.SockaddrInet4).Port)
+	for range 8 {
+		conn, err := net.DialTimeout("tcp", "127.0.0.1:"+port, 100*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the queue takes any number of connections")
+	return ""
 }
