@@ -65,6 +65,24 @@ type Result struct {
 	Settings Settings  `json:"settings"`
 	Protocol Protocol  `json:"protocol"`
 	Samples  []Sample  `json:"samples"` // in the order that they ran in
+	LeftOut  []LeftOut `json:"left_out,omitempty"`
+}
+
+// A LeftOut is a cell that had no turn, since it would have taken too much of the
+// budget.
+type LeftOut struct {
+	Cell
+	By    Cell    `json:"by"`            // the cell that tells
+	About float64 `json:"about_seconds"` // that it would take at most, if each of its transactions takes what one of By took
+}
+
+func (r *Result) leftOut(c Cell) *LeftOut {
+	for i := range r.LeftOut {
+		if r.LeftOut[i].Cell == c {
+			return &r.LeftOut[i]
+		}
+	}
+	return nil
 }
 
 // A Machine is what the sweep ran on. What the system does not tell is zero.

@@ -25,11 +25,16 @@ type Protocol struct {
 
 	// Budget bounds the sweep: each cell gets one run, those of the smallest chunk
 	// last, which take the longest. It is cut short, and so a run that failed, when
-	// it takes half of the budget, or what is left of that, if either is more than
-	// three times what the reference took. Then those go on that needed at most
-	// twice the time of the fastest, and no run is begun that would end after the
-	// budget. 0 for none: every cell gets Sets times Runs, however long they take.
+	// it takes half of what is left of the budget, which those of the smallest chunk
+	// share, if that is more than three times what the reference took. Then those go
+	// on that needed at most twice the time of the fastest, and no run is begun that
+	// would end after the budget. 0 for none: every cell gets Sets times Runs,
+	// however long they take.
 	Budget time.Duration `json:"budget_ns"`
+	// LeaveOut leaves cells of the smallest chunk out that would take more than a
+	// quarter of the budget: those whose transactions, which are so many times as
+	// many, would, by what the same workers took with the next chunk.
+	LeaveOut bool `json:"leave_out"`
 }
 
 // Progress is how far a sweep is.
@@ -80,7 +85,11 @@ func Sweep(ctx context.Context, p Protocol, run Run, progress func(Progress)) (*
 		return nil, err
 	}
 	s := &sweep{Protocol: p, run: run, progress: progress, result: &Result{Machine: ThisMachine(), Protocol: p, Began: time.Now()},
-		visits: make(map[Cell]int), took: make(map[Cell]time.Duration), least: make(map[Cell]float64), random: rand.New(rand.NewPCG(p.Seed, 0))}
+		visits: make(map[Cell]int), took: make(map[Cell]time.Duration), least: make(map[Cell]float64), random: rand.New(rand.NewPCG(p.Seed, 0)), smallest: p.Cells[0].Chunk}
+	for _, c := range p.Cells {
+		s.larger = s.larger || c.Chunk != s.smallest
+		s.smallest = min(s.smallest, c.Chunk)
+	}
 	s.all(ctx)
 	s.tell(Progress{Done: len(s.result.Samples), Runs: len(s.result.Samples)})
 	s.result.Ended = time.Now()
@@ -97,6 +106,8 @@ type sweep struct {
 	progress func(Progress)
 	result   *Result
 	random   *rand.Rand
+	smallest int  // chunk
+	larger   bool // ones there are, too
 
 	visits  map[Cell]int           // without warm-ups and reference runs
 	took    map[Cell]time.Duration // the cell's last visit, with what made it ready
@@ -127,7 +138,7 @@ func (s *sweep) all(ctx context.Context) {
 func (s *sweep) set(ctx context.Context, set int) bool {
 	for run := 1; run <= s.Runs; run++ {
 		for _, c := range s.order() {
-			if s.visits[c] > 0 && s.Budget > 0 && (s.slow(c) || !s.hasTime(c)) {
+			if s.leavesOut(c) || s.visits[c] > 0 && s.Budget > 0 && (s.slow(c) || !s.hasTime(c)) {
 				s.skipped++
 				continue
 			}
@@ -143,14 +154,12 @@ func (s *sweep) set(ctx context.Context, set int) bool {
 // smallest chunk come last, so that it is for them that no time is left.
 func (s *sweep) order() []Cell {
 	cells := make([]Cell, len(s.Cells))
-	smallest := s.Cells[0].Chunk
 	for i, j := range s.random.Perm(len(s.Cells)) {
 		cells[i] = s.Cells[j]
-		smallest = min(smallest, cells[i].Chunk)
 	}
 	if s.Budget > 0 && len(s.visits) == 0 {
 		last := func(c Cell) int {
-			if c.Chunk == smallest {
+			if c.Chunk == s.smallest {
 				return 1
 			}
 			return 0
@@ -160,13 +169,57 @@ func (s *sweep) order() []Cell {
 	return cells
 }
 
+// leavesOut reports whether a cell is left out, and keeps it with the result.
+func (s *sweep) leavesOut(c Cell) bool {
+	if !s.LeaveOut || s.Budget == 0 || s.visits[c] > 0 || c.Chunk > s.smallest {
+		return false
+	}
+	if s.result.leftOut(c) != nil {
+		return true
+	}
+	next := Cell{Workers: c.Workers}
+	for _, x := range s.Cells {
+		if x.Workers == c.Workers && x.Chunk > c.Chunk && (next.Chunk == 0 || x.Chunk < next.Chunk) {
+			next = x
+		}
+	}
+	about := s.least[next] * float64(next.Chunk) / float64(c.Chunk) // 0 where that cell did not come to an end
+	if about <= s.Budget.Seconds()/4 {
+		return false
+	}
+	s.result.LeftOut = append(s.result.LeftOut, LeftOut{c, next, about})
+	return true
+}
+
 // patience is for how long a cell's first run is waited for; 0 for ever.
 func (s *sweep) patience(c Cell) time.Duration {
 	reference, ok := s.took[s.Reference]
 	if s.Budget == 0 || s.visits[c] > 0 || !ok {
 		return 0
 	}
-	return max(min(s.Budget/2, s.Budget-time.Since(s.result.Began)), 3*reference)
+	share := (s.Budget - time.Since(s.result.Began)) / 2
+	if s.larger && c.Chunk == s.smallest {
+		toCome := 0
+		for _, x := range s.Cells {
+			if x.Chunk == s.smallest && s.visits[x] == 0 && s.result.leftOut(x) == nil {
+				toCome++
+			}
+		}
+		share /= time.Duration(toCome)
+	}
+	return max(share, 3*reference)
+}
+
+// rounded is a time as it is told: one so short that no second of it can be left
+// out is told to the tenth.
+func rounded(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
 }
 
 // tryOnce runs a cell, for as long as there is patience.
@@ -175,7 +228,7 @@ func (s *sweep) tryOnce(ctx context.Context, c Cell) (Sample, error) {
 	if most == 0 {
 		return s.run(ctx, c)
 	}
-	tooLong := fmt.Errorf("cut short after %s: more would not fit into the budget of %s, a longer one lets it end", most.Round(time.Second), s.Budget)
+	tooLong := fmt.Errorf("cut short after %s: more would not fit into the budget of %s, a longer one lets it end", rounded(most), s.Budget)
 	ctx, cancel := context.WithTimeoutCause(ctx, most, tooLong)
 	defer cancel()
 	sample, err := s.run(ctx, c)
@@ -267,6 +320,9 @@ func (s *sweep) at(c Cell, set int) Progress {
 	}
 	var first, rest time.Duration // of the cells' first runs, and of the others
 	for _, c := range s.Cells {
+		if s.result.leftOut(c) != nil {
+			continue
+		}
 		took, ok := s.took[c]
 		if !ok {
 			took = mean

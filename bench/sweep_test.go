@@ -198,7 +198,7 @@ func TestSweepCutsShortWhatTakesTooLong(t *testing.T) {
 				t.Errorf("it took %v, and the budget is %v", all, p.Budget)
 			}
 			a := Analyse(r)
-			if c := a.At(Cell{1, 1}); c.N != 0 || c.Failed != 1 || !regexp.MustCompile(`^cut short after 1m0s: more would not fit into the budget of 2m0s, `).MatchString(c.Why) {
+			if c := a.At(Cell{1, 1}); c.N != 0 || c.Failed != 1 || !regexp.MustCompile(`^cut short after \d+s: more would not fit into the budget of 2m0s, `).MatchString(c.Why) {
 				t.Errorf("the cell that takes an hour: %+v", c)
 			}
 			if c := a.At(Cell{2, 100}); c.N != p.Sets || r.Cut != "" || a.Base == nil || a.Base.Chunk == 1 && a.Base.Workers == 1 {
@@ -206,6 +206,78 @@ func TestSweepCutsShortWhatTakesTooLong(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Several such cells leave enough of the budget for the others all the same.
+func TestSweepCutsShortAllThatTakeTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for seed := range uint64(4) {
+			took := map[Cell]time.Duration{{1, 1}: time.Hour, {2, 1}: 20 * time.Second, {4, 1}: time.Hour, {8, 1}: time.Hour, {1, 100}: 2 * time.Second, {2, 100}: time.Second, {2, 1000}: 2 * time.Second}
+			p := Protocol{Cells: slices.SortedFunc(maps.Keys(took), func(a, b Cell) int { return (a.Chunk-b.Chunk)*10 + a.Workers - b.Workers }),
+				Reference: Cell{2, 100}, Sets: 5, Runs: 1, WarmUps: 1, Budget: 120 * time.Second, Seed: seed}
+			began := time.Now()
+			r, err := Sweep(t.Context(), p, untilEnded(took), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all := time.Since(began); all > p.Budget+3*time.Second {
+				t.Errorf("it took %v, and the budget is %v", all, p.Budget)
+			}
+			a := Analyse(r)
+			for _, w := range []int{1, 4, 8} {
+				if c := a.At(Cell{w, 1}); c.N != 0 || c.Failed != 1 || !strings.HasPrefix(c.Why, "cut short after ") {
+					t.Errorf("a cell that takes an hour: %+v", c)
+				}
+			}
+			if c := a.At(Cell{2, 100}); c.N != p.Sets {
+				t.Errorf("the fastest ran %d times, want %d", c.N, p.Sets)
+			}
+		}
+	})
+}
+
+// A cell of so many transactions that it would take more than a quarter of the
+// budget is left out, and it is said which budget it takes; with that it runs.
+func TestSweepLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := map[Cell]time.Duration{{1, 1}: 70 * time.Second, {1, 10}: 8 * time.Second, {1, 100}: 2 * time.Second, {2, 10}: 6 * time.Second, {2, 100}: time.Second}
+		p := Protocol{Cells: slices.SortedFunc(maps.Keys(took), func(a, b Cell) int { return (a.Chunk-b.Chunk)*10 + a.Workers - b.Workers }),
+			Reference: Cell{2, 100}, Sets: 5, Runs: 1, WarmUps: 1, Budget: 2 * time.Minute, LeaveOut: true}
+		r, err := Sweep(t.Context(), p, untilEnded(took), func(x Progress) {
+			if x.Left > p.Budget || x.Runs < x.Done {
+				t.Errorf("told of %+v", x)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := Analyse(r)
+		if c := a.At(Cell{1, 1}); c.Visited() || a.Base == nil || a.Base.Cell != (Cell{1, 10}) || a.Best.N != p.Sets {
+			t.Errorf("1 x 1 is %+v, speed-ups are against %+v, the best is %+v", c, a.Base, a.Best)
+		}
+		const says = "1 x 1 was left out: by what 1 x 10 took, its transactions take up to 80.0 s, more than a quarter of the budget of 2m0s. With --budget 6m it has its turn."
+		if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, says) || strings.Contains(notes, "never ran") {
+			t.Errorf("of what is left out it says\n%s", notes)
+		}
+		for _, enough := range []func(*Protocol){func(p *Protocol) { p.Budget = 6 * time.Minute }, func(p *Protocol) { p.LeaveOut, p.Budget = false, 4*time.Minute }} {
+			p := p
+			enough(&p)
+			if r, err = Sweep(t.Context(), p, untilEnded(took), nil); err != nil {
+				t.Fatal(err)
+			}
+			if a := Analyse(r); a.Base.Cell != (Cell{1, 1}) || len(r.LeftOut) != 0 {
+				t.Errorf("within %s speed-ups are against %+v, and %v is left out", p.Budget, a.Base, r.LeftOut)
+			}
+		}
+	})
+}
+
+func TestRounded(t *testing.T) {
+	for d, want := range map[time.Duration]string{59_600 * time.Millisecond: "1m0s", 9960 * time.Millisecond: "10s", 3140 * time.Millisecond: "3.1s", 412_300 * time.Microsecond: "412ms"} {
+		if got := rounded(d).String(); got != want {
+			t.Errorf("%v is told as %s, want %s", d, got, want)
+		}
+	}
 }
 
 // untilEnded takes so long for each cell, or until it is told to end.

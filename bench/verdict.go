@@ -2,8 +2,10 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -227,6 +229,7 @@ func (a *Analysis) note() {
 		switch {
 		case c.Failed > 0:
 			failed = append(failed, fmt.Sprintf("%s (%d of %d runs: %s)", name, c.Failed, c.Failed+c.N, c.Why))
+		case r.leftOut(c.Cell) != nil:
 		case !c.Visited():
 			unvisited = append(unvisited, name)
 		case c.N == 1:
@@ -241,6 +244,11 @@ func (a *Analysis) note() {
 	}
 	if len(failed) > 0 {
 		add("These cells failed: %s.", some(failed, 3))
+	}
+	for _, x := range r.LeftOut {
+		budget := time.Duration(math.Ceil(4*x.About/60)) * time.Minute
+		add("%s was left out: by what %s took, its transactions take up to %s, more than a quarter of the budget of %s. With --budget %s it has its turn.",
+			x.Cell, x.By, Seconds(x.About), r.Protocol.Budget, strings.TrimSuffix(budget.String(), "0s"))
 	}
 	if len(unvisited) > 0 {
 		add("%s never ran: %s.", counted(len(unvisited), "cell"), some(unvisited, 6))
