@@ -68,12 +68,15 @@ type Result struct {
 	LeftOut  []LeftOut `json:"left_out,omitempty"`
 }
 
-// A LeftOut is a cell that had no turn, since it would have taken too much of the
-// budget.
+// A LeftOut is a cell that had no turn, since it would have taken more than was
+// left of the budget.
 type LeftOut struct {
 	Cell
 	By    Cell    `json:"by"`            // the cell that tells
 	About float64 `json:"about_seconds"` // that it would take at most, if each of its transactions takes what one of By took
+	// Enough is the budget that it would have had a turn in; 0 where the sweep was
+	// cut short before that was known.
+	Enough time.Duration `json:"enough_ns"`
 }
 
 func (r *Result) leftOut(c Cell) *LeftOut {

@@ -31,9 +31,11 @@ type Protocol struct {
 	// would end after the budget. 0 for none: every cell gets Sets times Runs,
 	// however long they take.
 	Budget time.Duration `json:"budget_ns"`
-	// LeaveOut leaves cells of the smallest chunk out that would take more than a
-	// quarter of the budget: those whose transactions, which are so many times as
-	// many, would, by what the same workers took with the next chunk.
+	// LeaveOut has the cells of the smallest chunk wait until all else is done that
+	// would take more than a quarter of the budget, if each of their transactions,
+	// which are so many times as many, takes what it took the same workers with the
+	// next chunk. Then they run once, or are left out where what is left of the
+	// budget is too little.
 	LeaveOut bool `json:"leave_out"`
 }
 
@@ -132,6 +134,25 @@ func (s *sweep) all(ctx context.Context) {
 			return
 		}
 	}
+	s.late(ctx)
+}
+
+// late visits those that waited for the end, where there is time.
+func (s *sweep) late(ctx context.Context) {
+	for _, x := range slices.Clone(s.result.LeftOut) {
+		spent := time.Since(s.result.Began)
+		about := time.Duration(x.About * float64(time.Second))
+		if spent+about > s.Budget {
+			s.result.leftOut(x.Cell).Enough = spent + about
+			continue
+		}
+		s.result.LeftOut = slices.DeleteFunc(s.result.LeftOut, func(y LeftOut) bool { return y.Cell == x.Cell })
+		s.took[x.Cell] = about
+		s.skipped--
+		if !s.visit(ctx, x.Cell, s.Sets, s.Runs) {
+			return
+		}
+	}
 }
 
 // set visits the cells of a set and reports whether to go on.
@@ -169,7 +190,8 @@ func (s *sweep) order() []Cell {
 	return cells
 }
 
-// leavesOut reports whether a cell is left out, and keeps it with the result.
+// leavesOut reports whether a cell is left out, or waits for the end, and keeps it
+// with the result.
 func (s *sweep) leavesOut(c Cell) bool {
 	if !s.LeaveOut || s.Budget == 0 || s.visits[c] > 0 || c.Chunk > s.smallest {
 		return false
@@ -187,7 +209,7 @@ func (s *sweep) leavesOut(c Cell) bool {
 	if about <= s.Budget.Seconds()/4 {
 		return false
 	}
-	s.result.LeftOut = append(s.result.LeftOut, LeftOut{c, next, about})
+	s.result.LeftOut = append(s.result.LeftOut, LeftOut{Cell: c, By: next, About: about})
 	return true
 }
 
@@ -197,7 +219,11 @@ func (s *sweep) patience(c Cell) time.Duration {
 	if s.Budget == 0 || s.visits[c] > 0 || !ok {
 		return 0
 	}
-	share := (s.Budget - time.Since(s.result.Began)) / 2
+	left := s.Budget - time.Since(s.result.Began)
+	if _, late := s.took[c]; late && c != s.Reference {
+		return max(left, 3*reference)
+	}
+	share := left / 2
 	if s.larger && c.Chunk == s.smallest {
 		toCome := 0
 		for _, x := range s.Cells {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 )
 
 const (
@@ -246,9 +245,11 @@ func (a *Analysis) note() {
 		add("These cells failed: %s.", some(failed, 3))
 	}
 	for _, x := range r.LeftOut {
-		budget := time.Duration(math.Ceil(4*x.About/60)) * time.Minute
-		add("%s was left out: by what %s took, its transactions take up to %s, more than a quarter of the budget of %s. With --budget %s it has its turn.",
-			x.Cell, x.By, Seconds(x.About), r.Protocol.Budget, strings.TrimSuffix(budget.String(), "0s"))
+		text := fmt.Sprintf("%s was left out: by what %s took, its transactions take up to %s, which the other cells left no time for.", x.Cell, x.By, Seconds(x.About))
+		if x.Enough > 0 {
+			text += fmt.Sprintf(" With --budget %.0fm there is.", math.Ceil(x.Enough.Minutes()))
+		}
+		add("%s", text)
 	}
 	if len(unvisited) > 0 {
 		add("%s never ran: %s.", counted(len(unvisited), "cell"), some(unvisited, 6))

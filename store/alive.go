@@ -2,25 +2,34 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+var errClosed = errors.New("the store is closed")
+
 // Ping asks the database whether it is there, on a connection of its own: that
 // others wait for their turn does not make it wait. Its error is one of the
-// connection's.
+// connection's, or says that the store is closed, which ends it.
 func (s *Store) Ping(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(s.pings.open, func() { end(errClosed) })()
 	select {
 	case s.pings.turn <- struct{}{}:
 		defer func() { <-s.pings.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if s.pings.open.Err() != nil {
+		return errClosed
+	}
 	if s.pings.conn != nil && s.pings.conn.Ping(ctx) == nil {
 		return nil
 	}
-	s.pings.close() // the server may have begun anew since
+	s.pings.drop() // the server may have begun anew since
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("asking the database: %w", err)
@@ -31,11 +40,26 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // pings are those of a store.
 type pings struct {
-	turn chan struct{}  // holds one element while somebody has conn
-	conn *pgconn.PgConn // nil for none
+	turn  chan struct{}  // holds one element while somebody has conn, and for ever once it is closed
+	conn  *pgconn.PgConn // nil for none
+	open  context.Context
+	close context.CancelFunc
 }
 
-func (p *pings) close() {
+func newPings() *pings {
+	p := &pings{turn: make(chan struct{}, 1)}
+	p.open, p.close = context.WithCancel(context.Background())
+	return p
+}
+
+// end ends the one that is under way, and closes the connection.
+func (p *pings) end() {
+	p.close()
+	p.turn <- struct{}{}
+	p.drop()
+}
+
+func (p *pings) drop() {
 	if p.conn != nil {
 		closeConnection(p.conn)
 		p.conn = nil

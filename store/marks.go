@@ -267,5 +267,5 @@ func (t *teller) makeUpFor(ctx context.Context) error {
 			select id, timestamptz 'epoch', timestamptz 'epoch', true, true from changed order by id
 			on conflict (series_id) do update set stale = true, anew = true)
 		update runs r set told = greatest(r.told, r.started, now() - $1::int8 * interval '1 microsecond') from untold u where r.id = u.id`,
-		[][]byte{int8Param(untoldFor.Microseconds())}, nil)
+		[][]byte{int8Param(t.store.options.untoldFor.Microseconds())}, nil)
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"penstock/ingest"
 )
@@ -181,9 +182,43 @@ func TestMarksOfACommitThatWasGivenUp(t *testing.T) {
 	watermarks(t, s, "L0|flow|9900|9900|900|0", "L1|flow|9000|9000|900|0")
 }
 
-// It may be made after all others: who comes next makes up for it.
+// It may be made after all others: who comes next makes up for it, or the store
+// itself, when such a one can be under way no more.
 func TestMarksOfACommitThatWasMadeAfterItWasGivenUp(t *testing.T) {
-	s := open(t, Options{})
+	t.Run("the next", func(t *testing.T) {
+		s, cut, sink := madeAfterItWasGivenUp(t)
+		if err := sink.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cut.Close()
+		next := reopen(t, s, Options{writeEvery: 1})
+		sinkOf(t, next, SinkOptions{Live: true})
+		written(t, next)
+		watermarks(t, s, "L0|flow|9000|9000|900|0", "L1|flow|9000|9000|900|0")
+	})
+	t.Run("the same", func(t *testing.T) {
+		s, cut, _ := madeAfterItWasGivenUp(t)
+		written(t, cut)
+		watermarks(t, s, "L0|flow|9000|9000|900|0") // it may be under way, and was made up for before it was there
+		if cut.teller.toldAll() {
+			t.Error("there is a doubt, and all is said to be told")
+		}
+		cut.teller.mu.Lock()
+		cut.teller.doubt.last = cut.teller.doubt.last.Add(-cut.options.untoldFor)
+		cut.teller.mu.Unlock()
+		written(t, cut)
+		watermarks(t, s, "L0|flow|9000|9000|900|0", "L1|flow|9000|9000|900|0")
+		if !cut.teller.toldAll() {
+			t.Error("all is told, and there is a doubt still")
+		}
+	})
+}
+
+// madeAfterItWasGivenUp makes a commit that cut had given up, after another of its
+// own was told.
+func madeAfterItWasGivenUp(t *testing.T) (s, cut *Store, sink *Sink) {
+	t.Helper()
+	s = open(t, Options{})
 	for _, sql := range []string{
 		"create function wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$",
 		"create constraint trigger wait after insert on files deferrable initially deferred for each row when (new.path like 'L1%') execute function wait()",
@@ -201,8 +236,8 @@ func TestMarksOfACommitThatWasMadeAfterItWasGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := startProxy(t, s.pool.Config().ConnString())
-	cut := openAt(t, p.url, Options{writeEvery: 1})
-	sink := sinkOf(t, cut, SinkOptions{})
+	cut = openAt(t, p.url, Options{writeEvery: 1, untoldFor: time.Hour})
+	sink = sinkOf(t, cut, SinkOptions{})
 	c := committerOf(t, sink)
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
@@ -221,9 +256,6 @@ func TestMarksOfACommitThatWasMadeAfterItWasGivenUp(t *testing.T) {
 	}
 	commit(t, committerOf(t, sink), at("L0_a", "flow", every(900, 0, 9000)...))
 	written(t, cut)
-	if err := sink.End(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if got := query(t, s, waits)[0]; got != "1" {
 		t.Fatal("the commit does not wait any more")
 	}
@@ -231,10 +263,7 @@ func TestMarksOfACommitThatWasMadeAfterItWasGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the commit", func() bool { return query(t, s, "select count(*) from files where path = 'L1_a'")[0] == "1" })
-	next := reopen(t, s, Options{writeEvery: 1})
-	sinkOf(t, next, SinkOptions{Live: true})
-	written(t, next)
-	watermarks(t, s, "L0|flow|9000|9000|900|0", "L1|flow|9000|9000|900|0")
+	return s, cut, sink
 }
 
 // A run is told up to its end when the next one of its source goes on, and then no more.

@@ -56,6 +56,7 @@ type Options struct {
 
 	writeEvery  time.Duration // writeEvery when 0; short in tests
 	makeUpEvery time.Duration // makeUpEvery when 0; likewise
+	untoldFor   time.Duration // untoldFor when 0; likewise
 }
 
 // DefaultRetryFor is how long a commit goes on trying while the database is
@@ -69,9 +70,10 @@ type Store struct {
 	options Options
 	layout  Layout
 	away    outage
+	closing sync.Once
 	keeper  keeper
 	packs   packCache
-	pings   pings
+	pings   *pings
 
 	connections connections // of all committers
 	telling     sync.Once
@@ -120,7 +122,10 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.makeUpEvery == 0 {
 		o.makeUpEvery = makeUpEvery
 	}
-	s := &Store{options: o, keeper: newKeeper(), pings: pings{turn: make(chan struct{}, 1)}}
+	if o.untoldFor == 0 {
+		o.untoldFor = untoldFor
+	}
+	s := &Store{options: o, keeper: newKeeper(), pings: newPings()}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store's address: %w", withoutPassword(err))
@@ -156,15 +161,18 @@ func (s *Store) open(ctx context.Context) error {
 }
 
 // Close ends the store's connections, within seconds also where the database has
-// stopped answering. Committers are to be closed before, and leases given back.
+// stopped answering. Committers are to be closed before, and leases given back. It
+// may be called again, which does nothing.
 func (s *Store) Close() {
-	if s.teller != nil {
-		s.teller.close()
-	}
-	s.connections.close()
-	s.keeper.close()
-	s.pings.close()
-	s.closePool()
+	s.closing.Do(func() {
+		if s.teller != nil {
+			s.teller.close()
+		}
+		s.connections.close()
+		s.keeper.close()
+		s.pings.end()
+		s.closePool()
+	})
 }
 
 // closeFor is how long connections that are given up may take to end. A server

@@ -221,17 +221,19 @@ func (t *teller) waitForNews(ctx context.Context) bool {
 func (t *teller) pending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.lags()
+}
+
+// lags is pending. The lock is held.
+func (t *teller) lags() bool {
 	return t.untold || t.taken || len(t.news.series)+len(t.news.arrived)+len(t.news.unsure) > 0
 }
 
 // toldAll reports whether there is nothing left to tell.
 func (t *teller) toldAll() bool {
-	if t.pending() {
-		return false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.doubt.since.IsZero()
+	return !t.lags() && t.doubt.since.IsZero()
 }
 
 // close ends the teller when it has told what it knows, or could not.
@@ -384,7 +386,7 @@ func (t *teller) keepTold(ctx context.Context, runs []int32, until time.Time) er
 	for _, id := range runs {
 		p[0].int4(id)
 	}
-	err := t.exec(ctx, "update runs set told = now() - $2::int8 * interval '1 microsecond' where id = any($1::int4[])",
+	err := t.exec(ctx, "update runs set told = greatest(told, now() - $2::int8 * interval '1 microsecond') where id = any($1::int4[])",
 		append(p.params(), int8Param(time.Since(until).Microseconds())), nil)
 	if err != nil {
 		return err
@@ -400,7 +402,7 @@ func (t *teller) keepTold(ctx context.Context, runs []int32, until time.Time) er
 func (t *teller) makeUp(ctx context.Context) {
 	began := time.Now()
 	t.mu.Lock()
-	doubtful := !t.doubt.since.IsZero() && began.Sub(t.doubt.last) > untoldFor
+	doubtful := !t.doubt.since.IsZero() && began.Sub(t.doubt.last) > t.store.options.untoldFor
 	some := t.untold || doubtful || began.Sub(t.madeUp) > t.store.options.makeUpEvery
 	t.untold, t.taken = false, some
 	t.mu.Unlock()

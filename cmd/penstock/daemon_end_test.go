@@ -54,7 +54,7 @@ func endsAtOnce(t *testing.T, s *stage) {
 	const dropped = `level=WARN msg="stopped; what was under way is dropped, and taken at the next start" sources=1`
 	r.signal(syscall.SIGTERM)
 	r.says(0, finishing+"30s")
-	<-time.After(30 * time.Millisecond) // sooner, it would be the same again
+	<-time.After(sameSignal + 10*time.Millisecond) // sooner, both are taken for one that was sent twice
 	told := time.Now()
 	r.signal(syscall.SIGTERM)
 	r.ends(1)
@@ -99,7 +99,7 @@ func endsIdly(t *testing.T, s *stage) {
 	defer letGo()
 	r.signal(syscall.SIGTERM)
 	r.comes("1", "select count(*) from pg_locks where relation = 'penstock.runs'::regclass and not granted")
-	<-time.After(30 * time.Millisecond) // sooner, it would be the same again
+	<-time.After(sameSignal + 10*time.Millisecond) // sooner, both are taken for one that was sent twice
 	r.signal(syscall.SIGTERM)
 	r.ends(0)
 	r.says(0, `level=INFO msg=stopped`)
