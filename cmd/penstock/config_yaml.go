@@ -27,7 +27,7 @@ func newConfigReader(file string) *configReader {
 // isSecret reports whether a key that does not exist was meant for a secret.
 func isSecret(name string) bool {
 	switch strings.ToLower(name) {
-	case "password", "passwd", "pass", "passphrase", "secret":
+	case "password", "passwords", "passwd", "pwd", "pass", "passphrase", "secret", "secrets":
 		return true
 	}
 	return false

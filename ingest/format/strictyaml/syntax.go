@@ -30,7 +30,7 @@ func (r *Reader) syntaxFault(text []byte, err error) *Fault {
 	switch {
 	case strings.Contains(f.Text, "unknown anchor"), strings.Contains(f.Text, "expected alphabetic or numeric"), strings.Contains(f.Text, "cannot start any token"):
 		if at := unquoted(line, f.Column); at > 0 {
-			f.Column, f.Text = at, r.toQuote(line, at)
+			f.Column, f.Text = at, r.toQuote(lines[:f.Line-1], line, at)
 		}
 	case strings.Contains(f.Text, "did not find expected ',' or"):
 		f.Text += ": the bracket before is not closed, or text within brackets has one of , [ ] { } in it and stands without quotes"
@@ -73,8 +73,9 @@ func unquoted(line []rune, column int) int {
 }
 
 // toQuote says that the value from a column on must stand in quotes. It is
-// repeated but where it may be a secret.
-func (r *Reader) toQuote(line []rune, at int) string {
+// repeated only where it is a glob by its looks, and its key is none of a secret:
+// what else begins so may be one.
+func (r *Reader) toQuote(above []string, line []rune, at int) string {
 	before, value := string(line[:at-1]), string(line[at-1:])
 	if comment := strings.Index(value, " #"); comment >= 0 {
 		value = value[:comment]
@@ -83,13 +84,23 @@ func (r *Reader) toQuote(line []rune, at int) string {
 		value = value[:cmp.Or(strings.IndexAny(value, ",]}")+1, len(value)+1)-1]
 	}
 	value = strings.TrimRight(value, " ,")
-	key := strings.TrimLeft(strings.TrimRight(before, " :"), " -")
-	if i := strings.LastIndexAny(key, "[{, "); i >= 0 {
-		key = key[i+1:]
-	}
 	what := "text that begins with " + value[:1] + " stands in quotes"
-	if r.Unknown != nil && r.Unknown(key) != "" || strings.ContainsAny(value, `"':`) {
+	if !looksLikeGlob(value) || r.Unknown != nil && r.Unknown(keyBefore(above, before)) != "" {
 		return what
 	}
 	return what + `: "` + value + `"`
+}
+
+// looksLikeGlob reports whether a value is a star, or has one and what names and
+// paths of files have.
+func looksLikeGlob(value string) bool {
+	return value[0] == '*' && !strings.ContainsAny(value, `"':`) && (value == "*" || strings.ContainsAny(value, "/."))
+}
+
+// keyBefore is the key that a value belongs to, as far as can be told of text that
+// is no YAML: what stands before the last colon.
+func keyBefore(above []string, before string) string {
+	text := strings.Join(above, "\n") + "\n" + before
+	key := strings.TrimRight(text[:max(strings.LastIndex(text, ":"), 0)], " \r\n")
+	return strings.Trim(key[strings.LastIndexAny(key, "[{,\n")+1:], ` -?"'`)
 }
