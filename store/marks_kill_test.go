@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,20 @@ func madeAfterItWasGivenUp(t *testing.T) (s, cut *Store, sink *Sink) {
 	}
 	waitFor(t, "the commit", func() bool { return query(t, s, "select count(*) from files where path = 'L1_a'")[0] == "1" })
 	return s, cut, sink
+}
+
+// Up to when a run is told is not taken back: it may have been made up for meanwhile.
+func TestWhatIsToldIsNotTakenBack(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, at("L1_a", "flow", every(900, 0, 9000)...))
+	written(t, s)
+	later := query(t, s, "update runs set told = now() + interval '1 hour' returning told")
+	commit(t, c, at("L1_b", "flow", 9900))
+	written(t, s)
+	if got := query(t, s, "select told from runs"); !slices.Equal(got, later) {
+		t.Errorf("it is told until %v, and was until %v", got, later)
+	}
 }
 
 // A run is told up to its end when the next one of its source goes on, and then no more.

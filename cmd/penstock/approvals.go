@@ -52,7 +52,7 @@ func (a *approvals) watch(ctx context.Context) {
 		if err := a.look(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
 			a.log.Error("approved profiles could not be read", slog.Any("error", err))
 		}
-		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil && !store.Away(err) && !errors.Is(err, errNotTaken) {
+		if err := a.takeLate(ctx); err != nil && ctx.Err() == nil && !store.Away(err) && !errors.Is(err, errNotTakenUp) {
 			a.log.Warn("files that were held while their question was answered are not taken up yet", slog.Any("error", err))
 		}
 	}
@@ -79,8 +79,10 @@ func (a *approvals) takeLate(ctx context.Context) error {
 	return nil
 }
 
-// errNotTaken says that files of a shape could not be taken up, which was said.
-var errNotTaken = errors.New("files that were held while their question was answered are not taken up yet")
+// errNotTakenUp says that files of a shape could not be taken up, which was said.
+var errNotTakenUp = errors.New(notTakenUp)
+
+const notTakenUp = "files that were held while their question was answered are not taken up yet"
 
 // takeHeld marks as due the files that are held although their question is
 // answered. Where that fails for a shape, the others are taken up all the same;
@@ -97,16 +99,16 @@ func (a *approvals) takeHeld(ctx context.Context) error {
 		}
 		err := a.takeShape(ctx, shapes[i].ID)
 		switch {
-		case ctx.Err() != nil || store.Away(err):
-			return err
 		case err == nil:
 			delete(a.ailing, shapes[i].ID)
 			continue
+		case ctx.Err() != nil, store.Away(err) && a.store.Ping(ctx) != nil: // and not a lock, which is of that shape alone
+			return err
 		case !a.ailing[shapes[i].ID]:
 			a.ailing[shapes[i].ID] = true
-			a.log.Warn(errNotTaken.Error(), slog.String("shape", shapes[i].ID), slog.Any("error", err))
+			a.log.Warn(notTakenUp, slog.String("shape", shapes[i].ID), slog.Any("error", err))
 		}
-		all = errors.Join(all, fmt.Errorf("%w: shape %s: %w", errNotTaken, shapes[i].ID, err))
+		all = errors.Join(all, fmt.Errorf("%w: shape %s: %w", errNotTakenUp, shapes[i].ID, err))
 	}
 	return all
 }
