@@ -292,6 +292,7 @@ func (t *teller) mended() {
 func (t *teller) cut(c *ingest.Cycle) {
 	switch {
 	case c.Err != nil || (c.Cut > 0) == (t.cuts != nil):
+	case c.Cut == 0 && c.Faults > 0: // it may be that one, which could not be listed at all
 	case c.Cut > 0:
 		t.cuts = &outage{since: t.now()}
 		t.log.Warn("the server does not list all files: those that it lists are loaded, and no other is taken for gone", slog.Int("folders", c.Cut), slog.Any("error", c.CutWhy))
