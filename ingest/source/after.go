@@ -252,6 +252,9 @@ func asideTag(source string) string {
 // asideOf is the path that the file had which is set aside as p, with the tag of
 // the source that did it, and false when p is no such name.
 func asideOf(p string) (original, tag string, ok bool) {
+	if !strings.HasSuffix(p, asideEnd) { // as of all but a few
+		return "", "", false
+	}
 	m := asideForm.FindStringSubmatch(p)
 	if m == nil || strings.HasSuffix(m[1], "/") {
 		return "", "", false

@@ -90,25 +90,37 @@ func (a *Archive) retained() (maxAge time.Duration, maxBytes int64) {
 
 // Is reports whether dir is an archive: a folder in it holds a pack, or is that
 // of the ledger. What else there is in dir, such as a disk's lost+found, or what
-// is left of a source whose packs were deleted in their time, is no matter.
+// is left of a source whose packs were deleted in their time, is no matter. It
+// looks at a few of many entries alone: folders of loggers' files may have any
+// number, and those of an archive have little but packs.
 func Is(dir string) bool {
-	folders, err := os.ReadDir(dir)
-	if err != nil {
-		return false
+	if info, err := os.Lstat(filepath.Join(dir, ledgerFolder)); err == nil && info.IsDir() {
+		return true
 	}
-	for _, f := range folders {
-		if !f.IsDir() {
-			continue
-		}
-		if f.Name() == ledgerFolder {
-			return true
-		}
-		files, err := os.ReadDir(filepath.Join(dir, f.Name()))
-		if err == nil && slices.ContainsFunc(files, func(e fs.DirEntry) bool { _, ok := begunOf(e.Name()); return ok }) {
+	const folders, files = 1000, 100
+	for _, folder := range someOf(dir, folders) {
+		if folder.IsDir() && slices.ContainsFunc(someOf(filepath.Join(dir, folder.Name()), files), isPack) {
 			return true
 		}
 	}
 	return false
+}
+
+func isPack(e fs.DirEntry) bool {
+	_, ok := begunOf(e.Name())
+	return ok
+}
+
+// someOf returns at most n entries of a folder, in no order; none of one that
+// cannot be read.
+func someOf(folder string, n int) []fs.DirEntry {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	entries, _ := f.ReadDir(n) // what came before an error is what there is
+	return entries
 }
 
 // Dir is the archive's folder, an absolute path.
@@ -207,8 +219,11 @@ func (a *Archive) packsIn(folder string) ([]Pack, error) {
 // another file does not.
 func begunOf(name string) (time.Time, bool) {
 	base, ok := strings.CutSuffix(name, packExt)
+	if !ok {
+		return time.Time{}, false
+	}
 	begun, err := time.Parse(stampLayout, base[:min(len(base), len(stampLayout))])
-	return begun, ok && err == nil
+	return begun, err == nil
 }
 
 // file is where the pack of that name is, or the file beside it with another
