@@ -245,3 +245,46 @@ func (s inMinutes) Locate(ctx context.Context, path string) (ingest.File, error)
 	f.Precision = ingest.Second
 	return f, err
 }
+
+// TestFTPToldByTheMinute: a file of today of which the listing tells the minute is
+// asked for once when it is fetched, so that the ledger knows when exactly it was
+// written and need not have it fetched again; one of the day before yesterday is not.
+func TestFTPToldByTheMinute(t *testing.T) {
+	t.Parallel()
+	s := newScript(t, func(s *script) {
+		s.features = []string{"MDTM", "SIZE"}
+		s.on = func(s *session, command, _ string) bool {
+			if command != "LIST" {
+				return false
+			}
+			s.mu.Lock()
+			var b bytes.Buffer
+			for name, f := range s.files {
+				fmt.Fprintf(&b, "-rw-r--r-- 1 ftp ftp %d %s %s\r\n", len(f.data), f.modified.Format("Jan 02 15:04"), name[1:])
+			}
+			s.mu.Unlock()
+			s.send(b.Bytes())
+			return true
+		}
+	})
+	now := time.Now().UTC().Truncate(time.Second)
+	s.put("today.csv", []byte("x"), now.Add(-2*time.Hour))
+	s.put("before.csv", []byte("x"), now.Add(-48*time.Hour))
+	r := newFTP(t, quick(s))
+	all, err := lists(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]struct {
+		asked     int
+		precision ingest.Precision
+	}{"today.csv": {1, ingest.Second}, "before.csv": {0, ingest.Minute}} {
+		var c ingest.Content
+		if err := r.Fetch(t.Context(), all[path], &c); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.count("MDTM /" + path); n != want.asked || c.File.Precision != want.precision {
+			t.Errorf("%s was asked for %d times, and its time is known by %d us; want %d times and %d us", path, n, c.File.Precision, want.asked, want.precision)
+		}
+	}
+}

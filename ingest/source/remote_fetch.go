@@ -21,6 +21,11 @@ const (
 	longer = 10 * time.Second
 )
 
+// doubtedFor is for how long the ledger has a file fetched and hashed at each
+// listing whose time it knows by the minute only. Such a file is asked for once,
+// so that the ledger knows it better.
+const doubtedFor = 24 * time.Hour
+
 // maxGrowth is how much longer than it was listed a file may be, in bytes,
 // before it is not read on: it is written to, and taken later.
 const maxGrowth = 1 << 20
@@ -135,7 +140,7 @@ func (r *Remote) attempt(ctx context.Context, cl client, path string, before lis
 		return before, err
 	}
 	c.File.Size = n
-	if !careful && n == before.size {
+	if !careful && n == before.size && !before.doubted(c.Fetched) {
 		return before, nil
 	}
 	after, err := cl.stat(ctx, path)
@@ -149,6 +154,11 @@ func (r *Remote) attempt(ctx context.Context, cl client, path string, before lis
 // time.
 func (l *listed) older(fetched int64) bool {
 	return l.size >= 0 && l.precision != ingest.Unknown && l.modified+int64(l.precision) < fetched-longer.Microseconds()
+}
+
+// doubted reports whether the ledger would not trust the time, at that time.
+func (l *listed) doubted(fetched int64) bool {
+	return l.precision > ingest.Second && fetched-l.modified < doubtedFor.Microseconds()+int64(l.precision)
 }
 
 // kept tells apart, of a file that could not be opened, one that is gone from
