@@ -27,16 +27,22 @@ func (a *Analysis) WriteHeatmap(w io.Writer, format string) error {
 	p := newPicture(fmt.Sprintf("Run time in seconds, %s of %s", a.Result.Settings.Stage, a.Result.Settings.Files))
 	p.X.Label.Text, p.Y.Label.Text = "chunk (files in a transaction)", "workers"
 	if a.Base != nil {
-		p.X.Label.Text += fmt.Sprintf("\n\nBelow each median: speed-up against %s, half the distance between the quartiles. = cannot be told from the best.", a.Base.Cell)
+		p.X.Label.Text += fmt.Sprintf("\n\nBelow each time: speed-up against %s", a.Base.Cell)
 	}
-	p.Add(&tiles{grid: a.grid(), scale: a.scale()})
+	repeated := slices.ContainsFunc(a.Cells, func(c CellStats) bool { return c.N > 1 })
+	if repeated {
+		p.X.Label.Text += "; half the distance between the quartiles, in %.\n= cannot be told from the best one."
+	} else {
+		p.X.Label.Text += ". Each cell ran once: none can be told from another."
+	}
+	p.Add(&tiles{grid: a.grid(), scale: a.scale(), repeated: repeated})
 	p.NominalX(numbers(a.Chunks)...)
 	// The first row is at the top.
 	workers := numbers(a.Workers)
 	slices.Reverse(workers)
 	p.NominalY(workers...)
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
-	return writePicture(p, w, format, max(540, vg.Length(len(a.Chunks))*tileWidth+80), vg.Length(len(a.Workers))*tileHeight+100)
+	return writePicture(p, w, format, max(540, vg.Length(len(a.Chunks))*tileWidth+80), vg.Length(len(a.Workers))*tileHeight+120)
 }
 
 const (
@@ -46,8 +52,9 @@ const (
 
 // tiles draw a grid of cells.
 type tiles struct {
-	grid  [][]*CellStats
-	scale scale
+	grid     [][]*CellStats
+	scale    scale
+	repeated bool // some cell was: without, none can be told from another
 }
 
 // DataRange implements [plot.DataRanger]: a cell is one wide and one high,
@@ -98,7 +105,7 @@ func (t *tiles) tile(c draw.Canvas, cell *CellStats, corners []vg.Point, middle 
 		c.FillText(styled(7, xfont.WeightBold, color.White), low, details)
 	default:
 		name := figure(cell.Median)
-		if cell.Alike {
+		if cell.Alike && t.repeated {
 			name = "= " + name
 		}
 		c.FillText(styled(10.5, xfont.WeightNormal, tileInk), high, name)
@@ -254,7 +261,7 @@ func styled(size vg.Length, weight xfont.Weight, c color.Color) text.Style {
 
 func newPicture(title string) *picture {
 	p := &picture{plot.New()}
-	p.Title.Text, p.Title.Padding = title, 8
+	p.Title.Text, p.Title.Padding = wrapped(title), 8
 	set := func(s *text.Style, size vg.Length, weight xfont.Weight) {
 		own := styled(size, weight, ink)
 		s.Font, s.Color = own.Font, own.Color
@@ -269,6 +276,21 @@ func newPicture(title string) *picture {
 	p.X.Padding, p.Y.Padding = 0, 0
 	p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = 2, -8, 8 // in the lower right, which curves leave free
 	return p
+}
+
+// wrapped divides a title into lines that fit.
+func wrapped(title string) string {
+	const most = 70
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(title) {
+		if line != "" && len(line)+len(word) >= most {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return strings.Join(append(lines, line), "\n")
 }
 
 // ruled is a picture with a grid to read values by.
