@@ -65,6 +65,11 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
+// waitedFor is for how long a daemon is waited for that does not do what it must.
+// The slowest of it is a second look at a file that settled in a listing which
+// told a whole minute of it.
+const waitedFor = 2 * time.Minute
+
 // A stage is what daemons are tried on.
 type stage struct{ binary string }
 
@@ -163,7 +168,7 @@ func (r *trial) begin(args ...string) {
 func (r *trial) says(mark int, pattern string) {
 	r.t.Helper()
 	re := regexp.MustCompile(pattern)
-	limit := time.After(30 * time.Second)
+	limit := time.After(waitedFor)
 	for {
 		text, more := r.log.now()
 		if re.MatchString(text[mark:]) {
@@ -203,7 +208,7 @@ func (r *trial) comes(want, sql string) {
 	}
 	defer conn.Close(r.t.Context())
 	var got string
-	limit := time.After(30 * time.Second)
+	limit := time.After(waitedFor)
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -238,7 +243,7 @@ func (r *trial) ends(code int) {
 	r.t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(waitedFor):
 		text, _ := r.log.now()
 		r.t.Fatalf("the daemon does not end:\n%s", text)
 	}
@@ -433,7 +438,7 @@ func isAService(t *testing.T, s *stage) {
 	hears := func(pattern string) {
 		t.Helper()
 		re := regexp.MustCompile(pattern)
-		if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := socket.SetReadDeadline(time.Now().Add(waitedFor)); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 4096)

@@ -45,7 +45,8 @@ func sameFromServers(t *testing.T, s *stage) {
 // lists of it is loaded anew.
 func seesReplaced(t *testing.T, s *stage) {
 	server := servertest.Start(t, servertest.VSFTPD, servertest.Options{})
-	r := s.trial(t, "sources:\n"+strings.Replace(serverSource(server, "upload"), "poll: 1s", "poll: 1s, settle: 1s", 1))
+	// It settles between listings, by a look that tells the second: by a listing, the second look is a minute after.
+	r := s.trial(t, "sources:\n"+strings.Replace(serverSource(server, "upload"), "poll: 1s", "poll: 6s, settle: 1s", 1))
 	r.write("secret", server.Password+"\n")
 	minute := time.Now().Truncate(time.Minute).Add(-time.Minute) // which has passed, so that there is not all of one to wait for
 	server.Put("upload/a.csv", []byte(longFile("F1", 1.5)), minute.Add(56*time.Second))
