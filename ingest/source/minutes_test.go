@@ -182,13 +182,15 @@ func TestSettleMinutesMany(t *testing.T) {
 			t.Helper()
 			<-time.After(after)
 			synctest.Wait()
-			clear(located)
 			slow.Lock()
+			clear(located)
 			_, err := lists(t, s)
 			if slow.Unlock(); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
+			slow.Lock() // what follows a Wait is not before what other goroutines do next
+			defer slow.Unlock()
 			for _, times := range located {
 				n += times
 			}
