@@ -321,6 +321,12 @@ func (c *ftpConn) noop(ctx context.Context) error {
 func (c *ftpConn) close() error {
 	end := c.wire.begin(context.Background())
 	defer end()
+	if c.control.settle() == nil && c.control.port != "" {
+		// Some servers wait for who asked for a port, and do not end until then.
+		if data, err := c.dataConn(c.control.port, c.wire.reach); err == nil {
+			_ = data.Close() // it was for nothing but that
+		}
+	}
 	err := c.server.Quit()
 	c.wire.kill(net.ErrClosed)
 	return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -92,6 +93,35 @@ func TestFTPAhead(t *testing.T) {
 	}
 	if n := s.count("USER"); n != 1 {
 		t.Errorf("%d logins", n)
+	}
+}
+
+// A server may wait for who asked for a port, and end its session only then
+// (goftp.io/server v2.0.3 does for a minute): a connection that is given up with a
+// port in hand comes to it.
+func TestFTPAheadForNothing(t *testing.T) {
+	t.Parallel()
+	came := make(chan error, 1)
+	s := newScript(t, func(s *script) {
+		s.on = func(s *session, command, _ string) bool {
+			if command == "QUIT" {
+				_ = s.passive.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+				data, err := s.passive.Accept()
+				if err == nil {
+					err = data.Close()
+				}
+				came <- err
+			}
+			return false
+		}
+	})
+	e := newEager(t, s, 1)
+	e.fetch(t.Context())
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-came; err != nil {
+		t.Errorf("nobody came to the port that was asked for: %v", err)
 	}
 }
 
