@@ -10,13 +10,17 @@ type Analysis struct {
 	// These are of Cells; nil where no cell came to an end, and Auto where that
 	// cell was not visited.
 	Best  *CellStats // the least median
-	Least *CellStats // the cell of fewest workers, then smallest chunk, that is as good as Best
+	Least *CellStats // a cell as good as Best that no other such cell is smaller than: see Cell.smaller
 	Base  *CellStats // what speed-ups are against: 1 x 1, or the smallest cell that came to an end
 	Auto  *CellStats // what workers: auto and chunk: auto stand for
+
+	Compared bool // something ran twice, so that it is known by what equal runs differ
 
 	Noise   Noise
 	Amdahl  *Amdahl // by the runs at the base's chunk, else at the best's; nil where neither was run with three worker counts
 	Verdict Verdict
+
+	byWork map[Cell][]Sample // runs that came to an end, the reference's among them
 }
 
 // CellStats are what the samples of one cell say. Seconds are by the wall.
@@ -38,9 +42,9 @@ type CellStats struct {
 	Why    string // why the last of them did
 
 	Speedup float64 // the base's median by this one's; 0 where there is none
-	P       float64 // that its runs and the best's are of one kind; 1 for the best itself
+	P       float64 // that its runs and the best's are of one kind; 1 for the best itself, and for a cell that does the same work
 	Best    bool
-	Alike   bool // not distinguishable from the best: P is not under 0.05; true for the best
+	Alike   bool // not distinguishable from the best: P is not under 0.05; true for the best, and for no other where nothing ran twice
 }
 
 // Visited reports whether the cell has run at all, be it that it failed.
@@ -55,10 +59,14 @@ type Noise struct {
 	Within    float64 // the median over cells of the standard deviation by the mean; 0 where no cell ran twice
 }
 
+// loud reports whether equal runs lie so far apart that it is worth saying.
+func (n *Noise) loud() bool { return max(n.Within, n.Spread) > noisy }
+
 // Amdahl is the law of that name, fitted to run times over workers:
 // seconds(w) = seconds(1) * (serial + (1 - serial) / w).
 type Amdahl struct {
 	Chunk  int     // of the cells it is fitted to
+	N      int     // how many these are
 	One    float64 // seconds of one worker, by the fit
 	Serial float64 // the share that more workers do not shorten, 0 to 1
 	R2     float64 // of the variance of the medians, how much the fit explains
@@ -80,7 +88,7 @@ type Verdict struct {
 	Evidence   []string   `json:"evidence"`   // for the bottleneck, with numbers
 	Auto       string     `json:"auto"`       // how far the automatic choice is from the best
 	Advice     string     `json:"advice"`     // what to put in the config, or to do
-	Config     string     `json:"config"`     // the best cell as YAML, a line, which need not be the advice; "" where no cell came to an end
+	Config     string     `json:"config"`     // the fastest cell as YAML, a line, which need not be the advice; "" where no cell came to an end
 	Notes      []string   `json:"notes"`      // what to bear in mind: noise, failed cells, outliers, a sweep that was cut short
 }
 

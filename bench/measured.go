@@ -39,6 +39,7 @@ type Sample struct {
 	Commit float64 `json:"commit_seconds" csv:"commit_seconds"`
 
 	Files    int64 `json:"files" csv:"files"`
+	Chunks   int64 `json:"chunks" csv:"chunks"` // that the files came to: a chunk is also full at a number of bytes or readings
 	Readings int64 `json:"readings" csv:"readings"`
 	Bytes    int64 `json:"bytes" csv:"bytes"` // fetched, as they came
 
@@ -99,6 +100,9 @@ type Machine struct {
 	// minute before the sweep: what else the machine was doing.
 	Load float64 `json:"load"`
 }
+
+// busy reports whether others used much of the machine when the sweep began.
+func (m *Machine) busy() bool { return m.Load > 0.5*float64(m.Cores) }
 
 // Versions are those of the programs that took part.
 type Versions struct {

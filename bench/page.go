@@ -40,6 +40,7 @@ type page struct {
 	Chunks        []int
 	Rows          []pageRow
 	Base          string
+	Alike, Blank  bool // there are such cells
 	Legend        []pageStop
 	Verdict       *Verdict
 	Failures      []string
@@ -55,7 +56,7 @@ type pageRow struct {
 // A pageTile is a cell as the table shows it.
 type pageTile struct {
 	Key            string
-	State          string // best, alike, other, failed, unvisited, none
+	State          string // best, alike, other, failed, unvisited
 	Color          template.CSS
 	Median, Detail string
 	Said           string // for who hears the page
@@ -94,10 +95,12 @@ func (a *Analysis) page() (*page, error) {
 		p.Base = a.Base.Cell.String()
 	}
 	cells := make(map[string]pageCell)
+	p.Alike = a.some(func(c *CellStats) bool { return c.mark() == "=" })
 	for y, row := range a.grid() {
 		shown := pageRow{Workers: a.Workers[y]}
 		for _, c := range row {
-			shown.Cells = append(shown.Cells, tile(c, s))
+			shown.Cells = append(shown.Cells, a.tile(c, s))
+			p.Blank = p.Blank || c == nil || !c.Visited()
 			if c != nil && c.Visited() {
 				cells[c.Cell.String()] = a.pointedAt(c)
 			}
@@ -119,9 +122,9 @@ func (a *Analysis) page() (*page, error) {
 	return p, a.embedSpeedup(p)
 }
 
-func tile(c *CellStats, s scale) pageTile {
+func (a *Analysis) tile(c *CellStats, s scale) pageTile {
 	if c == nil {
-		return pageTile{State: "none"}
+		return pageTile{State: "unvisited", Median: "·", Said: "no cell of the grid"}
 	}
 	t := pageTile{Key: c.Cell.String(), State: "other"}
 	switch {
@@ -142,9 +145,15 @@ func tile(c *CellStats, s scale) pageTile {
 	if c.spread() != "" {
 		t.Detail += " %"
 	}
-	t.Said = fmt.Sprintf("%s: %s seconds, %s", t.Key, t.Median, map[string]string{
-		"best": "the best cell", "alike": "cannot be told from the best", "other": "slower than the best",
-	}[t.State])
+	t.Said = fmt.Sprintf("%s: %s seconds", t.Key, t.Median)
+	switch {
+	case c.Best:
+		t.Said += ", the best cell"
+	case c.Alike:
+		t.Said += ", cannot be told from the best"
+	case a.Compared:
+		t.Said += ", slower than the best"
+	}
 	return t
 }
 
@@ -156,7 +165,7 @@ func (a *Analysis) pointedAt(c *CellStats) pageCell {
 	}
 	add := func(format string, args ...any) { p.Facts = append(p.Facts, fmt.Sprintf(format, args...)) }
 	if c.N > 0 {
-		add("median %s s of %d runs", figure(c.Median), c.N)
+		add("median %s s of %s", figure(c.Median), counted(c.N, "run"))
 	}
 	if c.N > 1 {
 		add("quartiles %s to %s s", figure(c.Q1), figure(c.Q3))
@@ -170,11 +179,11 @@ func (a *Analysis) pointedAt(c *CellStats) pageCell {
 		add("the best cell")
 	case c.N > 0 && c.Alike:
 		add("cannot be told from the best (p = %.2g)", c.P)
-	case c.N > 0:
+	case c.N > 0 && a.Compared:
 		add("slower than the best (p = %.2g)", c.P)
 	}
 	if c.Failed > 0 {
-		add("failed %d times: %s", c.Failed, c.Why)
+		add("failed in %s: %s", counted(c.Failed, "run"), c.Why)
 	}
 	apart := make(map[float64]bool)
 	for _, seconds := range c.Outliers {

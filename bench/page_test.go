@@ -61,7 +61,7 @@ func TestPage(t *testing.T) {
 	b.screenshot("runs.png")
 
 	b.pointAt("[data-cell='12 x 10000']")
-	if got := b.texts("#runs li"); !slices.Equal(got, []string{"failed 5 times: </script><img src=x onerror=alert(1)>"}) {
+	if got := b.texts("#runs li"); !slices.Equal(got, []string{"failed in 5 runs: </script><img src=x onerror=alert(1)>"}) {
 		t.Errorf("pointed at, a cell that failed shows %q", got)
 	}
 	b.pointAt("h1")

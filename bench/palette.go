@@ -102,6 +102,16 @@ func (c *CellStats) mark() string {
 	return " "
 }
 
+// some reports whether it holds of one of the cells.
+func (a *Analysis) some(holds func(*CellStats) bool) bool {
+	for i := range a.Cells {
+		if holds(&a.Cells[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // grid returns the cell at each of the analysis's workers (rows) and chunks
 // (columns); nil where none was asked for.
 func (a *Analysis) grid() [][]*CellStats {

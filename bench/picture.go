@@ -29,13 +29,24 @@ func (a *Analysis) WriteHeatmap(w io.Writer, format string) error {
 	if a.Base != nil {
 		p.X.Label.Text += fmt.Sprintf("\n\nBelow each time: speed-up against %s", a.Base.Cell)
 	}
-	repeated := slices.ContainsFunc(a.Cells, func(c CellStats) bool { return c.N > 1 })
-	if repeated {
-		p.X.Label.Text += "; half the distance between the quartiles, in %.\n= cannot be told from the best one."
-	} else {
-		p.X.Label.Text += ". Each cell ran once: none can be told from another."
+	if a.some(func(c *CellStats) bool { return c.N > 1 }) {
+		p.X.Label.Text += "; half the distance between the quartiles, in %"
 	}
-	p.Add(&tiles{grid: a.grid(), scale: a.scale(), repeated: repeated})
+	key := "* best"
+	switch {
+	case !a.Compared:
+		key += "; nothing ran twice, so that no other can be told from it"
+	case a.some(func(c *CellStats) bool { return c.mark() == "=" }):
+		key += "   = cannot be told from it"
+	}
+	grid := a.grid()
+	if slices.ContainsFunc(grid, func(row []*CellStats) bool {
+		return slices.ContainsFunc(row, func(c *CellStats) bool { return c == nil || !c.Visited() })
+	}) {
+		key += "   · did not run"
+	}
+	p.X.Label.Text += "\n" + key
+	p.Add(&tiles{grid: grid, scale: a.scale()})
 	p.NominalX(numbers(a.Chunks)...)
 	// The first row is at the top.
 	workers := numbers(a.Workers)
@@ -52,9 +63,8 @@ const (
 
 // tiles draw a grid of cells.
 type tiles struct {
-	grid     [][]*CellStats
-	scale    scale
-	repeated bool // some cell was: without, none can be told from another
+	grid  [][]*CellStats
+	scale scale
 }
 
 // DataRange implements [plot.DataRanger]: a cell is one wide and one high,
@@ -69,9 +79,6 @@ func (t *tiles) Plot(c draw.Canvas, p *plot.Plot) {
 	const gap = 0.03
 	for row, cells := range t.grid {
 		for column, cell := range cells {
-			if cell == nil {
-				continue
-			}
 			x, y := float64(column), float64(len(t.grid)-1-row)
 			corners := []vg.Point{
 				{X: trX(x - 0.5 + gap), Y: trY(y - 0.5 + gap)}, {X: trX(x + 0.5 - gap), Y: trY(y - 0.5 + gap)},
@@ -83,10 +90,12 @@ func (t *tiles) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 func (t *tiles) tile(c draw.Canvas, cell *CellStats, corners []vg.Point, middle vg.Point) {
-	if cell.N == 0 {
+	if cell == nil || cell.N == 0 {
 		c.StrokeLines(draw.LineStyle{Color: faintInk, Width: 0.6}, append(corners, corners[0]))
-		if cell.Failed > 0 {
+		if cell != nil && cell.Failed > 0 {
 			c.FillText(styled(8, xfont.WeightNormal, stops[len(stops)-1]), middle, "failed")
+		} else {
+			c.FillText(styled(10.5, xfont.WeightNormal, faintInk), middle, "·")
 		}
 		return
 	}
@@ -98,19 +107,15 @@ func (t *tiles) tile(c draw.Canvas, cell *CellStats, corners []vg.Point, middle 
 	if cell.N > 1 {
 		details += " %"
 	}
-	switch {
-	case cell.Best:
+	name := strings.TrimSpace(cell.mark() + " " + figure(cell.Median))
+	if cell.Best {
 		c.StrokeLines(draw.LineStyle{Color: color.White, Width: 2}, append(corners, corners[0]))
-		c.FillText(styled(12, xfont.WeightBold, color.White), high, figure(cell.Median))
+		c.FillText(styled(12, xfont.WeightBold, color.White), high, name)
 		c.FillText(styled(7, xfont.WeightBold, color.White), low, details)
-	default:
-		name := figure(cell.Median)
-		if cell.Alike && t.repeated {
-			name = "= " + name
-		}
-		c.FillText(styled(10.5, xfont.WeightNormal, tileInk), high, name)
-		c.FillText(styled(7, xfont.WeightNormal, tileInk), low, details)
+		return
 	}
+	c.FillText(styled(10.5, xfont.WeightNormal, tileInk), high, name)
+	c.FillText(styled(7, xfont.WeightNormal, tileInk), low, details)
 }
 
 // WriteSpeedup writes how much faster more workers are as a picture, format is
@@ -127,7 +132,7 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 			fewest = s[0].x
 		}
 		for j := range s {
-			most = max(most, s[j].y, s[j].high)
+			most = max(most, s[j].y) // and not its interval, which may be many times as far up
 		}
 		if err := p.curve(s, curveInks[i], fmt.Sprintf("chunk %d", chunk)); err != nil {
 			return err
@@ -141,13 +146,21 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 		f.XMin, f.XMax = fewest, float64(a.Workers[len(a.Workers)-1])
 		f.LineStyle = draw.LineStyle{Color: curveInks[0], Width: 1.2, Dashes: []vg.Length{5, 3}}
 		p.Add(f)
-		p.Legend.Add(fmt.Sprintf("Amdahl, chunk %d: %.0f %% serial (R² %.2f)", fit.Chunk, 100*fit.Serial, fit.R2), f)
+		p.Legend.Add(fmt.Sprintf("Amdahl, chunk %d: %.0f %% serial (%s)", fit.Chunk, 100*fit.Serial, fit.worth()), f)
 	}
 	p.X.Min, p.X.Max = 0, float64(a.Workers[len(a.Workers)-1])+0.5
 	p.Y.Min, p.Y.Max = 0, most*1.3
 	p.Y.Tick.Marker = halves{}
 	p.X.Tick.Marker = wholes(a.Workers)
 	return writePicture(p, w, format, 480, 330)
+}
+
+// worth is how well the law fits: of few cells any law of two numbers fits well.
+func (a *Amdahl) worth() string {
+	if a.N < 5 {
+		return fmt.Sprintf("by %d cells only", a.N)
+	}
+	return fmt.Sprintf("%d cells, R² %.2f", a.N, a.R2)
 }
 
 // curveChunks are the chunks whose curves are worth showing: the one that the
@@ -280,7 +293,7 @@ func newPicture(title string) *picture {
 
 // wrapped divides a title into lines that fit.
 func wrapped(title string) string {
-	const most = 70
+	const most = 78
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(title) {

@@ -49,7 +49,7 @@ func TestRecordsReadBack(t *testing.T) {
 	if err := a.WriteCSV(&text); err != nil {
 		t.Fatal(err)
 	}
-	const head = "workers,chunk,set,run,at,seconds,cpu_seconds,busy_seconds,fetch_seconds,decode_seconds,commit_seconds,files,readings,bytes,error\n"
+	const head = "workers,chunk,set,run,at,seconds,cpu_seconds,busy_seconds,fetch_seconds,decode_seconds,commit_seconds,files,chunks,readings,bytes,error\n"
 	if !strings.HasPrefix(text.String(), head) {
 		t.Errorf("bench.csv begins with\n%.200s\nwant\n%s", text.String(), head)
 	}

@@ -29,25 +29,33 @@ const (
 // and two cells are compared by the test of Mann, Whitney and Wilcoxon, as
 // benchstat does. With fewer runs, which such a test could tell nothing of, the
 // logarithms of seconds are taken to lie about each cell's mean with one spread
-// that all cells share, and the interval and the comparison are Student's.
+// that all cells share, or with that of the reference's runs where it is more,
+// and the interval and the comparison are Student's. Runs of the same work are
+// compared together, those of the reference among them: see [Sample.work].
 // Comparisons are not corrected for their number: of twenty cells that are as
 // fast as the best, one is expected to be taken for a slower one.
 func Analyse(r *Result) *Analysis {
-	a := &Analysis{Result: r}
+	a := &Analysis{Result: r, byWork: make(map[Cell][]Sample)}
 	runs := make(map[Cell][]Sample)
 	failed := make(map[Cell][]Sample)
 	var reference []Sample
 	for _, x := range r.Samples {
 		switch {
-		case x.counts():
-			runs[x.Cell] = append(runs[x.Cell], x)
-		case x.Set > 0 && x.Run > 0:
-			failed[x.Cell] = append(failed[x.Cell], x)
-		case x.Set > 0 && x.Error == "":
+		case x.Set == 0: // a warm-up
+			continue
+		case x.Error == "" && x.Run == 0:
 			reference = append(reference, x)
+		case x.Error == "":
+			runs[x.Cell] = append(runs[x.Cell], x)
+		case x.Run > 0:
+			failed[x.Cell] = append(failed[x.Cell], x)
+		}
+		if x.Error == "" {
+			a.byWork[x.work()] = append(a.byWork[x.work()], x)
 		}
 	}
-	pooled := pool(runs)
+	pooled := pool(a.byWork, reference)
+	a.Compared = pooled.freedom > 0
 	for _, c := range r.Protocol.Cells {
 		a.Workers, a.Chunks = append(a.Workers, c.Workers), append(a.Chunks, c.Chunk)
 		a.Cells = append(a.Cells, cellStats(c, runs[c], failed[c], pooled))
@@ -76,26 +84,46 @@ func (a *Analysis) At(c Cell) *CellStats {
 	return nil
 }
 
-// A pooling is the spread of the logarithms of seconds about the means of their
-// cells, over all cells.
-type pooling struct {
-	deviation float64
-	freedom   float64 // degrees; 0 where no cell ran twice
+// work is what the run had to do, as the smallest cell that does it: where there
+// are no more chunks than workers, more workers have nothing to do.
+func (s *Sample) work() Cell {
+	if s.Chunks > 0 {
+		return Cell{Workers: min(s.Workers, int(s.Chunks)), Chunk: min(s.Chunk, int(s.Files))}
+	}
+	return s.Cell
 }
 
-func pool(runs map[Cell][]Sample) (p pooling) {
-	var squares float64
-	for _, samples := range runs {
-		logs := logarithms(samples)
-		mean := stats.Mean(logs)
-		for _, x := range logs {
-			squares += (x - mean) * (x - mean)
-		}
-		p.freedom += float64(len(logs) - 1)
+// alikeIn are the runs that did the work of the cell's.
+func (a *Analysis) alikeIn(c *CellStats) []Sample { return a.byWork[c.Runs[0].work()] }
+
+// A pooling is the spread of the logarithms of seconds about the means of their
+// works, over all of these. It is that of the reference's runs where that is
+// more: these lie apart in time, as cells do that ran once or twice.
+type pooling struct {
+	deviation float64
+	freedom   float64 // degrees; 0 where nothing ran twice
+}
+
+func pool(byWork map[Cell][]Sample, reference []Sample) pooling {
+	var all pooling
+	for _, samples := range byWork {
+		all = all.with(samples)
 	}
-	if p.freedom > 0 {
-		p.deviation = math.Sqrt(squares / p.freedom)
+	all.deviation = max(all.deviation, (pooling{}).with(reference).deviation)
+	return all
+}
+
+func (p pooling) with(samples []Sample) pooling {
+	if len(samples) < 2 {
+		return p
 	}
+	logs := logarithms(samples)
+	mean, squares := stats.Mean(logs), p.deviation*p.deviation*p.freedom
+	for _, x := range logs {
+		squares += (x - mean) * (x - mean)
+	}
+	p.freedom += float64(len(logs) - 1)
+	p.deviation = math.Sqrt(squares / p.freedom)
 	return p
 }
 
@@ -146,9 +174,6 @@ func same(x, y []Sample, pooled pooling) float64 {
 		t := &benchmath.DefaultThresholds
 		return benchmath.AssumeNothing.Compare(benchmath.NewSample(sortedSeconds(x), t), benchmath.NewSample(sortedSeconds(y), t)).P
 	}
-	if pooled.freedom == 0 {
-		return 1 // nothing ran twice: nothing can be told
-	}
 	apart := math.Abs(stats.Mean(logarithms(x)) - stats.Mean(logarithms(y)))
 	if apart == 0 {
 		return 1
@@ -184,18 +209,35 @@ func (a *Analysis) rank(pooled pooling) {
 			continue
 		}
 		a.compare(c, pooled)
-		if a.Least == nil && c.Alike && c.Median <= a.Best.Median*(1+asGood) {
+	}
+	a.Least = a.Best
+	for i := range a.Cells {
+		if c := &a.Cells[i]; c.N > 0 && a.asGood(c) && c.smaller(a.Least.Cell) {
 			a.Least = c
 		}
 	}
 }
 
+// compare tells the cell from the best. Of cells that do the same work there is
+// nothing to be told.
 func (a *Analysis) compare(c *CellStats, pooled pooling) {
 	c.Speedup = a.Base.Median / c.Median
-	if c != a.Best {
-		c.P = same(a.Best.Runs, c.Runs, pooled)
+	if a.Compared && c.Runs[0].work() != a.Best.Runs[0].work() {
+		c.P = same(a.alikeIn(a.Best), a.alikeIn(c), pooled)
 	}
-	c.Alike = c.P >= alpha
+	c.Alike = c == a.Best || a.Compared && c.P >= alpha
+}
+
+// asGood reports whether the cell, which was compared, is as good as the best.
+func (a *Analysis) asGood(c *CellStats) bool {
+	return c.Alike && (c.Median <= a.Best.Median*(1+asGood) || c.Runs[0].work() == a.Best.Runs[0].work())
+}
+
+// smaller reports whether the cell needs less than another of one thing, and no
+// more of the other: of workers, which have a connection each, and of memory, which
+// holds their chunks.
+func (c Cell) smaller(than Cell) bool {
+	return c != than && c.Workers <= than.Workers && c.Workers*c.Chunk <= than.Workers*than.Chunk
 }
 
 // findAuto finds the automatic choice among the cells, else among the reference
@@ -253,12 +295,12 @@ func (a *Analysis) fitAmdahl() {
 }
 
 // fitAmdahl fits seconds = level + slope / workers to the medians at a chunk, by
-// least squares; neither is less than 0. It returns nil for fewer than three
-// medians.
+// least squares; neither is less than 0. Cells with workers that have nothing to do
+// say nothing of the law. It returns nil for fewer than three medians.
 func fitAmdahl(cells []CellStats, chunk int) *Amdahl {
 	var inverse, seconds []float64
 	for i := range cells {
-		if c := &cells[i]; c.N > 0 && c.Chunk == chunk {
+		if c := &cells[i]; c.N > 0 && c.Chunk == chunk && c.Runs[0].work().Workers == c.Workers {
 			inverse, seconds = append(inverse, 1/float64(c.Workers)), append(seconds, c.Median)
 		}
 	}
@@ -287,7 +329,7 @@ func fitAmdahl(cells []CellStats, chunk int) *Amdahl {
 		d := seconds[i] - level - slope*x
 		rest += d * d
 	}
-	fit := &Amdahl{Chunk: chunk, One: level + slope, Serial: level / (level + slope), R2: 1}
+	fit := &Amdahl{Chunk: chunk, N: len(seconds), One: level + slope, Serial: level / (level + slope), R2: 1}
 	if yy > 0 {
 		fit.R2 = max(0, 1-rest/yy)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -95,8 +96,9 @@ func TestStatisticsOfFewRuns(t *testing.T) {
 
 func TestStatisticsWhereNothingCanBeTold(t *testing.T) {
 	a := Analyse(sampled(map[Cell][]float64{{1, 1}: {9}, {2, 1}: {3}, {4, 1}: nil}))
-	if c := a.At(Cell{1, 1}); !c.Alike || a.Best.Cell != (Cell{2, 1}) {
-		t.Errorf("with one run each, %s cannot be told from the best, %s", c, a.Best)
+	if c := a.At(Cell{1, 1}); c.Alike || a.Compared || a.Best.Cell != (Cell{2, 1}) || a.Least != a.Best ||
+		!strings.HasSuffix(a.Verdict.Best, "It is not sure: nothing ran twice, and what equal runs differ by is not known.") {
+		t.Errorf("with one run each, %+v, and the best is %s: %+v", c, a.Best, a.Verdict)
 	}
 	if c := a.At(Cell{4, 1}); c.Visited() || c.Alike || c.Speedup != 0 {
 		t.Errorf("a cell that never ran is %+v", c)
@@ -108,6 +110,57 @@ func TestStatisticsWhereNothingCanBeTold(t *testing.T) {
 	}
 	if a := Analyse(sampled(map[Cell][]float64{{1, 1}: nil})); a.Best != nil || a.Verdict.Best != "No cell came to an end." {
 		t.Errorf("without any run the verdict is %+v", a.Verdict)
+	}
+}
+
+// Where there are fewer chunks than workers, more workers do the same work: these
+// cells are judged together, with the runs of the reference, and none is told from
+// another.
+func TestSameWork(t *testing.T) {
+	r := sampled(map[Cell][]float64{
+		{1, 2000}: {3, 3.1},
+		{2, 500}:  {2.2, 2.3},
+		{2, 2000}: {2, 2.1},
+		{4, 2000}: {1.9, 2.2},
+		{8, 2000}: {1.5, 1.6}, // by chance
+		{8, 5000}: {3.05, 3},
+		{}:        {2, 2.05},
+	})
+	r.Protocol.Reference, r.Settings.Auto = Cell{2, 2000}, Cell{2, 2000}
+	for i := range r.Samples {
+		x := &r.Samples[i]
+		if x.Run == 0 {
+			x.Cell = r.Protocol.Reference
+		}
+		x.Files = 3000
+		x.Chunks = (x.Files + int64(x.Chunk) - 1) / int64(x.Chunk)
+	}
+	a := Analyse(r)
+	if a.Best.Cell != (Cell{8, 2000}) || !a.At(Cell{4, 2000}).Alike || !a.At(Cell{2, 2000}).Alike || a.Least.Cell != (Cell{2, 2000}) || a.At(Cell{1, 2000}).Alike || a.At(Cell{8, 5000}).Alike {
+		t.Errorf("the best is %s, the least %s: %+v", a.Best, a.Least, a.Cells)
+	}
+	near(t, "the P of cells of the same work", a.At(Cell{4, 2000}).P, 1)
+	if !a.AutoIsAsGood() || a.Verdict.Least != "The smallest cell as good is 2 workers x chunk 2000: there are no more chunks than workers, and it does the same work with 2 workers instead of 8." {
+		t.Errorf("the verdict is %+v", a.Verdict)
+	}
+	// Student's, of six runs less one mean for 2 x 2000 and four others, and two
+	// runs for each of the other three works.
+	p := pool(a.byWork, nil)
+	near(t, "the degrees of freedom", p.freedom, 7+1+1+1)
+	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "With fewer chunks than workers, some workers have nothing to do, so that cells which do the same are judged together: 4 x 2000, 8 x 2000, 8 x 5000.") {
+		t.Errorf("the notes are\n%s", notes)
+	}
+}
+
+// Cells that ran once or twice lie as far apart in time as the reference's runs do.
+func TestDriftIsNoise(t *testing.T) {
+	seconds := map[Cell][]float64{{1, 1}: {1.3, 1.31}, {2, 1}: {1, 1.01}}
+	if a := Analyse(sampled(seconds)); a.At(Cell{1, 1}).Alike {
+		t.Errorf("without drift, 1 x 1 is %+v", a.At(Cell{1, 1}))
+	}
+	seconds[Cell{}] = []float64{1, 1.3, 1.6}
+	if a := Analyse(sampled(seconds)); !a.At(Cell{1, 1}).Alike {
+		t.Errorf("where the reference drifts, 1 x 1 is %+v", a.At(Cell{1, 1}))
 	}
 }
 

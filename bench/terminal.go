@@ -183,25 +183,17 @@ func (p *sheet) legend() {
 		return
 	}
 	words := []string{"* best"}
-	some := func(holds func(*CellStats) bool) bool {
-		for i := range a.Cells {
-			if holds(&a.Cells[i]) {
-				return true
-			}
-		}
-		return false
-	}
-	if some(func(c *CellStats) bool { return c.Alike && !c.Best && c.N > 0 }) {
+	if a.some(func(c *CellStats) bool { return c.Alike && !c.Best && c.N > 0 }) {
 		words = append(words, "= cannot be told from it")
 	}
 	if a.Base != nil {
 		words = append(words, fmt.Sprintf("x speed-up against %s", a.Base.Cell))
 	}
-	if some(func(c *CellStats) bool { return c.N > 1 }) {
+	if a.some(func(c *CellStats) bool { return c.N > 1 }) {
 		words = append(words, "± half the distance between the quartiles, in %")
 	}
-	if some(func(c *CellStats) bool { return !c.Visited() }) {
-		words = append(words, ". not visited")
+	if a.some(func(c *CellStats) bool { return !c.Visited() }) {
+		words = append(words, ". did not run")
 	}
 	p.paragraph("", 0, faintText, strings.Join(words, " · "))
 	p.WriteByte('\n')

@@ -32,7 +32,7 @@ func (a *Analysis) judge() {
 	v.Least = a.wordLeast()
 	v.Bottleneck, v.Evidence = a.bottleneck()
 	v.Auto = a.wordAuto()
-	v.Config = fmt.Sprintf("pipeline: {workers: %d, chunk: %d}", a.Best.Workers, a.Best.Chunk)
+	v.Config = fmt.Sprintf("pipeline: {workers: %d, chunk: %d}", a.Fastest().Workers, a.Fastest().Chunk)
 	v.Advice = a.advise()
 	a.note()
 }
@@ -40,10 +40,13 @@ func (a *Analysis) judge() {
 func (a *Analysis) wordBest() string {
 	b := a.Best
 	text := fmt.Sprintf("The best cell is %s with %s", named(b.Cell), Seconds(b.Median))
-	if b.N > 1 {
-		text += fmt.Sprintf(" (median of %d runs, 95 %% interval %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
-	} else {
+	switch {
+	case b.N == 1:
 		text += " (one run)"
+	case b.N < enough:
+		text += fmt.Sprintf(" (median of %d runs, 95 %% interval by the spread of all cells %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
+	default:
+		text += fmt.Sprintf(" (median of %d runs, 95 %% interval %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
 	}
 	if a.Base != b {
 		text += fmt.Sprintf(", %.1f times as fast as %s", b.Speedup, a.Base.Cell)
@@ -61,23 +64,51 @@ func (a *Analysis) wordBest() string {
 	switch {
 	case alike+more == 0:
 		return text + "; it is the only one."
-	case alike == 0 && more == 1:
-		return text + ". It is sure: the other is slower than chance explains."
-	case alike == 0:
-		return fmt.Sprintf("%s. It is sure: each of the %d others is slower than chance explains.", text, more)
+	case !a.Compared:
+		return text + ". It is not sure: nothing ran twice, and what equal runs differ by is not known."
 	case more == 0:
 		return fmt.Sprintf("%s. It is not sure: none of the others can be told from it.", text)
+	case alike > 0:
+		return fmt.Sprintf("%s. %d of the %d other cells cannot be told from it.", text, alike, alike+more)
 	}
-	return fmt.Sprintf("%s. %d of the %d other cells cannot be told from it.", text, alike, alike+more)
+	slower := "the other is slower than chance explains"
+	if more > 1 {
+		slower = fmt.Sprintf("each of the %d others is slower than chance explains", more)
+	}
+	if a.Noise.loud() || a.Result.Machine.busy() {
+		return fmt.Sprintf("%s. As far as a machine that is not quiet can tell, %s.", text, slower)
+	}
+	return fmt.Sprintf("%s. It is sure: %s.", text, slower)
 }
 
+// wordLeast tells of smaller cells, where it is known which are as good.
 func (a *Analysis) wordLeast() string {
 	l, b := a.Least, a.Best
-	if l == b {
-		return "No smaller cell is as good."
+	switch {
+	case !a.Compared:
+		return ""
+	case l == b:
+		return fmt.Sprintf("No smaller cell is as good: within %.0f %% of the best's median, and not to be told from it.", 100*asGood)
+	case l.Runs[0].work() == b.Runs[0].work():
+		return fmt.Sprintf("The smallest cell as good is %s: there are no more chunks than workers, and it does the same work with %s.", named(l.Cell), l.savings(b))
 	}
-	return fmt.Sprintf("The smallest cell as good is %s with %s: %s the best's median, and chance explains that.", named(l.Cell), Seconds(l.Median), against(l.Median, b.Median))
+	return fmt.Sprintf("The smallest cell as good is %s with %s: %s the best's median, which chance explains, with %s.", named(l.Cell), Seconds(l.Median), against(l.Median, b.Median), l.savings(b))
 }
+
+// savings words what a smaller cell needs less of.
+func (c *CellStats) savings(than *CellStats) string {
+	var less []string
+	if c.Workers < than.Workers {
+		less = append(less, fmt.Sprintf("%s instead of %d", counted(c.Workers, "worker"), than.Workers))
+	}
+	if own, other := c.inMemory(), than.inMemory(); own < other {
+		less = append(less, fmt.Sprintf("at most %s in memory instead of %d", counted(own, "file"), other))
+	}
+	return strings.Join(less, " and ")
+}
+
+// inMemory is how many files the cell's workers hold at most.
+func (c *CellStats) inMemory() int { return min(c.Workers*c.Chunk, int(c.Runs[0].Files)) }
 
 func (a *Analysis) wordAuto() string {
 	x, b := a.Auto, a.Best
@@ -85,49 +116,61 @@ func (a *Analysis) wordAuto() string {
 		return ""
 	}
 	text := fmt.Sprintf("workers: auto and chunk: auto stand for %s here", x.Cell)
+	how := fmt.Sprintf("%s, %s the best's median", Seconds(x.Median), against(x.Median, b.Median))
+	if x.Alike {
+		how += ", which chance explains"
+	}
 	switch {
 	case x == b:
 		return text + ": the best cell."
-	case x.Median < b.Median:
-		return fmt.Sprintf("%s: %s, %s the best's median. That cell lies outside of the grid.", text, Seconds(x.Median), against(x.Median, b.Median))
-	case x.Alike:
-		return fmt.Sprintf("%s: %s, %s the best's median, which chance explains.", text, Seconds(x.Median), against(x.Median, b.Median))
+	case a.At(x.Cell) == nil:
+		return fmt.Sprintf("%s, outside of the grid: %s.", text, how)
 	}
-	return fmt.Sprintf("%s: %s, %s the best's median.", text, Seconds(x.Median), against(x.Median, b.Median))
+	return fmt.Sprintf("%s: %s.", text, how)
+}
+
+// Fastest is the best cell, or what auto stands for where that lies outside of the
+// grid and is faster than chance explains; nil where no cell came to an end.
+func (a *Analysis) Fastest() *CellStats {
+	if a.Auto != nil && a.Auto.Median < a.Best.Median && a.Compared && !a.Auto.Alike {
+		return a.Auto
+	}
+	return a.Best
 }
 
 // AutoIsAsGood reports whether the automatic choice needs no change: chance explains
 // what it lacks of the best cell, and that is little.
-func (a *Analysis) AutoIsAsGood() bool {
-	return a.Auto != nil && a.Auto.Alike && a.Auto.Median <= a.Best.Median*(1+asGood)
-}
+func (a *Analysis) AutoIsAsGood() bool { return a.Auto != nil && a.asGood(a.Auto) }
 
 func (a *Analysis) advise() string {
-	b, r := a.Best, a.Result
-	var text string
+	if stage := a.Result.Settings.Stage; stage != "load" {
+		return fmt.Sprintf("This is of the %s stage alone: what to put in the config, a sweep of the load tells.", stage) + a.wordHelp()
+	}
 	switch {
+	case a.Fastest() != a.Best:
+		return "Leave workers and chunk at auto: that cell is faster than all of the grid, and --apply writes it." + a.wordHelp()
 	case a.AutoIsAsGood():
-		text = "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same."
-	case a.Least != b:
-		text = fmt.Sprintf("Put the best cell into the config, or %s, which is as fast and takes less of memory and of the database.", a.Least.Cell)
-	default:
-		text = "Put the best cell into the config."
+		return "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same." + a.wordHelp()
+	case a.Least != a.Best:
+		return fmt.Sprintf("Put the best cell into the config, or %s, which is as good.", a.Least.Cell) + a.wordHelp()
 	}
-	if r.Settings.Stage != "load" {
-		text = fmt.Sprintf("This is of the %s stage alone: what to put in the config, a sweep of the load tells.", r.Settings.Stage)
-	}
+	return "Put the best cell into the config." + a.wordHelp()
+}
+
+// wordHelp tells what would help against the bottleneck.
+func (a *Analysis) wordHelp() string {
 	switch a.Verdict.Bottleneck {
 	case BoundByCores:
-		text += " To be faster, it needs more cores."
+		return " To be faster, it needs more cores."
 	case BoundByDatabase:
-		text += " To be faster, it needs a faster database: look at its disk's time to sync, at its settings, at other tables' work, at the network in between."
+		return " To be faster, it needs a faster database: look at its disk's time to sync, at its settings, at other tables' work, at the network in between."
 	case BoundByNetwork:
-		text += " To be faster, it needs more connections, or a server or network that answers sooner."
+		return " To be faster, it needs more connections, or a server or network that answers sooner."
 	case BoundByReading:
-		text += " To be faster, it needs a faster disk, or fewer and larger files."
+		return " To be faster, it needs a faster disk, or fewer and larger files."
 	case BoundByDecoding, Unclear:
 	}
-	return text
+	return ""
 }
 
 // bottleneck says what the best cell's time went into, and with what numbers.
@@ -160,8 +203,15 @@ func (a *Analysis) bottleneck() (Bottleneck, []string) {
 	}
 	all := sum.Seconds * float64(a.Best.Workers)
 	waiting := max(0, 1-(sum.Fetch+sum.Decode+sum.Commit)/all)
-	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, decoding %s, committing %s; for %s of it they had nothing to do.",
-		percent(sum.Fetch/all), percent(sum.Decode/all), percent(sum.Commit/all), percent(waiting)))
+	decoding, committing := "decoding", "committing"
+	switch a.Result.Settings.Stage {
+	case "fetch":
+		decoding, committing = "hashing", "keeping count"
+	case "decode":
+		committing = "keeping count"
+	}
+	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, %s %s, %s %s; for %s of it they had nothing to do.",
+		percent(sum.Fetch/all), decoding, percent(sum.Decode/all), committing, percent(sum.Commit/all), percent(waiting)))
 	evidence = append(evidence, a.slopes()...)
 	return a.boundBy(&sum, used/sum.Seconds/cores, waiting), evidence
 }
@@ -180,7 +230,7 @@ func (a *Analysis) boundBy(sum *Sample, busy, waiting float64) Bottleneck {
 		return Unclear
 	case sum.Commit >= max(sum.Fetch, sum.Decode) && a.Result.Settings.Stage == "load":
 		return BoundByDatabase
-	case sum.Fetch >= sum.Decode:
+	case sum.Fetch >= sum.Decode || a.Result.Settings.Stage == "fetch":
 		return fetching
 	}
 	return BoundByDecoding
@@ -237,7 +287,7 @@ func (a *Analysis) note() {
 		if len(c.Outliers) > 0 {
 			outliers = append(outliers, name)
 		}
-		if c.N > 0 && (c.Workers-1)*c.Chunk >= int(c.Runs[0].Files) {
+		if c.N > 0 && c.Runs[0].work().Workers < c.Workers {
 			idle = append(idle, name)
 		}
 	}
@@ -255,17 +305,21 @@ func (a *Analysis) note() {
 		add("%s never ran: %s.", counted(len(unvisited), "cell"), some(unvisited, 6))
 	}
 	if len(once) > 0 {
-		add("%s ran once only: %s.", counted(len(once), "cell"), some(once, 6))
+		text := ""
+		if a.Compared {
+			text = ", judged by what runs of the others differ by"
+		}
+		add("%s ran once only%s: %s.", counted(len(once), "cell"), text, some(once, 6))
 	}
 	if len(idle) > 0 {
-		add("With fewer chunks than workers, some workers have nothing to do: %s.", some(idle, 6))
+		add("With fewer chunks than workers, some workers have nothing to do, so that cells which do the same are judged together: %s.", some(idle, 6))
 	}
 	if len(outliers) > 0 {
 		add("Runs far from the others of their cell, which count all the same: in %s.", some(outliers, 6))
 	}
 	if n := a.Noise; n.Within > 0 || n.Spread > 0 {
 		loud := ""
-		if max(n.Within, n.Spread) > noisy {
+		if n.loud() {
 			loud = " This machine is not quiet: differences of that size say little."
 		}
 		switch {
@@ -278,23 +332,13 @@ func (a *Analysis) note() {
 			add("The machine's speed drifted: the last runs of %s took %.0f %% of what the first did.", n.Reference, 100*(1+n.Drift))
 		}
 	}
-	if r.Machine.Load > 0.5*float64(r.Machine.Cores) {
-		add("When the sweep began, %.1f processes wanted one of the %s: others used the machine, too.", r.Machine.Load, counted(r.Machine.Cores, "core"))
+	if r.Machine.busy() {
+		add("This machine was not quiet: when the sweep began, %.1f processes wanted one of the %s.", r.Machine.Load, counted(r.Machine.Cores, "core"))
 	}
 }
 
 // Seconds words a time: three digits that count.
-func Seconds(s float64) string {
-	switch {
-	case s < 1:
-		return fmt.Sprintf("%.3f s", s)
-	case s < 10:
-		return fmt.Sprintf("%.2f s", s)
-	case s < 100:
-		return fmt.Sprintf("%.1f s", s)
-	}
-	return fmt.Sprintf("%.0f s", s)
-}
+func Seconds(s float64) string { return figure(s) + " s" }
 
 // named is a cell in words.
 func named(c Cell) string {

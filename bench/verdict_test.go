@@ -52,10 +52,10 @@ func TestVerdict(t *testing.T) {
 	v := a.Verdict
 	for what, want := range map[string]string{
 		v.Best:   "The best cell is 4 workers x chunk 100 with 1.00 s (median of 6 runs, 95 % interval 0.980 s to 1.02 s), 8.1 times as fast as 1 x 1. 1 of the 4 other cells cannot be told from it.",
-		v.Least:  "The smallest cell as good is 2 workers x chunk 100 with 1.00 s: 100 % of the best's median, and chance explains that.",
-		v.Auto:   "workers: auto and chunk: auto stand for 9 x 9 here: 1.25 s, 125 % of the best's median.",
+		v.Least:  "The smallest cell as good is 2 workers x chunk 100 with 1.00 s: 100 % of the best's median, which chance explains, with 2 workers instead of 4 and at most 200 files in memory instead of 400.",
+		v.Auto:   "workers: auto and chunk: auto stand for 9 x 9 here, outside of the grid: 1.25 s, 125 % of the best's median.",
 		v.Config: "pipeline: {workers: 4, chunk: 100}",
-		v.Advice: "Put the best cell into the config, or 2 x 100, which is as fast and takes less of memory and of the database.",
+		v.Advice: "Put the best cell into the config, or 2 x 100, which is as good.",
 	} {
 		if what != want {
 			t.Errorf("got  %s\nwant %s", what, want)
@@ -68,10 +68,6 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 
-	seconds[Cell{4, 1000}] = []float64{3, 3, 3, 3, 3, 3}
-	if notes := strings.Join(Analyse(sampled(seconds)).Verdict.Notes, "\n"); !strings.Contains(notes, "With fewer chunks than workers, some workers have nothing to do: 4 x 1000.") {
-		t.Errorf("it is not said that 1000 files are one chunk of 1000:\n%s", notes)
-	}
 	seconds = map[Cell][]float64{{2, 100}: {1, 1.1, 0.9}, {4, 1}: {9, 9.1, 8.9}}
 	r := sampled(seconds)
 	r.Settings.Auto = Cell{2, 100}
@@ -79,8 +75,38 @@ func TestVerdict(t *testing.T) {
 		!strings.HasSuffix(v.Best, "It is sure: the other is slower than chance explains.") {
 		t.Errorf("where the automatic choice is the best: %+v", v)
 	}
+	r.Machine.Load = 5
+	if v := Analyse(r).Verdict; !strings.HasSuffix(v.Best, "As far as a machine that is not quiet can tell, the other is slower than chance explains.") {
+		t.Errorf("of a busy machine: %s", v.Best)
+	}
 	r.Settings.Stage = "decode"
 	if v := Analyse(r).Verdict; !strings.HasPrefix(v.Advice, "This is of the decode stage alone") {
 		t.Errorf("the advice of a stage alone is %q", v.Advice)
+	}
+}
+
+// Where auto stands for a cell outside of the grid that is faster than all in it,
+// that is the one to write.
+func TestAutoIsFasterThanTheGrid(t *testing.T) {
+	a := Analyse(sampled(map[Cell][]float64{{}: {0.5, 0.51, 0.5}, {1, 100}: {2, 2.1}, {2, 100}: {1, 1.05}}))
+	if a.Best.Cell != (Cell{2, 100}) || a.Fastest().Cell != (Cell{9, 9}) || a.Verdict.Config != "pipeline: {workers: 9, chunk: 9}" ||
+		!strings.HasPrefix(a.Verdict.Advice, "Leave workers and chunk at auto: that cell is faster than all of the grid, and --apply writes it.") ||
+		a.Verdict.Auto != "workers: auto and chunk: auto stand for 9 x 9 here, outside of the grid: 0.500 s, 49 % of the best's median." {
+		t.Errorf("the verdict is %+v", a.Verdict)
+	}
+}
+
+// What a stage alone does has its own words, and its bottleneck is its own.
+func TestEvidenceOfAStage(t *testing.T) {
+	for stage, want := range map[string]string{
+		"fetch":  "fetching took 38 %, hashing 50 %, keeping count 2.5 %;",
+		"decode": "fetching took 38 %, decoding 50 %, keeping count 2.5 %;",
+	} {
+		x := Sample{Cell: Cell{4, 100}, Set: 1, Run: 1, Seconds: 1, CPU: 1, Busy: 1, Fetch: 1.5, Decode: 2, Commit: 0.1}
+		v := Analyse(&Result{Machine: Machine{Cores: 4}, Settings: Settings{Stage: stage}, Protocol: Protocol{Cells: []Cell{{4, 100}}}, Samples: []Sample{x}}).Verdict
+		bottleneck := map[string]Bottleneck{"fetch": BoundByReading, "decode": BoundByDecoding}[stage]
+		if evidence := strings.Join(v.Evidence, "\n"); v.Bottleneck != bottleneck || !strings.Contains(evidence, want) {
+			t.Errorf("of %s the bottleneck is %s, by\n%s", stage, v.Bottleneck, evidence)
+		}
 	}
 }

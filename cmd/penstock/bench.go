@@ -98,7 +98,7 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.Uint64Var(&b.seed, "seed", 1, "of the files that are made, and of the order of the cells")
 	f.BoolVar(&b.dropCaches, "drop-caches", false, "read files from the disk and not from memory: drop the system's caches before each run, which takes root on Linux")
 	f.StringVar(&b.out, "out", "", "write the results into this `FOLDER`: every run as bench.json and bench.csv, bench.txt for benchstat, heatmap.html, and pictures")
-	f.StringVar(&b.apply, "apply", "", "write the best cell into this config `FILE`, keeping its comments, also where the advice is to leave both at auto")
+	f.StringVar(&b.apply, "apply", "", "write the fastest cell into this config `FILE`, keeping its comments, also where the advice is to leave both at auto")
 	f.StringVar(&b.source, "source", "", "read the files as the config's source of this `NAME` has them read; without PATH, fetch them from where it says, a server too")
 	f.StringSliceVar(&b.match, "match", nil, "read only files that match one of these `GLOBS`")
 	f.StringSliceVar(&b.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
@@ -238,14 +238,26 @@ func (a *app) tellBench(b *benchmark, analysis *bench.Analysis) error {
 	case analysis.Best == nil:
 		return exitError(exitFailed) // it was said why
 	case b.apply != "":
-		if err := applyCell(b.apply, analysis.Best.Cell); err != nil {
-			return err
-		}
-		text := fmt.Sprintf("%s has workers: %d and chunk: %d now, the best cell.", printable(b.apply), analysis.Best.Workers, analysis.Best.Chunk)
-		if analysis.AutoIsAsGood() {
-			text += " The advice is auto, which is as good: workers: auto and chunk: auto put that back."
-		}
-		a.note("%s", text)
+		return a.applyBench(b.apply, analysis)
 	}
+	return nil
+}
+
+// applyBench writes the fastest cell into the config at path.
+func (a *app) applyBench(path string, analysis *bench.Analysis) error {
+	fastest := analysis.Fastest()
+	if err := applyCell(path, fastest.Cell); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s has workers: %d and chunk: %d now, ", printable(path), fastest.Workers, fastest.Chunk)
+	switch {
+	case fastest != analysis.Best:
+		text += "what auto stands for here: it was faster than all of the grid. workers: auto and chunk: auto put auto back."
+	case analysis.AutoIsAsGood():
+		text += "the best cell. The advice is auto, which is as good: workers: auto and chunk: auto put that back."
+	default:
+		text += "the best cell."
+	}
+	a.note("%s", text)
 	return nil
 }

@@ -94,7 +94,7 @@ func withCell(text []byte, c bench.Cell) ([]byte, error) {
 	for _, setting := range []struct {
 		name  string
 		value int
-	}{{"workers", c.Workers}, {"chunk", c.Chunk}} {
+	}{{"chunk", c.Chunk}, {"workers", c.Workers}} { // each comes first where it is new
 		if text, err = withSetting(text, setting.name, strconv.Itoa(setting.value)); err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ func TestApplyKeepsAllElse(t *testing.T) {
 		"one of two":       {"pipeline: {chunk: 7}\n", "pipeline: {workers: 5, chunk: 100}\n"},
 		"one line of two":  {"pipeline:\n    workers: 'auto' # all\nbuiltins: true\n", "pipeline:\n    chunk: 100\n    workers: 5 # all\nbuiltins: true\n"},
 		"nothing in it":    {"pipeline: # later\nbuiltins: true\n", "pipeline: {workers: 5, chunk: 100} # later\nbuiltins: true\n"},
-		"empty braces":     {"pipeline: {}\n", "pipeline: {chunk: 100, workers: 5}\n"},
+		"empty braces":     {"pipeline: {}\n", "pipeline: {workers: 5, chunk: 100}\n"},
 		"beyond ASCII":     {"loggers: \"\" # Zähler\npipeline: {workers: 1, chunk: 1} # größer\n", "loggers: \"\" # Zähler\npipeline: {workers: 5, chunk: 100} # größer\n"},
 		"Windows' endings": {"pipeline:\r\n  workers: 1\r\n  chunk: 2\r\n", "pipeline:\r\n  workers: 5\r\n  chunk: 100\r\n"},
 	} {

@@ -296,7 +296,7 @@ func (r *benchRun) load(ctx context.Context, c bench.Cell) (bench.Sample, error)
 	return bench.Sample{
 		At: result.began.UTC(), Seconds: result.took.Seconds(), CPU: cpu, Busy: busy,
 		Fetch: result.fetch.Seconds(), Decode: result.decode.Seconds(), Commit: result.commit.Seconds(),
-		Files: result.seen(), Readings: result.receipt.Cells.Readings(), Bytes: result.bytes,
+		Files: result.seen(), Chunks: int64(result.chunks), Readings: result.receipt.Cells.Readings(), Bytes: result.bytes,
 	}, err
 }
 

@@ -90,7 +90,7 @@ func TestBenchLoads(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "select count(*) from penstock.files").Scan(&files); err != nil || files != 60 {
 		t.Errorf("the store has %d files (%v), want the 60 of the replay", files, err)
 	}
-	want := fmt.Sprintf("# ours\npipeline: {workers: %d, chunk: %d} # for now\n", report.Best.Workers, report.Best.Chunk)
+	want := "# ours\n" + report.Verdict.Config + " # for now\n"
 	if text, err := os.ReadFile(config); err != nil || string(text) != want {
 		t.Errorf("the config is now (%v)\n%s\nwant\n%s", err, text, want)
 	}

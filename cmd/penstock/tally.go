@@ -18,6 +18,7 @@ type tally struct {
 	// rejected is the lines and cells that 'penstock rejects' tells of, and
 	// refused the cells that count as rejected because their file is quarantined.
 	rejected, refused int64
+	chunks            int
 	bytes             int64
 	fetch             time.Duration
 	decode            time.Duration
@@ -64,6 +65,7 @@ func newTally() *tally {
 
 // observe takes in an event. It must not be called concurrently.
 func (t *tally) observe(e ingest.Event) {
+	t.chunks = max(t.chunks, e.Chunk)
 	t.bytes += e.Bytes
 	t.fetch += e.Fetch
 	t.decode += e.Decode
