@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -28,6 +27,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"penstock/bench/trial"
 	"penstock/store/pglocal"
 )
 
@@ -63,15 +63,7 @@ var measurements = []measurement{
 	{"beside", beside},
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "live:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(trial.Main("live", run)) }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	s := site{out: out}
@@ -93,11 +85,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	if s.penstock, err = filepath.Abs(s.penstock); err != nil {
+	if s.penstock, err = trial.Program(s.penstock); err != nil {
 		return err
-	}
-	if _, err := os.Stat(s.penstock); err != nil {
-		return fmt.Errorf("no program to measure: %w (make build, or name it with -penstock)", err)
 	}
 	binaries, err := pglocal.FindBinaries()
 	if err != nil {

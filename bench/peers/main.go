@@ -16,17 +16,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
-
-	"github.com/jackc/pgx/v5"
 
 	"penstock/bench"
+	"penstock/bench/trial"
 	"penstock/store/pglocal"
 )
 
@@ -44,15 +40,7 @@ type site struct {
 	out            io.Writer
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "peers:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(trial.Main("peers", run)) }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	s := site{corpus: bench.Corpus{Readings: 2}, out: out}
@@ -70,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if s.runs < 1 || s.workers < 1 || s.chunk < 1 {
 		return errors.New("-runs, -workers and -chunk: at least one")
 	}
-	if s.penstock, err = filepath.Abs(s.penstock); err != nil {
+	if s.penstock, err = filepath.Abs(s.penstock); err != nil { // it may be missing, as the others
 		return err
 	}
 	if s.dir, err = os.MkdirTemp("", "penstock-peers-"); err != nil {
@@ -122,32 +110,20 @@ func (s *site) compare(ctx context.Context) error {
 	return s.print(ctx, there)
 }
 
-// alternate runs the peers in turn, the order turned round each time, so that
-// what the machine does beside is shared fairly. One that failed has its turn
-// no more.
+// alternate runs the peers in turn. One that failed has its turn no more.
 func (s *site) alternate(ctx context.Context, there []*peer) error {
-	for run := range s.runs {
-		for i := range there {
-			if run%2 == 1 {
-				i = len(there) - 1 - i
-			}
-			p := there[i]
-			if p.fault != nil {
-				continue
-			}
+	return trial.Turns(s.runs, len(there), func(_, i int) error {
+		if p := there[i]; p.fault == nil {
 			seconds, err := s.once(ctx, p)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
 			p.took, p.fault = append(p.took, seconds), err
 		}
-	}
-	return nil
+		return ctx.Err()
+	})
 }
 
 // once empties what a peer loads into, lets it load, and counts.
 func (s *site) once(ctx context.Context, p *peer) (seconds float64, err error) {
-	err = s.sql(ctx, "drop schema if exists penstock cascade", "drop table if exists peer, telegraf",
+	err = trial.Exec(ctx, s.store, "drop schema if exists penstock cascade", "drop table if exists peer, telegraf",
 		"create table peer (logger text, channel text, ts timestamptz, value float8, primary key (logger, channel, ts))", "checkpoint")
 	if err != nil {
 		return 0, err
@@ -160,7 +136,8 @@ func (s *site) once(ctx context.Context, p *peer) (seconds float64, err error) {
 	if p.table != "" {
 		table = p.table
 	}
-	n, err := s.count(ctx, table)
+	var n int
+	err = trial.One(ctx, s.store, "select count(*) from "+table, &n)
 	if want := s.corpus.Files * s.corpus.Readings; err == nil && n != want {
 		err = fmt.Errorf("it loaded %d of %d readings", n, want)
 	}
@@ -168,8 +145,8 @@ func (s *site) once(ctx context.Context, p *peer) (seconds float64, err error) {
 }
 
 func (s *site) print(ctx context.Context, there []*peer) error {
-	server, err := s.one(ctx, "show server_version")
-	if err != nil {
+	var server string
+	if err := trial.One(ctx, s.store, "show server_version", &server); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "\n%d files of %d readings, PostgreSQL %s, %s/%s, %d cores; medians of %d runs in turn\n\n",
@@ -181,7 +158,7 @@ func (s *site) print(ctx context.Context, there []*peer) error {
 			continue
 		}
 		fmt.Fprintf(s.out, "| %s | %s | %s | %.2f | %.2f to %.2f | %s |\n", p.name, p.found, p.settings,
-			median(p.took), slices.Min(p.took), slices.Max(p.took), against(p, there[0]))
+			trial.Median(p.took), slices.Min(p.took), slices.Max(p.took), against(p, there[0]))
 	}
 	return nil
 }
@@ -191,69 +168,10 @@ func against(p, first *peer) string {
 	if first.fault != nil {
 		return ""
 	}
-	return fmt.Sprintf("%.1f x", median(p.took)/median(first.took))
+	return fmt.Sprintf("%.1f x", trial.Median(p.took)/trial.Median(first.took))
 }
 
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
-}
-
-func median(of []float64) float64 {
-	sorted := slices.Sorted(slices.Values(of))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
-}
-
-func (s *site) sql(ctx context.Context, statements ...string) error {
-	conn, err := pgx.Connect(ctx, s.store)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return nil
-}
-
-func (s *site) one(ctx context.Context, query string) (text string, err error) {
-	conn, err := pgx.Connect(ctx, s.store)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(ctx)
-	if err := conn.QueryRow(ctx, query).Scan(&text); err != nil {
-		return "", fmt.Errorf("%s: %w", query, err)
-	}
-	return text, nil
-}
-
-func (s *site) count(ctx context.Context, table string) (n int, err error) {
-	text, err := s.one(ctx, "select count(*)::text from "+table)
-	if err == nil {
-		_, err = fmt.Sscan(text, &n)
-	}
-	return n, err
-}
-
-// command runs a program to its end and returns what it wrote to stdout; an
-// error carries what it wrote to stderr.
-func command(ctx context.Context, program string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	out, err := cmd.Output()
-	if err == nil {
-		return out, nil
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(program), err, strings.TrimSpace(string(exit.Stderr)))
-	}
-	return nil, fmt.Errorf("running %s: %w", program, err)
 }

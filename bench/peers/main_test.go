@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"penstock/bench"
+	"penstock/bench/trial"
 	"penstock/store/pglocal/pgtest"
 )
 
@@ -52,7 +53,7 @@ func TestPeerThatLosesReadings(t *testing.T) {
 	runs := 0
 	lossy := &peer{name: "lossy", load: func(ctx context.Context, s *site) (float64, error) {
 		runs++
-		return 1, s.sql(ctx, "insert into peer values ('L1', 'flow', now(), 1)")
+		return 1, trial.Exec(ctx, s.store, "insert into peer values ('L1', 'flow', now(), 1)")
 	}}
 	if err := s.alternate(t.Context(), []*peer{lossy}); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"penstock/bench/trial"
 	"penstock/store/pglocal"
 )
 
@@ -44,12 +45,12 @@ func (s *site) peers() []*peer {
 // timed runs a program and takes the seconds from its start to its end.
 func timed(ctx context.Context, program string, args ...string) (seconds float64, err error) {
 	began := time.Now()
-	_, err = command(ctx, program, args...)
+	_, err = trial.Command(ctx, program, args...)
 	return time.Since(began).Seconds(), err
 }
 
 func penstockVersion(ctx context.Context, s *site) (string, error) {
-	out, err := command(ctx, s.penstock, "version")
+	out, err := trial.Command(ctx, s.penstock, "version")
 	if err != nil {
 		return "", fmt.Errorf("make build, or name it with -penstock: %w", err)
 	}
@@ -58,7 +59,7 @@ func penstockVersion(ctx context.Context, s *site) (string, error) {
 }
 
 func replay(ctx context.Context, s *site) (float64, error) {
-	if _, err := command(ctx, s.penstock, "migrate", "--store", s.store, "--quiet"); err != nil {
+	if _, err := trial.Command(ctx, s.penstock, "migrate", "--store", s.store, "--quiet"); err != nil {
 		return 0, err
 	}
 	return timed(ctx, s.penstock, "replay", s.files, "--store", s.store, "--quiet",
@@ -73,7 +74,7 @@ func pythonVersion(ctx context.Context, s *site) (string, error) {
 	}
 	var why error
 	for _, name := range names {
-		out, err := command(ctx, name, "-c", ask)
+		out, err := trial.Command(ctx, name, "-c", ask)
 		if err == nil {
 			s.python = name
 			return strings.TrimSpace(string(out)), nil
@@ -96,7 +97,7 @@ func psqlVersion(ctx context.Context, _ *site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := command(ctx, psql, "--version")
+	out, err := trial.Command(ctx, psql, "--version")
 	words := strings.Fields(string(out))
 	if err != nil || len(words) < 3 {
 		return "", fmt.Errorf("install postgresql-client: %w", err)
@@ -124,7 +125,7 @@ func copyAll(ctx context.Context, s *site) (float64, error) {
 }
 
 func pgloaderVersion(ctx context.Context, _ *site) (string, error) {
-	out, err := command(ctx, "pgloader", "--version")
+	out, err := trial.Command(ctx, "pgloader", "--version")
 	if err != nil {
 		return "", fmt.Errorf("install pgloader: %w", err)
 	}
@@ -162,7 +163,7 @@ func telegrafVersion(ctx context.Context, s *site) (string, error) {
 	if _, err := exec.LookPath(s.telegraf); err != nil {
 		return "", errors.New("name its program with -telegraf")
 	}
-	out, err := command(ctx, s.telegraf, "--version")
+	out, err := trial.Command(ctx, s.telegraf, "--version")
 	words := strings.Fields(string(out))
 	if err != nil || len(words) < 2 {
 		return "", fmt.Errorf("name its program with -telegraf: %w", err)
@@ -228,21 +229,16 @@ const (
 func (s *site) arrived(ctx context.Context, table string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	var n int
-	for {
+	n := 0
+	for n < s.corpus.Files*s.corpus.Readings {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("it loaded %d readings: %w", n, ctx.Err())
 		case <-tick.C:
 		}
-		// The table comes with the first of them.
-		if got, err := s.count(ctx, table); err == nil {
-			n = got
-		}
-		if n >= s.corpus.Files*s.corpus.Readings {
-			return nil
-		}
+		_ = trial.One(ctx, s.store, "select count(*) from "+table, &n) // the table comes with the first of them
 	}
+	return nil
 }
 
 // link makes a tree of links to files.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"penstock/bench/trial"
 )
 
 // rerun: a folder of which everything is known already, against walking it,
@@ -17,7 +19,7 @@ func rerun(ctx context.Context, s *site) error {
 	if _, _, err := s.replay(ctx, s.smallDir()); err != nil {
 		return err
 	}
-	if err := s.sql(ctx, "vacuum analyze"); err != nil {
+	if err := trial.Exec(ctx, s.store, "vacuum analyze"); err != nil {
 		return err
 	}
 	ours := &side{name: "penstock replay, from start to end", once: func(ctx context.Context) (float64, error) {
@@ -83,22 +85,22 @@ func longFile(ctx context.Context, s *site) error {
 		return err
 	}
 	const columns = "ts, value, file_id, series_id, quality"
-	if err := s.sql(ctx, "create schema plain", "create table plain.readings (like penstock.readings including all)"); err != nil {
+	if err := trial.Exec(ctx, s.store, "create schema plain", "create table plain.readings (like penstock.readings including all)"); err != nil {
 		return err
 	}
 	copyOf := func(name, order string) (*side, error) {
 		path := filepath.Join(s.dir, "rows-by-"+order[:2])
 		export := fmt.Sprintf(`\copy (select %s from penstock.readings order by %s) to '%s'`, columns, order, path)
-		if _, err := command(ctx, s.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", s.store, "-c", export); err != nil {
+		if _, err := trial.Command(ctx, s.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", s.store, "-c", export); err != nil {
 			return nil, err
 		}
 		load := fmt.Sprintf(`\copy plain.readings (%s) from '%s'`, columns, path)
 		return &side{name: name, once: func(ctx context.Context) (float64, error) {
-			if err := s.sql(ctx, "truncate plain.readings", "checkpoint"); err != nil {
+			if err := trial.Exec(ctx, s.store, "truncate plain.readings", "checkpoint"); err != nil {
 				return 0, err
 			}
 			began := time.Now()
-			_, err := command(ctx, s.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", s.store, "-c", load)
+			_, err := trial.Command(ctx, s.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", s.store, "-c", load)
 			return since(began), err
 		}}, nil
 	}
@@ -130,10 +132,10 @@ func longFile(ctx context.Context, s *site) error {
 // fresh gives Penstock an empty schema, migrated, which is no part of what is
 // measured.
 func (s *site) fresh(ctx context.Context) error {
-	if err := s.sql(ctx, "drop schema if exists penstock cascade"); err != nil {
+	if err := trial.Exec(ctx, s.store, "drop schema if exists penstock cascade"); err != nil {
 		return err
 	}
-	if _, err := command(ctx, s.penstock, "migrate", "--store", s.store); err != nil {
+	if _, err := trial.Command(ctx, s.penstock, "migrate", "--store", s.store); err != nil {
 		return err
 	}
 	return s.checkpoint(ctx)
@@ -142,7 +144,7 @@ func (s *site) fresh(ctx context.Context) error {
 // freshFloor does the same for the floor, which makes its tables also when
 // there are no files.
 func (s *site) freshFloor(ctx context.Context) error {
-	if err := s.sql(ctx, "drop schema if exists floor cascade"); err != nil {
+	if err := trial.Exec(ctx, s.store, "drop schema if exists floor cascade"); err != nil {
 		return err
 	}
 	empty := filepath.Join(s.dir, "empty")

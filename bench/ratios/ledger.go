@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"penstock/bench/trial"
 )
 
 // ledger tells what the ledger costs: bytes a row, indexes included, and its
@@ -11,7 +13,7 @@ func ledger(ctx context.Context, s *site) error {
 	if err := s.fresh(ctx); err != nil {
 		return err
 	}
-	if err := s.sql(ctx, "create extension pg_stat_statements", "select pg_stat_statements_reset()"); err != nil {
+	if err := trial.Exec(ctx, s.store, "create extension pg_stat_statements", "select pg_stat_statements_reset()"); err != nil {
 		return fmt.Errorf("the server's own account of its statements (Debian has pg_stat_statements in the server's package): %w", err)
 	}
 	if _, _, err := s.replay(ctx, s.smallDir()); err != nil {
@@ -24,7 +26,7 @@ func ledger(ctx context.Context, s *site) error {
 	fmt.Fprintf(s.out, "the ledger after %d files of %d readings (aim: at most 250 MB per million rows)\n", s.small.Files, s.small.Readings)
 	for _, table := range []string{"files", "receipts"} {
 		var rows, heap, indexes float64
-		err := s.one(ctx, fmt.Sprintf("select count(*), pg_table_size('penstock.%[1]s'), pg_indexes_size('penstock.%[1]s') from penstock.%[1]s", table), &rows, &heap, &indexes)
+		err := trial.One(ctx, s.store, fmt.Sprintf("select count(*), pg_table_size('penstock.%[1]s'), pg_indexes_size('penstock.%[1]s') from penstock.%[1]s", table), &rows, &heap, &indexes)
 		if err != nil {
 			return err
 		}
@@ -32,7 +34,7 @@ func ledger(ctx context.Context, s *site) error {
 			table, (heap+indexes)/rows, heap/rows, indexes/rows, (heap+indexes)/rows)
 	}
 	var path float64
-	if err := s.one(ctx, "select avg(octet_length(path))::float8 from penstock.files", &path); err != nil {
+	if err := trial.One(ctx, s.store, "select avg(octet_length(path))::float8 from penstock.files", &path); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "  with paths of %.0f bytes\n", path)
@@ -69,7 +71,7 @@ func (s *site) shares(ctx context.Context) ([]share, error) {
 		{what: "the rest: series, recipes, sessions"},
 	}
 	for i := range kinds {
-		err := s.one(ctx, fmt.Sprintf(`with statement as (
+		err := trial.One(ctx, s.store, fmt.Sprintf(`with statement as (
 				select total_exec_time, wal_bytes, case
 					when query ~* '\mreadings\M' then 0
 					when query ~* '\m(files|receipts|rejects|takeovers|nextval)\M' then 1

@@ -16,16 +16,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"penstock/bench"
+	"penstock/bench/trial"
 	"penstock/store/pglocal"
 )
 
@@ -46,15 +44,7 @@ type site struct {
 func (s *site) smallDir() string { return filepath.Join(s.dir, "small") }
 func (s *site) longDir() string  { return filepath.Join(s.dir, "long") }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "ratios:", err)
-		os.Exit(1)
-	}
-}
+func main() { os.Exit(trial.Main("ratios", run)) }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	s := site{small: bench.Corpus{Readings: 2}, long: bench.Corpus{Files: 1, Loggers: 1000}, out: out}
@@ -96,17 +86,14 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 // prepare builds the floor, writes the files, and says on what it measures.
 func (s *site) prepare(ctx context.Context) (err error) {
-	if s.penstock, err = filepath.Abs(s.penstock); err != nil {
+	if s.penstock, err = trial.Program(s.penstock); err != nil {
 		return err
-	}
-	if _, err := os.Stat(s.penstock); err != nil {
-		return fmt.Errorf("no program to measure: %w (make build, or name it with -penstock)", err)
 	}
 	if s.psql, err = pglocal.FindPsql(); err != nil {
 		return err
 	}
 	s.floor = filepath.Join(s.dir, "floor")
-	if _, err := command(ctx, "go", "build", "-o", s.floor, "penstock/bench/floor"); err != nil {
+	if _, err := trial.Command(ctx, "go", "build", "-o", s.floor, "penstock/bench/floor"); err != nil {
 		return err
 	}
 	if err := s.small.Write(s.smallDir()); err != nil {
@@ -174,7 +161,7 @@ type leastReport struct {
 
 func decoded(ctx context.Context, r any, program string, args ...string) (seconds float64, err error) {
 	began := time.Now()
-	out, err := command(ctx, program, args...)
+	out, err := trial.Command(ctx, program, args...)
 	seconds = time.Since(began).Seconds()
 	if err != nil {
 		return seconds, err
@@ -183,20 +170,4 @@ func decoded(ctx context.Context, r any, program string, args ...string) (second
 		return seconds, fmt.Errorf("reading what %s printed: %w", program, err)
 	}
 	return seconds, nil
-}
-
-// command runs a program to its end and returns what it wrote to stdout; an
-// error carries what it wrote to stderr.
-func command(ctx context.Context, program string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	out, err := cmd.Output()
-	if err == nil {
-		return out, nil
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), args[0], err, exit.Stderr)
-	}
-	return nil, fmt.Errorf("running %s: %w", program, err)
 }

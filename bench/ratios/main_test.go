@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"penstock/bench/trial"
 	"penstock/store/pglocal/pgtest"
 )
 
@@ -42,7 +43,7 @@ func TestComparisons(t *testing.T) {
 
 func TestMedian(t *testing.T) {
 	for want, of := range map[float64][]float64{1: {1}, 2: {9, 1, 2}, 1.5: {2, 1}, 3.5: {9, 3, 1, 4}} {
-		if got := median(of); got != want {
+		if got := trial.Median(of); got != want {
 			t.Errorf("the median of %v is %v, want %v", of, got, want)
 		}
 	}

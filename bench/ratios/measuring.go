@@ -9,6 +9,7 @@ import (
 	"github.com/gocarina/gocsv"
 
 	"penstock/bench"
+	"penstock/bench/trial"
 )
 
 // measuring: what the bench says of one cell, against what replay says of the
@@ -41,7 +42,7 @@ func measuring(ctx context.Context, s *site) error {
 // cell has the bench run the one cell that all comparisons are made with, and
 // returns the seconds of its run.
 func (s *site) cell(ctx context.Context, dir string, readings int) (seconds float64, err error) {
-	out, err := command(ctx, s.penstock, "bench", dir, "--store", s.store, "-o", "csv", "--quiet", "--sets", "1", "--runs", "1",
+	out, err := trial.Command(ctx, s.penstock, "bench", dir, "--store", s.store, "-o", "csv", "--quiet", "--sets", "1", "--runs", "1",
 		"--workers", strconv.Itoa(s.workers), "--chunk", strconv.Itoa(s.chunk))
 	if err != nil {
 		return 0, err

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"penstock/bench/trial"
 )
 
 // A comparison has a name, settings of its server beyond the defaults, and
@@ -34,25 +34,19 @@ type side struct {
 	took []float64
 }
 
-// alternate runs the sides in turn, the order turned round each time, so that
-// what the machine does beside is shared fairly. A first run of each, which
-// warms caches, is not counted.
+// alternate runs the sides in turn. A first run of each, which warms caches, is
+// not counted.
 func (s *site) alternate(ctx context.Context, sides ...*side) error {
-	for run := range s.runs + 1 {
-		for i := range sides {
-			if run%2 == 1 {
-				i = len(sides) - 1 - i
-			}
-			seconds, err := sides[i].once(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", sides[i].name, err)
-			}
-			if run > 0 {
-				sides[i].took = append(sides[i].took, seconds)
-			}
+	return trial.Turns(s.runs+1, len(sides), func(round, i int) error {
+		seconds, err := sides[i].once(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sides[i].name, err)
 		}
-	}
-	return nil
+		if round > 0 {
+			sides[i].took = append(sides[i].took, seconds)
+		}
+		return nil
+	})
 }
 
 // print shows the sides and how they relate to the last of them. A ratio is
@@ -62,59 +56,22 @@ func (s *site) print(what string, aim string, sides ...*side) {
 	fmt.Fprintf(s.out, "%s (aim: %s)\n", what, aim)
 	least := sides[len(sides)-1]
 	for _, x := range sides {
-		fmt.Fprintf(s.out, "  %-50s %7.3f s (%.3f to %.3f)", x.name, median(x.took), slices.Min(x.took), slices.Max(x.took))
+		fmt.Fprintf(s.out, "  %-50s %7.3f s (%.3f to %.3f)", x.name, trial.Median(x.took), slices.Min(x.took), slices.Max(x.took))
 		if x != least {
 			ratios := make([]float64, len(x.took))
 			for i := range ratios {
 				ratios[i] = x.took[i] / least.took[i]
 			}
-			fmt.Fprintf(s.out, "  %5.2f x (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
+			fmt.Fprintf(s.out, "  %5.2f x (%.2f to %.2f)", trial.Median(ratios), slices.Min(ratios), slices.Max(ratios))
 		}
 		fmt.Fprintln(s.out)
 	}
 	fmt.Fprintln(s.out)
 }
 
-func median(of []float64) float64 {
-	sorted := slices.Sorted(slices.Values(of))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
-}
-
-// sql runs statements on the store.
-func (s *site) sql(ctx context.Context, statements ...string) error {
-	conn, err := pgx.Connect(ctx, s.store)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return nil
-}
-
-// one runs a query of one row.
-func (s *site) one(ctx context.Context, query string, into ...any) error {
-	conn, err := pgx.Connect(ctx, s.store)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	if err := conn.QueryRow(ctx, query).Scan(into...); err != nil {
-		return fmt.Errorf("%s: %w", query, err)
-	}
-	return nil
-}
-
 // checkpoint leaves the server nothing to do that belongs to an earlier run.
 func (s *site) checkpoint(ctx context.Context) error {
-	if err := s.sql(ctx, "checkpoint"); err != nil {
+	if err := trial.Exec(ctx, s.store, "checkpoint"); err != nil {
 		return err
 	}
 	return ctx.Err()

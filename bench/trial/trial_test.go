@@ -1,0 +1,61 @@
+package trial
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"penstock/store/pglocal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestMedian(t *testing.T) {
+	of := []float64{3, 1, 2}
+	if m := Median(of); m != 2 || of[0] != 3 {
+		t.Errorf("the median is %v, of what is now %v", m, of)
+	}
+	if m := Median([]float64{4, 1, 3, 2}); m != 2.5 {
+		t.Errorf("the median of four is %v", m)
+	}
+}
+
+// Each side has its turn in each round, and the first of one is the last of the next.
+func TestTurns(t *testing.T) {
+	var turns [][2]int
+	note := func(round, side int) error {
+		turns = append(turns, [2]int{round, side})
+		return nil
+	}
+	if err := Turns(3, 2, note); err != nil || !slices.Equal(turns, [][2]int{{0, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 0}, {2, 1}}) {
+		t.Errorf("the turns were %v (%v)", turns, err)
+	}
+	broken, times := errors.New("broken"), 0
+	if err := Turns(3, 2, func(int, int) error { times++; return broken }); !errors.Is(err, broken) || times != 1 {
+		t.Errorf("after the first error it went on, %d times: %v", times, err)
+	}
+}
+
+// What a program said when it failed is in the error.
+func TestCommand(t *testing.T) {
+	if out, err := Command(t.Context(), "sh", "-c", "echo said"); err != nil || string(out) != "said\n" {
+		t.Errorf("it wrote %q (%v)", out, err)
+	}
+	if _, err := Command(t.Context(), "sh", "-c", "echo why >&2; exit 3"); err == nil || err.Error() != "sh: exit status 3: why" {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := Program("/nowhere/penstock"); err == nil || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("of a program that is not there the error is %v", err)
+	}
+}
+
+func TestStatements(t *testing.T) {
+	url, n := pgtest.Database(t), 0
+	if err := errors.Join(Exec(t.Context(), url, "create table x (n int)", "insert into x values (1), (2)"), One(t.Context(), url, "select sum(n) from x", &n)); err != nil || n != 3 {
+		t.Errorf("the sum is %d (%v)", n, err)
+	}
+	if err := Exec(t.Context(), url, "no statement"); err == nil || !strings.HasPrefix(err.Error(), "no statement: ") {
+		t.Errorf("the error is %v", err)
+	}
+}
