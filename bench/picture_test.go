@@ -137,7 +137,7 @@ func svgTexts(t *testing.T, svg []byte) []string {
 func TestTitlesFit(t *testing.T) {
 	for title, want := range map[string]string{
 		"Run time in seconds, load of 27,000 generated files of 2 readings":                                 "Run time in seconds, load of 27,000 generated files of 2 readings",
-		"Run time in seconds, load of 27,000 generated files of 2 readings or many more (skew 1.5), seed 1": "Run time in seconds, load of 27,000 generated files of 2 readings or\nmany more (skew 1.5), seed 1",
+		"Run time in seconds, load of 27,000 generated files of 2 readings or many more (skew 1.5), seed 1": "Run time in seconds, load of 27,000 generated files of 2 readings or many more\n(skew 1.5), seed 1",
 	} {
 		if got := wrapped(title); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -49,7 +49,7 @@ func seesReplaced(t *testing.T, s *stage) {
 	r := s.trial(t, "sources:\n"+strings.Replace(serverSource(server, "upload"), "poll: 1s", "poll: 6s, settle: 1s", 1))
 	r.write("secret", server.Password+"\n")
 	minute := time.Now().Truncate(time.Minute).Add(-time.Minute) // which has passed, so that there is not all of one to wait for
-	server.Put("upload/a.csv", []byte(longFile("F1", 1.5)), minute.Add(56*time.Second))
+	server.Put("upload/a.csv", []byte(longFile("F1", 1.5)), minute.Add(50*time.Second))
 	r.begin()
 	r.comes("F1 flow 1.5", observed)
 	server.Put("upload/a.csv", []byte(longFile("F1", 2.5)), minute.Add(57*time.Second))

@@ -79,8 +79,8 @@ func TestReplacedWithinMinute(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, m := watch(t, s), lastMinute()
-	server.Put("x.csv", []byte("old"), m.Add(58*time.Second))
-	w.hears("x.csv", m.Add(58*time.Second))
+	server.Put("x.csv", []byte("old"), m.Add(52*time.Second)) // it is looked at again when the rest of that minute has gone by
+	w.hears("x.csv", m.Add(52*time.Second))
 	before, err := lists(t, s)
 	if err != nil {
 		t.Fatal(err)
@@ -126,12 +126,12 @@ func TestFTPMinutes(t *testing.T) {
 	w := watch(t, settledFTP(t, s, source.Settling{Age: 20 * time.Millisecond}))
 	s.put("old.csv", []byte("x"), m.Add(-time.Hour))
 	w.hears("old.csv", m.Add(-time.Hour))
-	s.put("same.csv", []byte("x"), m.Add(57*time.Second))
-	w.hears("same.csv", m.Add(57*time.Second))
-	s.put("replaced.csv", []byte("x"), m.Add(57*time.Second))
-	w.hears("replaced.csv", m.Add(57*time.Second))
-	s.put("gone.csv", []byte("x"), m.Add(57*time.Second))
-	w.hears("gone.csv", m.Add(57*time.Second))
+	s.put("same.csv", []byte("x"), m.Add(53*time.Second))
+	w.hears("same.csv", m.Add(53*time.Second))
+	s.put("replaced.csv", []byte("x"), m.Add(53*time.Second))
+	w.hears("replaced.csv", m.Add(53*time.Second))
+	s.put("gone.csv", []byte("x"), m.Add(53*time.Second))
+	w.hears("gone.csv", m.Add(53*time.Second))
 	s.remove("gone.csv")
 	s.put("replaced.csv", []byte("y"), m.Add(58*time.Second))
 	busy <- true
