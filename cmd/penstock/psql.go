@@ -33,9 +33,22 @@ The exit code is psql's.`,
 			if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
+			if err := checkPsql(args); err != nil {
+				return err
+			}
 			return a.psql(args)
 		},
 	}
+}
+
+// checkPsql finds flags that psql has not, and Penstock has.
+func checkPsql(args []string) error {
+	for _, arg := range args {
+		if name, _, _ := strings.Cut(arg, "="); slices.Contains([]string{"--store", "--schema", "--config"}, name) {
+			return usage("penstock "+name+" ... psql", "%s is a flag of Penstock, and stands before psql", name)
+		}
+	}
+	return nil
 }
 
 // psql leaves Ctrl-C to psql, which stops a query by it.
