@@ -157,7 +157,7 @@ func newSoak(t *testing.T, seed uint64) *soaked {
 			t.Fatal(err)
 		}
 	}
-	s.vitals = newVitals(freePort(t))
+	s.vitals = newVitals(freePort(t), len(s.sites))
 	s.configure("")
 	return s
 }

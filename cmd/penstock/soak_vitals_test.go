@@ -18,6 +18,7 @@ import (
 // vitals are what the daemon takes of the machine, seen once a second.
 type vitals struct {
 	address string // of its metrics
+	sources int    // that it has
 
 	mu    sync.Mutex
 	lives []life
@@ -35,6 +36,7 @@ type life struct {
 type sample struct {
 	goroutines, descriptors float64
 	anonymous               float64 // MiB
+	listed                  int     // sources that this life has been done with once
 }
 
 // A resting is the least that the daemon takes while it has nothing to do.
@@ -50,8 +52,8 @@ const (
 	longLife = 120
 )
 
-func newVitals(address string) *vitals {
-	return &vitals{address: address, more: make(chan struct{})}
+func newVitals(address string, sources int) *vitals {
+	return &vitals{address: address, sources: sources, more: make(chan struct{})}
 }
 
 // born begins a life.
@@ -108,6 +110,9 @@ func look(ctx context.Context, client *http.Client, address string, pid int) (ta
 		if m := goroutines.FindStringSubmatch(lines.Text()); m != nil {
 			taken.goroutines, err = strconv.ParseFloat(m[1], 64)
 		}
+		if strings.HasPrefix(lines.Text(), "penstock_last_cycle_timestamp_seconds{") {
+			taken.listed++
+		}
 	}
 	descriptors, dirErr := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	status, statusErr := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -121,7 +126,8 @@ func look(ctx context.Context, client *http.Client, address string, pid int) (ta
 	return taken, err
 }
 
-// rests notes the least that the daemon takes over some samples of this life.
+// rests notes the least that the daemon takes over some samples of this life, from
+// when it has begun with all its sources.
 func (v *vitals) rests(t *testing.T, when string) {
 	t.Helper()
 	limit := time.After(time.Minute)
@@ -130,7 +136,8 @@ func (v *vitals) rests(t *testing.T, when string) {
 	v.mu.Unlock()
 	for {
 		v.mu.Lock()
-		samples, more := v.lives[len(v.lives)-1].samples[from:], v.more
+		more := v.more
+		samples := slices.DeleteFunc(slices.Clone(v.lives[len(v.lives)-1].samples[from:]), func(s sample) bool { return s.listed < v.sources })
 		if len(samples) >= restFor {
 			v.rest = append(v.rest, resting{when, reduce(samples, slices.Min[[]float64])})
 			v.mu.Unlock()
