@@ -26,8 +26,9 @@ func newCheck(a *app) *cobra.Command {
 		Long: `Check says all that is wrong with a config at once, each with file, line and
 column. Then it tries the store (connection, version, schema, extension, rights), the
 archive's folder (whether it can be written to, and has room) and each source: it
-logs in, lists, counts the files that match, and reads the newest of them, to say
-which profile it takes and what it gives. Nothing is stored, made, moved or deleted.
+logs in, lists, counts the files that match, and reads the newest of them (where their
+names end differently, that of each of the three commonest endings), to say which
+profile it takes and what it gives. Nothing is stored, made, moved or deleted.
 
 Exit code 2 says that the config is wrong, 1 that the store, the archive or a source
 cannot be used as it says.`,

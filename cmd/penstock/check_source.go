@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +31,7 @@ func (a *app) checkSource(s *sourceConfig, f *findings, approved []*format.Profi
 		return
 	}
 	defer closeSource()
-	files, newest, more, err := listSome(ctx, src)
+	files, endings, more, err := listSome(ctx, src)
 	switch {
 	case err != nil && files == 0:
 		f.wrong("list", err, "")
@@ -44,7 +46,19 @@ func (a *app) checkSource(s *sourceConfig, f *findings, approved []*format.Profi
 	default:
 		f.ok("list", "%s", countedOr(int64(files), "file matches", "files match"))
 	}
-	a.checkFile(ctx, s, src, newest, f, approved)
+	decoder, err := format.NewDecoder(a.config.set.WithApproved(approved...), s.settings(a.config))
+	if err != nil {
+		f.wrong("profile", err, "")
+		return
+	}
+	slices.SortFunc(endings, func(x, y *ending) int { return cmp.Or(y.files-x.files, strings.Compare(x.name, y.name)) })
+	for _, e := range endings[:min(len(endings), mostEndings)] {
+		what := "the newest"
+		if len(endings) > 1 {
+			what = fmt.Sprintf("the newest %s of %s", cmp.Or(e.name, "without an ending"), count(int64(e.files)))
+		}
+		checkFile(ctx, src, decoder, what, e.newest, f)
+	}
 }
 
 // checkOpen opens the source as the daemon does, and logs in where it is on a
@@ -152,9 +166,21 @@ func checkSecretFiles(f *findings, files ...string) {
 // mostChecked is how many files a check lists.
 const mostChecked = 100_000
 
-// listSome counts the files of a source and returns the newest. An error is the
-// first of the listing's.
-func listSome(ctx context.Context, src ingest.Source) (n int, newest ingest.File, more bool, wrong error) {
+// mostEndings is of how many kinds of files, by how their names end, a check reads
+// one: notes beside the files of loggers are not to hide these.
+const mostEndings = 3
+
+// An ending is the files whose names end alike.
+type ending struct {
+	name   string // such as .csv; "" for none
+	files  int
+	newest ingest.File
+}
+
+// listSome counts the files of a source, by how their names end, and returns the
+// newest of each. An error is the first of the listing's.
+func listSome(ctx context.Context, src ingest.Source) (n int, endings []*ending, more bool, wrong error) {
+	byEnding := make(map[string]*ending)
 	for f, err := range src.Files(ctx) {
 		if err != nil {
 			if wrong == nil {
@@ -163,36 +189,38 @@ func listSome(ctx context.Context, src ingest.Source) (n int, newest ingest.File
 			continue
 		}
 		if n == mostChecked {
-			return n, newest, true, wrong
+			return n, endings, true, wrong
 		}
-		if n++; n == 1 || f.Modified > newest.Modified {
-			newest = f
+		n++
+		name := strings.ToLower(path.Ext(f.Path))
+		e := byEnding[name]
+		if e == nil {
+			e = &ending{name: name}
+			endings, byEnding[name] = append(endings, e), e
+		}
+		if e.files++; e.files == 1 || f.Modified > e.newest.Modified {
+			e.newest = f
 		}
 	}
 	if wrong == nil {
 		wrong = ctx.Err()
 	}
-	return n, newest, false, wrong
+	return n, endings, false, wrong
 }
 
-// checkFile reads a file as the daemon would, and says what it gives.
-func (a *app) checkFile(ctx context.Context, s *sourceConfig, src ingest.Source, file ingest.File, f *findings, approved []*format.Profile) {
-	name := ingest.EscapePath(file.Path)
-	decoder, err := format.NewDecoder(a.config.set.WithApproved(approved...), s.settings(a.config))
-	if err != nil {
-		f.wrong("profile", err, "")
-		return
-	}
+// checkFile reads a file as the daemon would, and says what it gives; what says
+// which file that is.
+func checkFile(ctx context.Context, src ingest.Source, decoder *format.Decoder, what string, file ingest.File, f *findings) {
+	what += ", " + ingest.EscapePath(file.Path) + ","
 	var c ingest.Content
 	if err := src.Fetch(ctx, file, &c); err != nil {
-		f.wrong("read", fmt.Errorf("the newest, %s: %w", name, err), "")
+		f.wrong("read", fmt.Errorf("%s cannot be read: %w", what, err), "")
 		return
 	}
 	c.FirstFetched = time.Now().UnixMicro()
 	b := &ingest.Batch{}
-	_, err = decodeSummed(ctx, decoder, &c, b)
-	if err != nil || len(b.Spans) == 0 {
-		f.wrong("read", fmt.Errorf("the newest, %s: %w", name, err), "")
+	if _, err := decodeSummed(ctx, decoder, &c, b); err != nil {
+		f.wrong("read", fmt.Errorf("%s cannot be read: %w", what, err), "")
 		return
 	}
 	span := &b.Spans[0]
@@ -202,17 +230,17 @@ func (a *app) checkFile(ctx context.Context, s *sourceConfig, src ingest.Source,
 	}
 	switch {
 	case span.State == ingest.Held:
-		f.note("read", fmt.Sprintf("the newest, %s, would be held: %s", name, span.Reason), "'penstock guess' shows what it is taken for")
+		f.note("read", fmt.Sprintf("%s would be held: %s", what, span.Reason), "'penstock guess' shows what it is taken for")
 	case span.State != ingest.Loaded:
-		f.note("read", fmt.Sprintf("the newest, %s, would be quarantined", name), span.Reason)
+		f.note("read", what+" would be quarantined", span.Reason)
 	case span.Begin == span.End:
-		f.ok("read", "the newest, %s, is read%s and has no readings", name, profile)
+		f.ok("read", "%s is read%s and has no readings", what, profile)
 	default:
 		first, last := b.Time[span.Begin], b.Time[span.Begin]
 		for _, t := range b.Time[span.Begin:span.End] {
 			first, last = min(first, t), max(last, t)
 		}
-		f.ok("read", "the newest, %s, is read%s: %s from %s to %s UTC", name, profile, counted(int64(span.End-span.Begin), "reading"),
+		f.ok("read", "%s is read%s: %s from %s to %s UTC", what, profile, counted(int64(span.End-span.Begin), "reading"),
 			moment(ingest.FromMicros(first)), moment(ingest.FromMicros(last)))
 	}
 }
