@@ -10,7 +10,7 @@ type Analysis struct {
 	// These are of Cells; nil where no cell came to an end, and Auto where that
 	// cell was not visited.
 	Best  *CellStats // the least median
-	Least *CellStats // a cell as good as Best that no other such cell is smaller than: see Cell.smaller
+	Least *CellStats // a cell as good as Best that no other such cell is smaller than: see CellStats.smaller
 	Base  *CellStats // what speed-ups are against: 1 x 1, or the smallest cell that came to an end
 	Auto  *CellStats // what workers: auto and chunk: auto stand for
 
@@ -20,6 +20,7 @@ type Analysis struct {
 	Amdahl  *Amdahl // by the runs at the base's chunk, else at the best's; nil where neither was run with three worker counts
 	Verdict Verdict
 
+	works  map[Cell]Cell     // what each cell's runs had to do
 	byWork map[Cell][]Sample // runs that came to an end, the reference's among them
 }
 
@@ -33,8 +34,8 @@ type CellStats struct {
 	Min    float64
 	Max    float64
 
-	// Lo and Hi bound the 95 % interval: of the median from six runs on, else of
-	// the geometric mean. Both are the median where there is one run. See Analyse.
+	// Lo and Hi bound the 95 % interval of the median. Both are the median where
+	// there is one run. See Analyse.
 	Lo, Hi   float64
 	Outliers []float64 // seconds of runs that lie over 1.5 quartile ranges outside of the quartiles; they are counted like the others
 
@@ -68,7 +69,7 @@ type Amdahl struct {
 	Chunk  int     // of the cells it is fitted to
 	N      int     // how many these are
 	One    float64 // seconds of one worker, by the fit
-	Serial float64 // the share that more workers do not shorten, 0 to 1
+	Serial float64 // the share that more workers do not shorten, 0 to 1: what is serial in the work, and the want of cores
 	R2     float64 // of the variance of the medians, how much the fit explains
 }
 

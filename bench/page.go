@@ -105,7 +105,7 @@ func (a *Analysis) page() (*page, error) {
 				cells[c.Cell.String()] = a.pointedAt(c)
 			}
 			if c != nil && c.Failed > 0 {
-				p.Failures = append(p.Failures, fmt.Sprintf("%s failed in %d of %d runs: %s", c.Cell, c.Failed, c.Failed+c.N, c.Why))
+				p.Failures = append(p.Failures, c.failure())
 			}
 		}
 		p.Rows = append(p.Rows, shown)

@@ -49,7 +49,7 @@ func TestPage(t *testing.T) {
 	b.screenshot("page.png")
 
 	b.pointAt("[data-cell='2 x 10']")
-	if got := b.texts("#runs .list li"); len(got) != 5 || !strings.HasPrefix(got[0], "set 1, run 1: 4.66 s (fetch 0.186, decode 0.373, commit 3.96)") {
+	if got := b.texts("#runs .list li"); len(got) != 5 || !strings.HasPrefix(got[0], "set 1, run 1: 4.66 s (fetch 0.373, decode 0.746, commit 7.92)") {
 		t.Errorf("pointed at, a cell of five runs shows %q", got)
 	}
 	if got := b.texts("#runs .apart"); len(got) != 1 || !strings.HasPrefix(got[0], "set 4, run 1: 12.3 s") {

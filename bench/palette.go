@@ -102,6 +102,11 @@ func (c *CellStats) mark() string {
 	return " "
 }
 
+// failure says of a cell with runs that failed why the last of them did.
+func (c *CellStats) failure() string {
+	return fmt.Sprintf("%s failed in %d of %d runs: %s", c.Cell, c.Failed, c.Failed+c.N, c.Why)
+}
+
 // some reports whether it holds of one of the cells.
 func (a *Analysis) some(holds func(*CellStats) bool) bool {
 	for i := range a.Cells {

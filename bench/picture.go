@@ -146,7 +146,7 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 		f.XMin, f.XMax = fewest, float64(a.Workers[len(a.Workers)-1])
 		f.LineStyle = draw.LineStyle{Color: curveInks[0], Width: 1.2, Dashes: []vg.Length{5, 3}}
 		p.Add(f)
-		p.Legend.Add(fmt.Sprintf("Amdahl, chunk %d: %.0f %% serial (%s)", fit.Chunk, 100*fit.Serial, fit.worth()), f)
+		p.Legend.Add(fmt.Sprintf("Amdahl, chunk %d: %.0f %% that workers do not shorten (%s)", fit.Chunk, 100*fit.Serial, fit.worth()), f)
 	}
 	p.X.Min, p.X.Max = 0, float64(a.Workers[len(a.Workers)-1])+0.5
 	p.Y.Min, p.Y.Max = 0, most*1.3

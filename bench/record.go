@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gocarina/gocsv"
 	"golang.org/x/perf/benchfmt"
@@ -30,16 +31,19 @@ func (a *Analysis) WriteCSV(w io.Writer) error {
 
 // WriteBenchfmt writes a line for each run that counts, in the format of Go's
 // benchmarks (golang.org/design/14313-benchmark-format): bench.txt, of which
-// benchstat compares two. The name has no core count at its end: it is a line of
-// its own, so that two machines can be compared.
+// benchstat compares two. As go test does it says system and processor; all else
+// that was swept with stands in comments, as benchstat compares nothing that is
+// said to differ, and versions are what is compared. The name has no core count at
+// its end, for the same reason.
 func (a *Analysis) WriteBenchfmt(w io.Writer) error {
 	r := a.Result
+	about := append(a.circumstances(), r.Settings.Files)
+	if _, err := fmt.Fprintf(w, "# %s\n", visible(strings.Join(about, "; "))); err != nil {
+		return fmt.Errorf("writing the sweep for benchstat: %w", err)
+	}
 	out := benchfmt.NewWriter(w)
 	rec := &benchfmt.Result{Iters: 1}
-	for _, line := range [][2]string{
-		{"goos", r.Machine.OS}, {"goarch", r.Machine.Arch}, {"cpu", r.Machine.CPU}, {"cores", fmt.Sprint(r.Machine.Cores)},
-		{"penstock", r.Versions.Penstock}, {"go", r.Versions.Go}, {"database", r.Versions.Database}, {"files", r.Settings.Files}, {"cache", r.Settings.Cache},
-	} {
+	for _, line := range [][2]string{{"goos", r.Machine.OS}, {"goarch", r.Machine.Arch}, {"cpu", r.Machine.CPU}} {
 		if line[1] != "" {
 			rec.Config = append(rec.Config, benchfmt.Config{Key: line[0], Value: []byte(line[1]), File: true})
 		}

@@ -32,10 +32,10 @@ const (
 // that all cells share, or with that of the reference's runs where it is more,
 // and the interval and the comparison are Student's. Runs of the same work are
 // compared together, those of the reference among them: see [Sample.work].
-// Comparisons are not corrected for their number: of twenty cells that are as
-// fast as the best, one is expected to be taken for a slower one.
+// Comparisons are not corrected for their number, and the best cell is the luckiest
+// of those that are as fast: of twenty such, three or four may be taken for slower.
 func Analyse(r *Result) *Analysis {
-	a := &Analysis{Result: r, byWork: make(map[Cell][]Sample)}
+	a := &Analysis{Result: r, works: worksOf(r.Samples), byWork: make(map[Cell][]Sample)}
 	runs := make(map[Cell][]Sample)
 	failed := make(map[Cell][]Sample)
 	var reference []Sample
@@ -51,7 +51,7 @@ func Analyse(r *Result) *Analysis {
 			failed[x.Cell] = append(failed[x.Cell], x)
 		}
 		if x.Error == "" {
-			a.byWork[x.work()] = append(a.byWork[x.work()], x)
+			a.byWork[a.works[x.Cell]] = append(a.byWork[a.works[x.Cell]], x)
 		}
 	}
 	pooled := pool(a.byWork, reference)
@@ -93,12 +93,33 @@ func (s *Sample) work() Cell {
 	return s.Cell
 }
 
+// worksOf are the works of cells: of one whose runs differ in theirs, as chunks may
+// where files come over a network, the cell itself.
+func worksOf(samples []Sample) map[Cell]Cell {
+	works := make(map[Cell]Cell)
+	for i := range samples {
+		x := &samples[i]
+		if x.Error != "" {
+			continue
+		}
+		if known, ok := works[x.Cell]; ok && known != x.work() {
+			works[x.Cell] = x.Cell
+		} else {
+			works[x.Cell] = x.work()
+		}
+	}
+	return works
+}
+
 // alikeIn are the runs that did the work of the cell's.
-func (a *Analysis) alikeIn(c *CellStats) []Sample { return a.byWork[c.Runs[0].work()] }
+func (a *Analysis) alikeIn(c *CellStats) []Sample { return a.byWork[a.works[c.Cell]] }
+
+// idle is how many of the cell's workers have nothing to do.
+func (a *Analysis) idle(c Cell) int { return c.Workers - a.works[c].Workers }
 
 // A pooling is the spread of the logarithms of seconds about the means of their
-// works, over all of these. It is that of the reference's runs where that is
-// more: these lie apart in time, as cells do that ran once or twice.
+// works, over all of these. It is that of the reference's runs where these are not
+// too few and it is more: they lie apart in time, as cells do that ran once or twice.
 type pooling struct {
 	deviation float64
 	freedom   float64 // degrees; 0 where nothing ran twice
@@ -109,7 +130,10 @@ func pool(byWork map[Cell][]Sample, reference []Sample) pooling {
 	for _, samples := range byWork {
 		all = all.with(samples)
 	}
-	all.deviation = max(all.deviation, (pooling{}).with(reference).deviation)
+	const few = 4
+	if own := (pooling{}).with(reference); own.freedom >= few && own.deviation > all.deviation {
+		return own
+	}
 	return all
 }
 
@@ -147,6 +171,11 @@ func cellStats(c Cell, runs, failed []Sample, pooled pooling) CellStats {
 	return s
 }
 
+// medianSpread is by how much more medians of n normal values spread than their
+// means do, by the median's efficiency for so few (Dixon and Massey, Introduction to
+// Statistical Analysis, table A-8b).
+var medianSpread = [enough]float64{1, 1, 1, 1.160, 1.092, 1.198}
+
 // interval returns the bounds of the 95 % interval of a cell's median.
 func interval(runs []Sample, median float64, pooled pooling) (lo, hi float64) {
 	switch n := len(runs); {
@@ -156,9 +185,8 @@ func interval(runs []Sample, median float64, pooled pooling) (lo, hi float64) {
 	case n < 2 || pooled.freedom == 0:
 		return median, median
 	default:
-		mean := stats.Mean(logarithms(runs))
-		half := pooled.critical() * pooled.deviation / math.Sqrt(float64(n))
-		return math.Exp(mean - half), math.Exp(mean + half)
+		half := pooled.critical() * pooled.deviation * medianSpread[n] / math.Sqrt(float64(n))
+		return median * math.Exp(-half), median * math.Exp(half)
 	}
 }
 
@@ -212,7 +240,7 @@ func (a *Analysis) rank(pooled pooling) {
 	}
 	a.Least = a.Best
 	for i := range a.Cells {
-		if c := &a.Cells[i]; c.N > 0 && a.asGood(c) && c.smaller(a.Least.Cell) {
+		if c := &a.Cells[i]; c.N > 0 && a.asGood(c) && c.smaller(a.Least) {
 			a.Least = c
 		}
 	}
@@ -222,7 +250,7 @@ func (a *Analysis) rank(pooled pooling) {
 // nothing to be told.
 func (a *Analysis) compare(c *CellStats, pooled pooling) {
 	c.Speedup = a.Base.Median / c.Median
-	if a.Compared && c.Runs[0].work() != a.Best.Runs[0].work() {
+	if a.Compared && !a.sameWork(c, a.Best) {
 		c.P = same(a.alikeIn(a.Best), a.alikeIn(c), pooled)
 	}
 	c.Alike = c == a.Best || a.Compared && c.P >= alpha
@@ -230,15 +258,21 @@ func (a *Analysis) compare(c *CellStats, pooled pooling) {
 
 // asGood reports whether the cell, which was compared, is as good as the best.
 func (a *Analysis) asGood(c *CellStats) bool {
-	return c.Alike && (c.Median <= a.Best.Median*(1+asGood) || c.Runs[0].work() == a.Best.Runs[0].work())
+	return c.Alike && (c.Median <= a.Best.Median*(1+asGood) || a.sameWork(c, a.Best))
 }
+
+func (a *Analysis) sameWork(x, y *CellStats) bool { return a.works[x.Cell] == a.works[y.Cell] }
 
 // smaller reports whether the cell needs less than another of one thing, and no
 // more of the other: of workers, which have a connection each, and of memory, which
 // holds their chunks.
-func (c Cell) smaller(than Cell) bool {
-	return c != than && c.Workers <= than.Workers && c.Workers*c.Chunk <= than.Workers*than.Chunk
+func (c *CellStats) smaller(than *CellStats) bool {
+	workers, memory := than.Workers-c.Workers, than.inMemory()-c.inMemory()
+	return workers >= 0 && memory >= 0 && workers+memory > 0
 }
+
+// inMemory is how many files the cell's workers hold at most.
+func (c *CellStats) inMemory() int { return min(c.Workers*c.Chunk, int(c.Runs[0].Files)) }
 
 // findAuto finds the automatic choice among the cells, else among the reference
 // runs.
@@ -288,19 +322,19 @@ func (a *Analysis) fitAmdahl() {
 		return
 	}
 	for _, chunk := range []int{a.Base.Chunk, a.Best.Chunk} {
-		if a.Amdahl = fitAmdahl(a.Cells, chunk); a.Amdahl != nil {
+		if a.Amdahl = a.fitAmdahlAt(chunk); a.Amdahl != nil {
 			return
 		}
 	}
 }
 
-// fitAmdahl fits seconds = level + slope / workers to the medians at a chunk, by
+// fitAmdahlAt fits seconds = level + slope / workers to the medians at a chunk, by
 // least squares; neither is less than 0. Cells with workers that have nothing to do
 // say nothing of the law. It returns nil for fewer than three medians.
-func fitAmdahl(cells []CellStats, chunk int) *Amdahl {
+func (a *Analysis) fitAmdahlAt(chunk int) *Amdahl {
 	var inverse, seconds []float64
-	for i := range cells {
-		if c := &cells[i]; c.N > 0 && c.Chunk == chunk && c.Runs[0].work().Workers == c.Workers {
+	for i := range a.Cells {
+		if c := &a.Cells[i]; c.N > 0 && c.Chunk == chunk && a.idle(c.Cell) == 0 {
 			inverse, seconds = append(inverse, 1/float64(c.Workers)), append(seconds, c.Median)
 		}
 	}

@@ -82,8 +82,13 @@ func TestStatisticsOfFewRuns(t *testing.T) {
 		t.Fatalf("the best is %s", a.Best)
 	}
 	near(t, "P", a.At(Cell{1, 1}).P, 0.0213117)
-	near(t, "the interval's low end", a.Best.Lo, math.Exp(1-2.7764451/math.Sqrt(3)))
-	near(t, "the interval's high end", a.Best.Hi, math.Exp(1+2.7764451/math.Sqrt(3)))
+	// Medians of three spread by 1.16 times as much as means do.
+	near(t, "the interval's low end", a.Best.Lo, math.Exp(1-1.16*2.7764451/math.Sqrt(3)))
+	near(t, "the interval's high end", a.Best.Hi, math.Exp(1+1.16*2.7764451/math.Sqrt(3)))
+	// One that lies apart does not take the interval away from the median.
+	if c := Analyse(sampled(map[Cell][]float64{{1, 1}: {1, 1.01, 0.99, 1, 8}, {2, 1}: {2, 2.1, 1.9, 2, 2.05}})).At(Cell{1, 1}); !(c.Lo < c.Median && c.Median < c.Hi) {
+		t.Errorf("the median %v is not within %v to %v", c.Median, c.Lo, c.Hi)
+	}
 
 	// A cell that ran once is judged by what runs of the others differ by: R's
 	// 2 * pt(-(3 - 1) / sqrt(1 + 1/3), 2) = 0.2254033.
@@ -152,13 +157,33 @@ func TestSameWork(t *testing.T) {
 	}
 }
 
+// Where files come over a network chunks may close otherwise from run to run: then
+// a cell's runs are its own, all of them.
+func TestWorkThatDiffers(t *testing.T) {
+	r := sampled(map[Cell][]float64{{4, 500}: {1, 1.1, 1.05}, {3, 500}: {1, 1, 1}})
+	for i := range r.Samples {
+		r.Samples[i].Chunks = 3
+	}
+	chunks := int64(2)
+	for i := range r.Samples {
+		if x := &r.Samples[i]; x.Workers == 4 {
+			x.Chunks = chunks
+			chunks++
+		}
+	}
+	a := Analyse(r)
+	if c := a.At(Cell{4, 500}); len(a.alikeIn(c)) != 3 || a.idle(c.Cell) != 0 || a.sameWork(c, a.At(Cell{3, 500})) {
+		t.Errorf("%d runs of 4 x 500 are compared", len(a.alikeIn(c)))
+	}
+}
+
 // Cells that ran once or twice lie as far apart in time as the reference's runs do.
 func TestDriftIsNoise(t *testing.T) {
 	seconds := map[Cell][]float64{{1, 1}: {1.3, 1.31}, {2, 1}: {1, 1.01}}
 	if a := Analyse(sampled(seconds)); a.At(Cell{1, 1}).Alike {
 		t.Errorf("without drift, 1 x 1 is %+v", a.At(Cell{1, 1}))
 	}
-	seconds[Cell{}] = []float64{1, 1.3, 1.6}
+	seconds[Cell{}] = []float64{1, 1.2, 1.3, 1.5, 1.6}
 	if a := Analyse(sampled(seconds)); !a.At(Cell{1, 1}).Alike {
 		t.Errorf("where the reference drifts, 1 x 1 is %+v", a.At(Cell{1, 1}))
 	}

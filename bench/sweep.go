@@ -27,9 +27,9 @@ type Protocol struct {
 	// last, which take the longest. It is cut short, and so a run that failed, when
 	// it takes half of what is left of the budget, which those of the smallest chunk
 	// share, if that is more than three times what the reference took. Then those go
-	// on that needed at most twice the time of the fastest, and no run is begun that
-	// would end after the budget. 0 for none: every cell gets Sets times Runs,
-	// however long they take.
+	// on that needed at most twice the time of the fastest, or that have run once and
+	// in a fiftieth of the budget, and no run is begun that would end after the
+	// budget. 0 for none: every cell gets Sets times Runs, however long they take.
 	Budget time.Duration `json:"budget_ns"`
 	// LeaveOut has the cells of the smallest chunk wait until all else is done that
 	// would take more than a quarter of the budget, if each of their transactions,
@@ -87,7 +87,7 @@ func Sweep(ctx context.Context, p Protocol, run Run, progress func(Progress)) (*
 		return nil, err
 	}
 	s := &sweep{Protocol: p, run: run, progress: progress, result: &Result{Machine: ThisMachine(), Protocol: p, Began: time.Now()},
-		visits: make(map[Cell]int), took: make(map[Cell]time.Duration), least: make(map[Cell]float64), random: rand.New(rand.NewPCG(p.Seed, 0)), smallest: p.Cells[0].Chunk}
+		visits: make(map[Cell]int), waited: make(map[Cell]bool), took: make(map[Cell]time.Duration), least: make(map[Cell]float64), random: rand.New(rand.NewPCG(p.Seed, 0)), smallest: p.Cells[0].Chunk}
 	for _, c := range p.Cells {
 		s.larger = s.larger || c.Chunk != s.smallest
 		s.smallest = min(s.smallest, c.Chunk)
@@ -112,6 +112,7 @@ type sweep struct {
 	larger   bool // ones there are, too
 
 	visits  map[Cell]int           // without warm-ups and reference runs
+	waited  map[Cell]bool          // those that waited for the end
 	took    map[Cell]time.Duration // the cell's last visit, with what made it ready
 	least   map[Cell]float64       // seconds of the fastest run
 	skipped int                    // runs that there was no time for
@@ -147,7 +148,7 @@ func (s *sweep) late(ctx context.Context) {
 			continue
 		}
 		s.result.LeftOut = slices.DeleteFunc(s.result.LeftOut, func(y LeftOut) bool { return y.Cell == x.Cell })
-		s.took[x.Cell] = about
+		s.took[x.Cell], s.waited[x.Cell] = about, true
 		s.skipped--
 		if !s.visit(ctx, x.Cell, s.Sets, s.Runs) {
 			return
@@ -213,14 +214,15 @@ func (s *sweep) leavesOut(c Cell) bool {
 	return true
 }
 
-// patience is for how long a cell's first run is waited for; 0 for ever.
-func (s *sweep) patience(c Cell) time.Duration {
+// patience is for how long a cell's first run is waited for; 0 for ever, as for
+// those of the reference.
+func (s *sweep) patience(c Cell, run int) time.Duration {
 	reference, ok := s.took[s.Reference]
-	if s.Budget == 0 || s.visits[c] > 0 || !ok {
+	if s.Budget == 0 || s.visits[c] > 0 || run == 0 || !ok {
 		return 0
 	}
 	left := s.Budget - time.Since(s.result.Began)
-	if _, late := s.took[c]; late && c != s.Reference {
+	if s.waited[c] {
 		return max(left, 3*reference)
 	}
 	share := left / 2
@@ -249,8 +251,8 @@ func rounded(d time.Duration) time.Duration {
 }
 
 // tryOnce runs a cell, for as long as there is patience.
-func (s *sweep) tryOnce(ctx context.Context, c Cell) (Sample, error) {
-	most := s.patience(c)
+func (s *sweep) tryOnce(ctx context.Context, c Cell, run int) (Sample, error) {
+	most := s.patience(c, run)
 	if most == 0 {
 		return s.run(ctx, c)
 	}
@@ -268,7 +270,7 @@ func (s *sweep) tryOnce(ctx context.Context, c Cell) (Sample, error) {
 func (s *sweep) visit(ctx context.Context, c Cell, set, run int) bool {
 	s.tell(s.at(c, set))
 	began := time.Now()
-	sample, err := s.tryOnce(ctx, c)
+	sample, err := s.tryOnce(ctx, c, run)
 	if ctx.Err() != nil {
 		return false // it was cut short, which no seconds tell of
 	}
@@ -304,8 +306,12 @@ func (s *sweep) rest(ctx context.Context) bool {
 	}
 }
 
-// slow reports whether the cell is out of the question.
+// slow reports whether the cell is out of the question. One run may have been
+// slow by chance: where another is cheap it decides.
 func (s *sweep) slow(c Cell) bool {
+	if s.visits[c] == 1 && s.took[c] <= s.Budget/50 && s.least[c] > 0 {
+		return false
+	}
 	fastest := 0.0
 	for _, seconds := range s.least {
 		if fastest == 0 || seconds < fastest {

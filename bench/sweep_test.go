@@ -114,8 +114,9 @@ func TestSweepGoesOnAfterACellThatFails(t *testing.T) {
 	if a.Best.Cell != (Cell{1, 1}) || a.Best.N != 2 {
 		t.Errorf("the best is %+v", a.Best)
 	}
-	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "2 x 1 (2 of 2 runs: too many connections)") {
-		t.Errorf("nothing is said of the cell that failed: %s", notes)
+	var text strings.Builder
+	if err := a.WriteText(&text, Terminal{}); err != nil || !strings.Contains(text.String(), "2 x 1 failed in 2 of 2 runs: too many connections") {
+		t.Errorf("nothing is said of the cell that failed (%v): %s", err, text.String())
 	}
 }
 
@@ -177,6 +178,32 @@ func TestSweepWithinABudget(t *testing.T) {
 		}
 		if a.Noise.N < 4 {
 			t.Errorf("the reference ran %d times only", a.Noise.N)
+		}
+	})
+}
+
+// The reference may be no cell of the grid and have its smallest chunk; and a cell
+// whose only run was slow by chance has another, where that is cheap.
+func TestSweepGivesASecondRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := make(map[Cell]int)
+		p := Protocol{Cells: []Cell{{1, 1000}, {2, 1000}, {2, 5000}, {8, 5000}}, Reference: Cell{4, 1000}, Sets: 5, Runs: 1, WarmUps: 1, Budget: 120 * time.Second}
+		r, err := Sweep(t.Context(), p, lasting(func(c Cell) time.Duration {
+			runs[c]++
+			switch {
+			case c == Cell{8, 5000}:
+				return 10 * time.Second // too long for another
+			case c == Cell{2, 1000} && runs[c] == 1:
+				return 2 * time.Second
+			}
+			return 200 * time.Millisecond
+		}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := Analyse(r)
+		if x, y, z := a.At(Cell{2, 1000}), a.At(Cell{8, 5000}), a.Noise; x.N != 5 || y.N != 1 || z.N != 5 {
+			t.Errorf("2 x 1000 ran %d times, 8 x 5000 %d and the reference %d", x.N, y.N, z.N)
 		}
 	})
 }

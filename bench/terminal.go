@@ -67,16 +67,18 @@ var (
 	badText   = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
-// A cell stays on its line, and so does a number with its unit.
-var together = regexp.MustCompile(`\d+ (x \d+|s\b|%)`)
-
-const noBreak = "\u00a0"
+// A cell stays on its line, and so does a number with its unit, and a flag.
+var (
+	together = regexp.MustCompile(`\d+ (x \d+|s\b|%)|--[a-z-]+`)
+	unbroken = strings.NewReplacer(" ", "\u00a0", "-", "\u2011")
+	asBefore = strings.NewReplacer("\u00a0", " ", "\u2011", "-")
+)
 
 // paragraph writes text in lines that fit, the first after label and all others
 // as far in.
 func (p *sheet) paragraph(label string, width int, style lipgloss.Style, text string) {
-	kept := together.ReplaceAllStringFunc(visible(text), func(s string) string { return strings.ReplaceAll(s, " ", noBreak) })
-	lines := strings.ReplaceAll(ansi.Wordwrap(kept, max(20, p.width-width), ""), noBreak, " ")
+	kept := together.ReplaceAllStringFunc(visible(text), unbroken.Replace)
+	lines := asBefore.Replace(ansi.Wordwrap(kept, max(20, p.width-width), ""))
 	for i, line := range strings.Split(lines, "\n") {
 		if i > 0 {
 			label = ""
@@ -203,7 +205,7 @@ func (p *sheet) failures() {
 	failed := false
 	for i := range p.analysis.Cells {
 		if c := &p.analysis.Cells[i]; c.Failed > 0 {
-			p.paragraph("", 0, badText, fmt.Sprintf("%s failed in %d of %d runs: %s", c.Cell, c.Failed, c.Failed+c.N, c.Why))
+			p.paragraph("", 0, badText, c.failure())
 			failed = true
 		}
 	}
@@ -222,7 +224,7 @@ func (p *sheet) verdict() {
 	}
 	p.part("Automatic", plainText, v.Auto)
 	p.part("Advice", plainText, v.Advice)
-	p.part("Best cell", boldText, v.Config)
+	p.part("Config", boldText, v.Config)
 	for i, note := range v.Notes {
 		label := "Note"
 		if i > 0 {

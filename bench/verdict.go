@@ -14,6 +14,9 @@ const (
 	// idleWorkers is the share of their time that workers wait for files from
 	// which on it is not their work that takes the time.
 	idleWorkers = 0.5
+	// muchBeside is the share of the cores that others use, where no database is
+	// among them, from which on they may be what takes the time.
+	muchBeside = 0.25
 	// noisy is the spread of equal runs from which on it is said.
 	noisy = 0.1
 )
@@ -89,10 +92,11 @@ func (a *Analysis) wordLeast() string {
 		return ""
 	case l == b:
 		return fmt.Sprintf("No smaller cell is as good: within %.0f %% of the best's median, and not to be told from it.", 100*asGood)
-	case l.Runs[0].work() == b.Runs[0].work():
+	case a.sameWork(l, b):
 		return fmt.Sprintf("The smallest cell as good is %s: there are no more chunks than workers, and it does the same work with %s.", named(l.Cell), l.savings(b))
 	}
-	return fmt.Sprintf("The smallest cell as good is %s with %s: %s the best's median, which chance explains, with %s.", named(l.Cell), Seconds(l.Median), against(l.Median, b.Median), l.savings(b))
+	return fmt.Sprintf("The smallest cell as good, as far as %s tell, is %s with %s: %s the best's median, with %s.",
+		counted(len(a.alikeIn(l)), "run"), named(l.Cell), Seconds(l.Median), against(l.Median, b.Median), l.savings(b))
 }
 
 // savings words what a smaller cell needs less of.
@@ -107,9 +111,6 @@ func (c *CellStats) savings(than *CellStats) string {
 	return strings.Join(less, " and ")
 }
 
-// inMemory is how many files the cell's workers hold at most.
-func (c *CellStats) inMemory() int { return min(c.Workers*c.Chunk, int(c.Runs[0].Files)) }
-
 func (a *Analysis) wordAuto() string {
 	x, b := a.Auto, a.Best
 	if x == nil {
@@ -118,7 +119,7 @@ func (a *Analysis) wordAuto() string {
 	text := fmt.Sprintf("workers: auto and chunk: auto stand for %s here", x.Cell)
 	how := fmt.Sprintf("%s, %s the best's median", Seconds(x.Median), against(x.Median, b.Median))
 	if x.Alike {
-		how += ", which chance explains"
+		how += ", which chance may explain"
 	}
 	switch {
 	case x == b:
@@ -161,6 +162,9 @@ func (a *Analysis) advise() string {
 func (a *Analysis) wordHelp() string {
 	switch a.Verdict.Bottleneck {
 	case BoundByCores:
+		if a.Result.Machine.busy() {
+			return " To be faster, it needs more cores, or less beside it that uses them."
+		}
 		return " To be faster, it needs more cores."
 	case BoundByDatabase:
 		return " To be faster, it needs a faster database: look at its disk's time to sync, at its settings, at other tables' work, at the network in between."
@@ -201,7 +205,7 @@ func (a *Analysis) bottleneck() (Bottleneck, []string) {
 	} else if sum.CPU > 0 {
 		evidence = append(evidence, fmt.Sprintf("Of %.0f cores, Penstock used %.2f; what else was busy, the system does not tell.", cores, sum.CPU/sum.Seconds))
 	}
-	all := sum.Seconds * float64(a.Best.Workers)
+	all := sum.Seconds * float64(a.works[a.Best.Cell].Workers) // the others have nothing to do at all
 	waiting := max(0, 1-(sum.Fetch+sum.Decode+sum.Commit)/all)
 	decoding, committing := "decoding", "committing"
 	switch a.Result.Settings.Stage {
@@ -213,6 +217,10 @@ func (a *Analysis) bottleneck() (Bottleneck, []string) {
 	evidence = append(evidence, fmt.Sprintf("Of the workers' time, fetching took %s, %s %s, %s %s; for %s of it they had nothing to do.",
 		percent(sum.Fetch/all), decoding, percent(sum.Decode/all), committing, percent(sum.Commit/all), percent(waiting)))
 	evidence = append(evidence, a.slopes()...)
+	if others := (used - sum.CPU) / sum.Seconds / cores; a.Result.Settings.Store == "" && others >= muchBeside {
+		evidence = append(evidence, "What others take of the cores, this run lacks: it says little of the files.")
+		return Unclear, evidence
+	}
 	return a.boundBy(&sum, used/sum.Seconds/cores, waiting), evidence
 }
 
@@ -271,13 +279,12 @@ func (a *Analysis) note() {
 	if r.Cut != "" {
 		add("The sweep was cut short: %s.", r.Cut)
 	}
-	var failed, unvisited, outliers, once, idle []string
+	var unvisited, outliers, once, idle []string
 	for i := range a.Cells {
 		c := &a.Cells[i]
 		name := c.String()
 		switch {
-		case c.Failed > 0:
-			failed = append(failed, fmt.Sprintf("%s (%d of %d runs: %s)", name, c.Failed, c.Failed+c.N, c.Why))
+		case c.Failed > 0: // it is shown with why
 		case r.leftOut(c.Cell) != nil:
 		case !c.Visited():
 			unvisited = append(unvisited, name)
@@ -287,12 +294,9 @@ func (a *Analysis) note() {
 		if len(c.Outliers) > 0 {
 			outliers = append(outliers, name)
 		}
-		if c.N > 0 && c.Runs[0].work().Workers < c.Workers {
+		if c.N > 0 && a.idle(c.Cell) > 0 {
 			idle = append(idle, name)
 		}
-	}
-	if len(failed) > 0 {
-		add("These cells failed: %s.", some(failed, 3))
 	}
 	for _, x := range r.LeftOut {
 		text := fmt.Sprintf("%s was left out: by what %s took, its transactions take up to %s, which the other cells left no time for.", x.Cell, x.By, Seconds(x.About))
@@ -333,7 +337,7 @@ func (a *Analysis) note() {
 		}
 	}
 	if r.Machine.busy() {
-		add("This machine was not quiet: when the sweep began, %.1f processes wanted one of the %s.", r.Machine.Load, counted(r.Machine.Cores, "core"))
+		add("This machine was not quiet: in the minute before the sweep %.1f processes wanted one of the %s.", r.Machine.Load, counted(r.Machine.Cores, "core"))
 	}
 }
 

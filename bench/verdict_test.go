@@ -52,7 +52,7 @@ func TestVerdict(t *testing.T) {
 	v := a.Verdict
 	for what, want := range map[string]string{
 		v.Best:   "The best cell is 4 workers x chunk 100 with 1.00 s (median of 6 runs, 95 % interval 0.980 s to 1.02 s), 8.1 times as fast as 1 x 1. 1 of the 4 other cells cannot be told from it.",
-		v.Least:  "The smallest cell as good is 2 workers x chunk 100 with 1.00 s: 100 % of the best's median, which chance explains, with 2 workers instead of 4 and at most 200 files in memory instead of 400.",
+		v.Least:  "The smallest cell as good, as far as 6 runs tell, is 2 workers x chunk 100 with 1.00 s: 100 % of the best's median, with 2 workers instead of 4 and at most 200 files in memory instead of 400.",
 		v.Auto:   "workers: auto and chunk: auto stand for 9 x 9 here, outside of the grid: 1.25 s, 125 % of the best's median.",
 		v.Config: "pipeline: {workers: 4, chunk: 100}",
 		v.Advice: "Put the best cell into the config, or 2 x 100, which is as good.",
@@ -108,5 +108,21 @@ func TestEvidenceOfAStage(t *testing.T) {
 		if evidence := strings.Join(v.Evidence, "\n"); v.Bottleneck != bottleneck || !strings.Contains(evidence, want) {
 			t.Errorf("of %s the bottleneck is %s, by\n%s", stage, v.Bottleneck, evidence)
 		}
+	}
+}
+
+// Workers without a chunk do not wait for anything that could be had, and what other
+// programs take is no want of cores.
+func TestBottleneckOfIdleWorkersAndOthers(t *testing.T) {
+	of := func(stage, store string, x Sample) Verdict {
+		x.Cell, x.Set, x.Run, x.Seconds, x.Files = Cell{8, 10_000}, 1, 1, 1, 27_000
+		return Analyse(&Result{Machine: Machine{Cores: 4}, Settings: Settings{Stage: stage, Store: store}, Protocol: Protocol{Cells: []Cell{x.Cell}}, Samples: []Sample{x}}).Verdict
+	}
+	if v := of("load", "somewhere", Sample{Chunks: 3, CPU: 1, Busy: 1.5, Fetch: 0.1, Decode: 0.2, Commit: 2.6}); v.Bottleneck != BoundByDatabase {
+		t.Errorf("three of eight workers have chunks, and commit: the bottleneck is %s, by %q", v.Bottleneck, v.Evidence)
+	}
+	v := of("decode", "", Sample{Chunks: 27, CPU: 0.6, Busy: 3.9, Fetch: 2, Decode: 3})
+	if last := v.Evidence[len(v.Evidence)-1]; v.Bottleneck != Unclear || last != "What others take of the cores, this run lacks: it says little of the files." {
+		t.Errorf("where others take the cores the bottleneck is %s, by %q", v.Bottleneck, v.Evidence)
 	}
 }

@@ -37,8 +37,12 @@ type benchmark struct {
 	sparse     bool // of chunk 1 only the cell of one worker is swept, what speed-ups are against, where the budget has time for it
 }
 
-// benchBudget is how long a sweep takes for which nothing else is said.
-const benchBudget = 2 * time.Minute
+// benchBudget is how long a sweep takes for which nothing else is said, and
+// mostSets how many sets it has at most.
+const (
+	benchBudget = 2 * time.Minute
+	mostSets    = 25
+)
 
 func newBench(a *app) *cobra.Command {
 	b := &benchmark{stage: choice{value: stageLoad, of: []string{stageDecode, stageLoad, stageFetch}}}
@@ -57,8 +61,8 @@ store and that of PENSTOCK_STORE are never used. Profiles that were approved in 
 store of --store read files as they do in a replay into it.
 
 Alone it takes about two minutes: each cell has its turn, and those that need at
-most twice the time of the fastest have more of them, for as long as the budget
-lasts. A run that would take most of the budget for itself is cut short, and its
+most twice the time of the fastest have more of them, up to 25, for as long as the
+budget lasts. A run that would take most of the budget for itself is cut short, and its
 cell shown as failed, with that. Of chunk 1, with a transaction for each file, it
 has one worker only, which speed-ups are against: where disks are slow to sync, that
 would take more than a quarter of the budget. Then it comes at the end, once, or is
@@ -87,7 +91,7 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.SortFlags = false
 	f.Var(&b.workers, "workers", "the `LIST` of worker counts to sweep: 1-8, or 1,2,4; default 1, 2, 4 and so on, to four for each core")
 	f.Var(&b.chunks, "chunk", "the `LIST` of chunk sizes to sweep, in files; default 1,10,100,1000,5000")
-	f.IntVar(&b.sets, "sets", 5, "how many sets there are: groups of runs, one after the other, each of all cells")
+	f.IntVar(&b.sets, "sets", 5, "how many sets there are: groups of runs, one after the other, each of all cells; without --sets and --runs, up to 25 within the budget")
 	f.IntVar(&b.runs, "runs", 1, "how often a cell is run within a set")
 	f.Var(&b.pause, "pause", "wait for this `SPAN` between sets; default none")
 	f.Var(&b.budget, "budget", "stop repeating cells after this `SPAN`, and repeat only those that may be the best; default 2m, and none with --sets, --runs or --paper")
@@ -123,6 +127,9 @@ func (b *benchmark) complete(f *pflag.FlagSet) error {
 	} else if !f.Changed("sets") && !f.Changed("runs") {
 		if !f.Changed("budget") {
 			b.budget = duration(benchBudget)
+		}
+		if b.budget > 0 {
+			b.sets = mostSets
 		}
 		b.sparse = b.stage.value == stageLoad && !f.Changed("workers") && !f.Changed("chunk")
 	}
