@@ -40,7 +40,7 @@ func beside(ctx context.Context, s *site) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
+	defer func() { err = d.end(err) }()
 	w := &watching{renamed: make(map[string]time.Time)}
 	looking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func beside(ctx context.Context, s *site) (err error) {
 		timer.Stop()
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nthe replay said:\n%s\nthe daemon said:\n%s", err, said, d.said)
+		return fmt.Errorf("%w\nthe replay said:\n%s", err, said)
 	}
 	fmt.Fprintf(s.out, "visible after the closing rename while a replay loads %d files beside (--max-live-lag %s), %d files at %.0f/s, looked at every %s:\n  50 of 100 within %s, 95 within %s (aim: 5s), 99 within %s, all within %s\n  the replay took %.1f s, %.0f files/s; %s\n",
 		s.backfill.files, s.backfill.maxLag, n, float64(n)/wrote.Seconds(), w.step(wrote), w.within(.5), w.within(.95), w.within(.99), w.within(1),

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
+	if s.files < 1 || s.listed < 1 || s.backfill.files < 1 {
+		return errors.New("-files, -listed and -backfill: at least one")
+	}
+	if math.IsNaN(s.rate) || math.IsNaN(s.backfill.live) || s.rate <= 0 || s.backfill.live <= 0 {
+		return errors.New("-rate and -live: more than 0 files in a second")
+	}
 	if s.penstock, err = trial.Program(s.penstock); err != nil {
 		return err
 	}
@@ -124,7 +131,7 @@ func (s *site) withServer(ctx context.Context, m measurement) (err error) {
 // A daemon is `penstock run` under way.
 type daemon struct {
 	cmd  *exec.Cmd
-	said *strings.Builder
+	said *strings.Builder // written to until it has ended: end reads it
 }
 
 // start starts the daemon on the folder.
@@ -142,13 +149,17 @@ func (s *site) start(ctx context.Context) (*daemon, error) {
 	return d, d.cmd.Start()
 }
 
-// stop drains the daemon. What it said is in the error when it failed.
-func (d *daemon) stop() error {
+// end drains the daemon and returns err, which may be nil, with how the daemon
+// failed, if it did. With any error comes all that the daemon has said.
+func (d *daemon) end(err error) error {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	if err := d.cmd.Wait(); err != nil {
-		return fmt.Errorf("penstock run: %w\n%s", err, d.said)
+	if failed := d.cmd.Wait(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("penstock run: %w", failed))
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\nthe daemon said:\n%s", err, d.said)
 }
 
 // write puts a file of one reading in place by a rename, and returns when the
@@ -174,7 +185,7 @@ func (s *site) folders() error {
 	return nil
 }
 
-// awaits returns when n files are visible.
+// awaits returns when n files are visible. Its error holds the cause of ctx's end.
 func (s *site) awaits(ctx context.Context, n int) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -191,7 +202,7 @@ func (s *site) awaits(ctx context.Context, n int) error {
 		select { // until there is a schema, errors are to be expected
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return errors.Join(context.Cause(ctx), err)
 		}
 	}
 }

@@ -2,18 +2,23 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"penstock/bench"
+	"penstock/store/pglocal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestAnonymous(t *testing.T) {
 	mb, err := anonymous(os.Getpid())
@@ -35,6 +40,10 @@ func TestWatching(t *testing.T) {
 	w.saw([]string{"early"}, now)
 	w.done("early", now.Add(time.Second))
 	w.done("late", now)
+	w.ends(2)
+	if seen, all := w.progress(); seen != 1 || all != 2 {
+		t.Errorf("%d of %d files are visible", seen, all)
+	}
 	if left := w.awaited(); !slices.Equal(left, []string{"late"}) {
 		t.Errorf("awaited %q", left)
 	}
@@ -103,4 +112,63 @@ func TestHeldBack(t *testing.T) {
 	if got := heldBack("1 file\n"); got != "it was not held back" {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestLive takes the time of a few files, alone and beside a small backfill.
+func TestLive(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-penstock", penstock(t), "-only", "visible|beside", "-files", "20", "-rate", "100", "-backfill", "40"}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for _, want := range []string{
+		`visible after the closing rename, 20 files at \d+/s \(wanted 100\), .*\n  50 of 100 within \d.*, all within \d`,
+		`visible after the closing rename while a replay loads 40 files beside .*\n  50 of 100 within \d.*\n  the replay took \d+\.\d s`,
+	} {
+		if !regexp.MustCompile(want).Match(out.Bytes()) {
+			t.Errorf("%s\nis not in\n%s", want, &out)
+		}
+	}
+}
+
+// TestDaemonThatFails checks that an error holds all that the daemon had said, also
+// where it was said after the measurement had begun.
+func TestDaemonThatFails(t *testing.T) {
+	program := penstock(t)
+	for _, m := range measurements {
+		s := site{penstock: program, dir: t.TempDir(), store: "postgres:///nowhere?host=/nowhere", poll: "now and then", settle: "0s", listed: 1, files: 1, rate: 1, backfill: backfill{files: 1, live: 1}}
+		if err := errors.Join(os.Mkdir(s.watched(), 0o755), os.Mkdir(s.staging(), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, errors.New("waited long enough"))
+		err := m.run(ctx, &s)
+		cancel()
+		for _, want := range []string{"waited long enough", "penstock run: ", "the daemon said:", "now and then"} {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "%!") {
+				t.Errorf("%s: %q is not in %v", m.name, want, err)
+			}
+		}
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	for args, want := range map[string]string{
+		"-files 0":               "-files, -listed and -backfill: at least one",
+		"-backfill -1":           "-files, -listed and -backfill: at least one",
+		"-rate 0":                "-rate and -live: more than 0",
+		"-live NaN":              "-rate and -live: more than 0",
+		"-penstock nowhere/none": "no program to measure",
+	} {
+		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+func penstock(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "penstock")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "penstock/cmd/penstock").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
 }

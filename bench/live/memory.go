@@ -17,11 +17,11 @@ func idle(ctx context.Context, s *site) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
-	ready, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the daemon does not begin: %s", d.said))
+	defer func() { err = d.end(err) }()
+	ready, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the daemon does not begin"))
 	defer cancel()
 	if err := s.awaits(ready, 0); err != nil {
-		return errors.Join(context.Cause(ready), err)
+		return err
 	}
 	last, most, err := d.memory(ctx, 30*time.Second)
 	if err != nil {
@@ -50,8 +50,8 @@ func listed(ctx context.Context, s *site) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
-	loading, loaded := context.WithTimeoutCause(ctx, 10*time.Minute, fmt.Errorf("not all files are loaded: %s", d.said))
+	defer func() { err = d.end(err) }()
+	loading, loaded := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("not all files are loaded"))
 	defer loaded()
 	began := time.Now()
 	most := make(chan float64, 1)
@@ -64,7 +64,7 @@ func listed(ctx context.Context, s *site) (err error) {
 	loaded()
 	if err != nil {
 		<-most
-		return errors.Join(context.Cause(loading), err)
+		return err
 	}
 	last, again, err := d.memory(ctx, 30*time.Second)
 	if err != nil {
@@ -83,7 +83,7 @@ func (d *daemon) memory(ctx context.Context, during time.Duration) (last, most f
 	end := time.After(during)
 	for {
 		if last, err = anonymous(d.cmd.Process.Pid); err != nil {
-			return last, most, fmt.Errorf("%w\n%s", err, d.said)
+			return last, most, err
 		}
 		most = max(most, last)
 		select {

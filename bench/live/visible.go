@@ -21,16 +21,19 @@ func visible(ctx context.Context, s *site) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
+	defer func() { err = d.end(err) }()
 	w := &watching{renamed: make(map[string]time.Time)}
 	w.ends(s.files)
-	late, cancel := context.WithTimeoutCause(ctx, time.Duration(float64(s.files)/s.rate)*time.Second+time.Minute, errors.New("not all files became visible"))
+	late, cancel := context.WithTimeoutCause(ctx, time.Duration(float64(s.files)/s.rate)*time.Second+time.Minute, errors.New("that was a minute after the last was to be written"))
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- w.look(late, s.store, 5*time.Millisecond) }()
 	_, wrote, err := s.writeAll(late, w, s.rate, s.files)
+	if err != nil {
+		cancel() // the files that were not written are not waited for
+	}
 	if err = errors.Join(err, <-ended); err != nil {
-		return fmt.Errorf("%w: %w\nthe daemon said:\n%s", context.Cause(late), err, d.said)
+		return err
 	}
 	fmt.Fprintf(s.out, "visible after the closing rename, %d files at %.0f/s (wanted %.0f), looked at every %s:\n  50 of 100 within %s, 95 within %s, 99 within %s (aim: 250ms), all within %s\n",
 		s.files, float64(s.files)/wrote.Seconds(), s.rate, w.step(wrote), w.within(.5), w.within(.95), w.within(.99), w.within(1))
@@ -51,19 +54,20 @@ func (s *site) startWarm(ctx context.Context) (*daemon, error) {
 	}
 	for i := range warm {
 		if _, err := s.write(i); err != nil {
-			return nil, errors.Join(err, d.stop())
+			return nil, d.end(err)
 		}
 	}
 	ready, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the first files do not come"))
 	defer cancel()
 	if err := s.awaits(ready, warm); err != nil {
-		return nil, errors.Join(context.Cause(ready), err, d.stop(), errors.New(d.said.String()))
+		return nil, d.end(err)
 	}
 	return d, nil
 }
 
 // writeAll writes up to n files at even distances, until ctx ends, and returns
-// how many that were and how long it took.
+// how many that were and how long it took. Where ctx ended first, the error is its
+// cause.
 func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (int, time.Duration, error) {
 	began := time.Now()
 	timer := time.NewTimer(0)
@@ -73,7 +77,7 @@ func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return i, time.Since(began), ctx.Err()
+			return i, time.Since(began), context.Cause(ctx)
 		}
 		name := fmt.Sprintf("%02d/L%03d_%07d.csv", (warm+i)%50, (warm+i)%500, warm+i)
 		w.expect(name)
@@ -102,10 +106,12 @@ func (w *watching) ends(n int) {
 	w.all = n
 }
 
-func (w *watching) over() bool {
+// progress is how many files are visible, and how many there are in all, 0 where
+// that is not known yet.
+func (w *watching) progress() (seen, all int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.all > 0 && len(w.took) >= w.all
+	return len(w.took), w.all
 }
 
 // within is the time within which a share of the files was visible, once all
@@ -134,7 +140,8 @@ func (w *watching) done(path string, at time.Time) {
 	}
 }
 
-// look asks for the files that are not there yet until all are.
+// look asks for the files that are not there yet until all are. Its error holds the
+// cause of ctx's end.
 func (w *watching) look(ctx context.Context, url string, every time.Duration) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -143,11 +150,15 @@ func (w *watching) look(ctx context.Context, url string, every time.Duration) er
 	defer conn.Close(context.WithoutCancel(ctx))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for !w.over() {
+	for {
+		seen, all := w.progress()
+		if all > 0 && seen >= all {
+			return nil
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d files are visible: %w", len(w.took), w.all, ctx.Err())
+			return fmt.Errorf("%d of %d files are visible: %w", seen, all, context.Cause(ctx))
 		}
 		var keys [][16]byte
 		for _, path := range w.awaited() {
@@ -163,7 +174,6 @@ func (w *watching) look(ctx context.Context, url string, every time.Duration) er
 		}
 		w.saw(visible, time.Now())
 	}
-	return nil
 }
 
 func (w *watching) awaited() []string {

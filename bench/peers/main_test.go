@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,5 +64,29 @@ func TestPeerThatLosesReadings(t *testing.T) {
 	}
 	if want := "| lossy |  |  | failed: it loaded 1 of 6 readings | | |\n"; runs != 1 || !strings.HasSuffix(out.String(), want) {
 		t.Errorf("after %d runs, it prints\n%s", runs, &out)
+	}
+}
+
+// TestRounds holds that a first run of each does not count, and that no side pays
+// for what it prepared: the checkpoint comes after it.
+func TestRounds(t *testing.T) {
+	s := &site{corpus: bench.Corpus{Files: 1, Readings: 2}, store: pgtest.Database(t), runs: 3}
+	var prepared string
+	runs := 0
+	steady := &peer{prepare: func(ctx context.Context, s *site) error {
+		return trial.One(ctx, s.store, "select pg_logical_emit_message(false, 'bench', 'prepared')::text", &prepared)
+	}, load: func(ctx context.Context, s *site) (float64, error) {
+		var since bool
+		if err := trial.One(ctx, s.store, "select redo_lsn >= '"+prepared+"' from pg_control_checkpoint()", &since); err != nil || !since {
+			t.Errorf("no checkpoint came after the peer had prepared (%v)", err)
+		}
+		runs++
+		return float64(runs), trial.Exec(ctx, s.store, "insert into peer values ('L1', 'flow', now(), 1), ('L1', 'depth', now(), 1)")
+	}}
+	if err := s.alternate(t.Context(), []*peer{steady}); err != nil || steady.fault != nil {
+		t.Fatal(err, steady.fault)
+	}
+	if !slices.Equal(steady.took, []float64{2, 3, 4}) {
+		t.Errorf("of the runs, these count: %v", steady.took)
 	}
 }

@@ -26,16 +26,16 @@ var poolScript []byte
 func (s *site) peers() []*peer {
 	return []*peer{{
 		name: "penstock replay", settings: fmt.Sprintf("%d workers, chunk %d; ledger, receipts, key", s.workers, s.chunk),
-		version: penstockVersion, load: replay, table: "penstock.readings",
+		version: penstockVersion, prepare: migrate, load: replay, table: "penstock.readings",
 	}, {
 		name: "Python multiprocessing pool", settings: fmt.Sprintf("%d processes, %d files a transaction, 1000 rows an insert; key", s.workers, s.chunk),
-		version: pythonVersion, load: pool,
+		version: pythonVersion, prepare: writePoolScript, load: pool,
 	}, {
 		name: `psql \copy`, settings: `one session, a \copy for each file, one transaction; key`,
-		version: psqlVersion, load: copyAll,
+		version: psqlVersion, prepare: writeCopyScript, load: copyAll,
 	}, {
 		name: "pgloader", settings: fmt.Sprintf("%d workers, the files joined into one stream by awk; key", s.workers),
-		version: pgloaderVersion, load: pgloader,
+		version: pgloaderVersion, prepare: writeLoaderScript, load: pgloader,
 	}, {
 		name: "Telegraf directory_monitor", settings: "outputs.postgresql into a table of its own; no key",
 		version: telegrafVersion, load: telegraf, table: "telegraf",
@@ -58,10 +58,12 @@ func penstockVersion(ctx context.Context, s *site) (string, error) {
 	return words[min(1, len(words)-1)], nil
 }
 
+func migrate(ctx context.Context, s *site) error {
+	_, err := trial.Command(ctx, s.penstock, "migrate", "--store", s.store, "--quiet")
+	return err
+}
+
 func replay(ctx context.Context, s *site) (float64, error) {
-	if _, err := trial.Command(ctx, s.penstock, "migrate", "--store", s.store, "--quiet"); err != nil {
-		return 0, err
-	}
 	return timed(ctx, s.penstock, "replay", s.files, "--store", s.store, "--quiet",
 		"--workers", strconv.Itoa(s.workers), "--chunk", strconv.Itoa(s.chunk))
 }
@@ -84,12 +86,14 @@ func pythonVersion(ctx context.Context, s *site) (string, error) {
 	return "", fmt.Errorf("install python3 and python3-psycopg2, or name a Python that has both with -python: %w", why)
 }
 
+func (s *site) poolScript() string { return filepath.Join(s.dir, "pool.py") }
+
+func writePoolScript(_ context.Context, s *site) error {
+	return os.WriteFile(s.poolScript(), poolScript, 0o644)
+}
+
 func pool(ctx context.Context, s *site) (float64, error) {
-	script := filepath.Join(s.dir, "pool.py")
-	if err := os.WriteFile(script, poolScript, 0o644); err != nil {
-		return 0, err
-	}
-	return timed(ctx, s.python, script, s.files, s.store, strconv.Itoa(s.workers), strconv.Itoa(s.chunk))
+	return timed(ctx, s.python, s.poolScript(), s.files, s.store, strconv.Itoa(s.workers), strconv.Itoa(s.chunk))
 }
 
 func psqlVersion(ctx context.Context, _ *site) (string, error) {
@@ -105,23 +109,24 @@ func psqlVersion(ctx context.Context, _ *site) (string, error) {
 	return words[2], nil
 }
 
-// copyAll writes the script outside of the time: someone has it already.
-func copyAll(ctx context.Context, s *site) (float64, error) {
-	psql, err := pglocal.FindPsql()
-	if err != nil {
-		return 0, err
-	}
+func (s *site) copyScript() string { return filepath.Join(s.dir, "copy.sql") }
+
+func writeCopyScript(_ context.Context, s *site) error {
 	var script strings.Builder
 	script.WriteString("begin;\n")
 	for i := range s.corpus.Files {
 		fmt.Fprintf(&script, "\\copy peer from '%s' with (format csv, header)\n", filepath.Join(s.files, s.corpus.Path(i)))
 	}
 	script.WriteString("commit;\n")
-	path := filepath.Join(s.dir, "copy.sql")
-	if err := os.WriteFile(path, []byte(script.String()), 0o644); err != nil {
+	return os.WriteFile(s.copyScript(), []byte(script.String()), 0o644)
+}
+
+func copyAll(ctx context.Context, s *site) (float64, error) {
+	psql, err := pglocal.FindPsql()
+	if err != nil {
 		return 0, err
 	}
-	return timed(ctx, psql, "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", path, s.store)
+	return timed(ctx, psql, "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", s.copyScript(), s.store)
 }
 
 func pgloaderVersion(ctx context.Context, _ *site) (string, error) {
@@ -134,12 +139,12 @@ func pgloaderVersion(ctx context.Context, _ *site) (string, error) {
 	return version, nil
 }
 
-// pgloader gets the files as one stream: with its clause for all files of a
-// folder it begins anew for each, and 600 took it 55 s.
-func pgloader(ctx context.Context, s *site) (float64, error) {
+func (s *site) loaderScript() string { return filepath.Join(s.dir, "peer.load") }
+
+func writeLoaderScript(_ context.Context, s *site) error {
 	c, err := pgx.ParseConfig(s.store)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	commands := fmt.Sprintf(`load csv
   from stdin having fields (logger, channel, ts, value)
@@ -148,12 +153,14 @@ func pgloader(ctx context.Context, s *site) (float64, error) {
   with fields terminated by ',', workers = %d, concurrency = 1
 ;
 `, c.User, c.Host, c.Port, c.Database, s.workers)
-	path := filepath.Join(s.dir, "peer.load")
-	if err := os.WriteFile(path, []byte(commands), 0o644); err != nil {
-		return 0, err
-	}
+	return os.WriteFile(s.loaderScript(), []byte(commands), 0o644)
+}
+
+// pgloader gets the files as one stream: with its clause for all files of a
+// folder it begins anew for each, and 600 took it 55 s.
+func pgloader(ctx context.Context, s *site) (float64, error) {
 	return timed(ctx, "sh", "-c", `find "$1" -name '*.csv' -exec awk 'FNR > 1' {} + | pgloader --quiet --root-dir "$2" "$3"`,
-		"sh", s.files, filepath.Join(s.dir, "pgloader"), path)
+		"sh", s.files, filepath.Join(s.dir, "pgloader"), s.loaderScript())
 }
 
 func telegrafVersion(ctx context.Context, s *site) (string, error) {

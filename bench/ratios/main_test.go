@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"penstock/bench/trial"
 	"penstock/store/pglocal/pgtest"
 )
 
@@ -37,14 +36,6 @@ func TestComparisons(t *testing.T) {
 	} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
 			t.Errorf("%s\nis not in\n%s", want, &out)
-		}
-	}
-}
-
-func TestMedian(t *testing.T) {
-	for want, of := range map[float64][]float64{1: {1}, 2: {9, 1, 2}, 1.5: {2, 1}, 3.5: {9, 3, 1, 4}} {
-		if got := trial.Median(of); got != want {
-			t.Errorf("the median of %v is %v, want %v", of, got, want)
 		}
 	}
 }

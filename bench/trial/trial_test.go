@@ -12,12 +12,11 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestMedian(t *testing.T) {
-	of := []float64{3, 1, 2}
-	if m := Median(of); m != 2 || of[0] != 3 {
-		t.Errorf("the median is %v, of what is now %v", m, of)
-	}
-	if m := Median([]float64{4, 1, 3, 2}); m != 2.5 {
-		t.Errorf("the median of four is %v", m)
+	for want, of := range map[float64][]float64{1: {1}, 2: {9, 1, 2}, 1.5: {2, 1}, 3.5: {9, 3, 1, 4}} {
+		first := of[0]
+		if got := Median(of); got != want || of[0] != first {
+			t.Errorf("the median is %v, want %v, of what is now %v", got, want, of)
+		}
 	}
 }
 
