@@ -351,7 +351,7 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
 	n := cl.newest
 	switch {
-	case n == nil && c.sink.options.before(&s.File):
+	case n == nil && c.sink.options.Skips(&s.File):
 		// It was taken without asking: the ledger did not answer then.
 		cl.state, cl.skipped = ingest.Known, true
 		return

@@ -41,7 +41,7 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 	standings := make([]ingest.Standing, len(files))
 	for i := range standings {
 		standings[i].Take = true
-		if s.options.before(&files[i]) {
+		if s.options.Skips(&files[i]) {
 			standings[i] = ingest.Standing{State: ingest.Skipped} // unless the ledger has it
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,5 +119,100 @@ func TestScratchOfARoleWithFewRights(t *testing.T) {
 	}
 	if err := scratch.Drop(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// A session that holds a scratch schema's name can be lost: it is held again by the
+// next Fresh, so that nobody else drops what is in use, and what another process
+// has by then is left alone.
+func TestScratchWhoseSessionIsLost(t *testing.T) {
+	ctx := t.Context()
+	server := pgtest.Database(t)
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	scratch, err := OpenScratch(ctx, server, Options{settings: map[string]string{"idle_session_timeout": "1h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := func() {
+		t.Helper()
+		s, err := scratch.Fresh(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if err := scratch.Held(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	is := func(what, sql string, args ...any) {
+		t.Helper()
+		var so bool
+		if err := conn.QueryRow(ctx, sql, args...).Scan(&so); err != nil || !so {
+			t.Errorf("not so (%v): %s", err, what)
+		}
+	}
+	var idle string
+	if err := scratch.conn.QueryRow(ctx, "show idle_session_timeout").Scan(&idle); err != nil || idle != "0" {
+		t.Errorf("the session may idle for %q (%v), want 0, for ever", idle, err)
+	}
+	const end = "select pg_terminate_backend($1, 10000)"
+	fresh()
+
+	is("the session is ended", end, scratch.conn.PgConn().PID())
+	if err := scratch.Held(ctx); err == nil || !strings.Contains(err.Error(), "is lost, and another process may have dropped it") {
+		t.Errorf("of a session that was ended it says %v", err)
+	}
+	fresh()
+	second, err := OpenScratch(ctx, server, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("a second one lets the schema be", "select to_regnamespace($1) is not null", scratch.Schema())
+
+	// The server does not notice that a gateway forgot the connection.
+	lost, err := scratch.conn.PgConn().Hijack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh()
+	if err := lost.Conn.Close(); err != nil {
+		t.Error(err)
+	}
+
+	is("the session is ended", end, scratch.conn.PgConn().PID())
+	is("another process takes the name", "select pg_try_advisory_lock(hashtextextended($1, 0))", scratch.Schema())
+	if _, err := scratch.Fresh(ctx); err == nil || !strings.Contains(err.Error(), "another process took it when the session was lost that held it") {
+		t.Errorf("of a name that another process has it says %v", err)
+	}
+	is("the schema is left alone", "select to_regnamespace($1) is not null", scratch.Schema())
+	is("the other process gives it back", "select pg_advisory_unlock(hashtextextended($1, 0))", scratch.Schema())
+	fresh()
+
+	is("the session is ended", end, scratch.conn.PgConn().PID())
+	for _, s := range []*Scratch{scratch, second} {
+		if err := s.Drop(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	is("no schema is left", "select count(*) = 0 from pg_namespace where nspname like 'penstock%'")
+}
+
+// A role that may not make a schema is told before anything is made.
+func TestScratchOfARoleThatMayNotCreate(t *testing.T) {
+	server := pgtest.Server(t)
+	conn, err := pgx.Connect(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "create role poor login"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenScratch(t.Context(), as(t, server.URL(), "poor"), Options{}); err == nil || !strings.Contains(err.Error(), "grant create on database "+conn.Config().Database+" to poor") {
+		t.Errorf("it says %v", err)
 	}
 }

@@ -49,8 +49,8 @@ type SinkOptions struct {
 	Log  *slog.Logger
 }
 
-// before reports whether a file is skipped that the ledger does not have.
-func (o *SinkOptions) before(f *ingest.File) bool {
+// Skips reports whether a file is skipped that the ledger does not have.
+func (o *SinkOptions) Skips(f *ingest.File) bool {
 	return !o.Since.IsZero() && f.Modified != 0 && f.Modified < ingest.Micros(o.Since)
 }
 

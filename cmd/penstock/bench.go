@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -84,6 +85,9 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 			if err := b.complete(cmd.Flags()); err != nil {
 				return err
 			}
+			if err := b.refuseIdle(cmd.Flags(), paths); err != nil {
+				return err
+			}
 			return a.bench(b, paths)
 		},
 	}
@@ -99,13 +103,14 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 	f.Var(&b.stage, "stage", "what to measure: decode (files to columns, nothing stored), load (all of it), or fetch (files to bytes)")
 	f.IntVar(&b.files, "files", 27_000, "how many files to make, when no PATH and no source is given")
 	f.Float64Var(&b.skew, "skew", 0, "give the files that are made a long tail of large ones: the `SIGMA` of their lengths' logarithm, 1.5 for one in a hundred over 30 times as long as the median")
+	f.Lookup("skew").NoOptDefVal = defaultSkew
 	f.Uint64Var(&b.seed, "seed", 1, "of the files that are made, and of the order of the cells")
 	f.BoolVar(&b.dropCaches, "drop-caches", false, "read files from the disk and not from memory: drop the system's caches before each run, which takes root on Linux")
 	f.StringVar(&b.out, "out", "", "write the results into this `FOLDER`: every run as bench.json and bench.csv, bench.txt for benchstat, heatmap.html, and pictures")
 	f.StringVar(&b.apply, "apply", "", "write the fastest cell into this config `FILE`, keeping its comments, also where the advice is to leave both at auto")
 	f.StringVar(&b.source, "source", "", "read the files as the config's source of this `NAME` has them read; without PATH, fetch them from where it says, a server too")
-	f.StringSliceVar(&b.match, "match", nil, "read only files that match one of these `GLOBS`")
-	f.StringSliceVar(&b.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`")
+	f.StringSliceVar(&b.match, "match", nil, "of a PATH, read only files that match one of these `GLOBS`")
+	f.StringSliceVar(&b.ignore, "ignore", source.DefaultIgnore(), "at a PATH, pass over files and folders that match one of these `GLOBS`")
 	b.reading.flags(a, cmd)
 	fromEnvironment(f, "source")
 	cmd.AddCommand(newBenchCorpus(a))
@@ -137,11 +142,35 @@ func (b *benchmark) complete(f *pflag.FlagSet) error {
 	case b.sets < 1 || b.runs < 1 || b.files < 1:
 		return usage("such as --sets 5 --runs 5", "--sets, --runs and --files are numbers from 1 on")
 	case !(b.skew >= 0 && b.skew <= 4):
-		return usage("such as --skew 1.5", "--skew is from 0, all files alike, to 4, not %v", b.skew)
+		return usage("such as --skew=1.5", "--skew is from 0, all files alike, to 4, not %v", b.skew)
 	case b.apply != "" && b.stage.value != stageLoad:
 		return usage("leave --stage out", "--apply writes what suits the whole pipeline, and --stage %s measures a part of it", b.stage.value)
 	case b.ownStore && b.stage.value != stageLoad:
 		return usage("leave one of the two out", "--stage %s stores nothing, and has no use for --store", b.stage.value)
+	}
+	return nil
+}
+
+// refuseIdle refuses the flags that do nothing beside the others.
+func (b *benchmark) refuseIdle(f *pflag.FlagSet, paths []string) error {
+	makes := len(paths) == 0 && b.source == ""
+	for _, name := range []string{"files", "skew"} {
+		if f.Changed(name) && !makes {
+			hint := "leave it out, or PATH and --source"
+			if name == "skew" {
+				hint += "; a number of its own stands behind a sign: --skew=2"
+			}
+			return usage(hint, "--%s is of files that are made, and these are given", name)
+		}
+	}
+	for _, name := range []string{"match", "ignore"} {
+		switch {
+		case !f.Changed(name) || len(paths) > 0:
+		case makes:
+			return usage("leave it out, or give a PATH", "--%s is of files that are given, and these are made", name)
+		default:
+			return usage("set "+name+" in the config, or give a PATH", "--%s is of files at a PATH, and those of source %q are the ones that the config says", name, b.source)
+		}
 	}
 	return nil
 }
@@ -219,31 +248,36 @@ func (a *app) bench(b *benchmark, paths []string) (err error) {
 		return err
 	}
 	analysis, err := r.sweep(b.protocol())
-	if ended := end(); err == nil {
-		err = ended
+	ended := end()
+	if analysis != nil {
+		err = a.tellBench(b, analysis)
 	}
-	if err != nil {
-		return err
+	if ended != nil && errors.As(err, new(exitError)) {
+		err = nil // it was said why; the end was not
 	}
-	return a.tellBench(b, analysis)
+	return errors.Join(err, ended)
 }
 
-// tellBench shows and writes what a sweep came to.
+// tellBench writes and shows what a sweep came to: first what is to be kept.
 func (a *app) tellBench(b *benchmark, analysis *bench.Analysis) error {
-	if err := a.printBench(analysis); err != nil {
-		return err
-	}
+	var wrote error
 	if b.out != "" {
-		if err := writeBench(b.out, analysis); err != nil {
-			return err
+		if wrote = writeBench(b.out, analysis); wrote == nil {
+			a.note("The results are in %s.", printable(b.out))
 		}
-		a.note("The results are in %s.", printable(b.out))
+	}
+	printed := a.printBench(analysis)
+	if wrote != nil {
+		return wrote
+	}
+	if printed != nil {
+		return printed
 	}
 	switch {
 	case analysis.Result.Cut != "":
-		return &hinted{errInterrupted, "what was measured until then is shown; nothing is left of the runs in the store"}
+		return &hinted{errInterrupted, "what was measured until then is shown"}
 	case analysis.Best == nil:
-		return exitError(exitFailed) // it was said why
+		return exitError(exitFailed) // it is said why
 	case b.apply != "":
 		return a.applyBench(b.apply, analysis)
 	}

@@ -4,19 +4,23 @@ import (
 	"context"
 
 	"penstock/ingest"
+	"penstock/store"
 )
 
 // This file has the ends that a pipeline is given where a stage is measured by
 // itself.
 
-// discard is a sink that takes every file and forgets it.
-type discard struct{}
+// discard is a sink that takes every file, but for those that a store's sink of
+// the same options skips, and forgets it.
+type discard struct{ options store.SinkOptions }
 
 // Pending implements [ingest.Sink].
-func (discard) Pending(_ context.Context, files []ingest.File) ([]ingest.Standing, error) {
+func (d discard) Pending(_ context.Context, files []ingest.File) ([]ingest.Standing, error) {
 	standings := make([]ingest.Standing, len(files))
 	for i := range standings {
-		standings[i].Take = true
+		if standings[i].Take = !d.options.Skips(&files[i]); !standings[i].Take {
+			standings[i].State = ingest.Skipped
+		}
 	}
 	return standings, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -17,6 +16,7 @@ import (
 	"penstock/ingest"
 	"penstock/ingest/format"
 	"penstock/ingest/source"
+	"penstock/ingest/source/shelf"
 	"penstock/store"
 	"penstock/store/pglocal"
 )
@@ -69,6 +69,9 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 	r := &benchRun{benchmark: b, sink: store.SinkOptions{Log: a.log}}
 	if s := a.config.source(b.source); s != nil {
 		r.sink.Rank, r.sink.Policy, r.sink.OnChange = s.rank, s.policy, s.onChange
+		if len(paths) == 0 {
+			r.sink.Since = s.since // which a replay of paths does not know
+		}
 	}
 	var approved []*format.Profile
 	if b.stage.value == stageLoad {
@@ -97,6 +100,9 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 	return r, all, nil
 }
 
+// corpusPrefix begins the names of the folders that files are made in.
+const corpusPrefix = "penstock-bench-"
+
 // benchFiles settles which files are read, and makes them where there are none.
 // What it returns removes what it made.
 func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err error) {
@@ -104,7 +110,14 @@ func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err 
 	s := a.config.source(r.source)
 	switch {
 	case len(paths) > 0:
-		r.files = folderOf(source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}, paths)
+		o := source.Options{Source: r.source, Match: r.match, Ignore: r.ignore}
+		if s != nil && !r.isGiven("match") {
+			o.Match = s.match
+		}
+		if s != nil && !r.isGiven("ignore") {
+			o.Ignore = s.ignore
+		}
+		r.files = folderOf(o, paths)
 		return none, nil
 	case s != nil:
 		r.files = a.sourceAsIs(s)
@@ -112,11 +125,12 @@ func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err 
 	case r.source != "":
 		return nil, usage("give the config with -c, or a PATH", "no config names a source %q", r.source)
 	}
-	dir, err := os.MkdirTemp("", "penstock-bench-")
+	shelf.Sweep("", corpusPrefix)
+	made, err := shelf.New("", corpusPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the files: %w", err)
 	}
-	remove = func() error { return os.RemoveAll(dir) }
+	remove, dir := made.Close, filepath.Join(made.Dir, "corpus")
 	corpus := bench.Generator{Files: r.benchmark.files, Readings: 2, Skew: r.skew, Seed: r.seed}
 	a.note("making %s", counted(int64(corpus.Files), "file"))
 	if _, err := corpus.Write(a.take, dir); err != nil {
@@ -188,7 +202,11 @@ func (a *app) openScratch(r *benchRun) (leave func() error, approved []*format.P
 	leave = func() error {
 		ctx, cancel := context.WithTimeout(a.work, time.Minute)
 		defer cancel()
-		return errors.Join(r.scratch.Drop(ctx), at.stop())
+		err := r.scratch.Drop(ctx)
+		if err != nil {
+			err = &hinted{err, "the next bench on that database drops the schema"}
+		}
+		return errors.Join(err, at.stop())
 	}
 	if r.database, err = r.scratch.Server(a.take); err != nil {
 		return nil, nil, errors.Join(err, r.scratch.Drop(context.WithoutCancel(a.take)))
@@ -286,12 +304,17 @@ func (r *benchRun) load(ctx context.Context, c bench.Cell) (bench.Sample, error)
 		}
 	}
 	likeNew()
+	var cpu, busy float64
 	usage := bench.StartUsage()
-	j := &job{source: files, sink: sink, decoders: r.decoders, workers: amount(c.Workers), chunk: amount(c.Chunk), connections: r.files.connections}
+	j := &job{source: files, sink: sink, decoders: r.decoders, workers: amount(c.Workers), chunk: amount(c.Chunk), connections: r.files.connections,
+		ran: func() { cpu, busy = usage.Since() }}
 	result, err := j.do(ctx, ctx, &progress{}, r.app.log)
-	cpu, busy := usage.Since()
 	if err == nil {
 		err = r.judge(result)
+	} else if r.scratch != nil && ctx.Err() == nil {
+		if lost := r.scratch.Held(ctx); lost != nil {
+			err = fmt.Errorf("%w; %w", err, lost)
+		}
 	}
 	return bench.Sample{
 		At: result.began.UTC(), Seconds: result.took.Seconds(), CPU: cpu, Busy: busy,
@@ -312,11 +335,14 @@ func likeNew() {
 // replay, or nowhere.
 func (r *benchRun) freshSink(ctx context.Context, source string) (ingest.Sink, func(), error) {
 	if r.scratch == nil {
-		return discard{}, func() {}, nil
+		return discard{r.sink}, func() {}, nil
 	}
 	fresh, err := r.scratch.Fresh(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.first == nil && !r.scratch.Checkpoints() {
+		r.app.log.Warn("the role may not checkpoint (grant pg_checkpoint to it): what one run wrote the database may put on disk during the next, which takes longer then")
 	}
 	o := r.sink
 	o.Source = source
@@ -331,15 +357,17 @@ func (r *benchRun) freshSink(ctx context.Context, source string) (ingest.Sink, f
 // judge says what makes a run's seconds worthless. What cannot be read is noted
 // after the first run: it is part of the work.
 func (r *benchRun) judge(result *result) error {
-	seen, loaded := result.seen(), result.files[ingest.Loaded]
+	seen, loaded, skipped := result.seen(), result.files[ingest.Loaded], result.files[ingest.Known]+result.files[ingest.Skipped]
 	switch {
 	case seen == 0:
 		return &hinted{errors.New("there are no files to measure with"), "give a PATH that has some, or none at all"}
 	case result.files[ingest.Failed] > 0:
 		return fmt.Errorf("%s could not be fetched, such as %s: %s", counted(result.files[ingest.Failed], "file"), ingest.EscapePath(result.trouble[0].File.Path), result.trouble[0].Reason)
+	case skipped == seen:
+		return &hinted{fmt.Errorf("all of %s are older than the source's since", counted(seen, "file")), "give a PATH, whose files are read whatever since says"}
 	case loaded == 0:
 		return &hinted{fmt.Errorf("none of %s is loaded, such as %s: %s", counted(seen, "file"), ingest.EscapePath(result.trouble[0].File.Path), result.trouble[0].Reason), "'penstock guess FILE' and 'penstock replay --dry-run' tell more"}
-	case r.first == nil && loaded < seen:
+	case r.first == nil && loaded+skipped < seen:
 		r.app.log.Warn("not all files are loaded", slog.Int64("files", seen), slog.Int64("loaded", loaded))
 	}
 	return nil

@@ -8,9 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -219,38 +217,6 @@ func TestBenchGoesOnAfterACellThatFails(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a sweep with what it has measured, and leaves no schema.
-func TestBenchInterrupted(t *testing.T) {
-	url, dir := pgtest.Database(t), filepath.Join(t.TempDir(), "files")
-	conn := connectTo(t, url)
-	if err := (bench.Corpus{Files: 20, Readings: 2}).Write(dir); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan string)
-	go func() {
-		_, err := penstock(t, exitFailed, "bench", "--store", url, "--workers", "1,2", "--chunk", "1,10", "--sets", "1000", "--runs", "5", dir)
-		done <- err
-	}()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for looks := 0; len(schemasOf(t, conn)) == 0 || looks < 100; looks++ { // two seconds of runs
-		select {
-		case err := <-done:
-			t.Fatalf("it ended by itself: %s", err)
-		case <-tick.C:
-		}
-	}
-	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; !strings.Contains(err, "interrupted") {
-		t.Errorf("it says %s", err)
-	}
-	if got := schemasOf(t, conn); len(got) > 0 {
-		t.Errorf("it left %q", got)
-	}
-}
-
 // A stage by itself stores nothing and needs no store, whatever the environment
 // and the config say of one.
 func TestBenchStages(t *testing.T) {
@@ -274,8 +240,8 @@ func TestBenchStages(t *testing.T) {
 			}
 		}
 	}
-	text, _ := penstockWith(t, environ, exitWell, "bench", "--stage", "decode", "--files", "40", "--workers", "1", "--chunk", "10", "--runs", "1", "--sets", "1")
-	for _, want := range []string{"40 generated files of 2 readings, seed 1", "The best cell is 1 worker x chunk 10 with "} {
+	text, _ := penstockWith(t, environ, exitWell, "bench", "--stage", "decode", "--files", "40", "--skew", "--workers", "1", "--chunk", "10", "--runs", "1", "--sets", "1")
+	for _, want := range []string{"40 generated files of 2 readings or many more (skew 1.5), seed 1", "The best cell is 1 worker x chunk 10 with "} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
@@ -349,7 +315,13 @@ func TestBenchRefuses(t *testing.T) {
 		{exitUsage, "numbers from 1 on", []string{"--runs", "0"}},
 		{exitUsage, "stores nothing, and has no use for --store", []string{"--stage", "decode", "--store", "postgres:///x"}},
 		{exitUsage, "--stage fetch measures a part of it", []string{"--stage", "fetch", "--apply", "x.yaml"}},
-		{exitUsage, "--skew is from 0", []string{"--skew", "5"}},
+		{exitUsage, "--skew is from 0", []string{"--skew=5"}},
+		{exitUsage, "--files is of files that are made, and these are given", []string{"--files", "3", dir}},
+		{exitUsage, "--skew is of files that are made, and these are given", []string{"--skew", "2"}}, // is a PATH
+		{exitUsage, "--skew is of files that are made, and these are given", []string{"--skew", "--source", "field"}},
+		{exitUsage, "--match is of files that are given, and these are made", []string{"--match", "*.csv"}},
+		{exitUsage, "--ignore is of files that are given, and these are made", []string{"--ignore", "*.csv"}},
+		{exitUsage, `--match is of files at a PATH, and those of source "field" are the ones that the config says`, []string{"--match", "*.csv", "--source", "field"}},
 		{exitUsage, `no config names a source "field"`, []string{"--stage", "decode", "--source", "field"}},
 		{exitUsage, "bad.yaml:1:21: ", []string{"--apply", filepath.Join(dir, "bad.yaml")}},
 		{exitFailed, "there are no files to measure with", []string{"--stage", "decode", empty}},

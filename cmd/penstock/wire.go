@@ -275,6 +275,7 @@ type job struct {
 	nothing     string    // what to note when its source lists no file
 	into        *tally    // which what becomes of the files is added to; nil for one of its own
 	yielding    *yielding // what gives live files the right of way; nil for none
+	ran         func()    // called when the pipeline has ended, before its run is in the ledger; nil for nobody
 }
 
 // run runs the pipeline to its end, showing progress, and returns what became
@@ -318,6 +319,9 @@ func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*re
 	}
 	err := pipeline.Run(take, work)
 	r.took = time.Since(r.began)
+	if j.ran != nil {
+		j.ran()
+	}
 	if s, ok := j.sink.(*store.Sink); ok {
 		r.run, r.stored = s.Run(), true
 		if err == nil && take.Err() == nil {

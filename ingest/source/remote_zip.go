@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"penstock/ingest"
+	"penstock/ingest/source/shelf"
 )
 
 // A zip archive on a server is fetched whole into a file of this machine, and
@@ -46,9 +47,9 @@ type copies struct {
 	reader *Dir // reads the copies
 
 	mu    sync.Mutex
-	shelf *shelf // where the copies are; nil before the first
-	named int    // how many names were given there
-	kept  int64  // bytes there
+	shelf *shelf.Shelf // where the copies are; nil before the first
+	named int          // how many names were given there
+	kept  int64        // bytes there
 	tick  int
 	known map[string]*copied // by the archive's path on the server
 	gone  time.Duration      // keptGone
@@ -71,8 +72,11 @@ type copied struct {
 	used    int
 }
 
+// shelfPrefix begins the names of the folders where copies are.
+const shelfPrefix = "penstock-archives-"
+
 func newCopies(r *Remote) (*copies, error) {
-	sweepShelves(r.Spool)
+	shelf.Sweep(r.Spool, shelfPrefix)
 	reader, err := NewDir(Options{Source: r.Source, Match: r.Match, Ignore: r.Ignore})
 	return &copies{remote: r, reader: reader, known: make(map[string]*copied), gone: keptGone}, err
 }
@@ -199,14 +203,14 @@ func (cs *copies) name() (string, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.shelf == nil {
-		shelf, err := newShelf(cs.remote.Spool)
+		made, err := shelf.New(cs.remote.Spool, shelfPrefix)
 		if err != nil {
-			return "", err
+			return "", spoolFault(err)
 		}
-		cs.shelf = shelf
+		cs.shelf = made
 	}
 	cs.named++
-	return filepath.Join(cs.shelf.dir, fmt.Sprintf("%d.zip", cs.named)), nil
+	return filepath.Join(cs.shelf.Dir, fmt.Sprintf("%d.zip", cs.named)), nil
 }
 
 func writeCopy(place string, in io.Reader) (err error) {
@@ -232,7 +236,7 @@ func (cs *copies) makeRoom(but *copied) {
 	if cs.kept <= keptBytes {
 		return
 	}
-	room := max(keptBytes, roomIn(cs.shelf.dir)/keptShare)
+	room := max(keptBytes, roomIn(cs.shelf.Dir)/keptShare)
 	for cs.kept > room {
 		var oldest *copied
 		for _, z := range cs.known {
@@ -309,9 +313,9 @@ func (cs *copies) close() error {
 	if cs.shelf == nil {
 		return nil
 	}
-	shelf := cs.shelf
+	last := cs.shelf
 	cs.shelf = nil
-	return shelf.close()
+	return last.Close()
 }
 
 // archive lists the members of the archive f.
