@@ -27,7 +27,7 @@ type Analysis struct {
 // CellStats are what the samples of one cell say. Seconds are by the wall.
 type CellStats struct {
 	Cell
-	Runs   []Sample // that count, in the order that they ran in
+	Runs   []Sample // that count, in the order that they ran in; also those of other cells that did the same work
 	N      int      // how many
 	Median float64  // seconds; these are 0 where N is
 	Q1, Q3 float64

@@ -128,7 +128,10 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 	chunks := a.curveChunks()
 	for i, chunk := range chunks {
 		s := a.speedups(chunk)
-		if len(s) > 0 && i == 0 {
+		if len(s) < 2 {
+			continue
+		}
+		if i == 0 {
 			fewest = s[0].x
 		}
 		for j := range s {
@@ -141,7 +144,7 @@ func (a *Analysis) WriteSpeedup(w io.Writer, format string) error {
 	if err := a.ideal(p, fewest, most*1.25); err != nil {
 		return err
 	}
-	if fit := a.Amdahl; fit != nil {
+	if fit := a.Amdahl; fit != nil && fit.R2 >= 0.5 { // else it says nothing of the curve
 		f := plotter.NewFunction(func(x float64) float64 { return fit.seconds(fewest) / fit.seconds(x) })
 		f.XMin, f.XMax = fewest, float64(a.Workers[len(a.Workers)-1])
 		f.LineStyle = draw.LineStyle{Color: curveInks[0], Width: 1.2, Dashes: []vg.Length{5, 3}}

@@ -30,13 +30,13 @@ const (
 // benchstat does. With fewer runs, which such a test could tell nothing of, the
 // logarithms of seconds are taken to lie about each cell's mean with one spread
 // that all cells share, or with that of the reference's runs where it is more,
-// and the interval and the comparison are Student's. Runs of the same work are
-// compared together, those of the reference among them: see [Sample.work].
+// and the interval and the comparison are Student's. Runs of the same work count
+// for all cells that have it to do, those of the reference too: see [Sample.work].
 // Comparisons are not corrected for their number, and the best cell is the luckiest
 // of those that are as fast: of twenty such, three or four may be taken for slower.
 func Analyse(r *Result) *Analysis {
 	a := &Analysis{Result: r, works: worksOf(r.Samples), byWork: make(map[Cell][]Sample)}
-	runs := make(map[Cell][]Sample)
+	ran := make(map[Cell]bool)
 	failed := make(map[Cell][]Sample)
 	var reference []Sample
 	for _, x := range r.Samples {
@@ -46,7 +46,7 @@ func Analyse(r *Result) *Analysis {
 		case x.Error == "" && x.Run == 0:
 			reference = append(reference, x)
 		case x.Error == "":
-			runs[x.Cell] = append(runs[x.Cell], x)
+			ran[x.Cell] = true
 		case x.Run > 0:
 			failed[x.Cell] = append(failed[x.Cell], x)
 		}
@@ -58,7 +58,11 @@ func Analyse(r *Result) *Analysis {
 	a.Compared = pooled.freedom > 0
 	for _, c := range r.Protocol.Cells {
 		a.Workers, a.Chunks = append(a.Workers, c.Workers), append(a.Chunks, c.Chunk)
-		a.Cells = append(a.Cells, cellStats(c, runs[c], failed[c], pooled))
+		var runs []Sample
+		if ran[c] {
+			runs = a.byWork[a.works[c]]
+		}
+		a.Cells = append(a.Cells, cellStats(c, runs, failed[c], pooled))
 	}
 	slices.Sort(a.Workers)
 	slices.Sort(a.Chunks)
@@ -85,13 +89,21 @@ func (a *Analysis) At(c Cell) *CellStats {
 }
 
 // work is what the run had to do, as the smallest cell that does it: where there
-// are no more chunks than workers, more workers have nothing to do.
+// are no more chunks than workers, more workers have nothing to do, and where chunks
+// are full before they have so many files, their number tells.
 func (s *Sample) work() Cell {
-	if s.Chunks > 0 {
-		return Cell{Workers: min(s.Workers, int(s.Chunks)), Chunk: min(s.Chunk, int(s.Files))}
+	if s.Chunks == 0 {
+		return s.Cell
 	}
-	return s.Cell
+	w := Cell{Workers: min(s.Workers, int(s.Chunks)), Chunk: min(s.Chunk, int(s.Files))}
+	if s.fullBefore(s.Chunk) {
+		w.Chunk = int((s.Files + s.Chunks - 1) / s.Chunks)
+	}
+	return w
 }
+
+// fullBefore reports whether chunks were full before they had so many files.
+func (s *Sample) fullBefore(chunk int) bool { return s.Chunks > (s.Files+int64(chunk)-1)/int64(chunk) }
 
 // worksOf are the works of cells: of one whose runs differ in theirs, as chunks may
 // where files come over a network, the cell itself.
@@ -110,9 +122,6 @@ func worksOf(samples []Sample) map[Cell]Cell {
 	}
 	return works
 }
-
-// alikeIn are the runs that did the work of the cell's.
-func (a *Analysis) alikeIn(c *CellStats) []Sample { return a.byWork[a.works[c.Cell]] }
 
 // idle is how many of the cell's workers have nothing to do.
 func (a *Analysis) idle(c Cell) int { return c.Workers - a.works[c].Workers }
@@ -251,7 +260,7 @@ func (a *Analysis) rank(pooled pooling) {
 func (a *Analysis) compare(c *CellStats, pooled pooling) {
 	c.Speedup = a.Base.Median / c.Median
 	if a.Compared && !a.sameWork(c, a.Best) {
-		c.P = same(a.alikeIn(a.Best), a.alikeIn(c), pooled)
+		c.P = same(a.Best.Runs, c.Runs, pooled)
 	}
 	c.Alike = c == a.Best || a.Compared && c.P >= alpha
 }
@@ -285,7 +294,7 @@ func (a *Analysis) findAuto(reference []Sample, pooled pooling) {
 	if auto != a.Result.Protocol.Reference || len(reference) == 0 || a.Best == nil {
 		return
 	}
-	c := cellStats(auto, reference, nil, pooled)
+	c := cellStats(auto, a.byWork[a.works[auto]], nil, pooled)
 	a.compare(&c, pooled)
 	a.Auto = &c
 }

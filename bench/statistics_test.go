@@ -141,18 +141,37 @@ func TestSameWork(t *testing.T) {
 		x.Chunks = (x.Files + int64(x.Chunk) - 1) / int64(x.Chunk)
 	}
 	a := Analyse(r)
-	if a.Best.Cell != (Cell{8, 2000}) || !a.At(Cell{4, 2000}).Alike || !a.At(Cell{2, 2000}).Alike || a.Least.Cell != (Cell{2, 2000}) || a.At(Cell{1, 2000}).Alike || a.At(Cell{8, 5000}).Alike {
+	if a.Best.Cell != (Cell{2, 2000}) || !a.At(Cell{4, 2000}).Alike || !a.At(Cell{8, 2000}).Alike || a.Least.Cell != (Cell{2, 2000}) || a.At(Cell{1, 2000}).Alike || a.At(Cell{8, 5000}).Alike {
 		t.Errorf("the best is %s, the least %s: %+v", a.Best, a.Least, a.Cells)
 	}
 	near(t, "the P of cells of the same work", a.At(Cell{4, 2000}).P, 1)
-	if !a.AutoIsAsGood() || a.Verdict.Least != "The smallest cell as good is 2 workers x chunk 2000: there are no more chunks than workers, and it does the same work with 2 workers instead of 8." {
+	if c := a.At(Cell{8, 2000}); c.N != 8 || c.Median != a.Best.Median || !a.AutoIsAsGood() {
 		t.Errorf("the verdict is %+v", a.Verdict)
 	}
 	// Student's, of six runs less one mean for 2 x 2000 and four others, and two
 	// runs for each of the other three works.
 	p := pool(a.byWork, nil)
 	near(t, "the degrees of freedom", p.freedom, 7+1+1+1)
-	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "With fewer chunks than workers, some workers have nothing to do, so that cells which do the same are judged together: 4 x 2000, 8 x 2000, 8 x 5000.") {
+	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "With fewer chunks than workers, some workers have nothing to do, and runs of cells that do the same work count together: 4 x 2000, 8 x 2000, 8 x 5000.") {
+		t.Errorf("the notes are\n%s", notes)
+	}
+}
+
+// Where chunks are full of bytes before they have so many files, larger ones are the
+// same, and it is said which.
+func TestChunksThatAreFullBefore(t *testing.T) {
+	r := sampled(map[Cell][]float64{{4, 5}: {2, 2.1}, {4, 100}: {1, 1.1}, {4, 1000}: {1.2, 1}, {1, 1000}: {4, 4.1}})
+	for i := range r.Samples {
+		x := &r.Samples[i]
+		if x.Files, x.Chunks = 60, 6; x.Chunk == 5 {
+			x.Chunks = 12
+		}
+	}
+	a := Analyse(r)
+	if a.Best.Cell != (Cell{4, 100}) || a.Best.N != 4 || !a.sameWork(a.Best, a.At(Cell{4, 1000})) || a.sameWork(a.Best, a.At(Cell{1, 1000})) || a.sameWork(a.Best, a.At(Cell{4, 5})) {
+		t.Errorf("the best is %s of %d runs", a.Best, a.Best.N)
+	}
+	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "Chunks were full, at 8 MiB or 500,000 readings, before they had so many files: at 100, 1000.") || strings.Contains(notes, "fewer chunks than workers") {
 		t.Errorf("the notes are\n%s", notes)
 	}
 }
@@ -172,8 +191,8 @@ func TestWorkThatDiffers(t *testing.T) {
 		}
 	}
 	a := Analyse(r)
-	if c := a.At(Cell{4, 500}); len(a.alikeIn(c)) != 3 || a.idle(c.Cell) != 0 || a.sameWork(c, a.At(Cell{3, 500})) {
-		t.Errorf("%d runs of 4 x 500 are compared", len(a.alikeIn(c)))
+	if c := a.At(Cell{4, 500}); c.N != 3 || a.idle(c.Cell) != 0 || a.sameWork(c, a.At(Cell{3, 500})) {
+		t.Errorf("%d runs of 4 x 500 are compared", c.N)
 	}
 }
 

@@ -34,8 +34,8 @@ type Protocol struct {
 	// LeaveOut has the cells of the smallest chunk wait until all else is done that
 	// would take more than a quarter of the budget, if each of their transactions,
 	// which are so many times as many, takes what it took the same workers with the
-	// next chunk. Then they run once, or are left out where what is left of the
-	// budget is too little.
+	// next chunk. Up to half of the budget is kept for them. Then they run once, or
+	// are left out where what is left of the budget is too little.
 	LeaveOut bool `json:"leave_out"`
 }
 
@@ -144,7 +144,7 @@ func (s *sweep) late(ctx context.Context) {
 		spent := time.Since(s.result.Began)
 		about := time.Duration(x.About * float64(time.Second))
 		if spent+about > s.Budget {
-			s.result.leftOut(x.Cell).Enough = spent + about
+			s.result.leftOut(x.Cell).Enough = max(spent+about, 2*about) // half of it is kept
 			continue
 		}
 		s.result.LeftOut = slices.DeleteFunc(s.result.LeftOut, func(y LeftOut) bool { return y.Cell == x.Cell })
@@ -323,7 +323,19 @@ func (s *sweep) slow(c Cell) bool {
 }
 
 func (s *sweep) hasTime(c Cell) bool {
-	return s.Budget == 0 || time.Since(s.result.Began)+s.took[c] <= s.Budget
+	return s.Budget == 0 || time.Since(s.result.Began)+s.took[c] <= s.Budget-s.kept()
+}
+
+// kept is what of the budget is kept for the cells that wait for the end, if that
+// is not more than half of it.
+func (s *sweep) kept() (all time.Duration) {
+	for _, x := range s.result.LeftOut {
+		all += time.Duration(x.About * float64(time.Second))
+	}
+	if all > s.Budget/2 {
+		return 0
+	}
+	return all
 }
 
 func (s *sweep) tell(p Progress) {
@@ -362,7 +374,9 @@ func (s *sweep) at(c Cell, set int) Progress {
 		if s.visits[c] == 0 {
 			first += took
 		}
-		rest += took * time.Duration(s.Sets*s.Runs-max(1, s.visits[c]))
+		if s.Budget == 0 || s.visits[c] == 0 || !s.slow(c) {
+			rest += took * time.Duration(s.Sets*s.Runs-max(1, s.visits[c]))
+		}
 	}
 	rest += s.Pause * time.Duration(s.Sets-max(set, 1))
 	p.Left = first + rest

@@ -88,15 +88,15 @@ func (a *Analysis) wordBest() string {
 func (a *Analysis) wordLeast() string {
 	l, b := a.Least, a.Best
 	switch {
-	case !a.Compared:
+	case !a.Compared || len(a.Cells) == 1:
 		return ""
 	case l == b:
 		return fmt.Sprintf("No smaller cell is as good: within %.0f %% of the best's median, and not to be told from it.", 100*asGood)
 	case a.sameWork(l, b):
-		return fmt.Sprintf("The smallest cell as good is %s: there are no more chunks than workers, and it does the same work with %s.", named(l.Cell), l.savings(b))
+		return fmt.Sprintf("The smallest cell as good is %s: it does the same work with %s.", named(l.Cell), l.savings(b))
 	}
 	return fmt.Sprintf("The smallest cell as good, as far as %s tell, is %s with %s: %s the best's median, with %s.",
-		counted(len(a.alikeIn(l)), "run"), named(l.Cell), Seconds(l.Median), against(l.Median, b.Median), l.savings(b))
+		counted(l.N, "run"), named(l.Cell), Seconds(l.Median), against(l.Median, b.Median), l.savings(b))
 }
 
 // savings words what a smaller cell needs less of.
@@ -131,17 +131,19 @@ func (a *Analysis) wordAuto() string {
 }
 
 // Fastest is the best cell, or what auto stands for where that lies outside of the
-// grid and is faster than chance explains; nil where no cell came to an end.
+// grid and was faster; nil where no cell came to an end.
 func (a *Analysis) Fastest() *CellStats {
-	if a.Auto != nil && a.Auto.Median < a.Best.Median && a.Compared && !a.Auto.Alike {
+	if a.Auto != nil && a.Auto.Median < a.Best.Median {
 		return a.Auto
 	}
 	return a.Best
 }
 
-// AutoIsAsGood reports whether the automatic choice needs no change: chance explains
-// what it lacks of the best cell, and that is little.
-func (a *Analysis) AutoIsAsGood() bool { return a.Auto != nil && a.asGood(a.Auto) }
+// AutoIsAsGood reports whether the automatic choice needs no change: it is the best
+// cell, or chance may explain what it lacks of that, and it is little.
+func (a *Analysis) AutoIsAsGood() bool {
+	return a.Auto != nil && (a.Auto == a.Best || a.asGood(a.Auto))
+}
 
 func (a *Analysis) advise() string {
 	if stage := a.Result.Settings.Stage; stage != "load" {
@@ -149,9 +151,11 @@ func (a *Analysis) advise() string {
 	}
 	switch {
 	case a.Fastest() != a.Best:
-		return "Leave workers and chunk at auto: that cell is faster than all of the grid, and --apply writes it." + a.wordHelp()
+		return "Leave workers and chunk at auto: that cell was faster than all of the grid, and --apply writes it." + a.wordHelp()
 	case a.AutoIsAsGood():
 		return "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same." + a.wordHelp()
+	case a.Auto != nil && a.Auto.Alike:
+		return "The best cell may be better than auto, or luckier: more sets tell. --apply writes it." + a.wordHelp()
 	case a.Least != a.Best:
 		return fmt.Sprintf("Put the best cell into the config, or %s, which is as good.", a.Least.Cell) + a.wordHelp()
 	}
@@ -195,7 +199,7 @@ func (a *Analysis) bottleneck() (Bottleneck, []string) {
 	cores := float64(a.Result.Machine.Cores)
 	used, evidence := sum.CPU, []string(nil)
 	if sum.Busy > 0 {
-		used = max(sum.Busy, sum.CPU)
+		used = min(max(sum.Busy, sum.CPU), cores*sum.Seconds) // the system counts in ticks
 		others := "other programs"
 		if a.Result.Settings.Store != "" {
 			others = "other programs, the database among them if it runs here"
@@ -279,7 +283,11 @@ func (a *Analysis) note() {
 	if r.Cut != "" {
 		add("The sweep was cut short: %s.", r.Cut)
 	}
+	if took := r.Ended.Sub(r.Began); r.Protocol.Budget > 0 && took > r.Protocol.Budget*11/10 {
+		add("It took %s and not the budget of %s, as each cell has its turn.", rounded(took), r.Protocol.Budget)
+	}
 	var unvisited, outliers, once, idle []string
+	var full []int
 	for i := range a.Cells {
 		c := &a.Cells[i]
 		name := c.String()
@@ -293,6 +301,9 @@ func (a *Analysis) note() {
 		}
 		if len(c.Outliers) > 0 {
 			outliers = append(outliers, name)
+		}
+		if c.N > 0 && c.Runs[0].fullBefore(c.Chunk) {
+			full = append(full, c.Chunk)
 		}
 		if c.N > 0 && a.idle(c.Cell) > 0 {
 			idle = append(idle, name)
@@ -311,12 +322,16 @@ func (a *Analysis) note() {
 	if len(once) > 0 {
 		text := ""
 		if a.Compared {
-			text = ", judged by what runs of the others differ by"
+			text = ", judged by what equal runs elsewhere differ by"
 		}
 		add("%s ran once only%s: %s.", counted(len(once), "cell"), text, some(once, 6))
 	}
 	if len(idle) > 0 {
-		add("With fewer chunks than workers, some workers have nothing to do, so that cells which do the same are judged together: %s.", some(idle, 6))
+		add("With fewer chunks than workers, some workers have nothing to do, and runs of cells that do the same work count together: %s.", some(idle, 6))
+	}
+	if len(full) > 0 {
+		slices.Sort(full)
+		add("Chunks were full, at 8 MiB or 500,000 readings, before they had so many files: at %s.", some(numbers(slices.Compact(full)), 6))
 	}
 	if len(outliers) > 0 {
 		add("Runs far from the others of their cell, which count all the same: in %s.", some(outliers, 6))
@@ -324,13 +339,17 @@ func (a *Analysis) note() {
 	if n := a.Noise; n.Within > 0 || n.Spread > 0 {
 		loud := ""
 		if n.loud() {
-			loud = " This machine is not quiet: differences of that size say little."
+			loud = " Differences of that size say little."
+		}
+		within := ""
+		if n.Within > 0 {
+			within = "runs of the same cell by " + percent(n.Within)
 		}
 		switch {
 		case n.Spread > 0:
-			add("Noise: %d runs of %s over the whole sweep spread by %s, runs of the same cell by %s.%s", n.N, n.Reference, percent(n.Spread), percent(n.Within), loud)
+			add("Noise: %s.%s", strings.TrimSuffix(fmt.Sprintf("%d runs of %s over the whole sweep spread by %s, %s", n.N, n.Reference, percent(n.Spread), within), ", "), loud)
 		default:
-			add("Noise: runs of the same cell spread by %s.%s", percent(n.Within), loud)
+			add("Noise: %s.%s", within, loud)
 		}
 		if n.Drift > noisy || n.Drift < -noisy {
 			add("The machine's speed drifted: the last runs of %s took %.0f %% of what the first did.", n.Reference, 100*(1+n.Drift))

@@ -90,7 +90,7 @@ func TestVerdict(t *testing.T) {
 func TestAutoIsFasterThanTheGrid(t *testing.T) {
 	a := Analyse(sampled(map[Cell][]float64{{}: {0.5, 0.51, 0.5}, {1, 100}: {2, 2.1}, {2, 100}: {1, 1.05}}))
 	if a.Best.Cell != (Cell{2, 100}) || a.Fastest().Cell != (Cell{9, 9}) || a.Verdict.Config != "pipeline: {workers: 9, chunk: 9}" ||
-		!strings.HasPrefix(a.Verdict.Advice, "Leave workers and chunk at auto: that cell is faster than all of the grid, and --apply writes it.") ||
+		!strings.HasPrefix(a.Verdict.Advice, "Leave workers and chunk at auto: that cell was faster than all of the grid, and --apply writes it.") ||
 		a.Verdict.Auto != "workers: auto and chunk: auto stand for 9 x 9 here, outside of the grid: 0.500 s, 49 % of the best's median." {
 		t.Errorf("the verdict is %+v", a.Verdict)
 	}

@@ -84,7 +84,7 @@ func (a *app) writeCorpus(g bench.Generator, dir string) error {
 	}
 	return a.facts(
 		"files", fmt.Sprintf("%s, %s, the longest of %s", count(int64(truth.Generator.Files)), byteSize(truth.Bytes), counted(truth.Longest, "row")),
-		"readings", fmt.Sprintf("%s of %s", count(truth.Readings), counted(int64(truth.Generator.Loggers), "logger")),
+		"readings", fmt.Sprintf("%s of %s", count(truth.Readings), counted(int64(min(truth.Generator.Loggers, truth.Generator.Files)), "logger")),
 		"errors", lost,
 		"profile", truth.Profile,
 		"to load", strings.Join(append(replay, filepath.Join(dir, bench.Folder)), " "),

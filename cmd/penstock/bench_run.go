@@ -38,6 +38,7 @@ type benchRun struct {
 	decoders func() ingest.Decoder
 	sink     store.SinkOptions
 	first    *bench.Sample // that the others must equal in what they read
+	unloaded string        // how many files were not loaded, in words; "" for none
 	stop     context.CancelCauseFunc
 }
 
@@ -48,6 +49,7 @@ type benchSource struct {
 	connections int
 	remote      bool
 	what        string // in words
+	counted     bool   // these say how many files there are
 }
 
 // startBench makes ready what all runs share. end takes away what was made, and
@@ -137,6 +139,7 @@ func (a *app) benchFiles(r *benchRun, paths []string) (remove func() error, err 
 		return nil, errors.Join(err, remove())
 	}
 	r.files = folderOf(source.Options{}, []string{filepath.Join(dir, bench.Folder)})
+	r.files.counted = true
 	r.files.what = fmt.Sprintf("%s of %d readings, seed %d", counted(int64(corpus.Files), "generated file"), corpus.Readings, corpus.Seed)
 	if r.skew > 0 {
 		r.files.what = fmt.Sprintf("%s of %d readings or many more (skew %v), seed %d", counted(int64(corpus.Files), "generated file"), corpus.Readings, r.skew, corpus.Seed)
@@ -269,6 +272,9 @@ func (r *benchRun) sweep(p bench.Protocol) (*bench.Analysis, error) {
 	}
 	result.Versions = bench.Versions{Penstock: version(), Go: runtime.Version(), Database: r.database}
 	result.Settings = r.settings
+	if r.first != nil && !r.files.counted {
+		result.Settings.Files = fmt.Sprintf("%s (%s, %s%s)", r.settings.Files, counted(r.first.Files, "file"), byteSize(r.first.Bytes), r.unloaded)
+	}
 	return bench.Analyse(result), nil
 }
 
@@ -368,6 +374,7 @@ func (r *benchRun) judge(result *result) error {
 	case loaded == 0:
 		return &hinted{fmt.Errorf("none of %s is loaded, such as %s: %s", counted(seen, "file"), ingest.EscapePath(result.trouble[0].File.Path), result.trouble[0].Reason), "'penstock guess FILE' and 'penstock replay --dry-run' tell more"}
 	case r.first == nil && loaded+skipped < seen:
+		r.unloaded = fmt.Sprintf(", %s of them not loaded", count(seen-loaded-skipped))
 		r.app.log.Warn("not all files are loaded", slog.Int64("files", seen), slog.Int64("loaded", loaded))
 	}
 	return nil
