@@ -139,10 +139,10 @@ func (a *Analysis) Fastest() *CellStats {
 	return a.Best
 }
 
-// AutoIsAsGood reports whether the automatic choice needs no change: it is the best
-// cell, or chance may explain what it lacks of that, and it is little.
+// AutoIsAsGood reports whether the automatic choice needs no change: it lacks little
+// of the best cell, or does the same work.
 func (a *Analysis) AutoIsAsGood() bool {
-	return a.Auto != nil && (a.Auto == a.Best || a.asGood(a.Auto))
+	return a.Auto != nil && (a.Auto.Median <= a.Best.Median*(1+asGood) || a.sameWork(a.Auto, a.Best))
 }
 
 func (a *Analysis) advise() string {
@@ -153,7 +153,7 @@ func (a *Analysis) advise() string {
 	case a.Fastest() != a.Best:
 		return "Leave workers and chunk at auto: that cell was faster than all of the grid, and --apply writes it." + a.wordHelp()
 	case a.AutoIsAsGood():
-		return "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same." + a.wordHelp()
+		return fmt.Sprintf("Leave workers and chunk at auto: they are within %.0f %% of the best cell, which --apply writes all the same.", 100*asGood) + a.wordHelp()
 	case a.Auto != nil && a.Auto.Alike:
 		return "The best cell may be better than auto, or luckier: more sets tell. --apply writes it." + a.wordHelp()
 	case a.Least != a.Best:

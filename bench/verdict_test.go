@@ -71,7 +71,7 @@ func TestVerdict(t *testing.T) {
 	seconds = map[Cell][]float64{{2, 100}: {1, 1.1, 0.9}, {4, 1}: {9, 9.1, 8.9}}
 	r := sampled(seconds)
 	r.Settings.Auto = Cell{2, 100}
-	if v := Analyse(r).Verdict; v.Auto != "workers: auto and chunk: auto stand for 2 x 100 here: the best cell." || v.Advice != "Leave workers and chunk at auto: they are as good as the best cell, which --apply writes all the same." || v.Config != "pipeline: {workers: 2, chunk: 100}" ||
+	if v := Analyse(r).Verdict; v.Auto != "workers: auto and chunk: auto stand for 2 x 100 here: the best cell." || v.Advice != "Leave workers and chunk at auto: they are within 5 % of the best cell, which --apply writes all the same." || v.Config != "pipeline: {workers: 2, chunk: 100}" ||
 		!strings.HasSuffix(v.Best, "It is sure: the other is slower than chance explains.") {
 		t.Errorf("where the automatic choice is the best: %+v", v)
 	}

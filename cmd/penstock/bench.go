@@ -295,7 +295,7 @@ func (a *app) applyBench(path string, analysis *bench.Analysis) error {
 	case fastest != analysis.Best:
 		text += "what auto stands for here: it was faster than all of the grid. workers: auto and chunk: auto put auto back."
 	case analysis.AutoIsAsGood():
-		text += "the best cell. The advice is auto, which is as good: workers: auto and chunk: auto put that back."
+		text += "the best cell. The advice is auto, which is nearly as fast: workers: auto and chunk: auto put that back."
 	default:
 		text += "the best cell."
 	}
