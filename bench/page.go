@@ -191,7 +191,14 @@ func (a *Analysis) pointedAt(c *CellStats) pageCell {
 	}
 	for i := range c.Runs {
 		run := &c.Runs[i]
-		text := fmt.Sprintf("set %d, run %d: %s s", run.Set, run.Run, figure(run.Seconds))
+		text := fmt.Sprintf("set %d, run %d", run.Set, run.Run)
+		if run.Run == 0 {
+			text = fmt.Sprintf("set %d, reference", run.Set)
+		}
+		if run.Cell != c.Cell {
+			text += " of " + run.Cell.String()
+		}
+		text += fmt.Sprintf(": %s s", figure(run.Seconds))
 		if all := run.Fetch + run.Decode + run.Commit; all > 0 {
 			text += fmt.Sprintf(" (fetch %s, decode %s, commit %s)", figure(run.Fetch), figure(run.Decode), figure(run.Commit))
 		}

@@ -60,6 +60,13 @@ func TestPage(t *testing.T) {
 	}
 	b.screenshot("runs.png")
 
+	// Three chunks of 10,000 files are the same work for four workers and for eight.
+	b.pointAt("[data-cell='8 x 10000']")
+	if got := b.texts("#runs .list li"); len(got) != 10 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "set 1, run 1 of 4 x 10000: ") }) ||
+		!slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "set 1, run 1: ") }) {
+		t.Errorf("pointed at, a cell that does the work of another shows %q", got)
+	}
+
 	b.pointAt("[data-cell='12 x 10000']")
 	if got := b.texts("#runs li"); !slices.Equal(got, []string{"failed in 5 runs: </script><img src=x onerror=alert(1)>"}) {
 		t.Errorf("pointed at, a cell that failed shows %q", got)

@@ -18,9 +18,9 @@ const (
 	// is taken from all cells together.
 	enough = 6
 
-	// asGood is up to which part above the best's median a cell is as good, where
+	// little is up to which part above the best's median a cell is as good, where
 	// it cannot be told from the best either.
-	asGood = 0.05
+	little = 0.05
 )
 
 // Analyse says what the samples of a result come to.
@@ -181,8 +181,8 @@ func cellStats(c Cell, runs, failed []Sample, pooled pooling) CellStats {
 }
 
 // medianSpread is by how much more medians of n normal values spread than their
-// means do, by the median's efficiency for so few (Dixon and Massey, Introduction to
-// Statistical Analysis, table A-8b).
+// means do: the medians of 3, 4 and 5 have the variances 0.449, 0.298 and 0.287, and
+// the means one by n.
 var medianSpread = [enough]float64{1, 1, 1, 1.160, 1.092, 1.198}
 
 // interval returns the bounds of the 95 % interval of a cell's median.
@@ -267,7 +267,7 @@ func (a *Analysis) compare(c *CellStats, pooled pooling) {
 
 // asGood reports whether the cell, which was compared, is as good as the best.
 func (a *Analysis) asGood(c *CellStats) bool {
-	return c.Alike && (c.Median <= a.Best.Median*(1+asGood) || a.sameWork(c, a.Best))
+	return c.Alike && (c.Median <= a.Best.Median*(1+little) || a.sameWork(c, a.Best))
 }
 
 func (a *Analysis) sameWork(x, y *CellStats) bool { return a.works[x.Cell] == a.works[y.Cell] }

@@ -171,7 +171,7 @@ func TestChunksThatAreFullBefore(t *testing.T) {
 	if a.Best.Cell != (Cell{4, 100}) || a.Best.N != 4 || !a.sameWork(a.Best, a.At(Cell{4, 1000})) || a.sameWork(a.Best, a.At(Cell{1, 1000})) || a.sameWork(a.Best, a.At(Cell{4, 5})) {
 		t.Errorf("the best is %s of %d runs", a.Best, a.Best.N)
 	}
-	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "Chunks were full, at 8 MiB or 500,000 readings, before they had so many files: at 100, 1000.") || strings.Contains(notes, "fewer chunks than workers") {
+	if notes := strings.Join(a.Verdict.Notes, "\n"); !strings.Contains(notes, "Chunks were full of bytes or readings before they had so many files: at 100, 1000.") || strings.Contains(notes, "fewer chunks than workers") {
 		t.Errorf("the notes are\n%s", notes)
 	}
 }

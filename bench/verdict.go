@@ -43,13 +43,14 @@ func (a *Analysis) judge() {
 func (a *Analysis) wordBest() string {
 	b := a.Best
 	text := fmt.Sprintf("The best cell is %s with %s", named(b.Cell), Seconds(b.Median))
-	switch {
-	case b.N == 1:
+	by := ""
+	if b.N < enough {
+		by = " by the spread of all cells"
+	}
+	if b.N == 1 {
 		text += " (one run)"
-	case b.N < enough:
-		text += fmt.Sprintf(" (median of %d runs, 95 %% interval by the spread of all cells %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
-	default:
-		text += fmt.Sprintf(" (median of %d runs, 95 %% interval %s to %s)", b.N, Seconds(b.Lo), Seconds(b.Hi))
+	} else {
+		text += fmt.Sprintf(" (median of %d runs, 95 %% interval%s %s to %s)", b.N, by, Seconds(b.Lo), Seconds(b.Hi))
 	}
 	if a.Base != b {
 		text += fmt.Sprintf(", %.1f times as fast as %s", b.Speedup, a.Base.Cell)
@@ -91,7 +92,7 @@ func (a *Analysis) wordLeast() string {
 	case !a.Compared || len(a.Cells) == 1:
 		return ""
 	case l == b:
-		return fmt.Sprintf("No smaller cell is as good: within %.0f %% of the best's median, and not to be told from it.", 100*asGood)
+		return fmt.Sprintf("No smaller cell is as good: within %.0f %% of the best's median, and not to be told from it.", 100*little)
 	case a.sameWork(l, b):
 		return fmt.Sprintf("The smallest cell as good is %s: it does the same work with %s.", named(l.Cell), l.savings(b))
 	}
@@ -142,7 +143,7 @@ func (a *Analysis) Fastest() *CellStats {
 // AutoIsAsGood reports whether the automatic choice needs no change: it lacks little
 // of the best cell, or does the same work.
 func (a *Analysis) AutoIsAsGood() bool {
-	return a.Auto != nil && (a.Auto.Median <= a.Best.Median*(1+asGood) || a.sameWork(a.Auto, a.Best))
+	return a.Auto != nil && (a.Auto.Median <= a.Best.Median*(1+little) || a.sameWork(a.Auto, a.Best))
 }
 
 func (a *Analysis) advise() string {
@@ -153,7 +154,7 @@ func (a *Analysis) advise() string {
 	case a.Fastest() != a.Best:
 		return "Leave workers and chunk at auto: that cell was faster than all of the grid, and --apply writes it." + a.wordHelp()
 	case a.AutoIsAsGood():
-		return fmt.Sprintf("Leave workers and chunk at auto: they are within %.0f %% of the best cell, which --apply writes all the same.", 100*asGood) + a.wordHelp()
+		return fmt.Sprintf("Leave workers and chunk at auto: they are within %.0f %% of the best cell, which --apply writes all the same.", 100*little) + a.wordHelp()
 	case a.Auto != nil && a.Auto.Alike:
 		return "The best cell may be better than auto, or luckier: more sets tell. --apply writes it." + a.wordHelp()
 	case a.Least != a.Best:
@@ -331,7 +332,7 @@ func (a *Analysis) note() {
 	}
 	if len(full) > 0 {
 		slices.Sort(full)
-		add("Chunks were full, at 8 MiB or 500,000 readings, before they had so many files: at %s.", some(numbers(slices.Compact(full)), 6))
+		add("Chunks were full of bytes or readings before they had so many files: at %s.", some(numbers(slices.Compact(full)), 6))
 	}
 	if len(outliers) > 0 {
 		add("Runs far from the others of their cell, which count all the same: in %s.", some(outliers, 6))
@@ -341,16 +342,14 @@ func (a *Analysis) note() {
 		if n.loud() {
 			loud = " Differences of that size say little."
 		}
-		within := ""
+		var spreads []string
+		if n.Spread > 0 {
+			spreads = append(spreads, fmt.Sprintf("%s over the whole sweep (%d runs of %s)", percent(n.Spread), n.N, n.Reference))
+		}
 		if n.Within > 0 {
-			within = "runs of the same cell by " + percent(n.Within)
+			spreads = append(spreads, percent(n.Within)+" within a cell")
 		}
-		switch {
-		case n.Spread > 0:
-			add("Noise: %s.%s", strings.TrimSuffix(fmt.Sprintf("%d runs of %s over the whole sweep spread by %s, %s", n.N, n.Reference, percent(n.Spread), within), ", "), loud)
-		default:
-			add("Noise: %s.%s", within, loud)
-		}
+		add("Noise, the spread of equal runs: %s.%s", strings.Join(spreads, ", "), loud)
 		if n.Drift > noisy || n.Drift < -noisy {
 			add("The machine's speed drifted: the last runs of %s took %.0f %% of what the first did.", n.Reference, 100*(1+n.Drift))
 		}

@@ -62,7 +62,7 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	notes := strings.Join(v.Notes, "\n")
-	for _, want := range []string{"1 cell never ran: 4 x 1000.", "Noise: 2 runs of 9 x 9 over the whole sweep spread by 5.7 %"} {
+	for _, want := range []string{"1 cell never ran: 4 x 1000.", "Noise, the spread of equal runs: 5.7 % over the whole sweep (2 runs of 9 x 9), "} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes do not say %q:\n%s", want, notes)
 		}

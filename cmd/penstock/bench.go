@@ -63,12 +63,12 @@ store of --store read files as they do in a replay into it.
 
 Alone it takes about two minutes: each cell has its turn, and those that need at
 most twice the time of the fastest have more of them, up to 25, for as long as the
-budget lasts. A run that would take most of the budget for itself is cut short, and its
-cell shown as failed, with that. Of chunk 1, with a transaction for each file, it
-has one worker only, which speed-ups are against: where disks are slow to sync, that
-would take more than a quarter of the budget. Then it comes at the end, once, or is
-left out where there is no time, and it is said which budget is enough. With --sets
-or --runs each cell is run as often as that says.
+budget lasts. A run that would take most of the budget for itself is cut short, and
+its cell shown as failed, with that. Of chunk 1, with a transaction for each file,
+it has one worker only, which speed-ups are against: where disks are slow to sync,
+that would take more than a quarter of the budget. Then it comes at the end, once,
+or is left out where there is no time, and it is said which budget is enough. With
+--sets or --runs each cell is run as often as that says.
 
 Cells are visited in shuffled order, sets one after the other, after a warm-up.
 What is timed is the pipeline alone, from its listing to its last commit, which

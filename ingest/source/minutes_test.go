@@ -96,6 +96,17 @@ func TestReplacedWithinMinute(t *testing.T) {
 	}
 }
 
+// listMinutes answers LIST as servers do that tell the minute of a file.
+func listMinutes(s *session) {
+	s.mu.Lock()
+	var b bytes.Buffer
+	for name, f := range s.files {
+		fmt.Fprintf(&b, "-rw-r--r-- 1 ftp ftp %d %s %s\r\n", len(f.data), f.modified.Format("Jan 02 15:04"), name[1:])
+	}
+	s.mu.Unlock()
+	s.send(b.Bytes())
+}
+
 // TestFTPMinutes: what was listed in minutes is asked for once more, and again only
 // where the server could not say.
 func TestFTPMinutes(t *testing.T) {
@@ -107,13 +118,7 @@ func TestFTPMinutes(t *testing.T) {
 		s.on = func(s *session, command, argument string) bool {
 			switch {
 			case command == "LIST":
-				s.mu.Lock()
-				var b bytes.Buffer
-				for name, f := range s.files {
-					fmt.Fprintf(&b, "-rw-r--r-- 1 ftp ftp %d %s %s\r\n", len(f.data), f.modified.Format("Jan 02 15:04"), name[1:])
-				}
-				s.mu.Unlock()
-				s.send(b.Bytes())
+				listMinutes(s)
 			case command == "SIZE" && argument == "/replaced.csv" && len(busy) > 0:
 				<-busy
 				s.reply("450 busy")
@@ -259,13 +264,7 @@ func TestFTPToldByTheMinute(t *testing.T) {
 			if command != "LIST" {
 				return false
 			}
-			s.mu.Lock()
-			var b bytes.Buffer
-			for name, f := range s.files {
-				fmt.Fprintf(&b, "-rw-r--r-- 1 ftp ftp %d %s %s\r\n", len(f.data), f.modified.Format("Jan 02 15:04"), name[1:])
-			}
-			s.mu.Unlock()
-			s.send(b.Bytes())
+			listMinutes(s)
 			return true
 		}
 	})

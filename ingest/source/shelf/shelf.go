@@ -48,8 +48,8 @@ func New(in, prefix string) (*Shelf, error) {
 func (s *Shelf) Close() error { return errors.Join(os.RemoveAll(s.Dir), s.lock.Close()) }
 
 // Sweep removes the shelves of a prefix that killed processes left in a folder of
-// this machine, "" for the system's temporary one. Those of other users stay, and
-// so does a folder without the file that is locked, which is no shelf.
+// this machine, "" for the system's temporary one. Those stay that this user has no
+// right to, and so does a folder without the file that is locked, which is no shelf.
 func Sweep(in, prefix string) {
 	if in == "" {
 		in = os.TempDir()
