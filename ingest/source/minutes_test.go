@@ -40,22 +40,42 @@ func watch(t *testing.T, s *source.Settled) *watched {
 	return w
 }
 
-// hears fails unless that file is hinted next, with that time.
-func (w *watched) hears(path string, modified time.Time) {
+// list lists the source once.
+func (w *watched) list() {
+	w.t.Helper()
+	all, err := lists(w.t, w)
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, f := range all {
+		if f.Precision != ingest.Minute {
+			w.t.Fatalf("listed in other steps than minutes: %+v", f)
+		}
+	}
+}
+
+// settles fails unless that file, which is new, is listed and hinted next. There is
+// one listing: another could settle the file while it is being looked at, and then
+// what it settles by is the minute.
+func (w *watched) settles(path string, modified time.Time) {
+	w.t.Helper()
+	w.list()
+	w.hears(path, modified, nil)
+}
+
+// changes fails unless that file, which had settled, is hinted next.
+func (w *watched) changes(path string, modified time.Time) {
 	w.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	w.hears(path, modified, tick.C)
+}
+
+// hears fails unless that file is hinted next, with that time. It lists at each tick.
+func (w *watched) hears(path string, modified time.Time, tick <-chan time.Time) {
+	w.t.Helper()
 	late := time.After(30 * time.Second)
 	for {
-		all, err := lists(w.t, w)
-		if err != nil {
-			w.t.Error(err)
-		}
-		for _, f := range all {
-			if f.Precision != ingest.Minute {
-				w.t.Fatalf("listed in other steps than minutes: %+v", f)
-			}
-		}
 		select {
 		case f := <-w.heard:
 			if f.Path != path || f.Modified != ingest.Micros(modified) || f.Precision != ingest.Second {
@@ -64,7 +84,8 @@ func (w *watched) hears(path string, modified time.Time) {
 			return
 		case <-late:
 			w.t.Fatalf("%s of %s is not heard of", path, modified)
-		case <-tick.C:
+		case <-tick:
+			w.list()
 		}
 	}
 }
@@ -80,7 +101,7 @@ func TestReplacedWithinMinute(t *testing.T) {
 	}
 	w, m := watch(t, s), lastMinute()
 	server.Put("x.csv", []byte("old"), m.Add(52*time.Second)) // it is looked at again when the rest of that minute has gone by
-	w.hears("x.csv", m.Add(52*time.Second))
+	w.settles("x.csv", m.Add(52*time.Second))
 	before, err := lists(t, s)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +110,7 @@ func TestReplacedWithinMinute(t *testing.T) {
 	if after, err := lists(t, s); err != nil || after["x.csv"] != before["x.csv"] {
 		t.Fatalf("listed %v, which was %v: %v", after, before, err)
 	}
-	w.hears("x.csv", m.Add(59*time.Second))
+	w.changes("x.csv", m.Add(59*time.Second))
 	var c ingest.Content
 	if err := s.Fetch(t.Context(), before["x.csv"], &c); err != nil || string(c.Data) != "new" {
 		t.Errorf("fetched %q, %v", c.Data, err)
@@ -130,20 +151,20 @@ func TestFTPMinutes(t *testing.T) {
 	})
 	w := watch(t, settledFTP(t, s, source.Settling{Age: 20 * time.Millisecond}))
 	s.put("old.csv", []byte("x"), m.Add(-time.Hour))
-	w.hears("old.csv", m.Add(-time.Hour))
+	w.settles("old.csv", m.Add(-time.Hour))
 	s.put("same.csv", []byte("x"), m.Add(53*time.Second))
-	w.hears("same.csv", m.Add(53*time.Second))
+	w.settles("same.csv", m.Add(53*time.Second))
 	s.put("replaced.csv", []byte("x"), m.Add(53*time.Second))
-	w.hears("replaced.csv", m.Add(53*time.Second))
+	w.settles("replaced.csv", m.Add(53*time.Second))
 	s.put("gone.csv", []byte("x"), m.Add(53*time.Second))
-	w.hears("gone.csv", m.Add(53*time.Second))
+	w.settles("gone.csv", m.Add(53*time.Second))
 	s.remove("gone.csv")
 	s.put("replaced.csv", []byte("y"), m.Add(58*time.Second))
 	busy <- true
-	w.hears("replaced.csv", m.Add(58*time.Second))
+	w.changes("replaced.csv", m.Add(58*time.Second))
 	// By now all of them have had their look, and further listings bring none.
 	s.put("last.csv", []byte("x"), m.Add(58*time.Second))
-	w.hears("last.csv", m.Add(58*time.Second))
+	w.settles("last.csv", m.Add(58*time.Second))
 	for path, want := range map[string]int{"old": 1, "same": 2, "replaced": 2, "gone": 1} {
 		if n := s.count("MDTM /" + path + ".csv"); n != want {
 			t.Errorf("%s was asked for %d times, want %d", path, n, want)
