@@ -187,6 +187,19 @@ func (b *Batch) SetQuality(q []byte) {
 	if len(q) == 0 {
 		return
 	}
+	id := b.QualityOf(q)
+	for len(b.Quality) < len(b.Time) {
+		b.Quality = append(b.Quality, 0)
+	}
+	b.Quality[len(b.Time)-1] = id
+}
+
+// QualityOf returns the index in Qualities of the quality, adding it when it is
+// new. That of an empty one is 0.
+func (b *Batch) QualityOf(q []byte) int32 {
+	if len(q) == 0 {
+		return 0
+	}
 	id, ok := b.quality[string(q)]
 	if !ok {
 		if b.quality == nil {
@@ -197,10 +210,7 @@ func (b *Batch) SetQuality(q []byte) {
 		b.Qualities = append(b.Qualities, string(q))
 		b.quality[string(q)] = id
 	}
-	for len(b.Quality) < len(b.Time) {
-		b.Quality = append(b.Quality, 0)
-	}
-	b.Quality[len(b.Time)-1] = id
+	return id
 }
 
 // SetLine gives the reading that was appended last its line. It does nothing
