@@ -34,9 +34,28 @@ type repeat struct {
 // A day is the date that a layout read last.
 type day struct {
 	text    [16]byte // with the separator after it
+	known   bool
+	ours    [2]uint64 // all bits of the bytes of text that count
 	seconds int64
 	tail    [6]byte // the offset that was read last, as +01:00
 	offset  int64   // what it says
+}
+
+// set makes the day that of a date of that text.
+func (d *day) set(text []byte, seconds int64) {
+	var ours [len(d.text)]byte
+	for i := range copy(d.text[:], text) {
+		ours[i] = 0xff
+	}
+	d.ours = [2]uint64{binary.LittleEndian.Uint64(ours[:]), binary.LittleEndian.Uint64(ours[8:])}
+	d.known, d.seconds = true, seconds
+}
+
+// begins reports whether b, which is at least as long as the texts of days can
+// be, begins with that of d.
+func (d *day) begins(b *[len(day{}.text)]byte) bool {
+	return d.known && (binary.LittleEndian.Uint64(b[:])^binary.LittleEndian.Uint64(d.text[:]))&d.ours[0]|
+		(binary.LittleEndian.Uint64(b[8:])^binary.LittleEndian.Uint64(d.text[8:]))&d.ours[1] == 0
 }
 
 // What can come of reading a timestamp.
@@ -80,8 +99,10 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 				continue // the layout's date has a fixed width, so it cannot be one of its timestamps
 			}
 		}
-		if n != 0 && len(b) == n+8 && !l.zoned && string(b[:n]) == string(d.text[:n]) {
-			if s, ok := timeOfDay(b[n:]); ok {
+		if n != 0 && len(b) == n+l.timeLen && !l.zoned && d.known && string(b[:n]) == string(d.text[:n]) {
+			var tod [8]byte
+			copy(tod[:], b[n:])
+			if s, ok := l.timeOfDay(&tod); ok {
 				return c.instant(d.seconds+s, 0)
 			}
 		}
@@ -89,11 +110,10 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 		if !ok {
 			continue
 		}
-		if n != 0 && len(b) >= n+8 && b[n] != ' ' && string(b[n:n+2]) != "24" { // 24:00 is of the next day
-			copy(d.text[:], b[:n])
-			d.seconds = w.seconds - mod(w.seconds, 86400)
-			if l.colon && len(b) == n+8+len(d.tail) {
-				copy(d.tail[:], b[n+8:])
+		if n != 0 && len(b) >= n+l.timeLen && b[n] != ' ' && string(b[n:n+2]) != "24" { // 24:00 is of the next day
+			d.set(b[:n], w.seconds-mod(w.seconds, 86400))
+			if l.colon && len(b) == n+l.timeLen+len(d.tail) {
+				copy(d.tail[:], b[n+l.timeLen:])
 				d.offset = w.offset
 			}
 		}
@@ -114,7 +134,7 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 func (c *clock) next(w []byte, p int) (us int64, end int) {
 	for i, l := range c.layouts {
 		n := l.dateLen
-		if n == 0 || p+n+8+len(day{}.tail) >= len(w) {
+		if n == 0 || p+n+8+len(day{}.tail) >= len(w) || p+len(day{}.text) > len(w) {
 			return 0, p
 		}
 		if w[p+n-1] != l.separator {
@@ -124,14 +144,14 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 			continue // no timestamp of this layout
 		}
 		d := &c.days[i]
-		if string(w[p:p+n]) != string(d.text[:n]) {
+		if !d.begins((*[len(d.text)]byte)(w[p:])) {
 			return 0, p
 		}
-		end = p + n + 8
-		seconds, ok := timeOfDay(w[p+n : end])
+		seconds, ok := l.timeOfDay((*[8]byte)(w[p+n:]))
 		if !ok {
 			return 0, p
 		}
+		end = p + n + l.timeLen
 		seconds += d.seconds
 		switch {
 		case !l.zoned:
@@ -249,11 +269,15 @@ func offsetAt(t time.Time) int64 {
 	return int64(offset)
 }
 
-// timeOfDay reads the first eight bytes of b as hh:mm:ss.
-func timeOfDay(b []byte) (int64, bool) {
+// timeOfDay reads the time of day that b begins with, hh:mm:ss or, where the
+// layout has no seconds, hh:mm.
+func (l *layout) timeOfDay(b *[8]byte) (int64, bool) {
 	// After the exclusive or, a digit is its value and a colon is 0. Adding 0x76
 	// (0x7f for a colon) carries into the top bit what is greater.
-	v := binary.LittleEndian.Uint64(b) ^ 0x3030_3a30_303a_3030
+	v := binary.LittleEndian.Uint64(b[:]) ^ 0x3030_3a30_303a_3030
+	if l.timeLen == len("15:04") {
+		v &= 0xff_ffff_ffff
+	}
 	if (v+0x7676_7f76_767f_7676|v)&0x8080_8080_8080_8080 != 0 {
 		return 0, false
 	}

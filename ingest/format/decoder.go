@@ -36,7 +36,7 @@ type Decoder struct {
 	stamped  []byte // a timestamp joined of several cells
 	missed   []int  // the row's values that are missing, while columns may turn out to be text
 	keys     [][]byte
-	quality  []byte // the last that was seen to be fit for the database
+	quality  []rowQuality // by slot
 	listed   map[listedKey]*ingest.Recipe
 	joined   []byte // a quality joined of several
 
@@ -201,6 +201,7 @@ func (d *Decoder) attach(w []byte, h *head) *refusal {
 	d.header = append(d.header[:0], w[h.preamble:h.size]...)
 	d.split.use(&p.dialect)
 	d.keys = append(d.keys[:0], make([][]byte, len(d.plan.keys))...)
+	d.quality = append(d.quality[:0], make([]rowQuality, d.plan.flags)...)
 	if !d.plan.textless {
 		n := len(d.plan.values)
 		d.kinds = append(d.kinds[:0], make([]kind, n)...)

@@ -24,9 +24,10 @@ type layout struct {
 	alone  *layout // reads a date that stands without its time; nil when it may not
 
 	// What the quick way needs: the date and the separator after it take
-	// dateLen bytes, then comes "15:04:05", then nothing or an offset.
-	// 0 when the layout is of another form.
+	// dateLen bytes, then comes "15:04:05" or "15:04", timeLen bytes, then nothing
+	// or an offset. 0 when the layout is of another form.
 	dateLen   int
+	timeLen   int
 	separator byte
 	colon     bool // the offset is written +01:00
 	zulu      bool // or Z
@@ -304,11 +305,15 @@ func fractionElement(s string) (n int, fixed bool) {
 }
 
 // findQuick sees whether the layout is of the form that the clock reads
-// quickest: a date of fixed width, one separator, 15:04:05, and perhaps an
-// offset.
+// quickest: a date of fixed width, one separator, 15:04:05 or 15:04, and perhaps
+// an offset.
 func (l *layout) findQuick() {
-	const tod = "15:04:05"
+	tod := "15:04:05"
 	i := strings.Index(l.golang, tod)
+	if i < 0 {
+		tod = "15:04"
+		i = strings.Index(l.golang, tod)
+	}
 	if i < 2 {
 		return
 	}
@@ -331,7 +336,7 @@ func (l *layout) findQuick() {
 			}
 		case stepHour:
 			if n == i && k > 0 && n <= len(day{}.text) && (l.steps[k-1].kind == stepLiteral || l.steps[k-1].kind == stepSpaces) {
-				l.dateLen, l.separator = n, l.golang[n-1]
+				l.dateLen, l.timeLen, l.separator = n, len(tod), l.golang[n-1]
 				l.zulu = rest == "Z07:00"
 				l.colon = l.zulu || rest == "-07:00"
 			}

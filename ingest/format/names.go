@@ -14,13 +14,18 @@ import (
 type naming struct {
 	cells  [][]byte    // as they stand in the file
 	plain  bool        // no cell holds what only quotes can hold
-	prefix []byte      // what its rows begin with, where they begin with the key cells; else nil
 	fault  string      // why rows of these cells cannot be read
 	column int         // the field at fault, counted from 1
 	series []int32     // by value; -1 while no reading needed it
 	left   bool        // its rows are left to anyRow
 	table  *assignment // what the loggers table makes of its series; nil for nothing
 	units  []*cellUnit // by value: what cells tell of the units; nil when they tell none
+
+	// What stands in its rows from the first key cell to the field behind the
+	// last, without quotes and with all of them; nil where something else may.
+	together, quoted []byte
+
+	written []wont // by value: how numbers are written
 
 	logger, channel, unit []byte
 	next                  *naming // what came after it the last time
@@ -66,13 +71,13 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	}
 	clear(n.known)
 	if len(pl.keys) > 0 {
-		n.last = &naming{} // follows nothing; what comes first is noted here
+		n.last = &naming{written: pl.unwritten()} // follows nothing; what comes first is noted here
 		return
 	}
 	f := &n.first
 	f.plain, f.fault, f.next = true, "", f
 	f.logger, f.channel, f.unit = n.logger, n.channel, n.unit
-	f.series, f.units = f.series[:0], nil
+	f.series, f.units, f.written = f.series[:0], nil, pl.unwritten()
 	for range pl.values {
 		f.series = append(f.series, -1)
 	}
@@ -123,7 +128,7 @@ func sameCells(a, b [][]byte) bool {
 
 // name makes the naming of key cells.
 func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
-	g := &naming{plain: true, logger: n.logger, channel: n.channel, unit: n.unit}
+	g := &naming{plain: true, written: pl.unwritten(), logger: n.logger, channel: n.channel, unit: n.unit}
 	d := &pl.profile.dialect
 	for _, c := range cells {
 		c = bytes.Clone(c)
@@ -132,8 +137,10 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 			g.plain = false
 		}
 	}
-	if g.plain && pl.leading() {
-		g.prefix = append(bytes.Join(g.cells, []byte{d.delimiter}), d.delimiter)
+	if g.plain && pl.keysAt >= 0 {
+		g.together = append(bytes.Join(g.cells, []byte{d.delimiter}), d.delimiter)
+		gap := []byte{d.quote, d.delimiter, d.quote}
+		g.quoted = append(bytes.Join(g.cells, gap), gap...)
 	}
 	for range pl.values {
 		g.series = append(g.series, -1)
@@ -184,6 +191,16 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 	return g
 }
 
+// unwritten says, by value, how the numbers of a naming are written of which none
+// was read yet.
+func (pl *plan) unwritten() []wont {
+	written := make([]wont, len(pl.values))
+	for k := range written {
+		written[k].usual = &pl.numerals[0][2][2]
+	}
+	return written
+}
+
 // joined returns the text of the key cells that a name is taken from.
 func (g *naming) joined(from *keyed, trimmed bool) (name []byte, fault string) {
 	for i, k := range from.from {
@@ -205,15 +222,18 @@ func (g *naming) joined(from *keyed, trimmed bool) (name []byte, fault string) {
 	return name, ""
 }
 
-// leading reports whether the key cells are the first fields of a row, in their
-// order.
-func (pl *plan) leading() bool {
+// together returns the field of the first key cell where the others follow it in
+// their order, and -1 where they do not, or none is there.
+func (pl *plan) together() int {
 	for k, i := range pl.keys {
-		if k != i {
-			return false
+		if i != pl.keys[0]+k {
+			return -1
 		}
 	}
-	return true
+	if len(pl.keys) == 0 {
+		return -1
+	}
+	return pl.keys[0]
 }
 
 // of returns the series of the value of that index in rows named g: where the

@@ -1,9 +1,10 @@
 package format
 
 import (
-	"bytes"
-	"encoding/binary"
+	"math"
 	"slices"
+
+	"penstock/ingest"
 )
 
 // plainRows reads records from w[pos:] for as long as they hold no surprises,
@@ -13,6 +14,11 @@ import (
 // w must end with a line feed, which no field is read past.
 func (d *Decoder) plainRows(w []byte, pos int) int {
 	for pos < len(w) {
+		if d.plan.steady {
+			if pos = d.steadyRows(w, pos); pos == len(w) {
+				break
+			}
+		}
 		next := d.plainRow(w, pos)
 		if next == 0 {
 			break
@@ -38,26 +44,26 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	}
 	// The row's readings are written behind the batch's, and become its own
 	// when the row is whole.
-	series, values := b.Series[n:n+width:cap(b.Series)], b.Value[n:n+width:cap(b.Value)]
-	var us int64
-	var quality []byte
-	got := 0
-	missing := int64(0)
+	r := plainReadings{series: b.Series[n : n+width : cap(b.Series)], values: b.Value[n : n+width : cap(b.Value)]}
 	d.missed = d.missed[:0]
 	guess := d.names.last.next
+	if r.written = d.names.last.written; guess != nil {
+		r.written = guess.written
+	}
+	var us int64
 	q := pos // where the reading stands
 	last := len(pl.fields) - 1
 	i := 0
-	if guess != nil && guess.prefix != nil && bytes.HasPrefix(w[pos:], guess.prefix) {
-		q += len(guess.prefix)
-		i = len(guess.cells)
+	if guess != nil && pl.keysAt == 0 {
+		if after := behind(w, pos, guess.together); after >= 0 {
+			q, i = after, len(guess.cells)
+		}
 	}
 	for ; i <= last; i++ {
 		f := &pl.fields[i]
 		if f.run > 1 {
 			var n int
-			n, q = valueRun(w, q, delimiter, pl.bare, f.index, series[got:got+f.run], values[got:got+f.run])
-			got += n
+			n, q = d.valueRun(w, q, f, &r)
 			i += n
 			f = &pl.fields[i]
 		}
@@ -68,19 +74,11 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 		}
 		switch f.role {
 		case roleValue:
-			x, after, state := d.plainCell(w, q, f.index, quoted)
-			switch state {
-			case cellLeft:
+			if q = d.plainCell(w, q, f.index, quoted, &r); q < 0 {
 				return 0
-			case cellNumber:
-				series[got], values[got] = int32(f.index), x
-				got++
-			case cellMissing:
-				missing++
 			}
-			q = after
 		case roleStamp:
-			if us, q = d.plainStamp(w, q, quoted, i < last); q < 0 || us < d.from || us > d.to {
+			if us, q = d.plainStamp(w, q, quoted, i < last); q < 0 {
 				return 0
 			}
 		case roleKey:
@@ -93,23 +91,17 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 				guess = nil
 			}
 			start := q
-			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
-				return 0
-			}
-			if !quoted && quoteComes(w[start:q], quote) {
+			if q = textEnd(w, q, quoted, delimiter, quote); q < 0 {
 				return 0
 			}
 			d.keys[f.index] = w[start:q]
 		default:
 			start := q
-			if q = fieldEnd(w, q, quoted, delimiter, quote); q < 0 {
-				return 0
-			}
-			if !quoted && quoteComes(w[start:q], quote) {
+			if q = textEnd(w, q, quoted, delimiter, quote); q < 0 {
 				return 0
 			}
 			if f.role == roleQuality {
-				quality = w[start:q]
+				d.quality[f.index].text = w[start:q]
 			}
 		}
 		if quoted {
@@ -138,141 +130,137 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	if guess == nil {
 		guess = d.names.find(d.keys)
 	}
-	if guess.left {
+	if guess.left || !d.plainWhole(us, guess, &r) {
 		return 0
-	}
-	if guess.table != nil && (!guess.turn(us) || !guess.table.convert(series[:got], values[:got])) {
-		return 0
-	}
-	if quality != nil && !bytes.Equal(quality, d.quality) {
-		if textFault(quality) != "" {
-			return 0
-		}
-		d.quality = append(d.quality[:0], quality...)
 	}
 
 	// The row is whole; nothing that outlives it was touched so far.
 	d.names.last = guess
-	d.keep(us, got, missing, guess, quality)
+	d.keep(us, guess, &r)
 	return q + 1
 }
 
-// What plainCell made of a cell.
-type cellState uint8
-
-const (
-	cellLeft    cellState = iota // to anyRow
-	cellNumber                   //
-	cellMissing                  //
-	cellText                     // of a column of text
-)
-
-// plainCell reads the cell of the value of index k, whose content begins at
-// w[q], and returns where its content ends.
-func (d *Decoder) plainCell(w []byte, q, k int, quoted bool) (x float64, after int, state cellState) {
-	pl := d.plan
-	dialect := &pl.profile.dialect
-	delimiter, quote := dialect.delimiter, dialect.quote
-	if !pl.textless && d.kinds[k] == kindText {
-		if !quoted {
-			return 0, 0, cellLeft
-		}
-		if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
-			return 0, 0, cellLeft
-		}
-		return 0, after, cellText
-	}
-	decimal := pl.bare
-	if quoted {
-		decimal = pl.sign
-	}
-	for w[q] == ' ' {
-		q++
-	}
-	v := &pl.values[k]
-	x, after = scanNumber(w, q, decimal)
-	plain := after != q && endsField(w[after], quoted, delimiter, quote)
-	if plain && len(v.sentinels) == 0 {
-		return x, after, cellNumber
-	}
-	if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
-		return 0, 0, cellLeft
-	}
-	text := trim(w[q:after])
-	missing := isMissing(text, v.missing)
-	if !missing && !plain {
-		var ok bool
-		if x, ok = parseNumber(text, decimal); !ok {
-			return 0, 0, cellLeft
-		}
-	}
-	if missing || slices.Contains(v.sentinels, x) {
-		if !pl.textless {
-			d.missed = append(d.missed, k)
-		}
-		return 0, after, cellMissing
-	}
-	return x, after, cellNumber
+// plainReadings are those of a row that is being read: of the first got of
+// series and values, the indices of their values and what they are.
+type plainReadings struct {
+	series  []int32
+	values  []float64
+	got     int
+	missing int64
+	written []wont // by value: how the ones before were written
 }
 
-// plainStamp reads the timestamp whose content begins at w[q] and returns where
-// its content ends, or -1 when anyRow is to read it. delimited tells that it is
-// not the last field.
-func (d *Decoder) plainStamp(w []byte, q int, quoted, delimited bool) (us int64, after int) {
+func (r *plainReadings) add(k int, x float64) {
+	r.series[r.got], r.values[r.got] = int32(k), x
+	r.got++
+}
+
+// plainWhole makes the numbers of a row values, and reports whether the row is
+// one without faults beyond its cells.
+func (d *Decoder) plainWhole(us int64, names *naming, r *plainReadings) bool {
 	pl := d.plan
-	delimiter, quote := pl.profile.dialect.delimiter, pl.profile.dialect.quote
-	if pl.next {
-		us, after = pl.clock.next(w, q)
-		if after != q && endsField(w[after], quoted, delimiter, quote) {
-			return us, after
+	if pl.linear && !r.scale(pl) {
+		return false
+	}
+	if names.table != nil && (pl.profile.matrix || !names.turn(us) || !names.table.convert(r.series[:r.got], r.values[:r.got])) {
+		return false
+	}
+	for i := range d.quality {
+		f := &d.quality[i]
+		if !f.same(d.batch) {
+			if textFault(f.text) != "" {
+				return false
+			}
+			f.id = unlookedUp
 		}
 	}
-	if quoted || delimited {
-		after = stampEnd(w, q, quoted, delimiter, quote)
-	} else {
-		after = fieldEnd(w, q, quoted, delimiter, quote)
+	if pl.twice {
+		for _, k := range r.series[:r.got] {
+			if pl.times[k].pass > 0 {
+				return false // the second column of a time has an instant on one day of the year
+			}
+		}
 	}
-	if after < 0 {
-		return 0, -1
+	return true
+}
+
+// scale makes of the numbers of a row what the profile says. It reports false
+// when one becomes no finite number.
+func (r *plainReadings) scale(pl *plan) bool {
+	for i, k := range r.series[:r.got] {
+		if l := &pl.values[k].linear; l.given {
+			x := l.of(r.values[i])
+			if math.IsInf(x, 0) || math.IsNaN(x) {
+				return false
+			}
+			r.values[i] = x
+		}
 	}
-	us, read := pl.clock.micros(trim(w[q:after]))
-	if read != readGood {
-		return 0, -1
+	return true
+}
+
+// A rowQuality is a quality of a row, and its id in the batch, which is
+// mostly that of the row before.
+type rowQuality struct {
+	text []byte
+	id   int32
+}
+
+// unlookedUp is the id of a quality before it is looked up.
+const unlookedUp = -1
+
+// same reports whether the quality is that of the id.
+func (f *rowQuality) same(b *ingest.Batch) bool {
+	if len(f.text) == 0 {
+		f.id = 0
+		return true
 	}
-	return us, after
+	return f.id > 0 && int(f.id) < len(b.Qualities) && b.Qualities[f.id] == string(f.text)
 }
 
 // keep makes the readings that plainRow wrote behind the batch's its own, and
-// counts their row.
-func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality []byte) {
+// counts their row. The row is of that time, or of the day that begins then.
+func (d *Decoder) keep(us int64, names *naming, r *plainReadings) {
 	pl, b := d.plan, d.batch
-	n := len(b.Time)
+	n, got := len(b.Time), r.got
 	d.line++
 	d.lines.Total++
 	d.lines.Data++
-	d.cells.Total += int64(got) + missing
-	d.cells.Missing += missing
+	d.cells.Total += int64(got) + r.missing
+	d.cells.Missing += r.missing
 	for _, k := range d.missed {
 		d.empty[k]++
 	}
+	times, series := b.Time[n:n+got], r.series[:got]
+	if pl.profile.matrix {
+		for i, k := range series {
+			times[i] = us + pl.times[k].seconds*1e6
+		}
+	} else {
+		for i := range times {
+			times[i] = us
+		}
+	}
 	if got > 0 {
-		if delta := us - d.last; delta > jumpy || delta < -jumpy {
+		if delta := times[0] - d.last; delta > jumpy || delta < -jumpy {
 			d.leap(d.line, n)
 		}
-		d.last = us
+		d.last = times[got-1]
 	}
-	times, series := b.Time[n:n+got], b.Series[n:n+got]
-	for k := range times {
-		times[k] = us
-		index := series[k]
-		if !pl.textless {
-			d.kinds[index] = kindNumber
+	if !pl.textless {
+		for _, k := range series {
+			d.kinds[k] = kindNumber
 		}
-		s := names.series[index]
+	}
+	if pl.flags > 0 {
+		d.keepQualities(r)
+	}
+	for i, k := range series {
+		s := names.series[k]
 		if s < 0 {
-			s = names.of(int(index), pl, b)
+			s = names.of(int(k), pl, b)
 		}
-		series[k] = s
+		series[i] = s
 	}
 	b.Time, b.Series, b.Value = b.Time[:n+got], b.Series[:n+got], b.Value[:n+got]
 	if b.KeepLines {
@@ -285,88 +273,32 @@ func (d *Decoder) keep(us int64, got int, missing int64, names *naming, quality 
 			b.Quality = append(b.Quality, 0)
 		}
 	}
-	if len(quality) > 0 && got > 0 {
-		b.SetQuality(bare(quality))
-	}
 }
 
-// valueRun reads the cells of neighbouring columns for as long as they are short
-// numbers, up to as many as series and values have room for. It returns how many
-// it read and where the next cell begins. The first is the value of index k.
-func valueRun(w []byte, q int, delimiter, decimal byte, k int, series []int32, values []float64) (n, next int) {
-	values = values[:len(series)]
-	for n < len(series) && q+9 <= len(w) {
-		i := q
-		negative := w[q] == '-'
-		if negative {
-			i++
+// keepQualities gives the readings that keep is about to add their qualities.
+func (d *Decoder) keepQualities(r *plainReadings) {
+	pl, b := d.plan, d.batch
+	n := len(b.Time)
+	for i, k := range r.series[:r.got] {
+		slot := pl.slots[k]
+		if slot < 0 {
+			continue
 		}
-		m, digits, fraction := shortNumber(binary.LittleEndian.Uint64(w[i:]), decimal)
-		if i += digits; fraction > 0 {
-			i++
+		f := &d.quality[slot]
+		if f.id == 0 {
+			continue
 		}
-		if digits == 0 || w[i] != delimiter {
-			break
+		if f.id == unlookedUp {
+			f.id = b.QualityOf(bare(f.text))
 		}
-		v := float64(m) / pow10[fraction&7]
-		if negative {
-			v = -v
+		if f.id == 0 {
+			continue
 		}
-		values[n], series[n] = v, int32(k+n)
-		n++
-		q = i + 1
-	}
-	return n, q
-}
-
-// endsField reports whether c stands where a field can end.
-func endsField(c byte, quoted bool, delimiter, quote byte) bool {
-	if quoted {
-		return c == quote
-	}
-	return c == delimiter || c == '\n' || c == '\r'
-}
-
-// quoteComes reports whether a quote stands in field behind blanks.
-func quoteComes(field []byte, quote byte) bool {
-	if quote == 0 || len(field) == 0 || field[0] != ' ' && field[0] != '\t' {
-		return false
-	}
-	field = trim(field)
-	return len(field) > 0 && field[0] == quote
-}
-
-// fieldEnd returns where the field ends whose content begins at w[q]: at its
-// closing quote, or at the delimiter or line ending. It returns -1 for a quoted
-// field that goes on past its line.
-func fieldEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
-	if !quoted {
-		for w[q] != delimiter && w[q] != '\n' && w[q] != '\r' {
-			q++
+		for len(b.Quality) <= n+i {
+			b.Quality = append(b.Quality, 0)
 		}
-		return q
+		b.Quality[n+i] = f.id
 	}
-	for w[q] != quote {
-		if w[q] == '\n' || w[q] == '\r' {
-			return -1
-		}
-		q++
-	}
-	return q
-}
-
-// stampEnd is fieldEnd for a timestamp before the last field: it is found
-// quicker there. A text that goes on past its line is none in any layout.
-func stampEnd(w []byte, q int, quoted bool, delimiter, quote byte) int {
-	const most = 48
-	end := delimiter
-	if quoted {
-		end = quote
-	}
-	if i := bytes.IndexByte(w[q:min(q+most, len(w))], end); i >= 0 {
-		return q + i
-	}
-	return fieldEnd(w, q, quoted, delimiter, quote)
 }
 
 // marks reports whether the line that w begins with may be something else than

@@ -31,10 +31,17 @@ type plan struct {
 	values   []value
 	times    []cellTime // of the values of a matrix
 	factor   int        // the field that the value is multiplied by, or -1
-	flagged  bool       // some value of a wide row has a quality
+	slots    []int32    // by value: which of the qualities of a row it has, -1 for none
+	flags    int        // how many qualities a row has
+	linear   bool       // some value is converted
+	twice    bool       // the header of a matrix has a time twice
 	textless bool       // no column may turn out to be text
+	guarded  bool       // some number may be none of a reading: it means a missing one, or its column is text
+	numerals *numerals  // of the decimal sign
 
 	plain  bool // rows without surprises can be read in one pass
+	steady bool // and in a loop of their own
+	keysAt int  // the field of the first key, where the others follow it in their order; else -1
 	marked bool // a line may be a comment, a footer or a message
 	sign   byte // the decimal sign
 	bare   byte // that of cells without quotes
@@ -74,8 +81,8 @@ const (
 
 type field struct {
 	role  role
-	index int // into values or keys, by role; of a quality, the value it is of
-	run   int // how many columns from here on, but for the last, hold values whose cells are numbers or missing
+	index int // into values or keys, by role; of a quality, its number among those of a row
+	run   int // how many columns from here on hold values, the last of the row not counted
 }
 
 // A value is a column of readings.
@@ -239,8 +246,9 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	}
 	pl.decorated = pl.decorations()
 	pl.measured = p.numbers.unit || slices.ContainsFunc(pl.values, func(v value) bool { return v.units >= 0 })
-	linear := slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
-	pl.plain = p.stamp.simple() && !pl.flagged && p.dialect.inOnePass() && !p.matrix && !pl.measured && !linear && pl.factor < 0
+	pl.linear = slices.ContainsFunc(pl.values, func(v value) bool { return v.linear.given })
+	pl.twice = slices.ContainsFunc(pl.times, func(t cellTime) bool { return t.passes > 1 })
+	pl.plain = p.stamp.simple() && p.dialect.inOnePass() && !pl.measured && pl.factor < 0 && (!p.matrix || pl.textless)
 	pl.marked = len(p.dialect.comments) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
 	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
@@ -254,9 +262,15 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 			}
 		}
 	}
+	pl.guarded = !pl.textless || slices.ContainsFunc(pl.values, func(v value) bool { return len(v.sentinels) > 0 })
+	if pl.numerals = withPoint(); pl.sign == ',' {
+		pl.numerals = withComma()
+	}
+	pl.keysAt = pl.together()
+	pl.steady = pl.steadily()
 	for i := len(pl.fields) - 2; i >= 0; i-- {
 		f := &pl.fields[i]
-		if f.role == roleValue && pl.textless && len(pl.values[f.index].sentinels) == 0 {
+		if f.role == roleValue {
 			f.run = pl.fields[i+1].run + 1
 		}
 	}
@@ -299,13 +313,19 @@ func (pl *plan) bindValues(h *header) string {
 	for k := range pl.values {
 		v := &pl.values[k]
 		if v.quality < 0 {
+			pl.slots = append(pl.slots, -1)
 			continue
 		}
-		if role := pl.fields[v.quality].role; role != roleNone && role != roleQuality {
+		f := &pl.fields[v.quality]
+		switch f.role {
+		case roleNone:
+			*f = field{role: roleQuality, index: pl.flags}
+			pl.flags++
+		case roleQuality:
+		default:
 			return twoThings(h, v.quality)
 		}
-		pl.fields[v.quality] = field{role: roleQuality, index: k}
-		pl.flagged = pl.flagged || pl.profile.wide
+		pl.slots = append(pl.slots, int32(f.index))
 	}
 	if pl.factor >= 0 && pl.fields[pl.factor].role != roleNone {
 		return twoThings(h, pl.factor)
