@@ -46,6 +46,46 @@ func (d *Decoder) valueRun(w []byte, q int, f *field, r *plainReadings) (n, next
 	return n, q
 }
 
+// pairRun reads the cells of values and of the qualities beside them, from f on,
+// for as long as they are plain numbers, or empty, and plain texts. It returns how
+// many pairs it read and where the next begins.
+func (d *Decoder) pairRun(w []byte, q int, f *field, r *plainReadings) (n, next int) {
+	pl := d.plan
+	delimiter, quote := pl.profile.dialect.delimiter, pl.profile.dialect.quote
+	if q < maxNumeral || pl.guarded {
+		return 0, q
+	}
+	written := r.written[f.index : f.index+f.pairs]
+	slots := pl.slots[f.index:][:len(written)]
+	for n < len(written) {
+		end, x, empty := q, 0.0, w[q] == delimiter
+		if !empty {
+			if x, end = pl.numerals.read(w, q, pl.bare, &written[n]); end == q || w[end] != delimiter {
+				break
+			}
+		}
+		text := end + 1
+		if c := w[text]; c == quote || c == ' ' || c == '\t' {
+			break
+		}
+		for end = text; w[end] != delimiter && w[end] != '\n' && w[end] != '\r'; {
+			end++
+		}
+		if w[end] != delimiter {
+			break
+		}
+		d.quality[slots[n]].text = w[text:end]
+		if empty {
+			r.missing++
+		} else {
+			r.add(f.index+n, x)
+		}
+		n++
+		q = end + 1
+	}
+	return n, q
+}
+
 // counts reports whether the number x in a cell of the value of index k is a
 // reading.
 func (d *Decoder) counts(k int, x float64) bool {
@@ -72,15 +112,15 @@ func (d *Decoder) plainCell(w []byte, q, k int, quoted bool, r *plainReadings) (
 		decimal = pl.sign
 	}
 	x, after := d.plainNumber(w, q, quoted, decimal, &r.written[k])
-	v := &pl.values[k]
 	if after > q {
-		if len(v.sentinels) > 0 && slices.Contains(v.sentinels, x) {
+		if pl.guarded && slices.Contains(pl.values[k].sentinels, x) {
 			d.plainMissing(k, r)
 		} else {
 			r.add(k, x)
 		}
 		return after
 	}
+	v := &pl.values[k]
 	if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
 		return -1
 	}

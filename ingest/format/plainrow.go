@@ -61,10 +61,16 @@ func (d *Decoder) plainRow(w []byte, pos int) int {
 	}
 	for ; i <= last; i++ {
 		f := &pl.fields[i]
-		if f.run > 1 {
+		switch {
+		case f.run > 1:
 			var n int
 			n, q = d.valueRun(w, q, f, &r)
 			i += n
+			f = &pl.fields[i]
+		case f.pairs > 0:
+			var n int
+			n, q = d.pairRun(w, q, f, &r)
+			i += 2 * n
 			f = &pl.fields[i]
 		}
 		quoted := false
@@ -166,12 +172,8 @@ func (d *Decoder) plainWhole(us int64, names *naming, r *plainReadings) bool {
 		return false
 	}
 	for i := range d.quality {
-		f := &d.quality[i]
-		if !f.same(d.batch) {
-			if textFault(f.text) != "" {
-				return false
-			}
-			f.id = unlookedUp
+		if quality := &d.quality[i]; !quality.find(d.batch) && textFault(quality.text) != "" {
+			return false
 		}
 	}
 	if pl.twice {
@@ -199,23 +201,36 @@ func (r *plainReadings) scale(pl *plan) bool {
 	return true
 }
 
-// A rowQuality is a quality of a row, and its id in the batch, which is
-// mostly that of the row before.
+// A rowQuality is a quality of a row, and its id in the batch; unlookedUp while
+// that is not known.
 type rowQuality struct {
 	text []byte
 	id   int32
+	met  [2]int32 // the ids of others before it: there are few in a file
 }
 
-// unlookedUp is the id of a quality before it is looked up.
 const unlookedUp = -1
 
-// same reports whether the quality is that of the id.
-func (f *rowQuality) same(b *ingest.Batch) bool {
-	if len(f.text) == 0 {
-		f.id = 0
+// find looks for the id among those that were met last, and reports whether it
+// is there.
+func (r *rowQuality) find(b *ingest.Batch) bool {
+	if r.id = 0; len(r.text) == 0 {
 		return true
 	}
-	return f.id > 0 && int(f.id) < len(b.Qualities) && b.Qualities[f.id] == string(f.text)
+	for _, id := range r.met {
+		if id > 0 && int(id) < len(b.Qualities) && b.Qualities[id] == string(r.text) {
+			r.id = id
+			return true
+		}
+	}
+	r.id = unlookedUp
+	return false
+}
+
+// lookUp has the batch tell the id.
+func (r *rowQuality) lookUp(b *ingest.Batch) {
+	r.id = b.QualityOf(bare(r.text))
+	r.met[1], r.met[0] = r.met[0], r.id
 }
 
 // keep makes the readings that plainRow wrote behind the batch's its own, and
@@ -284,20 +299,17 @@ func (d *Decoder) keepQualities(r *plainReadings) {
 		if slot < 0 {
 			continue
 		}
-		f := &d.quality[slot]
-		if f.id == 0 {
-			continue
+		quality := &d.quality[slot]
+		if quality.id == unlookedUp {
+			quality.lookUp(b)
 		}
-		if f.id == unlookedUp {
-			f.id = b.QualityOf(bare(f.text))
-		}
-		if f.id == 0 {
+		if quality.id == 0 {
 			continue
 		}
 		for len(b.Quality) <= n+i {
 			b.Quality = append(b.Quality, 0)
 		}
-		b.Quality[n+i] = f.id
+		b.Quality[n+i] = quality.id
 	}
 }
 

@@ -83,6 +83,7 @@ type field struct {
 	role  role
 	index int // into values or keys, by role; of a quality, its number among those of a row
 	run   int // how many columns from here on hold values, the last of the row not counted
+	pairs int // how many pairs of a value and its quality begin here, the last field of the row not counted
 }
 
 // A value is a column of readings.
@@ -270,8 +271,12 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.steady = pl.steadily()
 	for i := len(pl.fields) - 2; i >= 0; i-- {
 		f := &pl.fields[i]
-		if f.role == roleValue {
-			f.run = pl.fields[i+1].run + 1
+		if f.role != roleValue {
+			continue
+		}
+		f.run = pl.fields[i+1].run + 1
+		if beside := i + 1; beside < len(pl.fields)-1 && pl.values[f.index].quality == beside {
+			f.pairs = pl.fields[beside+1].pairs + 1
 		}
 	}
 	return ""
