@@ -62,6 +62,9 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	if same && bytes.Equal(n.logger, logger) && bytes.Equal(n.channel, channel) && bytes.Equal(n.unit, unit) {
 		return
 	}
+	if n.plan != pl {
+		n.first.written = pl.unwritten()
+	}
 	n.batch, n.epoch, n.plan = b, b.Epoch, pl
 	n.logger = append(n.logger[:0], logger...)
 	n.channel = append(n.channel[:0], channel...)
@@ -77,7 +80,7 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	f := &n.first
 	f.plain, f.fault, f.next = true, "", f
 	f.logger, f.channel, f.unit = n.logger, n.channel, n.unit
-	f.series, f.units, f.written = f.series[:0], nil, pl.unwritten()
+	f.series, f.units = f.series[:0], nil
 	for range pl.values {
 		f.series = append(f.series, -1)
 	}
