@@ -1,7 +1,5 @@
 package ingest
 
-import "slices"
-
 // MinuteIn returns a number for the last date in a text, with the time of day
 // beside it where there is one, that grows by about one a minute and is below
 // 1<<27; 0 where no date is found. It tells about when, and no more than that:
@@ -14,11 +12,19 @@ import "slices"
 // hour, minute and second after it or without, and the epoch in ten digits, or
 // thirteen.
 func MinuteIn(text []byte) uint32 {
-	for i, c := range slices.Backward(text) {
-		if !isDigit(c) || i > 0 && isDigit(text[i-1]) {
+	end := 0 // of the run of digits that i is in; 0 outside of one
+	for i := len(text) - 1; i >= 0; i-- {
+		switch {
+		case !isDigit(text[i]):
+			end = 0
+			continue
+		case end == 0:
+			end = i + 1
+		}
+		if i > 0 && isDigit(text[i-1]) {
 			continue
 		}
-		if m := minuteAt(text[i:]); m > 0 {
+		if m := minuteAt(text[i:], end-i); m > 0 {
 			return m
 		}
 	}
@@ -26,6 +32,9 @@ func MinuteIn(text []byte) uint32 {
 }
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
+
+// isDateSign reports whether c stands between the numbers of a date.
+func isDateSign(c byte) bool { return c == '-' || c == '/' || c == '.' || c == '_' }
 
 // number reads the digits that b begins with, as many as ten.
 func number(b []byte) (v, digits int) {
@@ -36,24 +45,23 @@ func number(b []byte) (v, digits int) {
 	return v, digits
 }
 
-// minuteAt is what the digits stand for that b begins with; 0 for no date.
-func minuteAt(b []byte) uint32 {
-	run := 0
-	for run < len(b) && isDigit(b[run]) {
-		run++
-	}
-	first, _ := number(b)
+// minuteAt is what the digits stand for that b begins with, of which there are
+// run; 0 for no date.
+func minuteAt(b []byte, run int) uint32 {
 	switch run {
 	case 1, 2, 4:
-		return minuteOfParts(b, first, run)
+		if len(b) > run && isDateSign(b[run]) {
+			first, _ := number(b)
+			return minuteOfParts(b, first, run)
+		}
 	case 8, 12, 14:
-		first, _ = number(b[:8])
+		first, _ := number(b[:8])
 		if run > 8 {
 			return minuteOf(first/1e4, first/100%100, first%100, b[8:])
 		}
 		return minuteOf(first/1e4, first/100%100, first%100, afterSeparator(b[8:]))
 	case 10, 13: // seconds, milliseconds
-		if first >= 5e8 && first < 4102444800 {
+		if first, _ := number(b); first >= 5e8 && first < 4102444800 {
 			return uint32(first / 60)
 		}
 	}
@@ -63,7 +71,7 @@ func minuteAt(b []byte) uint32 {
 // minuteOfParts reads a date of three numbers with a sign between them.
 func minuteOfParts(b []byte, first, digits int) uint32 {
 	rest := b[digits:]
-	if len(rest) < 4 || rest[0] != '-' && rest[0] != '/' && rest[0] != '.' && rest[0] != '_' {
+	if len(rest) < 4 || !isDateSign(rest[0]) {
 		return 0
 	}
 	second, n := number(rest[1:])

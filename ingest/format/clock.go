@@ -99,7 +99,7 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 				continue // the layout's date has a fixed width, so it cannot be one of its timestamps
 			}
 		}
-		if n != 0 && len(b) == n+l.timeLen && !l.zoned && d.known && string(b[:n]) == string(d.text[:n]) {
+		if n != 0 && len(b) == n+l.timeLen && !l.zoned && l.fixed == 0 && d.known && string(b[:n]) == string(d.text[:n]) {
 			var tod [8]byte
 			copy(tod[:], b[n:])
 			if s, ok := l.timeOfDay(&tod); ok {
@@ -112,8 +112,8 @@ func (c *clock) micros(b []byte) (int64, stampState) {
 		}
 		if n != 0 && len(b) >= n+l.timeLen && b[n] != ' ' && string(b[n:n+2]) != "24" { // 24:00 is of the next day
 			d.set(b[:n], w.seconds-mod(w.seconds, 86400))
-			if l.colon && len(b) == n+l.timeLen+len(d.tail) {
-				copy(d.tail[:], b[n+l.timeLen:])
+			if tail := b[max(0, len(b)-len(d.tail)):]; l.colon && (tail[0] == '+' || tail[0] == '-') {
+				copy(d.tail[:], tail)
 				d.offset = w.offset
 			}
 		}
@@ -151,24 +151,45 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 		if !ok {
 			return 0, p
 		}
-		end = p + n + l.timeLen
 		seconds += d.seconds
+		end = p + n + l.timeLen
+		if w[end] == '.' || l.fixed > 0 {
+			digits := 0
+			if us, digits = fractionOf(w, end); digits == 0 || l.timeLen < len("15:04:05") || l.fixed > 0 && l.fixed != digits+1 {
+				return 0, p
+			}
+			end += digits + 1
+		}
 		switch {
 		case !l.zoned:
 			if seconds < c.from || seconds >= c.to {
 				return 0, p
 			}
-			return (seconds - c.offset) * 1e6, end
+			return (seconds-c.offset)*1e6 + us, end
 		case !l.colon:
 			return 0, p
 		case l.zulu && w[end] == 'Z':
-			return seconds * 1e6, end + 1
-		case d.tail[0] != 0 && string(w[end:end+len(d.tail)]) == string(d.tail[:]):
-			return (seconds - d.offset) * 1e6, end + len(d.tail)
+			return seconds*1e6 + us, end + 1
+		case d.tail[0] != 0 && end+len(d.tail) <= len(w) && string(w[end:end+len(d.tail)]) == string(d.tail[:]):
+			return (seconds-d.offset)*1e6 + us, end + len(d.tail)
 		}
 		return 0, p
 	}
 	return 0, p
+}
+
+// fractionOf reads the fraction of a second that stands at w[p], in microseconds,
+// with its point, and returns how many digits it has; 0 for none. Behind them w
+// must hold another byte.
+func fractionOf(w []byte, p int) (us int64, digits int) {
+	if w[p] != '.' {
+		return 0, 0
+	}
+	for scale := int64(100_000); w[p+1+digits]-'0' <= 9; digits++ {
+		us += int64(w[p+1+digits]-'0') * scale
+		scale /= 10
+	}
+	return us, digits
 }
 
 // instant turns a wall time into an instant. Of one that the zone showed twice

@@ -35,11 +35,14 @@ func (d *Decoder) candidates(s *search, w []byte, final bool) [][]candidate {
 	if s.charset != "" {
 		return d.tiers
 	}
+	f := &d.first
+	if n := len(f.last); f.left != nil && f.last[n-1] == '\n' && bytes.HasPrefix(w, f.last) {
+		return f.left
+	}
 	_, next, found := nextLine(w[:min(len(w), maxFirstLine)], final && len(w) <= maxFirstLine, d.limit)
 	if found != foundHead {
 		return d.tiers
 	}
-	f := &d.first
 	line := w[:next]
 	if f.left != nil && bytes.Equal(line, f.last) {
 		return f.left
@@ -117,10 +120,21 @@ func (s *search) noLine(p *Profile, w []byte, final bool, limit int) bool {
 	if s.charset != "" || slices.ContainsFunc(p.dialect.charsets, func(c charset) bool { return !c.ascii() }) {
 		return false
 	}
+	// The lines of the first kilobytes mostly end with a LF alone, and are quicker found.
+	quick := w[:min(len(w), maxFirstLine, limit)]
+	if p.dialect.noNUL || bytes.IndexByte(quick, '\r') >= 0 {
+		quick = nil
+	}
 	pos := 0
 	for range someLines {
 		if line.glance.may(w[pos:]) {
 			return false
+		}
+		if pos < len(quick) {
+			if i := bytes.IndexByte(quick[pos:], '\n'); i >= 0 {
+				pos += i + 1
+				continue
+			}
 		}
 		end, next, found := nextLine(w[pos:], final, limit)
 		if found == foundNot {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,7 +154,7 @@ func differ(a, b *ingest.Batch) string {
 // FuzzNumber holds that what is read as a number is what strconv reads, bit for
 // bit, and that the quick way and the general one agree.
 func FuzzNumber(f *testing.F) {
-	for _, s := range []string{"0", "-0", "1.5", "+.5", "5.", "9007199254740993", "123456789012345678", "0.1", "1e5", "1E-320", "1e400", ".", "-", "+", "1_000", "0x1p-2", "inf", "NaN", "00012.50", "1.7976931348623157e308", "4.35", "0.000001", "12,5", "123456.7890123456789"} {
+	for _, s := range []string{"0", "-0", "1.5", "+.5", "5.", "9007199254740993", "123456789012345678", "0.1", "1e5", "1E-320", "1e400", ".", "-", "+", "1_000", "0x1p-2", "inf", "NaN", "00012.50", "1.7976931348623157e308", "4.35", "0.000001", "12,5", "123456.7890123456789", "-12345.6789", "123456789012345", "+0.00000000001", ".123456789012345", "-1234567.1234567"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -172,10 +171,13 @@ func FuzzNumber(f *testing.F) {
 		} else if want, err := strconv.ParseFloat(string(b), 64); err == nil && !math.IsInf(want, 0) && !math.IsNaN(want) && !bytes.ContainsAny(b, "xX_pP") {
 			t.Fatalf("%q is no number, strconv says %v", b, want)
 		}
-		w := append(slices.Clone(b), "\n1234567"[:1+len(b)%8]...)
-		quick, after := scanNumber(w, 0, '.')
-		if after == len(b) && after > 0 && (!ok || math.Float64bits(quick) != math.Float64bits(v)) {
-			t.Fatalf("%q is %v the quick way, %v the general", b, quick, v)
+		w := append(append(bytes.Repeat([]byte{'7'}, maxNumeral), b...), "\n1234567"[:1+len(b)%8]...)
+		as := wont{usual: &withPoint()[0][2][2]}
+		for range 3 { // at first as another was written, then as itself was
+			quick, after := withPoint().read(w, maxNumeral, '.', &as)
+			if after == maxNumeral+len(b) && len(b) > 0 && (!ok || math.Float64bits(quick) != math.Float64bits(v)) {
+				t.Fatalf("%q is %v the quick way, %v the general", b, quick, v)
+			}
 		}
 	})
 }
@@ -218,6 +220,9 @@ func FuzzTimestamp(f *testing.F) {
 		for _, s := range []string{a, b, a} {
 			want, err := time.ParseInLocation(text, s, zone)
 			got, read := c.micros([]byte(s))
+			if next, end := c.next([]byte(s+",2024-01-01 00:00:00\n"), 0); end > 0 && end == len(s) && (err != nil || next != want.UnixMicro()) {
+				t.Fatalf("%q in %q is %v the quick way, package time says %v, %v", s, text, ingest.FromMicros(next), want, err)
+			}
 			switch {
 			case err == nil && read == readNot && signedDigits.MatchString(s):
 				// Package time takes a sign for a digit in short years and fractions.

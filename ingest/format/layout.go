@@ -24,10 +24,11 @@ type layout struct {
 	alone  *layout // reads a date that stands without its time; nil when it may not
 
 	// What the quick way needs: the date and the separator after it take
-	// dateLen bytes, then comes "15:04:05" or "15:04", timeLen bytes, then nothing
-	// or an offset. 0 when the layout is of another form.
+	// dateLen bytes, then comes "15:04:05" or "15:04", timeLen bytes, then nothing,
+	// a fraction, an offset or both. 0 when the layout is of another form.
 	dateLen   int
 	timeLen   int
+	fixed     int // of how many bytes the fraction has to be, with its point; 0 when there may be any or none
 	separator byte
 	colon     bool // the offset is written +01:00
 	zulu      bool // or Z
@@ -306,7 +307,7 @@ func fractionElement(s string) (n int, fixed bool) {
 
 // findQuick sees whether the layout is of the form that the clock reads
 // quickest: a date of fixed width, one separator, 15:04:05 or 15:04, and perhaps
-// an offset.
+// a fraction and an offset.
 func (l *layout) findQuick() {
 	tod := "15:04:05"
 	i := strings.Index(l.golang, tod)
@@ -318,6 +319,8 @@ func (l *layout) findQuick() {
 		return
 	}
 	rest := l.golang[i+len(tod):]
+	fraction, fixed := fractionElement(rest)
+	rest = rest[fraction:]
 	if l.has(stepAbbreviation) || rest != "" && !l.zoned || strings.ContainsAny(rest, ".,") {
 		return
 	}
@@ -337,6 +340,9 @@ func (l *layout) findQuick() {
 		case stepHour:
 			if n == i && k > 0 && n <= len(day{}.text) && (l.steps[k-1].kind == stepLiteral || l.steps[k-1].kind == stepSpaces) {
 				l.dateLen, l.timeLen, l.separator = n, len(tod), l.golang[n-1]
+				if fixed {
+					l.fixed = fraction
+				}
 				l.zulu = rest == "Z07:00"
 				l.colon = l.zulu || rest == "-07:00"
 			}

@@ -1,9 +1,7 @@
 package format
 
 import (
-	"encoding/binary"
 	"math"
-	"math/bits"
 	"strconv"
 )
 
@@ -20,112 +18,43 @@ const noSign = '0'
 // exactMantissa is the first integer that a float64 may not hold exactly.
 const exactMantissa = 1 << 53
 
-// scanNumber reads the plain decimal number that begins at w[p] and returns
-// it with the position after it. It returns p itself when there is none, or one
-// that only parseNumber can read. w must hold, at or after p, a byte that is
-// neither a digit nor the decimal sign.
-func scanNumber(w []byte, p int, decimal byte) (float64, int) {
-	i := p
-	negative := false
-	switch w[i] {
-	case '-':
-		negative = true
-		i++
-	case '+':
+// plainNumber reads all of b as digits with a sign before them or none, and a
+// decimal sign among or around them or none, where the quotient of the digits
+// and a power of ten is the number exactly as strconv rounds it. ok is false for
+// what only strconv can read, and for what is no number.
+func plainNumber(b []byte, decimal byte) (v float64, ok bool) {
+	i := 0
+	negative := len(b) > 0 && b[0] == '-'
+	if negative || len(b) > 0 && b[0] == '+' {
 		i++
 	}
-	if i+8 <= len(w) {
-		if m, digits, fraction := shortNumber(binary.LittleEndian.Uint64(w[i:]), decimal); digits > 0 {
-			v := float64(m) / pow10[fraction&7]
-			if fraction > 0 {
-				digits++
-			}
-			if negative {
-				v = -v
-			}
-			return v, i + digits
-		}
-	}
-	start := i
 	var m uint64
-	for {
-		c := w[i] - '0'
-		if c > 9 {
-			break
-		}
-		m = m*10 + uint64(c)
-		i++
-	}
-	digits, fraction := i-start, 0
-	if w[i] == decimal {
-		i++
-		start = i
-		for {
-			c := w[i] - '0'
-			if c > 9 {
-				break
-			}
+	first, behind := i, -1 // where the digits begin, and those behind the decimal sign
+	for ; i < len(b); i++ {
+		if c := b[i] - '0'; c <= 9 {
 			m = m*10 + uint64(c)
-			i++
+		} else if b[i] == decimal && behind < 0 {
+			behind = i + 1
+		} else {
+			return 0, false
 		}
-		fraction = i - start
-		digits += fraction
+	}
+	digits, fraction := i-first, 0
+	if behind >= 0 {
+		digits--
+		fraction = i - behind
 	}
 	// Up to 18 digits m has not overflowed. An integer below 2^53 and a power
 	// of ten up to 1e22 are exact, so that their quotient is rounded once, as
 	// strconv rounds it.
 	if digits == 0 || digits > 18 || m >= exactMantissa {
-		return 0, p
+		return 0, false
 	}
-	v := float64(m)
-	if fraction > 0 {
-		v /= pow10[fraction]
-	}
+	v = float64(m) / pow10[fraction]
 	if negative {
 		v = -v
 	}
-	return v, i
-}
-
-// shortNumber reads the number that the eight bytes of x begin with, the first
-// in the lowest, when it ends among them: its digits as an integer, how many
-// there are, and how many of them are behind the decimal sign. It looks at all
-// eight at once, since the lengths of numbers cannot be foretold and a loop over
-// them would mostly leave by a mispredicted branch. digits is 0 for what is
-// longer, or none.
-func shortNumber(x uint64, decimal byte) (m uint64, digits, fraction int) {
-	const lows = 0x0101_0101_0101_0101
-	y := x ^ '0'*lows                                 // digits become 0 to 9
-	others := (y + (0x7f-9)*lows | y) & (0x80 * lows) // top bit of bytes that are no digits
-	if others == 0 {
-		return 0, 0, 0
-	}
-	i := bits.TrailingZeros64(others) &^ 7 // bits before the first of them
-	if byte(x>>i) == decimal {
-		others &= others - 1
-		if others == 0 {
-			return 0, 0, 0
-		}
-		j := bits.TrailingZeros64(others) &^ 7
-		fraction = (j-i)/8 - 1
-		if fraction == 0 {
-			return 0, 0, 0 // "5." is left to the loop
-		}
-		// Close the gap that the sign leaves.
-		low := uint64(1)<<i - 1
-		y = y&low | y>>8&^low
-		i = j - 8
-	}
-	if i == 0 {
-		return 0, 0, 0
-	}
-	// The last digit goes to the top; zeros come in before the first. Then
-	// neighbours are added up: digits, pairs, fours.
-	y <<= 64 - i
-	y = y * (10<<8 + 1) >> 8 & 0x00ff_00ff_00ff_00ff
-	y = y * (100<<16 + 1) >> 16 & 0x0000_ffff_0000_ffff
-	y = y * (10000<<32 + 1) >> 32
-	return y, i / 8, fraction
+	return v, true
 }
 
 // parseNumber reads all of b as a finite decimal number: an optional sign,
@@ -134,6 +63,9 @@ func shortNumber(x uint64, decimal byte) (m uint64, digits, fraction int) {
 // no hexadecimal, no underscores, no "inf" and no "nan". The result is bit for
 // bit that of strconv.ParseFloat with the decimal sign written as a point.
 func parseNumber(b []byte, decimal byte) (float64, bool) {
+	if v, ok := plainNumber(b, decimal); ok {
+		return v, true
+	}
 	point, ok := numberShape(b, decimal)
 	if !ok {
 		return 0, false

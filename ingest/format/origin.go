@@ -195,9 +195,8 @@ func (d *Decoder) tell(o *origin, what string, c *ingest.Content, h *head, w []b
 		}
 		return nil, fault
 	case o.fileName != nil:
-		base := baseName(c.File.Path)
-		if name, ok = o.fileName.find([]byte(base), what); !ok {
-			return nil, fmt.Sprintf("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut([]byte(base)), what, p.Name, o.fileName.re)
+		if name, ok = o.fileName.find(d.search.name, what); !ok {
+			return nil, fmt.Sprintf("the file's name, %q, tells no %s: the profile %s expects it to match %q", cut(d.search.name), what, p.Name, o.fileName.re)
 		}
 	case o.stem:
 		name = []byte(stemOf(baseName(c.File.Path)))

@@ -111,16 +111,14 @@ func (d *Decoder) plainCell(w []byte, q, k int, quoted bool, r *plainReadings) (
 	if quoted {
 		decimal = pl.sign
 	}
-	x, after := d.plainNumber(w, q, quoted, decimal, &r.written[k])
-	if after > q {
-		if pl.guarded && slices.Contains(pl.values[k].sentinels, x) {
-			d.plainMissing(k, r)
-		} else {
-			r.add(k, x)
-		}
-		return after
-	}
 	v := &pl.values[k]
+	if q >= maxNumeral && decimal == pl.bare {
+		x, end := pl.numerals.read(w, q, decimal, &r.written[k])
+		if end != q && endsField(w[end], quoted, delimiter, quote) {
+			d.plainReading(k, x, r)
+			return end
+		}
+	}
 	if after = fieldEnd(w, q, quoted, delimiter, quote); after < 0 {
 		return -1
 	}
@@ -130,15 +128,20 @@ func (d *Decoder) plainCell(w []byte, q, k int, quoted bool, r *plainReadings) (
 		return after
 	}
 	x, ok := parseNumber(text, decimal)
-	switch {
-	case !ok:
+	if !ok {
 		return -1
-	case slices.Contains(v.sentinels, x):
-		d.plainMissing(k, r)
-	default:
-		r.add(k, x)
 	}
+	d.plainReading(k, x, r)
 	return after
+}
+
+// plainReading adds a number, unless it stands for a missing value.
+func (d *Decoder) plainReading(k int, x float64, r *plainReadings) {
+	if d.plan.guarded && slices.Contains(d.plan.values[k].sentinels, x) {
+		d.plainMissing(k, r)
+		return
+	}
+	r.add(k, x)
 }
 
 func (d *Decoder) plainMissing(k int, r *plainReadings) {
@@ -146,23 +149,6 @@ func (d *Decoder) plainMissing(k int, r *plainReadings) {
 	if !d.plan.textless {
 		d.missed = append(d.missed, k)
 	}
-}
-
-// plainNumber reads the number that begins at w[q] and that a field ends with.
-// It returns where it ends, or q when none does, or one that only parseNumber can
-// read. as is how the ones before were written.
-func (d *Decoder) plainNumber(w []byte, q int, quoted bool, decimal byte, as *wont) (x float64, after int) {
-	pl := d.plan
-	delimiter, quote := pl.profile.dialect.delimiter, pl.profile.dialect.quote
-	if q >= maxNumeral && decimal == pl.bare {
-		if x, after = pl.numerals.read(w, q, decimal, as); after != q && endsField(w[after], quoted, delimiter, quote) {
-			return x, after
-		}
-	}
-	if x, after = scanNumber(w, q, decimal); after != q && endsField(w[after], quoted, delimiter, quote) {
-		return x, after
-	}
-	return 0, q
 }
 
 // plainStamp reads the timestamp whose content begins at w[q] and returns where

@@ -252,7 +252,7 @@ func (pl *plan) bind(h *header, zone *time.Location) string {
 	pl.plain = p.stamp.simple() && p.dialect.inOnePass() && !pl.measured && pl.factor < 0 && (!p.matrix || pl.textless)
 	pl.marked = len(p.dialect.comments) > 0 || p.framing.footer != nil || p.framing.message != nil
 	pl.bare = pl.decimal(false)
-	pl.next = !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
+	pl.next = p.dialect.delimiter != '.' && !slices.ContainsFunc(p.stamp.layouts, func(l *layout) bool {
 		return strings.IndexByte(l.golang, p.dialect.delimiter) >= 0 || p.dialect.quote != 0 && strings.IndexByte(l.golang, p.dialect.quote) >= 0
 	})
 	for k := range pl.values {

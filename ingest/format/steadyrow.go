@@ -1,6 +1,9 @@
 package format
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // A steady row of a long file has the fields of its names, its timestamp and its
 // value and no others, all of them in quotes or none, and its names are those
@@ -41,7 +44,7 @@ func (d *Decoder) steadyRows(w []byte, pos int) int {
 			}
 		}
 		us, end := pl.clock.next(w, q)
-		if end == q || us < d.from || us > d.to || us-d.last > jumpy || us-d.last < -jumpy {
+		if end == q || us < d.from || us > d.to || d.last != math.MinInt64 && (us-d.last > jumpy || us-d.last < -jumpy) {
 			break
 		}
 		if quoted {
