@@ -1,5 +1,7 @@
 package ingest
 
+import "slices"
+
 // MinuteIn returns a number for the last date in a text, with the time of day
 // beside it where there is one, that grows by about one a minute and is below
 // 1<<27; 0 where no date is found. It tells about when, and no more than that:
@@ -13,9 +15,9 @@ package ingest
 // thirteen.
 func MinuteIn(text []byte) uint32 {
 	end := 0 // of the run of digits that i is in; 0 outside of one
-	for i := len(text) - 1; i >= 0; i-- {
+	for i, c := range slices.Backward(text) {
 		switch {
-		case !isDigit(text[i]):
+		case !isDigit(c):
 			end = 0
 			continue
 		case end == 0:

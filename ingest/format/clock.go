@@ -154,10 +154,11 @@ func (c *clock) next(w []byte, p int) (us int64, end int) {
 		seconds += d.seconds
 		end = p + n + l.timeLen
 		if w[end] == '.' || l.fixed > 0 {
-			digits := 0
-			if us, digits = fractionOf(w, end); digits == 0 || l.timeLen < len("15:04:05") || l.fixed > 0 && l.fixed != digits+1 {
+			micros, digits := fractionOf(w, end)
+			if digits == 0 || l.timeLen < len("15:04:05") || l.fixed > 0 && l.fixed != digits+1 {
 				return 0, p
 			}
+			us = micros
 			end += digits + 1
 		}
 		switch {
