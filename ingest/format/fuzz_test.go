@@ -172,7 +172,7 @@ func FuzzNumber(f *testing.F) {
 			t.Fatalf("%q is no number, strconv says %v", b, want)
 		}
 		w := append(append(bytes.Repeat([]byte{'7'}, maxNumeral), b...), "\n1234567"[:1+len(b)%8]...)
-		as := wont{usual: &withPoint()[0][2][2]}
+		as := wont{usual: &withPoint()[0][2][2], other: &withPoint()[0][3][2]}
 		for range 3 { // at first as another was written, then as itself was
 			quick, after := withPoint().read(w, maxNumeral, '.', &as)
 			if after == maxNumeral+len(b) && len(b) > 0 && (!ok || math.Float64bits(quick) != math.Float64bits(v)) {

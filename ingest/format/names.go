@@ -199,7 +199,7 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 func (pl *plan) unwritten() []wont {
 	written := make([]wont, len(pl.values))
 	for k := range written {
-		written[k].usual = &pl.numerals[0][2][2]
+		written[k] = wont{usual: &pl.numerals[0][2][2], other: &pl.numerals[0][3][2]}
 	}
 	return written
 }

@@ -141,20 +141,44 @@ func (n *numeral) make(sign string, whole, fraction int, decimal byte) {
 // another form. maxNumeral bytes must stand before p. o is how the numbers before
 // it were written.
 func (all *numerals) read(w []byte, p int, decimal byte, o *wont) (v float64, end int) {
-	n := o.usual
-	if end = p + n.length; end < len(w) && (w[end]-'0' > 9 && w[end] != decimal) {
-		if v, ok := n.read(w, end); ok {
-			return v, end
+	if v, end = o.usual.ends(w, p, decimal); end != p {
+		o.missed = false
+		return v, end
+	}
+	return all.unusual(w, p, decimal, o)
+}
+
+// unusual is read for a number that is not written as usual.
+func (all *numerals) unusual(w []byte, p int, decimal byte, o *wont) (v float64, end int) {
+	v, end = o.other.ends(w, p, decimal)
+	if end == p {
+		n := all.of(w, p, decimal)
+		if n == nil {
+			return 0, p
 		}
+		if v, end = n.ends(w, p, decimal); end == p {
+			return 0, p
+		}
+		o.other = n
 	}
-	if n = all.of(w, p, decimal); n == nil {
+	if o.missed {
+		o.usual, o.other = o.other, o.usual
+	}
+	o.missed = !o.missed
+	return v, end
+}
+
+// ends reads the number at w[p] if it is written as n, and returns it with the
+// position after it, where no more digits stand; else p.
+func (n *numeral) ends(w []byte, p int, decimal byte) (v float64, end int) {
+	end = p + n.length
+	if end >= len(w) || w[end]-'0' <= 9 || w[end] == decimal {
 		return 0, p
 	}
-	o.learn(n)
-	if end = p + n.length; end >= len(w) {
+	v, ok := n.read(w, end)
+	if !ok {
 		return 0, p
 	}
-	v, _ = n.read(w, end)
 	return v, end
 }
 
@@ -186,16 +210,12 @@ func (all *numerals) of(w []byte, p int, decimal byte) *numeral {
 	return nil
 }
 
-// A wont is how the numbers of a series are written: the one that is written
-// otherwise now and then changes nothing, two that follow one another do.
-type wont struct{ usual, lately *numeral }
-
-// learn notes that a number is not written as usual, but so.
-func (o *wont) learn(n *numeral) {
-	if o.lately == n {
-		o.usual = n
-	}
-	o.lately = n
+// A wont is how the numbers of a series are written, and how some are: one that
+// is written otherwise now and then changes nothing, two that follow one another
+// do.
+type wont struct {
+	usual, other *numeral
+	missed       bool // the last one was not written as usual
 }
 
 // leadingDigits counts the digits that stand at w[p], up to sixteen.
