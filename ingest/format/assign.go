@@ -253,7 +253,7 @@ func (g *naming) turn(us int64) bool {
 			return false
 		}
 	}
-	a.from, a.until = ever, forever
+	a.from, a.until, g.complete = ever, forever, false
 	for k := range a.values {
 		t := a.at(k, us)
 		if t != nil {

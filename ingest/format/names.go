@@ -12,14 +12,15 @@ import (
 // A naming is the series of the rows that have the same key cells: one series
 // in the long shape, one for each column of readings in the wide.
 type naming struct {
-	cells  [][]byte    // as they stand in the file
-	plain  bool        // no cell holds what only quotes can hold
-	fault  string      // why rows of these cells cannot be read
-	column int         // the field at fault, counted from 1
-	series []int32     // by value; -1 while no reading needed it
-	left   bool        // its rows are left to anyRow
-	table  *assignment // what the loggers table makes of its series; nil for nothing
-	units  []*cellUnit // by value: what cells tell of the units; nil when they tell none
+	cells    [][]byte    // as they stand in the file
+	plain    bool        // no cell holds what only quotes can hold
+	fault    string      // why rows of these cells cannot be read
+	column   int         // the field at fault, counted from 1
+	series   []int32     // by value; -1 while no reading needed it
+	complete bool        // a row of these had all of series
+	left     bool        // its rows are left to anyRow
+	table    *assignment // what the loggers table makes of its series; nil for nothing
+	units    []*cellUnit // by value: what cells tell of the units; nil when they tell none
 
 	// What stands in its rows from the first key cell to the field behind the
 	// last, without quotes and with all of them; nil where something else may.
@@ -78,7 +79,7 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 		return
 	}
 	f := &n.first
-	f.plain, f.fault, f.next = true, "", f
+	f.plain, f.complete, f.fault, f.next = true, false, "", f
 	f.logger, f.channel, f.unit = n.logger, n.channel, n.unit
 	f.series, f.units = f.series[:0], nil
 	for range pl.values {

@@ -27,7 +27,9 @@ func (d *Decoder) valueRun(w []byte, q int, f *field, r *plainReadings) (n, next
 		digits := binary.LittleEndian.Uint64(w[end-8:end:end])&as.low.ours ^ as.low.blank
 		if as.length <= 8 && w[end] == delimiter && as.low.holds(digits) {
 			x = float64(eightDigits(as.low.closed(digits))) / as.scale
-			written[n].missed = false
+			if written[n].missed {
+				written[n].missed = false
+			}
 		} else if x, end = pl.numerals.read(w, q, pl.bare, &written[n]); end == q || w[end] != delimiter {
 			break
 		}

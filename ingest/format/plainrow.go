@@ -270,12 +270,17 @@ func (d *Decoder) keep(us int64, names *naming, r *plainReadings) {
 	if pl.flags > 0 {
 		d.keepQualities(r)
 	}
-	for i, k := range series {
-		s := names.series[k]
-		if s < 0 {
-			s = names.of(int(k), pl, b)
+	if whole := got == len(names.series); whole && names.complete {
+		copy(series, names.series)
+	} else {
+		for i, k := range series {
+			s := names.series[k]
+			if s < 0 {
+				s = names.of(int(k), pl, b)
+			}
+			series[i] = s
 		}
-		series[i] = s
+		names.complete = whole
 	}
 	b.Time, b.Series, b.Value = b.Time[:n+got], b.Series[:n+got], b.Value[:n+got]
 	if b.KeepLines {
