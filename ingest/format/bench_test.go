@@ -3,13 +3,10 @@ package format
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,22 +16,7 @@ import (
 
 // longFile is a plain long file of 20 loggers with two channels each, rows in
 // the order in which loggers report.
-func longFile(rows int) []byte {
-	var b bytes.Buffer
-	b.WriteString("logger,channel,timestamp,value\n")
-	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := 0; i < rows; {
-		for l := 0; l < 20 && i < rows; l++ {
-			for _, channel := range []string{"flow", "pressure"} {
-				fmt.Fprintf(&b, "logger-%03d,%s,%s,%.3f\n", l, channel, at.Format(time.DateTime), random.Float64()*100)
-				i++
-			}
-		}
-		at = at.Add(15 * time.Minute)
-	}
-	return b.Bytes()
-}
+func longFile(rows int) []byte { return longRows(rows, 20, "%s,%s,%s,%.3f\n", time.DateTime) }
 
 // wideFile is a file of 20 channels.
 func wideFile(rows int) []byte {
@@ -115,24 +97,11 @@ func BenchmarkDecodeWide20(b *testing.B) {
 
 // BenchmarkDecodeMatrix reads a row a day of each of 50 meters, of 96 readings.
 func BenchmarkDecodeMatrix(b *testing.B) {
-	var text bytes.Buffer
-	text.WriteString("Meter,Day")
-	for i := range 96 {
-		fmt.Fprintf(&text, ",%02d:%02d", i/4, i%4*15)
-	}
-	at := time.Date(2024, 4, 5, 0, 0, 0, 0, time.UTC)
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range 1000 {
-		fmt.Fprintf(&text, "\nmeter-%02d,%s", i%50, at.AddDate(0, 0, i/50).Format(time.DateOnly))
-		for range 96 {
-			fmt.Fprintf(&text, ",%.3f", random.Float64()*100)
-		}
-	}
-	text.WriteByte('\n')
+	text := matrixFile()
 	d := decoderFor(b, "name: m\nshape: matrix\nlogger: {column: Meter}\nchannel: {constant: energy}\ntimestamp: {column: Day, layout: 2006-01-02, zone: Europe/London}\n", Settings{})
 	batch := &ingest.Batch{}
-	c := contentOf("all.csv", text.Bytes(), false)
-	b.SetBytes(int64(text.Len()))
+	c := contentOf("all.csv", text, false)
+	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
 		batch.Reset()
@@ -180,86 +149,6 @@ func BenchmarkDecodeTinyFiles(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/file")
 		})
 	}
-}
-
-// BenchmarkEncodingCSV is what the decoder is measured against: encoding/csv
-// with its record reused, strconv and package time, into the same columns. It
-// counts no lines and keeps no rejects.
-func BenchmarkEncodingCSV(b *testing.B) {
-	zone, err := time.LoadLocation("Europe/London")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("long", func(b *testing.B) {
-		text := longFile(100_000)
-		baseline(b, text, 100_000, func(batch *ingest.Batch, record []string, _ []string) error {
-			at, err := time.ParseInLocation(time.DateTime, record[2], zone)
-			if err != nil {
-				return err
-			}
-			v, err := strconv.ParseFloat(record[3], 64)
-			if err != nil {
-				return err
-			}
-			batch.Append(batch.SeriesOf([]byte(record[0]), []byte(record[1]), nil, nil), at.UnixMicro(), v)
-			return nil
-		})
-	})
-	b.Run("wide20", func(b *testing.B) {
-		text := wideFile(10_000)
-		var series []int32
-		baseline(b, text, 200_000, func(batch *ingest.Batch, record []string, header []string) error {
-			if len(series) == 0 {
-				for _, name := range header[1:] {
-					series = append(series, batch.SeriesOf([]byte("L1"), []byte(name), nil, nil))
-				}
-			}
-			at, err := time.ParseInLocation(time.DateTime, record[0], zone)
-			if err != nil {
-				return err
-			}
-			for i, cell := range record[1:] {
-				v, err := strconv.ParseFloat(cell, 64)
-				if err != nil {
-					return err
-				}
-				batch.Append(series[i], at.UnixMicro(), v)
-			}
-			return nil
-		})
-	})
-}
-
-func baseline(b *testing.B, text []byte, readings int, row func(*ingest.Batch, []string, []string) error) {
-	batch := &ingest.Batch{}
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		batch.Reset()
-		r := csv.NewReader(bytes.NewReader(text))
-		r.ReuseRecord = true
-		first, err := r.Read()
-		if err != nil {
-			b.Fatal(err)
-		}
-		header := append([]string(nil), first...)
-		for {
-			record, err := r.Read()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := row(batch, record, header); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	if len(batch.Time) != readings {
-		b.Fatalf("%d readings, want %d", len(batch.Time), readings)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(readings), "ns/reading")
 }
 
 // BenchmarkDecodeLoggers reads the file of BenchmarkDecodeLong with a loggers
