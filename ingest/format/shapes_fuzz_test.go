@@ -89,12 +89,15 @@ func FuzzShapes(f *testing.F) {
 			t.Fatal(err)
 		}
 		checkSpan(t, b, &b.Spans[0])
+		if s := &b.Spans[0]; s.State == ingest.Quarantined && strings.Contains(s.Reason, "is another header") {
+			t.Skip("encoding/csv has no opinion of a second header")
+		}
 		got := facts(b)
 		for k := range got {
 			got[k].Key.Label = ""
 		}
 		if !slices.Equal(want, got) {
-			t.Errorf("-encoding/csv +decoder:\n%s\n%+v", cmp.Diff(want, got), b.Spans[0].Rejects)
+			t.Errorf("%s %s\n-encoding/csv +decoder:\n%s\n%+v", b.Spans[0].State, b.Spans[0].Reason, cmp.Diff(want, got), b.Spans[0].Rejects)
 		}
 	})
 }

@@ -72,15 +72,15 @@ func BenchmarkAgainstStandardLibrary(b *testing.B) {
 func BenchmarkSmallFiles(b *testing.B) {
 	for _, shape := range []string{"long", "wide"} {
 		b.Run(shape, func(b *testing.B) {
-			const files, chunk = 2000, 500
+			const files, chunk, loggers = 2000, 500, 270 // as many as in the corpus of the bench
 			dir := b.TempDir()
 			paths := make([]string, files)
 			for i := range paths {
-				text := fmt.Sprintf("logger,channel,timestamp,value\nL%04d,flow,2024-01-01T00:15:00Z,12.575\nL%04d,pressure,2024-01-01T00:15:00Z,3.254\n", i, i)
+				text := fmt.Sprintf("logger,channel,timestamp,value\nL%04d,flow,2024-01-01T00:15:00Z,12.575\nL%[1]04d,pressure,2024-01-01T00:15:00Z,3.254\n", i%loggers)
 				if shape == "wide" {
 					text = "time,flow,pressure\n2024-01-01 00:15:00,12.575,3.254\n"
 				}
-				paths[i] = filepath.Join(dir, fmt.Sprintf("L%04d_202401010015.csv", i))
+				paths[i] = filepath.Join(dir, fmt.Sprintf("L%04d_%d.csv", i%loggers, i))
 				if err := os.WriteFile(paths[i], []byte(text), 0o600); err != nil {
 					b.Fatal(err)
 				}
