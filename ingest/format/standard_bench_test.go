@@ -76,7 +76,7 @@ func BenchmarkSmallFiles(b *testing.B) {
 			dir := b.TempDir()
 			paths := make([]string, files)
 			for i := range paths {
-				text := fmt.Sprintf("logger,channel,timestamp,value\nL%04d,flow,2024-01-01T00:15:00Z,12.575\nL%[1]04d,pressure,2024-01-01T00:15:00Z,3.254\n", i%loggers)
+				text := fmt.Sprintf("logger,channel,timestamp,value\nL%04[1]d,flow,2024-01-01T00:15:00Z,12.575\nL%04[1]d,pressure,2024-01-01T00:15:00Z,3.254\n", i%loggers)
 				if shape == "wide" {
 					text = "time,flow,pressure\n2024-01-01 00:15:00,12.575,3.254\n"
 				}
