@@ -33,7 +33,7 @@ func (s *Store) Adopt(ctx context.Context, a *Adoption, files []ingest.File) (ad
 	if o == nil {
 		o = &SinkOptions{Source: a.Source, Root: a.Root, Policy: Latest}
 	}
-	source, err := s.sourceID(ctx, *o)
+	source, _, err := s.sourceID(ctx, *o)
 	if err != nil {
 		return 0, err
 	}

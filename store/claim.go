@@ -120,7 +120,7 @@ var (
 		and exists (select from takeovers t where t.from_file = f.id)`}
 	claimPassed = statement{"claim_passed", `select c.generation from unnest($1::uuid[], $2::int4[]) as c(key, generation)
 		where exists (select from files f where f.key = c.key and f.generation > c.generation)`}
-	claimIDs    = statement{"claim_ids", `select nextval('file_ids') from generate_series(1, $1::int4)`}
+	claimIDs    = statement{"claim_ids", `select array_agg(nextval('file_ids')) from generate_series(1, $1::int4)`}
 	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', ` + changedNow + `
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
 	// The state is asked of the joined row. As a condition on files it would have
@@ -234,7 +234,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = append(c.lent.ids, r.int8()) })
+		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = r.appendInt8s(c.lent.ids) })
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {

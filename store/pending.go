@@ -37,7 +37,6 @@ func (s *Sink) Pending(ctx context.Context, files []ingest.File) (standings []in
 }
 
 func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing, error) {
-	keys, order := s.keysOf(files)
 	standings := make([]ingest.Standing, len(files))
 	for i := range standings {
 		standings[i].Take = true
@@ -45,6 +44,10 @@ func (s *Sink) look(ctx context.Context, files []ingest.File) ([]ingest.Standing
 			standings[i] = ingest.Standing{State: ingest.Skipped} // unless the ledger has it
 		}
 	}
+	if s.made && s.options.Once {
+		return standings, nil // another process may have loaded some since: the commit finds that out
+	}
+	keys, order := s.keysOf(files)
 	conn, err := s.store.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("looking up files in the ledger: %w", err)

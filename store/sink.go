@@ -42,6 +42,10 @@ type SinkOptions struct {
 	// has a version of them; the zero time skips none. The ledger has no row of
 	// what is skipped so: an earlier time takes it.
 	Since time.Time
+	// Once says that each file comes once, and that the sink is there for those
+	// files alone: of a source that is new with it the ledger has none, and is not
+	// asked.
+	Once bool
 	// Live says that files come as loggers send them: their arrivals tell when a
 	// logger falls silent.
 	Live bool
@@ -59,6 +63,7 @@ type Sink struct {
 	store   *Store
 	options SinkOptions
 	source  int16
+	made    bool // source, with this sink
 	run     int32
 	chunk   atomic.Int32 // with run, the token that tells a commit of ours from another's
 	series  seriesCache
@@ -84,7 +89,7 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	}
 	sink := &Sink{store: s, options: o}
 	var err error
-	if sink.source, err = s.sourceID(ctx, o); err != nil {
+	if sink.source, sink.made, err = s.sourceID(ctx, o); err != nil {
 		return nil, err
 	}
 	var known past
@@ -108,20 +113,21 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 // Run is the run's number in the ledger.
 func (s *Sink) Run() int32 { return s.run }
 
-func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, err error) {
+// sourceID returns the source's number, and whether it had none before.
+func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, made bool, err error) {
 	// Looked up before it is inserted: a conflict would burn one of few numbers.
 	err = s.pool.QueryRow(ctx, "update sources set root = $2, on_conflict = $3, archive = coalesce(nullif($4, ''), archive) where name = $1 returning id",
 		o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = s.pool.QueryRow(ctx, `insert into sources (name, root, on_conflict, archive) values ($1, $2, $3, $4)
 			on conflict (name) do update set root = excluded.root, on_conflict = excluded.on_conflict,
-				archive = coalesce(nullif(excluded.archive, ''), sources.archive) returning id`,
-			o.Source, o.Root, o.Policy, o.Archive).Scan(&id)
+				archive = coalesce(nullif(excluded.archive, ''), sources.archive) returning id, xmax = 0`,
+			o.Source, o.Root, o.Policy, o.Archive).Scan(&id, &made)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("registering source %q: %w", o.Source, err)
+		return 0, false, fmt.Errorf("registering source %q: %w", o.Source, err)
 	}
-	return id, nil
+	return id, made, nil
 }
 
 // SourceOptions returns the options that the named source was last loaded

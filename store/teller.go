@@ -87,6 +87,7 @@ func (s *Store) startTelling(log *slog.Logger, sink *Sink, untold bool) {
 	s.telling.Do(func() {
 		ctx, stop := context.WithCancel(context.Background()) // until Close
 		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), madeUp: time.Now(),
+			written:  time.Now(), // what the first commits bring is written with what comes in the first second
 			arriving: make(map[string]*arrivals), runs: make(map[int32]*runToTell), commit: make(map[*committer]time.Time)}
 		go s.teller.run(ctx)
 	})

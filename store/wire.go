@@ -214,6 +214,18 @@ func (r *record) text() string { return string(r.raw()) }
 
 func (r *record) float8() float64 { return math.Float64frombits(binary.BigEndian.Uint64(r.raw())) }
 
+// appendInt8s appends the elements of an array of int8 in which none is null.
+func (r *record) appendInt8s(to []int64) []int64 {
+	b := r.raw()
+	if len(b) < arrayHeader { // null, or empty
+		return to
+	}
+	for b = b[arrayHeader:]; len(b) > 0; b = b[4+8:] {
+		to = append(to, int64(binary.BigEndian.Uint64(b[4:])))
+	}
+	return to
+}
+
 // null reports whether the next column is null, and skips it if so.
 func (r *record) null() bool {
 	if r.values[r.next] != nil {

@@ -68,7 +68,7 @@ func (a *app) startBench(b *benchmark, paths []string) (_ *benchRun, end func() 
 		}
 	}()
 	b.reading.likeSource(b.source)
-	r := &benchRun{benchmark: b, sink: store.SinkOptions{Log: a.log}}
+	r := &benchRun{benchmark: b, sink: store.SinkOptions{Once: true, Log: a.log}}
 	if s := a.config.source(b.source); s != nil {
 		r.sink.Rank, r.sink.Policy, r.sink.OnChange = s.rank, s.policy, s.onChange
 		if len(paths) == 0 {

@@ -15,6 +15,7 @@ func main() {
 	// A reader that goes away (penstock files ls | head) ends the writing with
 	// EPIPE and not the process: a private PostgreSQL is to be stopped first.
 	signal.Ignore(syscall.SIGPIPE)
+	limitMemory()
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 

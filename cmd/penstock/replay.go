@@ -132,7 +132,7 @@ func (a *app) replay(r *replay, paths []string) error {
 		root = withEarlier(root, before.Root)
 	}
 	sink, err := s.Sink(a.take, store.SinkOptions{
-		Source: dir.Name(), Root: root, Rank: r.rank, Policy: store.Policy(r.conflict.value), OnChange: r.onChange.policy(), Log: a.log,
+		Source: dir.Name(), Root: root, Once: true, Rank: r.rank, Policy: store.Policy(r.conflict.value), OnChange: r.onChange.policy(), Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -149,6 +149,9 @@ func (a *app) replay(r *replay, paths []string) error {
 
 // noArchive refuses an archive among other paths: its packs are no logger files.
 func noArchive(paths []string) error {
+	if len(paths) == 1 {
+		return nil
+	}
 	for _, path := range paths {
 		if archive.Is(path) {
 			return usage("replay it alone, which rebuilds a database from it", "%s is an archive of Penstock's, and stands among other paths", ingest.EscapePath(path))

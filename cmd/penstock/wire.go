@@ -317,7 +317,9 @@ func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*re
 	if j.yielding != nil {
 		pipeline.Yield = j.yielding.yield
 	}
+	collecting := collectSeldom()
 	err := pipeline.Run(take, work)
+	collecting.end()
 	r.took = time.Since(r.began)
 	if j.ran != nil {
 		j.ran()

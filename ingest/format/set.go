@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
-	"penstock/ingest"
-
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
+
+	"penstock/ingest"
 )
 
 //go:embed builtin/*.yaml
@@ -30,17 +32,22 @@ func Builtin() ([]*Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the built-in profiles: %w", err)
 	}
-	var profiles []*Profile
-	for _, e := range entries {
-		text, err := builtin.ReadFile("builtin/" + e.Name())
-		if err != nil {
-			return nil, fmt.Errorf("reading the built-in profiles: %w", err)
-		}
-		p, err := Parse("builtin/"+e.Name(), text)
-		if err != nil {
-			return nil, err
-		}
-		profiles = append(profiles, p)
+	// Side by side, for most commands begin with it.
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	profiles := make([]*Profile, len(entries))
+	for i, e := range entries {
+		group.Go(func() error {
+			text, err := builtin.ReadFile("builtin/" + e.Name())
+			if err != nil {
+				return fmt.Errorf("reading the built-in profiles: %w", err)
+			}
+			profiles[i], err = Parse("builtin/"+e.Name(), text)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return profiles, nil
 }

@@ -49,7 +49,7 @@ func TestServerIsDurableAndPrivate(t *testing.T) {
 	} {
 		got := ask(t, s.URL(), "select current_setting('"+setting+"')")
 		if setting == "shared_buffers" {
-			want = sharedBuffers(machineMemory())
+			want = sharedBuffers(Memory())
 		}
 		if got != want {
 			t.Errorf("%s is %q, want %q", setting, got, want)

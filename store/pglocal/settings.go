@@ -92,7 +92,7 @@ func checkSettings(settings map[string]string) error {
 func (f *folder) writeSettings(bin Binaries) error {
 	var text bytes.Buffer
 	text.WriteString("# Written by Penstock at each start. ALTER SYSTEM, or lines in postgresql.conf\n# after the include of this file, override it.\n")
-	for _, s := range ingestSettings(machineMemory(), bin.hasTimescale()) {
+	for _, s := range ingestSettings(Memory(), bin.hasTimescale()) {
 		fmt.Fprintf(&text, "%s = '%s'\n", s.name, strings.ReplaceAll(s.value, "'", "''"))
 	}
 	const path, fresh = dataName + "/" + settingsName, dataName + "/" + settingsName + ".new"
@@ -134,9 +134,9 @@ func (b Binaries) configured(what string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// machineMemory is what this process may use, in bytes: the machine's memory
+// Memory is what a process may use here, in bytes: the machine's memory
 // or a container's limit, whichever is less. 0 if the system does not say.
-func machineMemory() int64 {
+func Memory() int64 {
 	var memory int64
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		if m := memTotal.FindSubmatch(text); m != nil {
