@@ -102,7 +102,7 @@ func (b *backlog) add(take, work context.Context, refs []reference) error {
 	for len(refs) > 0 {
 		b.mu.Lock()
 		n := min(b.bound-(len(b.line)-b.first), len(refs))
-		if b.first > b.bound {
+		if len(b.line)+n > cap(b.line) { // what has left makes room, before more memory does
 			b.line = b.line[:copy(b.line, b.line[b.first:])]
 			b.first = 0
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -246,7 +247,7 @@ func (r *run) filter(batch []sighting) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	r.files = r.files[:0]
+	r.files = slices.Grow(r.files[:0], len(batch))
 	for i := range batch {
 		r.files = append(r.files, batch[i].File)
 	}
@@ -259,7 +260,7 @@ func (r *run) filter(batch []sighting) error {
 		arrived = Micros(time.Now())
 	}
 	known := Event{Source: r.name}
-	r.references = r.references[:0]
+	r.references = slices.Grow(r.references[:0], len(standings))
 	for i := range standings {
 		s, f := &standings[i], r.files[i]
 		if away && r.known.knows(f) {

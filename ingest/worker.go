@@ -123,14 +123,17 @@ func (w *worker) yield() {
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
 // fetched, or changes meanwhile, leaves no trace in the batch.
 func (w *worker) takeIn(ctx context.Context, f *reference) error {
-	err := w.turn.away(ctx, func() error {
-		return w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) })
-	})
-	if err != nil {
-		return err
+	if w.Pace != nil {
+		err := w.turn.away(ctx, func() error {
+			return w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) })
+		})
+		if err != nil {
+			return err
+		}
 	}
 	var have provided
-	if err = w.fetchOwn(ctx, f, &have); err == nil {
+	err := w.fetchOwn(ctx, f, &have)
+	if err == nil {
 		err = w.read(ctx, f, &have)
 	}
 	return w.taken(ctx, f, err)

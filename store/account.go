@@ -38,8 +38,10 @@ var (
 // takeovers. A receipt that does not balance ends the run: it is a bug.
 func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	batch := &pgconn.Batch{}
+	var needed []statement
 	exec := func(s statement, p columns) {
 		if p[0].n > 0 {
+			needed = append(needed, s)
 			batch.ExecPrepared(s.name, p.params(), binaryFormat, binaryFormat)
 		}
 	}
@@ -96,7 +98,10 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	exec(accountTakeovers, c.takeoverColumns())
 	exec(accountInherit, inherit)
 	exec(accountDemoted, demoted)
-	if again[0].n+demoted[0].n+stale[0].n+grown[0].n+len(c.takeovers) > 0 {
+	if len(needed) > 0 {
+		if err := c.prepare(ctx, needed...); err != nil {
+			return err
+		}
 		if _, err := c.conn.ExecBatch(ctx, batch).ReadAll(); err != nil {
 			return fmt.Errorf("settling the receipts that are there: %w", err)
 		}

@@ -221,6 +221,16 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 			contents[0].bytes(cl.content[:])
 		}
 	}
+	needed := []statement{claimIDs}
+	if len(looked) > 0 {
+		needed = append(needed, claimNewest, claimTwins)
+		if c.sink.store.layout.Append {
+			needed = append(needed, claimLost)
+		}
+	}
+	if err := c.prepare(ctx, needed...); err != nil {
+		return nil, err
+	}
 	batch := &pgconn.Batch{}
 	batch.ExecParams("begin", nil, nil, nil, nil)
 	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.lent.ids))))}, binaryFormat, binaryFormat)
@@ -439,8 +449,10 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 		case cl.writes():
 			cl.id, c.lent.ids = c.lent.ids[0], c.lent.ids[1:]
 			c.addNew(fresh, cl, s)
-			written[0].bytes(cl.key[:])
-			written[1].int4(cl.generation)
+			if c.sink.store.layout.Append {
+				written[0].bytes(cl.key[:])
+				written[1].int4(cl.generation)
+			}
 		case cl.newest != nil && cl.newest.sum == s.Sum:
 			addHint(hint, cl, s)
 		}
@@ -459,13 +471,13 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 
 // refusePassed sees to it that no version was written that another has carried on
 // meanwhile: its row is that of a later generation by then, so that the ledger's
-// keys refuse nothing. Where readings have a key, that does.
+// keys refuse nothing. Where readings have a key, that does, and none is given.
 func (c *committer) refusePassed(ctx context.Context, written columns) error {
-	if !c.sink.store.layout.Append || written[0].n == 0 {
+	if written[0].n == 0 {
 		return nil
 	}
 	passed := false
-	if err := rows(ctx, c.conn, claimPassed, written.params(), func(*record) { passed = true }); err != nil {
+	if err := c.rows(ctx, claimPassed, written.params(), func(*record) { passed = true }); err != nil {
 		return fmt.Errorf("looking for later versions of what is claimed: %w", err)
 	}
 	if passed {
@@ -479,6 +491,9 @@ func (c *committer) refusePassed(ctx context.Context, written columns) error {
 func (c *committer) changeClaims(ctx context.Context, demote, again, hint columns) error {
 	if demote[0].n+again[0].n+hint[0].n == 0 {
 		return nil
+	}
+	if err := c.prepare(ctx, claimDemote, claimAgain, claimHint); err != nil {
+		return err
 	}
 	batch := &pgconn.Batch{}
 	batch.ExecPrepared(claimDemote.name, demote.params(), binaryFormat, binaryFormat)

@@ -19,23 +19,48 @@ func (c *committer) connect(ctx context.Context) error {
 	return nil
 }
 
-// dial opens a connection for committers, and prepares it.
+// dial opens a connection for committers.
 func (s *Store) dial(ctx context.Context) (*connection, error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, conn, statements); err != nil {
-		closeConnection(conn)
-		return nil, err
-	}
-	return &connection{conn: conn}, nil
+	return &connection{conn: conn, prepared: make(map[string]bool)}, nil
 }
 
-var statements = []statement{
-	claimNewest, claimTwins, claimLost, claimPassed, claimIDs, claimDemote, claimAgain, claimHint,
-	seriesLook, seriesAdd, seriesUnit, loggerLook, feedLook, feedAdd,
-	accountForget, accountTakeovers, accountInherit, accountDemoted, growthsKeep, growthsForget,
+// prepare sees to it that the connection has statements prepared. Most chunks need
+// few of those that there are, and all of them cost the server as much as the
+// connection itself.
+func (c *committer) prepare(ctx context.Context, statements ...statement) error {
+	var missing []statement
+	for _, s := range statements {
+		if !c.lent.prepared[s.name] {
+			missing = append(missing, s)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := prepare(ctx, c.conn, missing); err != nil {
+		c.disconnect() // there is no telling which of them it has
+		return err
+	}
+	for _, s := range missing {
+		c.lent.prepared[s.name] = true
+	}
+	return nil
+}
+
+// rows runs a statement whose parameters are in binary and calls each with every
+// row of its result.
+func (c *committer) rows(ctx context.Context, s statement, params [][]byte, each func(*record)) error {
+	if err := c.prepare(ctx, s); err != nil {
+		return err
+	}
+	r := c.conn.ExecPrepared(ctx, s.name, params, binaryFormat, binaryFormat)
+	eachRow(r, each)
+	_, err := r.Close()
+	return err
 }
 
 const stagingSQL = `create temp table if not exists staging (

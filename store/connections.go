@@ -12,10 +12,11 @@ import (
 // A connection is one that chunks are committed on, with what is known of its
 // session. One committer uses it at a time.
 type connection struct {
-	conn    *pgconn.PgConn
-	staging bool    // it has its staging table
-	ids     []int64 // reserved on it for file versions to come: a server that crashed may give them out again
-	used    time.Time
+	conn     *pgconn.PgConn
+	prepared map[string]bool // by name: statements that it has
+	staging  bool            // it has its staging table
+	ids      []int64         // reserved on it for file versions to come: a server that crashed may give them out again
+	used     time.Time
 }
 
 // connections is what all committers of a store share. A committer has one for

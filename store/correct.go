@@ -441,10 +441,10 @@ func (k *correction) decideAgain(ctx context.Context) error {
 		contents[0].bytes(k.claims[i].content[:])
 	}
 	twins := make(map[[16]byte]twin)
-	if err := rows(ctx, k.conn, claimTwins, contents.params(), readTwins(twins)); err != nil {
+	if err := k.rows(ctx, claimTwins, contents.params(), readTwins(twins)); err != nil {
 		return err
 	}
-	if err := rows(ctx, k.conn, claimLost, contents.params(), markLost(twins)); err != nil {
+	if err := k.rows(ctx, claimLost, contents.params(), markLost(twins)); err != nil {
 		return err
 	}
 	k.decideContents(twins)
@@ -462,7 +462,7 @@ func (k *correction) decideAgain(ctx context.Context) error {
 		write[4].int4(cl.recipe)
 		write[5].time(cl.rank.time)
 	}
-	if err := rows(ctx, k.conn, claimDemote, demote.params(), nil); err != nil {
+	if err := k.rows(ctx, claimDemote, demote.params(), nil); err != nil {
 		return err
 	}
 	return k.exec(ctx, `update files f set state = c.state::file_state, reason = nullif(c.reason, ''),

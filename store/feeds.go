@@ -66,7 +66,7 @@ func (c *committer) recordFeeds(ctx context.Context, b *ingest.Batch, take []boo
 		columns[0].text(f.logger)
 		columns[1].int4(f.recipe)
 	}
-	if err := rows(ctx, c.conn, feedAdd, append(columns.params(), int2Param(c.sink.source)), nil); err != nil {
+	if err := c.rows(ctx, feedAdd, append(columns.params(), int2Param(c.sink.source)), nil); err != nil {
 		return fmt.Errorf("recording where readings come from: %w", err)
 	}
 	cache.mu.Lock()

@@ -311,6 +311,9 @@ func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions 
 		c.outcomes[v.span] = ingest.Outcome{File: s.File, State: ingest.Loaded, FileID: v.id, Generation: v.generation + 1, Receipt: s.Receipt, Rejects: v.rejects + len(s.Rejects)}
 	}
 	if grown[0].n > 0 {
+		if err := c.prepare(ctx, growthsKeep); err != nil {
+			return err
+		}
 		batch.ExecPrepared(growthsKeep.name, grown.params(), binaryFormat, binaryFormat)
 	}
 	if len(versions) == 0 {

@@ -150,6 +150,9 @@ func (c *committer) lookUpLoggers(ctx context.Context, b *ingest.Batch, spans []
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		names[0].text(name)
 	}
+	if err := c.prepare(ctx, loggerLook, feedLook); err != nil {
+		return err
+	}
 	batch := &pgconn.Batch{}
 	batch.ExecPrepared(loggerLook.name, append(names.params(), int4Param(c.judgedBy.series)), binaryFormat, binaryFormat)
 	batch.ExecPrepared(feedLook.name, append(names.params(), int4Param(c.judgedBy.feeds)), binaryFormat, binaryFormat)

@@ -175,11 +175,11 @@ func (c *committer) lookUp(ctx context.Context, b *ingest.Batch, missing []int32
 			units[2].text(key.Unit)
 		}
 	}
-	if err := rows(ctx, c.conn, seriesAdd, add.params(), nil); err != nil {
+	if err := c.rows(ctx, seriesAdd, add.params(), nil); err != nil {
 		return err
 	}
 	if units[0].n > 0 { // a series that came without a unit so far
-		if err := rows(ctx, c.conn, seriesUnit, units.params(), nil); err != nil {
+		if err := c.rows(ctx, seriesUnit, units.params(), nil); err != nil {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func (c *committer) look(ctx context.Context, b *ingest.Batch, missing []int32) 
 		storedSeries
 	}
 	var all []found
-	err := rows(ctx, c.conn, seriesLook, names.params(), func(r *record) {
+	err := c.rows(ctx, seriesLook, names.params(), func(r *record) {
 		id := r.int4()
 		all = append(all, found{seriesName{r.text(), r.text()}, storedSeries{id, r.text()}})
 	})

@@ -44,10 +44,13 @@ type column struct {
 	nulls bool
 }
 
-const arrayHeader = 20
+const (
+	arrayHeader = 20
+	noHeader    = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+)
 
 func (c *column) reset(oid uint32) {
-	c.buf = append(c.buf[:0], make([]byte, arrayHeader)...)
+	c.buf = append(c.buf[:0], noHeader...)
 	c.n, c.nulls = 0, false
 	binary.BigEndian.PutUint32(c.buf[8:], oid)
 }
@@ -136,12 +139,16 @@ func (t *copyTable) row(fields int) {
 
 // int4s appends an array.
 func (c *column) int4s(v []int32) {
-	var a column
+	at := len(c.buf)
+	c.buf = append(c.buf, 0, 0, 0, 0) // its size, once it is known
+	a := column{buf: c.buf[at+4:]}
 	a.reset(oidInt4)
 	for _, x := range v {
 		a.int4(x)
 	}
-	c.bytes(a.param())
+	c.n++
+	c.buf = append(c.buf[:at+4], a.param()...) // nothing moves where there was room
+	binary.BigEndian.PutUint32(c.buf[at:], uint32(len(c.buf)-at-4))
 }
 
 // send copies the rows into a table.
@@ -243,12 +250,12 @@ func (r *record) uuid() (k [16]byte) {
 // binaryFormat asks for every result column in binary.
 var binaryFormat = []int16{1}
 
-// A statement is prepared on each of a committer's connections.
+// A statement is prepared on those of the committers' connections that need it.
 type statement struct {
 	name, sql string
 }
 
-// prepare prepares statements on a fresh connection in one round trip.
+// prepare prepares statements on a connection in one round trip.
 func prepare(ctx context.Context, conn *pgconn.PgConn, statements []statement) error {
 	p := conn.StartPipeline(ctx)
 	for _, s := range statements {
@@ -264,15 +271,6 @@ func prepare(ctx context.Context, conn *pgconn.PgConn, statements []statement) e
 		}
 	}
 	return p.Close()
-}
-
-// rows runs a prepared statement whose parameters are in binary and calls each
-// with every row of its result.
-func rows(ctx context.Context, conn *pgconn.PgConn, s statement, params [][]byte, each func(*record)) error {
-	r := conn.ExecPrepared(ctx, s.name, params, binaryFormat, binaryFormat)
-	eachRow(r, each)
-	_, err := r.Close()
-	return err
 }
 
 // execute runs a statement that is not prepared, in the transaction under way or
