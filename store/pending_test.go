@@ -150,3 +150,40 @@ func TestPendingOfThousands(t *testing.T) {
 		t.Errorf("standings of nothing: %v", got)
 	}
 }
+
+// Of a source that is new with the sink the ledger is not asked what it has of its
+// files. What another process took meanwhile is known all the same.
+func TestPendingOfANewSource(t *testing.T) {
+	s := open(t, Options{})
+	first := sinkOf(t, s, SinkOptions{Source: "new", Once: true})
+	second := sinkOf(t, s, SinkOptions{Source: "new", Once: true})
+	if !first.made || second.made {
+		t.Fatalf("the source was made by the first sink: %v, by the second: %v", first.made, second.made)
+	}
+	f := testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	commit := func(sink *Sink) ingest.State {
+		b := fill(&ingest.Batch{}, f)
+		b.Spans[0].New = true
+		outcomes, err := committerOf(t, sink).Commit(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcomes[0].State
+	}
+	if is := commit(second); is != ingest.Loaded {
+		t.Errorf("the file is %s", is)
+	}
+	if st := pending(t, first, listed(f)); !st[0].Take || st[0].State != "" {
+		t.Errorf("the first sink was told %+v", st[0])
+	}
+	if st := pending(t, second, listed(f)); st[0].State != ingest.Loaded {
+		t.Errorf("the second sink was told %+v", st[0])
+	}
+	if is := commit(first); is != ingest.Known {
+		t.Errorf("committed again, the file is %s", is)
+	}
+	if got := query(t, s, "select count(*) || ' ' || (select count(*) from readings) from files"); got[0] != "1 1" {
+		t.Errorf("versions and readings: %s", got[0])
+	}
+	verify(t, s)
+}

@@ -26,6 +26,7 @@ type teller struct {
 
 	mu     sync.Mutex
 	news   news
+	added  int                      // how often, since the tables were written last
 	writes int                      // of the tables, that ended
 	runs   map[int32]*runToTell     // of the sinks
 	commit map[*committer]time.Time // under way, and since when
@@ -61,6 +62,10 @@ const (
 	tellEvery  = 100 * time.Millisecond // at most one notification in this time
 	writeEvery = time.Second            // likewise of the tables
 	lookEvery  = 10 * time.Second       // at marks that others left to be looked at
+	// busyFrom is from how many commits on between two writes little is looked at:
+	// in a backfill most series that are looked at are not plain again a moment
+	// later, and readings come first.
+	busyFrom = 10
 	// makeUpEvery is how often it is made up for what other runs did not tell: what
 	// is read of the ledger for that is what changed since the time before.
 	makeUpEvery = time.Hour
@@ -87,7 +92,8 @@ func (s *Store) startTelling(log *slog.Logger, sink *Sink, untold bool) {
 	s.telling.Do(func() {
 		ctx, stop := context.WithCancel(context.Background()) // until Close
 		s.teller = &teller{store: s, log: log, wake: make(chan struct{}, 1), stop: stop, ended: make(chan struct{}), madeUp: time.Now(),
-			written:  time.Now(), // what the first commits bring is written with what comes in the first second
+			written:  time.Now(), // what the first commits bring is written with what comes in their second
+			news:     news{sources: make(map[string]brought), series: make(map[int32]stretch), arrived: make(map[string][]int64)},
 			arriving: make(map[string]*arrivals), runs: make(map[int32]*runToTell), commit: make(map[*committer]time.Time)}
 		go s.teller.run(ctx)
 	})
@@ -161,9 +167,6 @@ func (t *teller) commits(c *committer) (end func()) {
 // add takes over news; the zero value adds nothing.
 func (t *teller) add(n news) {
 	t.mu.Lock()
-	if t.news.sources == nil {
-		t.news.sources, t.news.series, t.news.arrived = make(map[string]brought), make(map[int32]stretch), make(map[string][]int64)
-	}
 	for source, b := range n.sources {
 		was := t.news.sources[source]
 		t.news.sources[source] = brought{was.Files + b.Files, was.Readings + b.Readings}
@@ -175,6 +178,7 @@ func (t *teller) add(n news) {
 		t.news.series[id] = x
 	}
 	t.news.unsure = append(t.news.unsure, n.unsure...)
+	t.added++
 	for logger, at := range n.arrived {
 		t.news.arrived[logger] = append(t.news.arrived[logger], at...)
 	}
@@ -340,6 +344,8 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 	t.news.series, t.news.unsure, t.news.arrived = make(map[int32]stretch), nil, make(map[string][]int64)
 	some := len(n.series)+len(n.unsure) > 0
 	t.taken = some || len(n.arrived) > 0
+	busy := t.added > busyFrom
+	t.added = 0
 	runs, until := t.runsToTell()
 	t.mu.Unlock()
 	if some {
@@ -356,6 +362,9 @@ func (t *teller) write(ctx context.Context, atMost time.Duration) {
 		t.try(ctx, "keeping what is told", func(ctx context.Context) error { return t.keepTold(ctx, runs, until) })
 	}
 	t.makeUp(ctx)
+	if busy {
+		atMost /= 10
+	}
 	if atMost > 0 {
 		t.try(ctx, "looking at series that are not plain", func(ctx context.Context) error { return t.look(ctx, atMost) })
 	}
