@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 )
 
@@ -11,7 +12,7 @@ func BenchmarkLocal(b *testing.B) {
 	for _, workers := range []int{1, 4} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			const files = 100_000
-			b.ReportAllocs()
+			allocated := allocations(b)
 			for b.Loop() {
 				sink := &counter{}
 				p := Pipeline{
@@ -22,6 +23,7 @@ func BenchmarkLocal(b *testing.B) {
 					b.Fatalf("%d files: %v", sink.files, err)
 				}
 			}
+			allocated(files * b.N)
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/file")
 		})
 	}
@@ -30,7 +32,7 @@ func BenchmarkLocal(b *testing.B) {
 // BenchmarkAhead is what the pipeline costs a file that is fetched ahead.
 func BenchmarkAhead(b *testing.B) {
 	const files = 100_000
-	b.ReportAllocs()
+	allocated := allocations(b)
 	for b.Loop() {
 		sink := &counter{}
 		p := Pipeline{
@@ -41,5 +43,17 @@ func BenchmarkAhead(b *testing.B) {
 			b.Fatalf("%d files: %v", sink.files, err)
 		}
 	}
+	allocated(files * b.N)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/file")
+}
+
+// allocations counts what is allocated until it is told for how many files.
+func allocations(b *testing.B) func(files int) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	return func(files int) {
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(files), "allocs/file")
+		b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(files), "B/file")
+	}
 }

@@ -27,7 +27,8 @@ type committer struct {
 	files     []int64 // by span: the id under which they are
 	order     ingest.Order
 	copy      copyReader
-	seen      []bool // by key of the batch; scratch of extentOf
+	seen      []bool  // by key of the batch; scratch of extentOf
+	spanned   []int32 // likewise
 	takeovers []takeover
 	fresh     copyTable // file versions that are new to the ledger
 	receipts  copyTable

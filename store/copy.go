@@ -179,7 +179,8 @@ func (l *lentReader) takeBack() {
 	l.from = nil
 }
 
-// An extent is the instants and the series that one file's readings span.
+// An extent is the instants and the series that one file's readings span. It is
+// valid until the next one is collected.
 type extent struct {
 	first, last int64
 	series      []int32
@@ -194,6 +195,7 @@ func (c *committer) extentOf(b *ingest.Batch, s *ingest.Span) extent {
 		return x
 	}
 	t := &c.table
+	x.series = c.spanned[:0]
 	c.seen = slices.Grow(c.seen[:0], len(b.Keys))[:len(b.Keys)]
 	x.first, x.last = b.Time[s.Begin], b.Time[s.Begin]
 	for r := s.Begin; r < s.End; r++ {
@@ -207,6 +209,7 @@ func (c *committer) extentOf(b *ingest.Batch, s *ingest.Span) extent {
 		c.seen[k] = false // all of it stays false from one span to the next
 		x.series[i] = t.ids[k]
 	}
+	c.spanned = x.series
 	slices.Sort(x.series)
 	x.series = slices.Compact(x.series)
 	return x
