@@ -123,20 +123,25 @@ func (w *worker) yield() {
 // takeIn fetches one file and decodes it into the batch. A file that cannot be
 // fetched, or changes meanwhile, leaves no trace in the batch.
 func (w *worker) takeIn(ctx context.Context, f *reference) error {
-	if w.Pace != nil {
-		err := w.turn.away(ctx, func() error {
-			return w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) })
-		})
-		if err != nil {
-			return err
-		}
+	err := w.pace(ctx)
+	if err != nil {
+		return err
 	}
 	var have provided
-	err := w.fetchOwn(ctx, f, &have)
-	if err == nil {
+	if err = w.fetchOwn(ctx, f, &have); err == nil {
 		err = w.read(ctx, f, &have)
 	}
 	return w.taken(ctx, f, err)
+}
+
+// pace waits until one more file may be fetched. Its place is for others meanwhile.
+func (w *worker) pace(ctx context.Context) error {
+	if w.Pace == nil {
+		return nil
+	}
+	return w.turn.away(ctx, func() error {
+		return w.cycles.paced(func() (time.Duration, error) { return w.Pace.file(ctx) })
+	})
 }
 
 // fetchOwn fetches a file into the worker's own content. Its place is for others
