@@ -102,7 +102,9 @@ func (b *backlog) add(take, work context.Context, refs []reference) error {
 	for len(refs) > 0 {
 		b.mu.Lock()
 		n := min(b.bound-(len(b.line)-b.first), len(refs))
-		if len(b.line)+n > cap(b.line) { // what has left makes room, before more memory does
+		// What has left makes room before more memory does, where it is so much that
+		// moving the rest is worth it.
+		if len(b.line)+n > cap(b.line) && b.first > len(b.line)/4 {
 			b.line = b.line[:copy(b.line, b.line[b.first:])]
 			b.first = 0
 		}
