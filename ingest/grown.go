@@ -57,6 +57,10 @@ func (w *worker) decodeGain(ctx context.Context, f *reference, have *provided) e
 func (w *worker) readWhole(ctx context.Context, f *reference, gain Place) error {
 	whole := *f
 	whole.growth, whole.grew = nil, true
+	if w.isLarge(whole.toFetch()) {
+		w.large.put(&largeFile{reference: whole, gain: gain})
+		return nil
+	}
 	var have provided
 	if err := w.fetchOwn(ctx, &whole, &have); err != nil {
 		return err

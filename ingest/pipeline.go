@@ -29,6 +29,11 @@ type Limits struct {
 	Bytes    int64         // as listed, and as fetched
 	Readings int           // decoded
 	Linger   time.Duration // since the chunk got its first file
+
+	// Part is how many bytes of text a part has of a file that has more, and is
+	// loaded in parts, where it has not Readings before that; 0 where all files are
+	// committed whole.
+	Part int64
 }
 
 // A Pipeline takes the files of one source to one sink. Its fields are set
@@ -125,6 +130,8 @@ type run struct {
 	backlog   *backlog
 	fetched   chan *parcel
 	chunks    chan chunk
+	large     *largeFiles // that wait to be loaded in parts; nil where none are
+	parts     chan *part
 	toFinish  *toFinish // files of which the source is to be told; nil where the worker does it
 
 	grower        Grower // the source, where it can fetch what files gain
@@ -197,6 +204,9 @@ func (p *Pipeline) newRun(take, work context.Context) *run {
 	if p.Connections > 0 { // the stock bounds what waits there: who has room in it finds a place
 		r.fetched = make(chan *parcel, r.stock.places)
 	}
+	if p.Limits.Part > 0 {
+		r.large, r.parts = newLargeFiles(), make(chan *part)
+	}
 	r.underWay = newUnderWay(r.known)
 	r.grower = growerOf(p.Source)
 	r.cycles = newCycles(r)
@@ -224,15 +234,32 @@ func (r *run) start(group *errgroup.Group) {
 	group.Go(guarded("the plan", r.plan))
 	var workers sync.WaitGroup
 	workers.Add(r.Workers)
+	if r.large != nil {
+		workers.Add(1)
+	}
 	if r.toFinish != nil {
 		r.startFinishing(group, &workers)
 	}
+	var feeding sync.WaitGroup // workers that may yet come upon a large file
+	feeding.Add(r.Workers)
 	for n := range r.Workers {
 		group.Go(guarded(fmt.Sprint("worker ", n+1), func() error {
 			defer workers.Done()
-			return r.worker(n + 1)
+			return r.worker(n+1, sync.OnceFunc(feeding.Done))
 		}))
 	}
+	if r.large == nil {
+		return
+	}
+	group.Go(guarded("the loading of large files", func() error {
+		defer workers.Done()
+		return r.loadLargeFiles()
+	}))
+	group.Go(func() error {
+		feeding.Wait()
+		close(r.large.ended)
+		return nil
+	})
 }
 
 func (r *run) startFetching(group *errgroup.Group) {

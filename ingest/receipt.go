@@ -14,6 +14,7 @@ const (
 	Undone      State = "undone"      // taken out by a person, and stays out
 	Skipped     State = "skipped"     // not wanted: older than since, or adopted
 	Due         State = "due"         // marked by a person to be taken up again
+	Loading     State = "loading"     // some of its parts are there; none of its readings are visible
 )
 
 // What can become of a listed file without a new state in the ledger.

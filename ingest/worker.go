@@ -28,40 +28,104 @@ type worker struct {
 	last      lastBytes // likewise
 	finisher  finisher
 	turn      turn
-	kept      bool    // the archive has something of the batch that is not durable yet
-	gains     []Place // where the archive has what files gained that are whole in the batch
-	places    []Place // settle's buffer
+	chunks    <-chan chunk // nil once it is closed
+	parts     <-chan *part // likewise, and where there are none
+	fed       func()       // says that no more chunks come
+	partNext  bool         // a chunk was taken last
+	kept      bool         // the archive has something of the batch that is not durable yet
+	gains     []Place      // where the archive has what files gained that are whole in the batch
+	places    []Place      // settle's buffer
 }
 
-// worker runs one worker until there are no more chunks.
-func (r *run) worker(number int) error {
-	w := &worker{run: r, number: number, decoder: r.NewDecoder(), hash: sha256.New(), finisher: finisher{run: r}, turn: turn{turnstile: r.Turn}}
-	defer func() {
-		_ = w.own.Close() // open only where a panic ends the worker, and says so
-		if w.committer != nil {
-			w.committer.Close()
-		}
-	}()
+// worker runs one worker until there are no more chunks, and no more parts of
+// large files. It calls fed when there are no more chunks.
+func (r *run) worker(number int, fed func()) error {
+	w := r.newWorker(number)
+	w.chunks, w.parts, w.fed = r.chunks, r.parts, fed
+	defer w.end()
+	defer fed()
 	for {
-		select {
-		case c, ok := <-r.chunks:
-			if !ok {
-				return nil
-			}
-			if err := w.inTurn(c); err != nil {
-				r.dropped.Store(true)
-				return err
-			}
-		case <-r.work.Done():
-			return context.Cause(r.work)
+		c, p, err := w.next()
+		if c == nil && p == nil {
+			return err
+		}
+		if err := w.inTurn(c, p); err != nil {
+			r.dropped.Store(true)
+			return err
 		}
 	}
 }
 
-// inTurn works on a chunk when there is a place for it.
-func (w *worker) inTurn(c chunk) error {
+func (r *run) newWorker(number int) *worker {
+	return &worker{run: r, number: number, decoder: r.NewDecoder(), hash: sha256.New(), finisher: finisher{run: r}, turn: turn{turnstile: r.Turn}}
+}
+
+func (w *worker) end() {
+	_ = w.own.Close() // open only where a panic ends the worker, and says so
+	if w.committer != nil {
+		w.committer.Close()
+	}
+}
+
+// next waits for a chunk or a part, and returns nil for both when none will come.
+// Where there are both it takes them by turns: a small file waits for a part of a
+// large one, and not for all of it, nor the other way round.
+func (w *worker) next() (*chunk, *part, error) {
+	chunks, parts := w.chunks, w.parts
+	if w.partNext {
+		chunks = nil
+	} else {
+		parts = nil
+	}
+	select {
+	case c, ok := <-chunks:
+		return w.gotChunk(c, ok)
+	case p, ok := <-parts:
+		return w.gotPart(p, ok)
+	default:
+	}
+	select {
+	case c, ok := <-w.chunks:
+		return w.gotChunk(c, ok)
+	case p, ok := <-w.parts:
+		return w.gotPart(p, ok)
+	case <-w.run.work.Done():
+		return nil, nil, context.Cause(w.run.work)
+	}
+}
+
+func (w *worker) gotChunk(c chunk, ok bool) (*chunk, *part, error) {
+	if ok {
+		w.partNext = true
+		return &c, nil, nil
+	}
+	w.chunks = nil
+	w.fed()
+	if w.parts == nil {
+		return nil, nil, nil
+	}
+	return w.next()
+}
+
+func (w *worker) gotPart(p *part, ok bool) (*chunk, *part, error) {
+	if ok {
+		w.partNext = false
+		return nil, p, nil
+	}
+	w.parts = nil
+	if w.chunks == nil {
+		return nil, nil, nil
+	}
+	return w.next()
+}
+
+// inTurn works on a chunk or a part when there is a place for it.
+func (w *worker) inTurn(c *chunk, p *part) error {
 	defer w.turn.leave()
-	return w.work(w.run.work, c)
+	if p != nil {
+		return w.commitPart(w.run.work, p)
+	}
+	return w.work(w.run.work, *c)
 }
 
 // work takes a chunk from references to the commit. A chunk that turns out
@@ -95,10 +159,14 @@ func (w *worker) begin(ctx context.Context, chunk int) error {
 	if err := w.turn.enter(ctx); err != nil {
 		return err
 	}
+	w.reset(chunk)
+	return nil
+}
+
+func (w *worker) reset(chunk int) {
 	w.batch.Reset()
 	w.kept, w.gains = false, w.gains[:0]
 	w.event = Event{Source: w.name, Worker: w.number, Chunk: chunk, Outcomes: w.event.Outcomes[:0]}
-	return nil
 }
 
 func (w *worker) commitIfFull(ctx context.Context) error {
@@ -127,8 +195,17 @@ func (w *worker) takeIn(ctx context.Context, f *reference) error {
 	if err != nil {
 		return err
 	}
+	if w.isLarge(f.toFetch()) {
+		w.large.put(&largeFile{reference: *f})
+		return nil
+	}
 	var have provided
 	if err = w.fetchOwn(ctx, f, &have); err == nil {
+		if w.isLarge(w.own.size()) { // which the listing did not tell
+			_ = w.own.Close() // it is fetched again
+			w.large.put(&largeFile{reference: *f})
+			return nil
+		}
 		err = w.read(ctx, f, &have)
 	}
 	return w.taken(ctx, f, err)
@@ -156,6 +233,10 @@ func (w *worker) fetchOwn(ctx context.Context, f *reference, have *provided) err
 
 // takeParcel decodes a file that was fetched ahead.
 func (w *worker) takeParcel(ctx context.Context, p *parcel) error {
+	if w.isLarge(p.content.size()) {
+		w.large.put(&largeFile{reference: p.reference, parcel: p})
+		return nil
+	}
 	w.content = p.content
 	err := w.read(ctx, &p.reference, &p.provided)
 	w.event.Fetch += p.took
@@ -216,19 +297,21 @@ func (w *worker) decode(ctx context.Context, f *reference, have *provided) error
 			return err
 		}
 	}
-	s := &w.batch.Spans[spans]
+	w.fillIn(&w.batch.Spans[spans], f, have, sum)
+	return nil
+}
+
+// fillIn fills in what is the pipeline's of a span of which all was read.
+func (w *worker) fillIn(s *Span, f *reference, have *provided, sum Digest) {
 	s.Sum, s.Place, s.New, s.Arrived = sum, have.place, f.isNew, f.arrived
 	if s.GrowsAt > 0 && w.keepsGrowth(f, s.GrowsAt) {
 		w.noteGrowth(s)
 	}
 	w.kept = w.kept || w.Archive != nil && have.place != (Place{})
-	return nil
 }
 
 func (w *worker) decodeStream(ctx context.Context, spans int) (sum Digest, err error) {
-	stream := &hashingStream{ReadCloser: w.content.Stream, hash: w.hash, last: &w.last}
-	w.last.buf = w.last.buf[:0]
-	w.hash.Reset()
+	stream := w.hashing(w.content.Stream)
 	w.content.Stream = stream
 	if err = w.decodeGuarded(ctx, spans); err == nil {
 		// What the decoder did not care to read belongs to the file version.
@@ -244,9 +327,14 @@ func (w *worker) decodeStream(ctx context.Context, spans int) (sum Digest, err e
 	return sum, err
 }
 
-// decodeGuarded calls the decoder. A panic of it is the file's fault and not
-// the process's: the file is quarantined.
+// decodeGuarded calls the decoder.
 func (w *worker) decodeGuarded(ctx context.Context, spans int) (err error) {
+	return w.guardDecoder(spans, func() error { return w.decoder.Decode(ctx, w.content, &w.batch) })
+}
+
+// guardDecoder has the decoder decode. A panic of it is the file's fault and not
+// the process's: the file is quarantined.
+func (w *worker) guardDecoder(spans int, decode func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			w.Log.Error("decoder panicked", slog.String("file", EscapePath(w.content.File.Path)),
@@ -258,7 +346,7 @@ func (w *worker) decodeGuarded(ctx context.Context, spans int) (err error) {
 			w.batch.End()
 		}
 	}()
-	if err := w.decoder.Decode(ctx, w.content, &w.batch); err != nil {
+	if err := decode(); err != nil {
 		w.dropFrom(spans)
 		return err
 	}
@@ -326,17 +414,12 @@ func (w *worker) store(ctx context.Context) ([]Outcome, error) {
 		return nil, err
 	}
 	start := time.Now()
-	if w.kept {
-		if err := w.Archive.Sync(ctx); err != nil {
-			return nil, fmt.Errorf("making the archive durable: %w", err)
-		}
+	if err := w.syncArchive(ctx); err != nil {
+		return nil, err
 	}
 	defer w.cycles.enter(InCommit)()
-	if w.committer == nil {
-		var err error
-		if w.committer, err = w.Sink.Committer(ctx); err != nil {
-			return nil, err
-		}
+	if err := w.connect(ctx); err != nil {
+		return nil, err
 	}
 	outcomes, err := w.committer.Commit(ctx, &w.batch)
 	if err != nil {
@@ -348,6 +431,24 @@ func (w *worker) store(ctx context.Context) ([]Outcome, error) {
 	w.event.Commit += time.Since(start)
 	w.settle(outcomes)
 	return outcomes, nil
+}
+
+// syncArchive makes durable what the archive has of the batch.
+func (w *worker) syncArchive(ctx context.Context) error {
+	if !w.kept {
+		return nil
+	}
+	if err := w.Archive.Sync(ctx); err != nil {
+		return fmt.Errorf("making the archive durable: %w", err)
+	}
+	return nil
+}
+
+func (w *worker) connect(ctx context.Context) (err error) {
+	if w.committer == nil {
+		w.committer, err = w.Sink.Committer(ctx)
+	}
+	return err
 }
 
 // settle tells the archive what the ledger has of the batch.
@@ -364,6 +465,13 @@ func (w *worker) settle(outcomes []Outcome) {
 	if len(w.places) > 0 {
 		w.Archive.Settle(w.places...)
 	}
+}
+
+// hashing returns a stream that hashes what is read from another.
+func (w *worker) hashing(of io.ReadCloser) *hashingStream {
+	w.last.buf = w.last.buf[:0]
+	w.hash.Reset()
+	return &hashingStream{ReadCloser: of, hash: w.hash, last: &w.last}
 }
 
 // A hashingStream hashes what is read from it. Once a read failed, all further

@@ -31,6 +31,7 @@ type claim struct {
 	rank       rank
 
 	id     int64        // once claimed
+	twin   int64        // the version that this one is a duplicate of, where the ledger had it; 0 for none
 	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
 	tells  ingest.State // what the outcome says instead of state; "" for state
 
@@ -81,7 +82,7 @@ const changedNow = `changed = greatest(now(), changed + interval '1 microsecond'
 
 var (
 	claimNewest = statement{"claim_newest", `select c.n, f.id, f.generation, f.state::text, f.sha256, f.rank, f.rank_time,
-			case when f.state = 'due' then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
+			case when f.state in ('due', 'loading') then (select p.rank_time from files p where p.key = f.key and p.generation = f.generation - 1) end,
 			f.size, f.modified, f.modified_step, f.trusted, f.run, f.chunk, f.fetched,
 			(select count(*) from rejects r where r.file_id = f.id), exists (select from held h where h.file_id = f.id)
 		from unnest($1::uuid[]) with ordinality as c(key, n) cross join lateral (
@@ -105,7 +106,7 @@ var (
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
 			$11::int4[], $12::int8[], $13::bytea[], $14::int2[])
 			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256, rank)
-		where f.id = c.id and case when f.id = c.id then f.state = 'due' end returning f.id`}
+		where f.id = c.id and case when f.id = c.id then f.state in ('due', 'loading') end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
 			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
 			changed_by = case when c.pack is not null and (c.pack, c.pack_offset) is distinct from (f.pack, f.pack_offset)
@@ -123,6 +124,9 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 		return fmt.Errorf("looking up files in the ledger: %w", err)
 	}
 	c.decide(b, twins)
+	if err := c.toGiveUp(b); err != nil {
+		return err
+	}
 	return c.writeClaims(ctx, b)
 }
 
@@ -331,7 +335,7 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 		cl.rank.time = max(own, n.rankTime)
 	case n.run == c.sink.run && n.chunk == c.chunk:
 		cl.ours, cl.state, cl.id = true, n.state, n.id
-	case n.state == ingest.Due:
+	case n.state == ingest.Due, n.state == ingest.Loading:
 		// Its rank stays as first recorded, but for a time in the name that
 		// only the mended profile takes from there.
 		cl.rank.generation, cl.rank.number = n.generation, n.number
@@ -363,7 +367,7 @@ func (c *committer) decideTwin(cl *claim, t twin) {
 		return
 	}
 	if c.sink.options.Policy == Error || !c.sink.options.Policy.wins(cl.rank, t.rank) {
-		cl.state = ingest.Duplicate
+		cl.state, cl.twin = ingest.Duplicate, t.id
 		return
 	}
 	cl.demote = t.id
@@ -504,9 +508,10 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 
 // addContent adds the content key of what is loaded, or a duplicate of it.
 func addContent(w *column, cl *claim) {
-	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate || cl.state == ingest.Undone {
+	switch cl.state {
+	case ingest.Loaded, ingest.Duplicate, ingest.Undone, ingest.Loading:
 		w.bytes(cl.content[:])
-	} else {
+	default:
 		w.null()
 	}
 }

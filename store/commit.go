@@ -23,8 +23,9 @@ type committer struct {
 
 	table     seriesTable
 	claims    []claim
-	take      []bool  // by span: its readings are to be stored
-	files     []int64 // by span: the id under which they are
+	parts     *ingest.Parts // of the file version that is loading, and that this claims or finishes; else nil
+	take      []bool        // by span: its readings are to be stored
+	files     []int64       // by span: the id under which they are
 	order     ingest.Order
 	copy      copyReader
 	seen      []bool  // by key of the batch; scratch of extentOf
@@ -40,6 +41,7 @@ type committer struct {
 	careful int // how many more chunks look up files that were new when they were listed
 	staged  int // how many more chunks go through staging at once, because the last ones met readings
 
+	aside      bool // what the readings met is of a file that is loading, and to be put aside
 	compressed bool // while staged: what the readings met is compressed
 	unknown    bool // nobody knows whether the commit that was tried last was made
 }
@@ -68,9 +70,7 @@ func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outco
 	if t := c.sink.store.teller; t != nil {
 		defer t.commits(c)()
 	}
-	c.judgedBy = c.sink.before.Load()
-	c.unknown = false
-	clear(c.heldOf)
+	c.begin()
 	c.outcomes = slices.Grow(c.outcomes[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.outcomes)
 	var spans, gained []int
@@ -88,6 +88,13 @@ func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outco
 		return nil, err
 	}
 	return c.outcomes, nil
+}
+
+// begin readies the committer for a call of its interface.
+func (c *committer) begin() {
+	c.judgedBy = c.sink.before.Load()
+	c.unknown, c.aside, c.parts = false, false, nil
+	clear(c.heldOf)
 }
 
 // commitSpans commits some of the batch's spans in one transaction. If the
@@ -128,7 +135,7 @@ func (c *committer) try(ctx context.Context, b *ingest.Batch, spans []int) error
 	if err != nil {
 		c.rollback(ctx)
 	}
-	return err
+	return c.givingUp(ctx, err)
 }
 
 // makeReady does what is done outside of the transaction and outlives it: the
@@ -212,7 +219,7 @@ func (c *committer) sort(b *ingest.Batch) {
 		case cl.loads():
 			c.take[cl.span] = true
 			c.files[cl.span] = cl.id
-		case cl.writes() && (cl.state == ingest.Duplicate || cl.state == ingest.Undone):
+		case cl.writes() && (cl.state == ingest.Duplicate || cl.state == ingest.Undone) && c.parts == nil:
 			c.countDuplicate(b, cl.span)
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	settledUnchanged
 	settledOutranked
 	settledOwn // it stands already, and is this file's: when a file is applied again
+	settledNot // what stands is of a file that is loading: nobody sees it
 )
 
 // settleSQL writes the staged readings under a policy and counts what became
@@ -49,10 +50,10 @@ func settleBy(lock string) string {
 		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
 		order by s.series_id, s.ts %s
 	), ranks as materialized (
-		select id, rank, rank_time, path, generation, key from files
+		select id, rank, rank_time, path, generation, key, state from files
 		where id = any(array(select file_id from staging union all select old_file from standing))
 	), judged as (
-		select t.*, t.old_file = t.file_id as own,
+		select t.*, t.old_file = t.file_id as own, o.state = 'loading' and t.old_file <> t.file_id as unseen,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
 		from standing t join ranks n on n.id = t.file_id join ranks o on o.id = t.old_file
 	), taken as (
@@ -67,7 +68,7 @@ func settleBy(lock string) string {
 	)
 	select 0, file_id, 0::int8, count(*) from added group by file_id
 	union all
-	select case when own then 4 when wins then 1 when same then 2 else 3 end,
+	select case when unseen then 5 when own then 4 when wins then 1 when same then 2 else 3 end,
 		file_id, case when wins then old_file else 0 end, count(*)
 	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
 }
@@ -76,7 +77,7 @@ func settleBy(lock string) string {
 // and how many do.
 const clashSQL = `select e.logger, e.channel, c.ts, c.value, c.stands, f.path, c.n
 	from (select s.series_id, s.ts, s.value, r.value as stands, r.file_id, count(*) over () as n
-		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
+		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts join files o on o.id = r.file_id and o.state <> 'loading'
 		where s.value <> r.value or s.quality is distinct from r.quality
 		order by s.ts, s.series_id limit 1) c
 	join series e on e.id = c.series_id join files f on f.id = c.file_id`
@@ -92,12 +93,28 @@ func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
 	if err := c.copyRows(ctx, b, "pg_temp.staging"); err != nil {
 		return err
 	}
+	spans := make(map[int64]*ingest.Span, len(c.claims))
+	for i, id := range c.files {
+		if id != 0 {
+			spans[id] = &b.Spans[i]
+		}
+	}
+	return c.settleStaged(ctx, spans, int64(len(c.order.Rows)))
+}
+
+// settleStaged stores what is staged of some files, by id: so many readings.
+func (c *committer) settleStaged(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
+	if c.aside {
+		if err := c.putAside(ctx); err != nil {
+			return err
+		}
+	}
 	if c.sink.options.Policy == Error {
 		if err := c.clash(ctx); err != nil {
 			return err
 		}
 	}
-	return c.settle(ctx, b)
+	return c.settle(ctx, spans, staged)
 }
 
 // clash reports a contradiction as the fault of the file that brings it.
@@ -115,14 +132,8 @@ func (c *committer) clash(ctx context.Context) error {
 	return found
 }
 
-func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
-	spans := make(map[int64]*ingest.Span, len(c.claims))
-	for i, id := range c.files {
-		if id != 0 {
-			spans[id] = &b.Spans[i]
-		}
-	}
-	total, outranked := int64(0), int64(0)
+func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
+	total, outranked, aside := int64(0), int64(0), c.aside
 	sql := settleSQL
 	if c.compressed {
 		sql = settleAdmittedSQL
@@ -148,12 +159,14 @@ func (c *committer) settle(ctx context.Context, b *ingest.Batch) error {
 			outranked += n
 		case settledOwn:
 			cells.Stored += n
+		case settledNot:
+			c.aside = true
 		}
 	})
 	if _, err := r.Close(); err != nil {
 		return fmt.Errorf("settling readings against those that are there: %w", err)
 	}
-	if total != int64(len(c.order.Rows)) || c.sink.options.Policy == Error && outranked > 0 {
+	if c.aside && !aside || total != staged || c.sink.options.Policy == Error && outranked > 0 {
 		return errRaced
 	}
 	return nil

@@ -310,6 +310,9 @@ func (k *correction) takeOut(ctx context.Context) error {
 		r.int8()
 		k.result.Removed += r.int8()
 	})
+	if err == nil { // of such as are loading
+		err = k.exec(ctx, forgetPartsSQL, ids(k.ids), nil)
+	}
 	if err == nil {
 		err = k.exec(ctx, "delete from takeovers where from_file = any($1)", ids(k.ids), nil)
 	}

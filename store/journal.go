@@ -169,7 +169,9 @@ func (s *sight) ended(before *sight) (ended []int64) {
 // filesSQL are the file versions that transactions changed from $1 on and before
 // $2, and those of $3. Their documents are made here: it costs the server ten
 // times as much to make JSON of a row as to send it.
-const filesSQL = `select f.id, f.changed, s.name, f.path, f.generation, f.state::text, f.sha256, f.size, f.modified, f.modified_step,
+//
+// One that is loading is due where nothing is of what has come of it.
+const filesSQL = `select f.id, f.changed, s.name, f.path, f.generation, case f.state when 'loading' then 'due' else f.state::text end, f.sha256, f.size, f.modified, f.modified_step,
 		f.trusted, f.rank, f.rank_time, f.fetched, p.digest, k.name, f.pack_offset, coalesce(f.reason, ''), coalesce(h.shape, ''), coalesce(x.pass, 0),
 		(select array_agg(json_build_array(e.logger, e.channel)) from receipts r, series e where r.file_id = f.id and r.withheld > 0 and e.id = any(r.series))
 	from files f join sources s on s.id = f.source left join recipes p on p.id = f.recipe left join packs k on k.id = f.pack

@@ -20,7 +20,8 @@ type LatestReading struct {
 // series.
 func (s *Store) Latest(ctx context.Context, since time.Time) ([]LatestReading, error) {
 	rows, err := s.pool.Query(ctx, `select s.logger, s.channel, s.unit, l.ts, l.value from series s
-		cross join lateral (select ts, value from readings r where r.series_id = s.id order by ts desc limit 1) l
+		cross join lateral (select r.ts, r.value from readings r join files f on f.id = r.file_id and f.state <> 'loading'
+			where r.series_id = s.id order by r.ts desc limit 1) l
 		where l.ts >= $1 order by s.logger, s.channel`, since)
 	if err != nil {
 		return nil, fmt.Errorf("reading the latest readings: %w", err)

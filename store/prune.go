@@ -78,7 +78,7 @@ type pruning struct {
 // pruningSQL says of file versions why they are to be kept. %s is which.
 const pruningSQL = `select f.id, coalesce(r.stored + r.replaced + r.unchanged + r.outranked, 0) > 0 as held, pg_column_size(f.*) + coalesce(pg_column_size(r.*), 0) as bytes,
 		not exists (select from files l where l.key = f.key and l.generation > f.generation) as newest,
-		exists (select from passes p where p.file_id = f.id)
+		f.state = 'loading' or exists (select from passes p where p.file_id = f.id)
 			or f.state = 'loaded' and exists (select from files d where d.content = f.content and d.state = 'duplicate') as needed,
 		exists (select from readings d where d.series_id = any(r.series) and d.ts between r.first_ts and r.last_ts and d.file_id = f.id) as stands
 	from (%s) f left join receipts r on r.file_id = f.id`

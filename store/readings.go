@@ -95,6 +95,6 @@ func readingsDDL(mode string, hypertable bool) []string {
 	}
 	return append(append(ddl, markDDL...), `create view observations as
 		select s.logger, s.channel, s.unit, r.ts, r.value, r.quality, f.path
-		from readings r join series s on s.id = r.series_id join files f on f.id = r.file_id`,
-		`comment on view observations is 'The readings with their names: what people query'`)
+		from readings r join series s on s.id = r.series_id join files f on f.id = r.file_id and f.state <> 'loading'`,
+		`comment on view observations is 'The readings with their names: what people query. A file that is loading in parts has none here until it is loaded'`)
 }

@@ -107,7 +107,8 @@ func verifyQuery(owned, where string, orphans bool) string {
 	passed as (select from_file, sum(n)::int8 as n from takeovers group by from_file),
 	checked as materialized (
 		select coalesce(f.id, o.file_id) as id, f.id is null as orphan,
-			case when f.state = 'loaded' then coalesce(r.stored + r.replaced, 0) - coalesce(p.n, 0) else 0 end as expected,
+			case f.state when 'loaded' then coalesce(r.stored + r.replaced, 0) - coalesce(p.n, 0)
+				when 'loading' then coalesce(o.n, 0) else 0 end as expected,
 			coalesce(o.n, 0) as found,
 			f.state = 'loaded' and r.file_id is null as no_receipt,
 			r.lines, r.lines_preamble + r.lines_header + r.lines_blank + r.lines_comment + r.lines_footer

@@ -184,6 +184,14 @@ func (c columns) params() [][]byte {
 	return p
 }
 
+// readInt4s reads an array without nulls, of one dimension or none.
+func readInt4s(array []byte) (v []int32) {
+	for at := arrayHeader; at < len(array); at += 8 {
+		v = append(v, int32(binary.BigEndian.Uint32(array[at+4:])))
+	}
+	return v
+}
+
 func int2Param(v int16) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
 
 func int4Param(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }

@@ -120,7 +120,7 @@ replay calls seconds. Ctrl-C ends the sweep and shows what there is.`,
 // complete settles what the flags leave open. What the config says of workers and
 // chunk is what is to be found out.
 func (b *benchmark) complete(f *pflag.FlagSet) error {
-	auto, limits := tune(0, 0)
+	auto, limits := tune(0, 0, cutting{})
 	if !f.Changed("workers") {
 		b.workers = defaultWorkers(runtime.GOMAXPROCS(0), auto)
 	}
@@ -219,7 +219,7 @@ func (b *benchmark) protocol() bench.Protocol {
 }
 
 func autoCell() bench.Cell {
-	workers, limits := tune(0, 0)
+	workers, limits := tune(0, 0, cutting{})
 	return bench.Cell{Workers: workers, Chunk: limits.Files}
 }
 

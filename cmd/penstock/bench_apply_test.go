@@ -62,7 +62,7 @@ func TestApplyReplacesTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := loadConfig(path)
-	if err != nil || c.pipeline != (pipelineConfig{3, 50}) {
+	if err != nil || c.pipeline != (pipelineConfig{3, 50, cutting{}}) {
 		t.Errorf("the config says %+v (%v)", c.pipeline, err)
 	}
 	if st, err := os.Lstat(path); err != nil || st.Mode() != 0o640 {

@@ -46,7 +46,10 @@ type storeConfig struct {
 }
 
 // A pipelineConfig is what all sources share.
-type pipelineConfig struct{ workers, chunk amount }
+type pipelineConfig struct {
+	workers, chunk amount
+	cutting        cutting
+}
 
 // limitsConfig bounds what all sources together may do, and what a replay may do
 // to them; 0 is no bound.
@@ -116,7 +119,9 @@ func (c *config) read(r *configReader, n *yaml.Node) (others error) {
 		strictyaml.Key("pipeline", func(n *yaml.Node) {
 			r.Mapping(n, "pipeline",
 				strictyaml.Key("workers", r.value(&c.pipeline.workers, "a number from 1 on, or auto")),
-				strictyaml.Key("chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")))
+				strictyaml.Key("chunk", r.value(&c.pipeline.chunk, "a number from 1 on, or auto")),
+				strictyaml.Key("part", r.value(&c.pipeline.cutting.part, "a size such as 16MiB")),
+				strictyaml.Key("atomic", r.Flag(&c.pipeline.cutting.atomic)))
 		}),
 
 		strictyaml.Key("limits", func(n *yaml.Node) { c.limits.read(r, n) }),

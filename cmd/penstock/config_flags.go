@@ -39,6 +39,8 @@ func (a *app) readConfig(cmd *cobra.Command) (err error) {
 	a.takeStore(f)
 	leave(f, "workers", a.config.pipeline.workers.String())
 	leave(f, "chunk", a.config.pipeline.chunk.String())
+	leave(f, "part", a.config.pipeline.cutting.part.String())
+	leave(f, "atomic", strconv.FormatBool(a.config.pipeline.cutting.atomic))
 	if lag := a.config.limits.liveLag; lag != 0 {
 		leave(f, "max-live-lag", lag.String())
 	}

@@ -127,7 +127,7 @@ func (d *daemon) adopt(c *config) {
 	}
 	d.followed.Store(&names)
 	d.app.store, d.schema = d.storeOf(d.flags)
-	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk)
+	workers, _ := tune(c.pipeline.workers, c.pipeline.chunk, c.pipeline.cutting)
 	d.turn.Set(workers)
 	d.pace.Set(c.limits.filesPerSecond, c.limits.readingsPerSecond)
 	if d.store != nil {
@@ -346,8 +346,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // limits are when the chunks of a daemon close: as those of a replay, but files
 // that come one by one do not wait for others.
-func limits(chunk amount) ingest.Limits {
-	_, l := tune(0, chunk)
+func limits(chunk amount, cut cutting) ingest.Limits {
+	_, l := tune(0, chunk, cut)
 	l.Linger = lingerLive
 	return l
 }

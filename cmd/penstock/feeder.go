@@ -136,9 +136,9 @@ func (f *feeder) feed() (err error) {
 	if err != nil {
 		return err
 	}
-	workers, _ := tune(f.pipeline.workers, f.pipeline.chunk)
+	workers, _ := tune(f.pipeline.workers, f.pipeline.chunk, f.pipeline.cutting)
 	pipeline := &ingest.Pipeline{
-		Source: src, Sink: sink, NewDecoder: f.decoders.decoder, Workers: workers, Limits: limits(f.pipeline.chunk), Log: f.log,
+		Source: src, Sink: sink, NewDecoder: f.decoders.decoder, Workers: workers, Limits: limits(f.pipeline.chunk, f.pipeline.cutting), Log: f.log,
 		Poll: f.config.poll, Rehash: f.config.rehash, Connections: f.config.connections(), Guard: lease.Check, Turn: f.daemon.turn, Pace: f.daemon.pace,
 		Observe: func(e ingest.Event) {
 			f.told.observe(e)

@@ -24,7 +24,7 @@ back.
 			if err := c.narrowed(patterns, "undo"); err != nil {
 				return err
 			}
-			selections, err := c.selections(patterns, ingest.Loaded, ingest.Duplicate)
+			selections, err := c.selections(patterns, ingest.Loaded, ingest.Duplicate, ingest.Loading)
 			if err != nil {
 				return err
 			}

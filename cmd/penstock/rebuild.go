@@ -46,7 +46,7 @@ func (a *app) replayArchive(r *replay, dir string) error {
 	b := &rebuilding{app: a, replay: r, archive: kept, store: s, total: &result{tally: newTally(), verb: "loaded", stored: true, how: r.given()}}
 	b.total.allShapes = true
 	b.yields = newYielding(r.liveLag, s, a.log)
-	b.total.workers, _ = tune(r.workers, r.chunk)
+	b.total.workers, _ = tune(r.workers, r.chunk, r.cutting)
 	if err := b.load(); err != nil {
 		return err
 	}
@@ -288,7 +288,7 @@ func (b *rebuilding) loadOthers(s *rebuiltSource) error {
 
 // runPart runs a pipeline and adds what it did to the total.
 func (b *rebuilding) runPart(from ingest.Source, sink ingest.Sink, decoders func() ingest.Decoder) error {
-	r, err := b.app.run(&job{source: from, sink: sink, decoders: decoders, workers: b.workers, chunk: b.chunk, verb: "loaded", into: b.total.tally, yielding: b.yields})
+	r, err := b.app.run(&job{source: from, sink: sink, decoders: decoders, workers: b.workers, chunk: b.chunk, cutting: b.cutting, verb: "loaded", into: b.total.tally, yielding: b.yields})
 	if err == nil {
 		b.total.chunk = r.chunk
 	}

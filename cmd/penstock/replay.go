@@ -21,6 +21,7 @@ type replay struct {
 	ignore   []string
 	workers  amount
 	chunk    amount
+	cutting  cutting
 	conflict choice
 	onChange onChange
 	rank     int16
@@ -78,6 +79,7 @@ withheld.`,
 	f.StringSliceVar(&r.ignore, "ignore", source.DefaultIgnore(), "pass over files and folders that match one of these `GLOBS`, likewise")
 	f.Var(&r.workers, "workers", "how many chunks are decoded and committed at a time: a number, or auto, which is two for each core")
 	f.Var(&r.chunk, "chunk", "how many files go into one transaction: a number, or auto, which is 1000")
+	r.cutting.flags(f)
 	f.Var(&r.conflict, "on-conflict", "which value stands where two files hold the same instant: latest, earliest, or error, which quarantines the second file")
 	r.onChange.flag(cmd)
 	f.Int16Var(&r.rank, "rank", 0, "files of a greater rank `N` win over files of a lesser one, whatever their times; a backfill takes -1")
@@ -138,7 +140,7 @@ func (a *app) replay(r *replay, paths []string) error {
 		return err
 	}
 	yielding := newYielding(r.liveLag, s, a.log)
-	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, verb: "loaded",
+	result, err := a.run(&job{source: dir, sink: sink, decoders: decoders, workers: r.workers, chunk: r.chunk, cutting: r.cutting, verb: "loaded",
 		how: r.given(), nothing: r.nothing(paths), yielding: yielding})
 	if err != nil {
 		return err

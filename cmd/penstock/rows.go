@@ -82,7 +82,7 @@ func stateStyle(state string) lipgloss.Style {
 	switch ingest.State(state) {
 	case ingest.Loaded:
 		return good
-	case ingest.Held, ingest.Due, ingest.Changed:
+	case ingest.Held, ingest.Due, ingest.Changed, ingest.Loading:
 		return warn
 	case ingest.Quarantined, ingest.Failed:
 		return bad

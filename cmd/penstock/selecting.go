@@ -47,7 +47,7 @@ func (s *selecting) flagsButProfile(cmd *cobra.Command) {
 	f.StringVar(&s.until, "until", "", "only files first fetched before `TIME`")
 }
 
-var ledgerStates = []ingest.State{ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Undone, ingest.Skipped, ingest.Due}
+var ledgerStates = []ingest.State{ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Undone, ingest.Skipped, ingest.Due, ingest.Loading}
 
 func stateNames() []string {
 	names := make([]string, len(ledgerStates))

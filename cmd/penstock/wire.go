@@ -269,6 +269,7 @@ type job struct {
 	decoders    func() ingest.Decoder
 	workers     amount
 	chunk       amount
+	cutting     cutting
 	connections int // files that are fetched at a time ahead of the workers; with 0 they fetch for themselves
 	verb        string
 	how         []string  // the flags by which its files are read, for advice
@@ -304,7 +305,7 @@ func (a *app) run(j *job) (*result, error) {
 // is under way is dropped when work does. All that loads files to an end comes
 // through here, and it is what 'penstock bench' measures.
 func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*result, error) {
-	workers, limits := tune(j.workers, j.chunk)
+	workers, limits := tune(j.workers, j.chunk, j.cutting)
 	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
 	pipeline := &ingest.Pipeline{
 		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: log,

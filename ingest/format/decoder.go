@@ -70,6 +70,8 @@ type Decoder struct {
 	held     *refusal // the question that the file's data raised
 	declared declared
 	gain     gaining
+	cut      cutting
+	paced    []paced // by series
 	timing
 
 	saw func(kind LineKind, first, last int64, text []byte) // nil unless somebody watches
@@ -88,12 +90,15 @@ const (
 func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
 	d.batch, d.span, d.content = b, b.Begin(c), c
 	d.plan, d.line, d.rejects, d.footer, d.skipping, d.signless, d.held = nil, 0, 0, false, false, false, nil
-	d.declared, d.gain = declared{}, gaining{}
+	d.declared, d.gain, d.paced = declared{}, gaining{}, d.paced[:0]
 	d.lines, d.cells = ingest.Lines{}, ingest.Cells{}
 	d.names.begin(c.File.Source)
 	fault, err := d.decode(ctx, c)
 	if err == nil && c.Gain != nil {
 		err = d.onlyGained(fault)
+	}
+	if err == nil && d.cut.ended && !d.settled() {
+		err = ingest.ErrUncut
 	}
 	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
 	if err != nil {
@@ -111,8 +116,10 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	}
 	if fault == nil {
 		d.noteRecords()
-		d.paces()
-		d.noteJumps()
+		if !d.cut.Again {
+			d.paces()
+			d.noteJumps()
+		}
 		d.maySayGrows()
 	}
 	d.span.Recipe = d.listedRecipe(d.span.Recipe)
@@ -291,10 +298,13 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 		general := d.general || d.saw != nil || f.strange(w)
 		pos := 0
 		for pos < len(w) {
-			if d.plan.plain && !general && !d.footer && !d.skipping && !d.signless && pos < whole {
-				pos = d.plainRows(w[:whole], pos)
-				if pos == len(w) {
-					break
+			if upTo := d.cut.upTo(w, whole); d.plan.plain && !general && !d.footer && !d.skipping && !d.signless && pos < upTo {
+				pos = d.plainRows(w[:upTo], pos)
+				if err := d.mayEndPart(pos); err != nil {
+					return nil, err
+				}
+				if pos == upTo {
+					continue // or the window is read
 				}
 			}
 			if d.keptBack(w[pos:], final) {
@@ -311,7 +321,11 @@ func (d *Decoder) rows(ctx context.Context) (*refusal, error) {
 				break // the record goes on past the window
 			}
 			pos += next
+			if err := d.mayEndPart(pos); err != nil {
+				return nil, err
+			}
 		}
+		d.cut.at += int64(pos)
 		f.window = f.window[pos:]
 		d.gain.unended = final && len(w) > 0 && w[len(w)-1] != '\n'
 		if err := d.crossSeam(); err != nil {

@@ -76,7 +76,7 @@ func (d *Decoder) crossSeam() error {
 	d.batch.Forget()
 	d.span.Rejects, d.rejects = nil, 0
 	d.line = g.Of.Lines
-	d.jumps, d.last = d.jumps[:0], math.MinInt64
+	d.jumps, d.leaps, d.last = d.jumps[:0], 0, math.MinInt64
 	return nil
 }
 

@@ -88,25 +88,18 @@ func (d *Decoder) paces() {
 	if len(d.names.every) == 0 {
 		return
 	}
-	paces := make([]paced, len(b.Keys)) // by series
-	for i := s.Begin; i < len(b.Time); i++ {
-		p := &paces[b.Series[i]]
-		if step := b.Time[i] - p.last; p.read && step != 0 {
-			p.step(max(step, -step))
-		}
-		p.last, p.read = b.Time[i], true
-	}
+	d.gatherPaces()
 	steps := make(map[string]map[int64]int) // by logger and length
-	for i := range paces {
-		logger := b.Keys[i].Logger
-		if !paces[i].read || d.names.every[logger] == nil {
+	for i := range d.paced {
+		p, logger := &d.paced[i], b.Keys[i].Logger
+		if !p.read || d.names.every[logger] == nil {
 			continue
 		}
-		paces[i].step(0)
+		p.step(0)
 		if steps[logger] == nil {
 			steps[logger] = make(map[int64]int)
 		}
-		for us, n := range paces[i].steps {
+		for us, n := range p.steps {
 			steps[logger][us] += n
 		}
 	}
@@ -115,6 +108,26 @@ func (d *Decoder) paces() {
 		if note := pace(logger, steps[logger], d.names.every[logger]); note != "" && len(s.Notes) < most {
 			s.Notes = append(s.Notes, note)
 		}
+	}
+}
+
+// gatherPaces counts the steps between the readings that the batch has of the
+// file. A logger of which the table says how often it records is in d.names.every
+// before its first reading is there.
+func (d *Decoder) gatherPaces() {
+	b := d.batch
+	if len(d.names.every) == 0 {
+		return
+	}
+	for len(d.paced) < len(b.Keys) {
+		d.paced = append(d.paced, paced{})
+	}
+	for i := d.span.Begin; i < len(b.Time); i++ {
+		p := &d.paced[b.Series[i]]
+		if step := b.Time[i] - p.last; p.read && step != 0 {
+			p.step(max(step, -step))
+		}
+		p.last, p.read = b.Time[i], true
 	}
 }
 

@@ -28,12 +28,15 @@ type timing struct {
 	places    int64     // that were counted before the first one
 	chosen    []*layout // of one_of; nil when it is not known yet
 	jumps     []jump
-	last      int64 // the instant of the row before
+	leaps     int     // that were found, of which jumps has those of the batch
+	last      int64   // the instant of the row before
+	lasts     []since // by series: where jumps are looked for among the readings of several batches
+	jumped    int     // how many series' clocks did
 }
 
 // forget readies the timing for another file.
 func (t *timing) forget() {
-	*t = timing{repeated: t.repeated[:0], blocks: t.blocks[:0], midnights: t.midnights[:0], jumps: t.jumps[:0], last: math.MinInt64}
+	*t = timing{repeated: t.repeated[:0], blocks: t.blocks[:0], midnights: t.midnights[:0], jumps: t.jumps[:0], lasts: t.lasts[:0], last: math.MinInt64}
 }
 
 // beginTiming takes what the file's name and the preamble say of the timestamps
@@ -342,32 +345,49 @@ const jumpy = 366 * 86400e6
 // from the row before.
 func (d *Decoder) leap(line int64, index int) {
 	const most = 1 << 16
-	if d.last != math.MinInt64 && len(d.jumps) < most {
+	if d.last != math.MinInt64 && d.leaps < most {
+		d.leaps++
 		d.jumps = append(d.jumps, jump{line, index})
 	}
 }
 
 // noteJumps notes where the clock of a series jumps by more than a year.
 func (d *Decoder) noteJumps() {
-	if len(d.jumps) == 0 {
+	if d.leaps == 0 {
 		return
 	}
+	d.gatherJumps()
+	if d.jumped > mostJumps {
+		d.span.Notes = append(d.span.Notes, fmt.Sprintf("its clocks jump by more than a year %d more times", d.jumped-mostJumps))
+	}
+}
+
+// mostJumps is how many jumps are noted one by one.
+const mostJumps = 5
+
+// A since is the instant of a series' last reading, where it had any.
+type since struct {
+	at  int64
+	any bool
+}
+
+// gatherJumps notes the jumps among the readings that the batch has of the file.
+func (d *Decoder) gatherJumps() {
 	b := d.batch
-	last := make(map[int32]int64)
-	next, found := 0, 0
-	const most = 5
-	for i := d.span.Begin; i < len(b.Time) && next < len(d.jumps); i++ {
-		if j := d.jumps[next]; j.index == i {
-			next++
-			if before, ok := last[b.Series[i]]; ok && max(before, b.Time[i])-min(before, b.Time[i]) > jumpy {
-				if found++; found <= most {
-					d.span.Notes = append(d.span.Notes, fmt.Sprintf("the clock of logger %q jumps at line %d from %s to %s", b.Keys[b.Series[i]].Logger, j.line, day8601(before), day8601(b.Time[i])))
+	for len(d.lasts) < len(b.Keys) {
+		d.lasts = append(d.lasts, since{})
+	}
+	next := 0
+	for i := d.span.Begin; i < len(b.Time); i++ {
+		last, at := &d.lasts[b.Series[i]], b.Time[i]
+		if next < len(d.jumps) && d.jumps[next].index == i {
+			if last.any && max(last.at, at)-min(last.at, at) > jumpy {
+				if d.jumped++; d.jumped <= mostJumps {
+					d.span.Notes = append(d.span.Notes, fmt.Sprintf("the clock of logger %q jumps at line %d from %s to %s", b.Keys[b.Series[i]].Logger, d.jumps[next].line, day8601(last.at), day8601(at)))
 				}
 			}
+			next++
 		}
-		last[b.Series[i]] = b.Time[i]
-	}
-	if found > most {
-		d.span.Notes = append(d.span.Notes, fmt.Sprintf("its clocks jump by more than a year %d more times", found-most))
+		*last = since{at, true}
 	}
 }

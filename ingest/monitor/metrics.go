@@ -14,7 +14,7 @@ import (
 // of the sources times a constant.
 var (
 	states = []ingest.State{
-		ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Undone, ingest.Skipped, ingest.Due,
+		ingest.Loaded, ingest.Duplicate, ingest.Held, ingest.Quarantined, ingest.Undone, ingest.Skipped, ingest.Due, ingest.Loading,
 		ingest.Known, ingest.Changed, ingest.Failed,
 	}
 	results = []string{"stored", "replaced", "unchanged", "outranked", "repeated", "missing", "rejected", "withheld"}

@@ -146,6 +146,18 @@ func (s *fileStream) verify() error {
 	return io.EOF
 }
 
+// Rewind implements [ingest.Rewinder].
+func (s *fileStream) Rewind() error {
+	if s.err != nil && !errors.Is(s.err, io.EOF) {
+		return s.err
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return fault("read", s.path, err)
+	}
+	s.left, s.err = s.before.size, nil
+	return nil
+}
+
 func (s *fileStream) Close() error {
 	if s.err == nil && s.left == 0 {
 		s.err = s.verify()

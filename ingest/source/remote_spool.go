@@ -78,6 +78,18 @@ func (s *spool) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Rewind implements ingest.Rewinder.
+func (s *spool) Rewind() error {
+	if s.err != nil && !errors.Is(s.err, io.EOF) {
+		return s.err
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return spoolFault(err)
+	}
+	s.err = nil
+	return nil
+}
+
 func (s *spool) Close() error {
 	err := s.file.Close()
 	_ = os.Remove(s.file.Name()) // mostly gone already

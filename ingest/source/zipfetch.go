@@ -239,6 +239,19 @@ func (s *memberStream) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
+// Rewind implements [ingest.Rewinder].
+func (s *memberStream) Rewind() error {
+	if s.err != nil && !errors.Is(s.err, io.EOF) {
+		return s.err
+	}
+	in, err := s.archive.stream(s.member)
+	if err != nil {
+		return fault("read", s.path, s.archive.blame(err))
+	}
+	s.in, s.size, s.crc, s.err = in, 0, 0, nil
+	return nil
+}
+
 func (s *memberStream) Close() error {
 	if s.release == nil {
 		return fault("close", s.path, os.ErrClosed)

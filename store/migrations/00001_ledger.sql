@@ -79,7 +79,7 @@ create table packs (
 );
 comment on table packs is 'Packs of the archive that file versions are in, by their names below its folder; a pack may have been let go of since';
 
-create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due');
+create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due', 'loading');
 
 create sequence file_ids as int8;
 
@@ -198,6 +198,33 @@ create table growths (
 );
 comment on table growths is 'By what a loaded file is carried on when it has grown: up to which byte it was read, the hashes up to there, and when all of it was last read. Of files that are large, or have grown before';
 
+create table loadings (
+    file_id  int8 primary key,
+    bytes    int8 not null,
+    parts    int4 not null,
+    readings int4 not null
+);
+comment on table loadings is 'Files that are loading in parts: into how many they are cut, after how many bytes of text or readings each. A row goes when its file is loaded';
+
+create table parts (
+    file_id  int8 not null,
+    repeated int8 not null,
+    n        int4 not null,
+    primary key (file_id, n)
+);
+comment on table parts is 'Which parts of files that are loading are committed. What they hold is in the readings, and not seen yet';
+comment on column parts.repeated is 'readings of the file that others of it, further down, replaced when the part was committed';
+
+create table waiting (
+    file_id   int8 not null,
+    ts        timestamptz not null,
+    value     float8 not null,
+    series_id int4 not null,
+    quality   text,
+    primary key (file_id, series_id, ts)
+);
+comment on table waiting is 'Readings of files that are loading, at instants of which another file has one: which of them stands is decided when the file is loaded';
+
 create table rejects (
     file_id  int8 not null,
     line     int8 not null,
@@ -280,6 +307,6 @@ comment on column leases.until is 'when it ends unless it is renewed before; in 
 comment on column leases.lag is 'for how long a file of the source had waited to be loaded, when the lease was renewed last';
 
 -- +goose Down
-drop table arrivals, marks, leases, actions, takeovers, passes, rejects, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
+drop table arrivals, marks, leases, actions, takeovers, passes, rejects, waiting, parts, loadings, growths, held, shapes, receipts, files, packs, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;

@@ -47,18 +47,11 @@ func (a *Archive) open(ctx context.Context, at ingest.Place, c *ingest.Content, 
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	r, e, err := a.find(at)
+	body, e, err := a.body(at)
 	if err != nil {
 		return err
 	}
 	c.File, c.Fetched, c.FirstFetched, c.Place = e.File, e.Fetched, e.FirstFetched, at
-	var body io.ReadCloser = newBody(r)
-	if e.Base != (ingest.Place{}) {
-		r.close()
-		if body, err = a.grown(e); err != nil {
-			return err
-		}
-	}
 	if !streamed {
 		var whole bool
 		if c.Data, whole, err = readAll(body, c.Data, e.File.Size); err != nil || whole {
@@ -68,9 +61,23 @@ func (a *Archive) open(ctx context.Context, at ingest.Place, c *ingest.Content, 
 			return errors.Join(err, body.Close())
 		}
 	}
-	c.Stream = &stream{ctx: ctx, body: body, head: bytes.NewReader(bytes.Clone(c.Data))}
+	c.Stream = &stream{ctx: ctx, archive: a, at: at, body: body, head: bytes.NewReader(bytes.Clone(c.Data))}
 	c.Data = c.Data[:0]
 	return nil
+}
+
+// body opens the bytes of the file at a place.
+func (a *Archive) body(at ingest.Place) (io.ReadCloser, Entry, error) {
+	r, e, err := a.find(at)
+	if err != nil {
+		return nil, e, err
+	}
+	if e.Base == (ingest.Place{}) {
+		return newBody(r), e, nil
+	}
+	r.close()
+	body, err := a.grown(e)
+	return body, e, err
 }
 
 // A body is the bytes of a record, with what they are read from.
@@ -124,10 +131,12 @@ func readAll(body io.Reader, buf []byte, size int64) (data []byte, whole bool, e
 
 // A stream is the bytes of a large file.
 type stream struct {
-	ctx  context.Context
-	body io.ReadCloser
-	head *bytes.Reader // what was read before
-	err  error
+	ctx     context.Context
+	archive *Archive
+	at      ingest.Place
+	body    io.ReadCloser
+	head    *bytes.Reader // what was read before
+	err     error
 }
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -144,6 +153,21 @@ func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
 	s.err = err
 	return n, err
+}
+
+// Rewind implements ingest.Rewinder.
+func (s *stream) Rewind() error {
+	if s.err != nil && !errors.Is(s.err, io.EOF) {
+		return s.err
+	}
+	body, _, err := s.archive.body(s.at)
+	if err != nil {
+		return err
+	}
+	_ = s.body.Close() // it was read
+	s.body, s.err = body, nil
+	s.head.Reset(nil)
+	return nil
 }
 
 func (s *stream) Close() error {

@@ -1,0 +1,413 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// A loader loads large files, one after the other. It is a worker that is given
+// no chunks.
+type loader struct {
+	*worker
+	free     []*Batch   // that nobody uses
+	made     int        // how many there are in all
+	underWay int        // parts that workers have
+	ended    chan *part // that they had
+}
+
+// A part is one on its way to a worker and back. Who has it owns its batch.
+type part struct {
+	Part
+	batch   *Batch
+	refused string // by the database, and why
+	err     error  // the file is not what it was
+	ended   chan<- *part
+}
+
+// errLeft says that take has ended: the rest of a file is left to the next run.
+var errLeft = errors.New("its other parts are left to the next run")
+
+func (r *run) newLoader() *loader {
+	batches := r.Workers + 1
+	return &loader{worker: r.newWorker(0), ended: make(chan *part, batches)}
+}
+
+// load loads one file and tells what became of it.
+func (l *loader) load(ctx context.Context, f *largeFile) error {
+	defer l.turn.leave()
+	defer l.release(f.parcel)
+	l.reset(0)
+	if f.gain != (Place{}) {
+		l.gains = append(l.gains, f.gain)
+	}
+	var have provided
+	err := l.fetchLarge(ctx, f, &have)
+	if err != nil {
+		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
+	}
+	defer l.content.Close() // what it says is asked before, where it matters
+	found, err := l.scan(ctx, f, &have)
+	switch {
+	case errors.Is(err, ErrUncut):
+		return l.loadWhole(ctx, f, &have, err)
+	case err != nil:
+		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
+	case len(found.parts) == 1 || l.batch.Spans[0].State != Loaded:
+		return l.commitBatch(ctx, nil)
+	}
+	return l.loadInParts(ctx, f, &have, found)
+}
+
+// fetchLarge fetches a file, unless that was done ahead.
+func (l *loader) fetchLarge(ctx context.Context, f *largeFile, have *provided) error {
+	if f.parcel == nil {
+		return l.fetchOwn(ctx, &f.reference, have)
+	}
+	*have, l.content = f.parcel.provided, f.parcel.content
+	l.event.Fetch += f.parcel.took
+	return nil
+}
+
+// commitBatch commits what the batch has, after nothing went wrong, and tells
+// what is known of the file.
+func (l *loader) commitBatch(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	l.yield()
+	if err := l.turn.enter(ctx); err != nil {
+		return err
+	}
+	return l.commit(ctx)
+}
+
+// scan reads all of a file for what becomes of it. It leaves in the batch its
+// span, with the readings of the last part. Its error is the file's, and wraps
+// ErrUncut where it is not to be loaded in parts.
+func (l *loader) scan(ctx context.Context, f *largeFile, have *provided) (*scan, error) {
+	decoder, ok := l.decoder.(PartDecoder)
+	raw := l.content.Stream
+	if _, rewinds := raw.(Rewinder); !ok || raw != nil && !rewinds || l.content.Recorded != nil || l.content.Gain != nil {
+		return nil, ErrUncut
+	}
+	start := time.Now()
+	defer func() { l.event.Decode += time.Since(start) }()
+	found := new(scan)
+	cut := l.cut()
+	cut.End = func(b *Batch) (*Batch, error) {
+		found.add(b)
+		b.Drop()
+		return b, nil
+	}
+	decode := func() error {
+		return l.guardDecoder(0, func() error { return decoder.DecodeParts(ctx, l.content, &l.batch, cut) })
+	}
+	sum, err := l.hashed(have, decode)
+	if err != nil {
+		l.dropFrom(0)
+		return nil, err
+	}
+	found.add(&l.batch)
+	l.fillIn(&l.batch.Spans[0], &f.reference, have, sum)
+	return found, nil
+}
+
+func (l *loader) cut() Cut { return Cut{Bytes: l.Limits.Part, Readings: l.Limits.Readings} }
+
+// hashed calls decode, has all of the content read, and returns its hash.
+func (l *loader) hashed(have *provided, decode func() error) (sum Digest, err error) {
+	if l.content.Stream == nil {
+		l.event.Bytes += int64(len(l.content.Data))
+		if sum = have.sum; !have.hashed {
+			sum = sha256.Sum256(l.content.Data)
+		}
+		return sum, decode()
+	}
+	stream := l.hashing(l.content.Stream)
+	l.content.Stream = stream
+	defer func() { l.content.Stream = stream.ReadCloser }()
+	if err = decode(); err == nil {
+		_, err = io.Copy(io.Discard, stream)
+	}
+	l.event.Bytes += stream.n
+	l.hash.Sum(sum[:0])
+	return sum, err
+}
+
+// loadWhole decodes and commits a file as a small one.
+func (l *loader) loadWhole(ctx context.Context, f *largeFile, have *provided, why error) error {
+	l.Log.Debug("a large file is committed whole", "file", EscapePath(f.Path), "reason", why)
+	l.batch.Reset()
+	l.event.Bytes = 0
+	err := l.rewind()
+	if err == nil {
+		err = l.decode(ctx, &f.reference, have)
+	}
+	return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
+}
+
+// rewind has the content read from its beginning. Where its stream cannot, it is
+// there still.
+func (l *loader) rewind() error {
+	if r, ok := l.content.Stream.(Rewinder); ok {
+		return r.Rewind()
+	}
+	return nil
+}
+
+// loadInParts claims a file that was scanned, has its parts committed, and tells
+// what became of it.
+func (l *loader) loadInParts(ctx context.Context, f *largeFile, have *provided, found *scan) error {
+	found.thin(&l.batch)
+	parts := &Parts{Count: len(found.parts), Bytes: l.Limits.Part, Readings: l.Limits.Readings}
+	var o Outcome
+	err := l.transact(ctx, func(c PartCommitter) (err error) {
+		o, err = c.Claim(ctx, &l.batch, parts)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case o.State == Whole:
+		return l.loadWhole(ctx, f, have, fmt.Errorf("%w: %s", ErrUncut, o.Reason))
+	case o.State != Loading:
+		return l.tellOne(ctx, o)
+	}
+	if unread, err := l.commitParts(ctx, parts, found); err != nil {
+		return err
+	} else if errors.Is(unread, errLeft) {
+		l.dropped.Store(true)
+		return nil
+	} else if unread != nil {
+		l.dropFrom(0)
+		return l.commitBatch(ctx, l.taken(ctx, &f.reference, unread))
+	}
+	err = l.transact(ctx, func(c PartCommitter) (err error) {
+		o, err = c.Finish(ctx, &l.batch, parts)
+		return err
+	})
+	if errors.Is(err, ErrChanged) {
+		l.dropFrom(0)
+		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
+	}
+	if err != nil {
+		return err
+	}
+	return l.tellOne(ctx, o)
+}
+
+// transact calls a step of the committer.
+func (l *loader) transact(ctx context.Context, do func(PartCommitter) error) error {
+	l.yield()
+	if err := l.turn.enter(ctx); err != nil {
+		return err
+	}
+	defer l.turn.leave()
+	if err := l.syncArchive(ctx); err != nil {
+		return err
+	}
+	start := time.Now()
+	defer l.cycles.enter(InCommit)()
+	defer func() { l.event.Commit += time.Since(start) }()
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+	c, ok := l.committer.(PartCommitter)
+	if !ok {
+		return fmt.Errorf("files of more than %d bytes are to be loaded in parts, and the sink cannot", l.Limits.Part)
+	}
+	return do(c)
+}
+
+// tellOne tells the archive, the observer and the source what became of the file.
+func (l *loader) tellOne(ctx context.Context, o Outcome) error {
+	outcomes := []Outcome{o}
+	l.settle(outcomes)
+	l.event.Outcomes = append(l.event.Outcomes, outcomes...)
+	l.tellAll(ctx, 0)
+	return nil
+}
+
+// commitParts reads a file again and has its parts committed that are not, by
+// whichever worker is free. unread says why the file cannot be finished, err why
+// the run cannot go on. No part is under way when it returns, unless the run has
+// ended.
+func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan) (unread, err error) {
+	if len(parts.Done) == parts.Count {
+		return nil, nil
+	}
+	start := time.Now()
+	defer func() { l.event.Decode += time.Since(start) }()
+	h := &handing{loader: l, parts: parts, found: found}
+	unread = h.decode(ctx)
+	h.giveUp()
+	for l.underWay > 0 {
+		if err := l.await(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if h.failed != nil {
+		unread = h.failed
+	}
+	if parts.Refused != "" {
+		unread = nil
+	}
+	return unread, nil
+}
+
+// A handing is the parts of one file as they are handed to workers.
+type handing struct {
+	*loader
+	parts  *Parts
+	found  *scan
+	n      int    // of the next part
+	batch  *Batch // that is decoded into
+	failed error  // what a worker says of the file
+}
+
+// decode decodes the file, and hands on its parts as they come.
+func (h *handing) decode(ctx context.Context) error {
+	if err := h.rewind(); err != nil {
+		return err
+	}
+	decoder := h.decoder.(PartDecoder) // the scan has seen to that
+	cut := h.cut()
+	cut.Again = true
+	cut.End = func(b *Batch) (*Batch, error) {
+		if err := h.hand(ctx); err != nil {
+			return nil, err
+		}
+		return h.another(ctx)
+	}
+	b, err := h.another(ctx)
+	if err != nil {
+		return err
+	}
+	if err := decoder.DecodeParts(ctx, h.content, b, cut); err != nil {
+		return err
+	}
+	if s := &h.batch.Spans[len(h.batch.Spans)-1]; s.State != Loaded || h.n != len(h.found.parts)-1 {
+		return fmt.Errorf("%w: reading it twice gave two results", ErrChanged)
+	}
+	return h.hand(ctx)
+}
+
+// hand gives the part that is in the batch to a worker, unless it is committed
+// already.
+func (h *handing) hand(ctx context.Context) error {
+	b, n := h.batch, h.n
+	if n >= len(h.found.parts) {
+		return fmt.Errorf("%w: it has more parts than at first", ErrChanged)
+	}
+	is := h.found.parts[n]
+	if len(b.Time) != is.readings || digestOf(b) != is.digest {
+		return fmt.Errorf("%w: its part %d is not what it was at first", ErrChanged, n+1)
+	}
+	h.n++
+	if h.parts.Done[n] {
+		h.giveUp()
+		return nil
+	}
+	b.Spans[0].End = len(b.Time)
+	for is.late && h.underWay > 0 {
+		if err := h.await(ctx, h); err != nil {
+			return err
+		}
+	}
+	p := &part{Part: Part{Of: h.parts, N: n, Late: is.late}, batch: b, ended: h.ended}
+	for h.failed == nil && h.parts.Refused == "" {
+		select {
+		case h.run.parts <- p:
+			h.underWay++
+			h.batch = nil
+			return nil
+		case ended := <-h.ended:
+			h.has(ended)
+		case <-h.take.Done():
+			return errLeft
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return errLeft // the reason is noted
+}
+
+// giveUp leaves the batch that is decoded into to others.
+func (h *handing) giveUp() {
+	if h.batch != nil {
+		h.free, h.batch = append(h.free, h.batch), nil
+	}
+}
+
+// another returns a batch to decode into, waiting until a worker has done with
+// one.
+func (h *handing) another(ctx context.Context) (*Batch, error) {
+	if len(h.free) == 0 && h.made < cap(h.ended) {
+		h.made++
+		h.free = append(h.free, new(Batch))
+	}
+	for len(h.free) == 0 {
+		if err := h.await(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	last := len(h.free) - 1
+	h.batch, h.free = h.free[last], h.free[:last]
+	h.batch.Reset()
+	return h.batch, nil
+}
+
+// await waits for a part that a worker has.
+func (l *loader) await(ctx context.Context, h *handing) error {
+	select {
+	case p := <-l.ended:
+		h.has(p)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// has takes back a part.
+func (h *handing) has(p *part) {
+	h.underWay--
+	h.free = append(h.free, p.batch)
+	if p.err != nil {
+		h.failed = p.err
+	}
+	if p.refused != "" {
+		h.parts.Refused = p.refused
+	}
+}
+
+// commitPart commits a part of a large file.
+func (w *worker) commitPart(ctx context.Context, p *part) error {
+	w.yield()
+	if err := w.turn.enter(ctx); err != nil {
+		return err
+	}
+	err := w.turn.away(ctx, func() error {
+		return w.cycles.paced(func() (time.Duration, error) { return w.Pace.readingsOf(ctx, len(p.batch.Time)) })
+	})
+	if err != nil {
+		return err
+	}
+	defer w.cycles.enter(InCommit)()
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	p.refused, p.err = w.committer.(PartCommitter).CommitPart(ctx, p.Part, p.batch) // whoever claimed the file could
+	if p.err != nil && !errors.Is(p.err, ErrChanged) {
+		return p.err
+	}
+	w.turn.leave()
+	p.ended <- p
+	return nil
+}

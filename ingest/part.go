@@ -1,0 +1,95 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// A file too large for one transaction is loaded in parts: it is read once to see
+// what becomes of it, claimed, and read again, and what its parts hold is committed
+// by all workers. In the ledger it is Loading until the last of them is there;
+// what it holds is not seen before that.
+
+// A Cut says where the readings of a file are handed on before all of it is read:
+// at the first record that begins Bytes of text or more behind the part's
+// beginning, or after Readings, at the next of some evenly spaced places of the
+// text. Where that is depends on the file's text, Bytes and Readings alone.
+type Cut struct {
+	Bytes    int64 // of the text as it is decoded; at least 1
+	Readings int   // not positive: as many as there are
+	Again    bool  // the file was read so before: nothing need be noted of it
+
+	// End takes the readings of the batch's last span, which are those of a part.
+	// It returns the batch to go on in: another, or the same, reset. What comes
+	// after the last end stays in the batch. Its error ends the decoding.
+	End func(*Batch) (*Batch, error)
+}
+
+// A PartDecoder is a decoder that can hand on a file's readings part by part.
+type PartDecoder interface {
+	Decoder
+
+	// DecodeParts is Decode, but for what the cut says. The span that tells of the
+	// whole file is that of the batch that was gone on in last. An error that wraps
+	// ErrUncut means that the file cannot be cut, now that more of it was seen.
+	DecodeParts(ctx context.Context, c *Content, b *Batch, cut Cut) error
+}
+
+// ErrUncut says that a file is to be decoded and committed whole: what its rows
+// mean is settled when all of them are read.
+var ErrUncut = errors.New("it cannot be cut into parts")
+
+// A Rewinder is a Content's Stream that can be read again. Rewind, after reading
+// to the end, has the next Read begin with the first byte; the bytes are the same,
+// or reading ends with ErrChanged.
+type Rewinder interface {
+	io.ReadCloser
+	Rewind() error
+}
+
+// Parts are those of a file version that is loading. The pipeline says how it is
+// cut; the sink fills in the rest when it is claimed.
+type Parts struct {
+	Count    int   // how many there are
+	Bytes    int64 // the Cut's
+	Readings int   // likewise
+
+	FileID int64        // the sink's: the file version's id in the ledger
+	Done   map[int]bool // the sink's: those that were committed before, by number from 0
+	// Refused is why the version is quarantined in the end: the database refused
+	// one of them.
+	Refused string
+}
+
+// A Part is some of the readings of a file that is loading.
+type Part struct {
+	Of *Parts
+	N  int // from 0
+	// Late says that it may have readings of series and instants that earlier parts
+	// have, too: they are committed, all of them, and this one's stand.
+	Late bool
+}
+
+// A PartCommitter commits files in parts. Its calls are as those of Commit; what
+// other files hold is not touched before Finish.
+type PartCommitter interface {
+	Committer
+
+	// Claim takes the file version of b's one span into the ledger as one that is
+	// loading, or takes up one that was left so. The span is as it is when the whole
+	// file was read, but that it has of each series the first reading and the last.
+	// The outcome is Loading where the parts are to be committed that are not Done,
+	// Whole where the file is to be decoded and committed whole; any other is final.
+	Claim(ctx context.Context, b *Batch, p *Parts) (Outcome, error)
+
+	// CommitPart stores the readings of b's one span, exactly once, by whomever it
+	// is called. refused says that the database does not take them. An error that
+	// wraps ErrChanged means that the version is not loading any more.
+	CommitPart(ctx context.Context, p Part, b *Batch) (refused string, err error)
+
+	// Finish makes the version loaded, of which all parts are committed, or
+	// quarantined, of which one was refused. b is as it was for Claim. An error
+	// that wraps ErrChanged is as that of CommitPart.
+	Finish(ctx context.Context, b *Batch, p *Parts) (Outcome, error)
+}

@@ -1,0 +1,94 @@
+package ingest
+
+import "math"
+
+// A scan is what the first reading of a large file finds beside the span: its
+// parts, and what its series span.
+type scan struct {
+	parts []scanned
+
+	groups map[seriesOf]int32 // the series, by logger and channel
+	group  []int32            // by key of the batch
+	before []reachOf          // by group: what the parts before reach over
+	own    []reachOf          // likewise, this part
+}
+
+// scanned is a part as it was found.
+type scanned struct {
+	readings int
+	digest   uint64 // of times and values
+	late     bool
+}
+
+type seriesOf struct{ logger, channel string }
+
+// reachOf is the first and the last instant of some readings of a series.
+type reachOf struct{ first, last int64 }
+
+var reachesNowhere = reachOf{math.MaxInt64, math.MinInt64}
+
+func (r *reachOf) extend(o reachOf) { r.first, r.last = min(r.first, o.first), max(r.last, o.last) }
+
+// add takes in a part: the readings of the batch's last span.
+func (s *scan) add(b *Batch) {
+	s.meet(b.Keys)
+	begin := b.Spans[len(b.Spans)-1].Begin
+	p := scanned{readings: len(b.Time) - begin, digest: digestOf(b)}
+	for i := begin; i < len(b.Time); i++ {
+		g, at := s.group[b.Series[i]], b.Time[i]
+		if r := &s.before[g]; at >= r.first && at <= r.last {
+			p.late = true
+		}
+		s.own[g].extend(reachOf{at, at})
+	}
+	for g := range s.own {
+		s.before[g].extend(s.own[g])
+		s.own[g] = reachesNowhere
+	}
+	s.parts = append(s.parts, p)
+}
+
+// meet finds the groups of keys that are new.
+func (s *scan) meet(keys []SeriesKey) {
+	if s.groups == nil {
+		s.groups = make(map[seriesOf]int32)
+	}
+	for i := len(s.group); i < len(keys); i++ {
+		k := seriesOf{keys[i].Logger, keys[i].Channel}
+		g, ok := s.groups[k]
+		if !ok {
+			g = int32(len(s.before))
+			s.groups[k] = g
+			s.before, s.own = append(s.before, reachesNowhere), append(s.own, reachesNowhere)
+		}
+		s.group = append(s.group, g)
+	}
+}
+
+// thin leaves the batch's last span of each of the file's series the instants
+// that it spans, with no values.
+func (s *scan) thin(b *Batch) {
+	span := &b.Spans[len(b.Spans)-1]
+	b.truncate(span.Begin)
+	for k, g := range s.group {
+		if r := s.before[g]; r != reachesNowhere {
+			b.Append(int32(k), r.first, 0)
+			b.Append(int32(k), r.last, 0)
+		}
+	}
+	span.End = len(b.Time)
+}
+
+// digestOf tells the readings of the batch's last span from others, as well as 64
+// bits can (FNV-1a, in words).
+func digestOf(b *Batch) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	begin := b.Spans[len(b.Spans)-1].Begin
+	times := b.Time[begin:]
+	for i, v := range b.Value[begin:] {
+		h = (h ^ uint64(times[i])) * prime
+		h = (h ^ math.Float64bits(v)) * prime
+	}
+	return h
+}
