@@ -166,7 +166,7 @@ type Standing struct {
 	State        State   // of its path's newest version; "" when the ledger has none
 	Grew         bool    // it is loaded, and larger than it was then
 	Growth       *Growth // of a file that grew, by which it may be carried on; nil when it is to be fetched whole
-	FirstFetched int64   // of a version that is due: when it was first fetched, in microseconds UTC; else 0
+	FirstFetched int64   // of a version that is due, or loading: when it was first fetched, in microseconds UTC; else 0
 	// Archived is the SHA-256 of its path's newest version where the ledger knows
 	// a place in the archive for its bytes, else zero: the same bytes are not
 	// archived again.

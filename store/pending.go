@@ -104,7 +104,7 @@ func standing(r *record, f ingest.File, now int64) (st ingest.Standing, size int
 	trusted := r.bool()
 	fetched := r.time()
 	archived := r.raw()
-	if st.State == ingest.Due {
+	if st.State == ingest.Due || st.State == ingest.Loading {
 		st.Take, st.FirstFetched = true, fetched
 		copy(st.Archived[:], archived)
 		return st, size

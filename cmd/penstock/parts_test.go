@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// newPartsBed makes a bed of files that contradict one another, and larger ones
+// that do so with them and with one another: in order, from the newest to the
+// oldest, and in none, with repeats many parts apart, and compressed. What stands
+// is that of a run that loads each of them in one transaction.
+func newPartsBed(t *testing.T) *bed {
+	b := &bed{t: t, binary: failpointBinary(t), site: writeContradictions(t, 24)}
+	pack(t, filepath.Join(b.site, "d2"))
+	random := rand.New(rand.NewPCG(11, 12))
+	for i := range 6 {
+		var s strings.Builder
+		s.WriteString("logger,channel,timestamp,value\n")
+		for n := range 120 {
+			minute := n / 3
+			switch i % 3 {
+			case 1:
+				minute = 60 - n/3
+			case 2:
+				minute = random.IntN(50)
+			}
+			at := time.Date(2024, 5, 1, 12, minute, 0, 0, time.UTC)
+			fmt.Fprintf(&s, "L%d,flow,%s,%d\n", n%3, at.Format(time.RFC3339), random.IntN(4))
+			if n == 70 {
+				s.WriteString("L0,\"fl\now\",2024-05-01T12:00:00Z,not a number\n\n")
+			}
+		}
+		path := filepath.Join(b.site, "large", fmt.Sprintf("large%d.csv", i))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		modified := time.Date(2024, 5, 1, 12+random.IntN(20), 0, 0, 0, time.UTC)
+		if err := os.Chtimes(path, modified, modified); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := b.database()
+	b.finish(url, "--atomic")
+	b.clean = b.contents(url)
+	return b
+}
+
+// settled sees to it that nothing is left of the parts once all is loaded.
+func (b *bed) settled(url, how string) {
+	b.t.Helper()
+	b.compare(url, how)
+	on(b.t, url, func(conn *pgx.Conn) {
+		var left int
+		err := conn.QueryRow(b.t.Context(), `select (select count(*) from penstock.loadings) + (select count(*) from penstock.parts) + (select count(*) from penstock.waiting)`).Scan(&left)
+		if err != nil || left != 0 {
+			b.t.Fatalf("%s: %d rows of parts are left (%v)", how, left, err)
+		}
+	})
+}
+
+func TestPartsAreAsOneTransaction(t *testing.T) {
+	t.Parallel()
+	b := newPartsBed(t)
+	for _, part := range []string{"1B", "90B", "1kB", "3kB"} {
+		for _, workers := range []string{"1", "4"} {
+			url := b.database()
+			how := []string{"--part", part, "--workers", workers}
+			b.finish(url, how...)
+			b.settled(url, strings.Join(how, " "))
+		}
+	}
+}
+
+func TestKilledAtEveryStepOfParts(t *testing.T) {
+	t.Parallel()
+	b := newPartsBed(t)
+	times := []int{1, 4}
+	if soak() {
+		times = []int{1, 2, 3, 4, 5, 6}
+	}
+	for _, step := range []string{"claiming", "claimed", "parting", "parted", "finishing", "finished"} {
+		for _, n := range times {
+			how := fmt.Sprintf("killed at %s, time %d", step, n)
+			url := b.database()
+			cmd := b.replay(url, "--part", "300B")
+			cmd.Env = append(os.Environ(), fmt.Sprintf("PENSTOCK_FAILPOINT=%s:%d", step, n))
+			if out, err := cmd.CombinedOutput(); !killed(err) {
+				t.Fatalf("%s: not killed: %v\n%s", how, err, out)
+			}
+			// As it was cut, cut otherwise, and whole.
+			then := [][]string{{"--part", "300B"}, {"--part", "500B"}, {"--atomic"}}[(n+len(step))%3]
+			b.finish(url, then...)
+			b.settled(url, how+", then "+strings.Join(then, " "))
+		}
+	}
+}
+
+func TestPartsKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	b := newPartsBed(t)
+	moments := 5
+	if soak() {
+		moments = 60
+	}
+	url := b.database()
+	start := time.Now()
+	b.finish(url, "--part", "200B")
+	took := time.Since(start)
+	random := rand.New(rand.NewPCG(13, 14))
+	for i := range moments {
+		url := b.database()
+		for range 1 + i%3 {
+			cmd := b.replay(url, "--part", "200B")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			timer := time.AfterFunc(time.Duration(random.Int64N(int64(took))), func() { _ = cmd.Process.Kill() }) // it may have ended
+			_ = cmd.Wait()
+			timer.Stop()
+		}
+		b.finish(url, "--part", "200B")
+		b.settled(url, fmt.Sprintf("moment %d", i))
+	}
+}
+
+func TestThreeProcessesAtTheSameParts(t *testing.T) {
+	t.Parallel()
+	b := newPartsBed(t)
+	rounds := 2
+	if soak() {
+		rounds = 15
+	}
+	for i := range rounds {
+		url := b.database()
+		var wg sync.WaitGroup
+		for _, how := range [][]string{{"--workers", "1", "--part", "300B"}, {"--workers", "4", "--part", "300B"}, {"--workers", "2", "--part", "300B"}} {
+			wg.Go(func() {
+				if out, err := b.replay(url, how...).CombinedOutput(); exitCode(err) != 3 && exitCode(err) != 0 {
+					t.Errorf("replay %v: %v\n%s", how, err, out)
+				}
+			})
+		}
+		wg.Wait()
+		b.settled(url, fmt.Sprintf("round %d", i))
+	}
+}
