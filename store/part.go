@@ -211,7 +211,7 @@ const (
 	// of others meet. Of a file, a reading stands in the table or waits.
 	putAsideSQL = `with met as materialized (
 			select r.file_id, r.series_id, r.ts, r.value, r.quality from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
-			where r.file_id <> s.file_id and r.file_id = any(array(select file_id from loadings))
+			where r.file_id = any($1::int8[])
 			order by r.series_id, r.ts for update of r),
 		aside as (insert into waiting (file_id, series_id, ts, value, quality) select * from met),
 		gone as (delete from readings r using met m where r.series_id = m.series_id and r.ts = m.ts and r.file_id = m.file_id returning 1)
@@ -221,8 +221,18 @@ const (
 // putAside makes room for the staged readings where what stands is of a file that
 // is loading.
 func (c *committer) putAside(ctx context.Context) error {
-	var n int64
-	return c.countRows(ctx, putAsideSQL, &n)
+	// Until this transaction ends, none of these is finished: what waits of it was
+	// counted then.
+	loading := newColumns(oidInt8)
+	err := execute(ctx, c.conn, `select id from files where id = any(array(select file_id from loadings)) and state = 'loading' order by id for share`,
+		nil, func(r *record) { loading[0].int8(r.int8()) })
+	if err == nil {
+		err = execute(ctx, c.conn, putAsideSQL, loading.params(), nil)
+	}
+	if err != nil {
+		return fmt.Errorf("putting aside what files hold that are loading: %w", err)
+	}
+	return nil
 }
 
 // countRows runs a statement that returns one row of counts.

@@ -129,7 +129,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 			d.span.Shape = d.span.Kind.Asking(fault.reason, fault.asks, fault.answers...)
 		}
 	}
-	b.End()
+	d.batch.End()
 	d.batch, d.span, d.content = nil, nil, nil
 	return nil
 }
