@@ -13,10 +13,11 @@ import (
 // no chunks.
 type loader struct {
 	*worker
-	free     []*Batch   // that nobody uses
-	made     int        // how many there are in all
-	underWay int        // parts that workers have
-	ended    chan *part // that they had
+	free     []*Batch      // that nobody uses
+	made     int           // how many there are in all
+	underWay int           // parts that workers have
+	waited   time.Duration // for workers, while a file is decoded
+	ended    chan *part    // that they had
 }
 
 // A part is one on its way to a worker and back. Who has it owns its batch.
@@ -25,6 +26,7 @@ type part struct {
 	batch   *Batch
 	refused string // by the database, and why
 	err     error  // the file is not what it was
+	took    time.Duration
 	ended   chan<- *part
 }
 
@@ -241,7 +243,8 @@ func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan) (un
 		return nil, nil
 	}
 	start := time.Now()
-	defer func() { l.event.Decode += time.Since(start) }()
+	l.waited = 0
+	defer func() { l.event.Decode += time.Since(start) - l.waited }()
 	h := &handing{loader: l, parts: parts, found: found}
 	unread = h.decode(ctx)
 	h.giveUp()
@@ -322,6 +325,8 @@ func (h *handing) hand(ctx context.Context) error {
 		}
 	}
 	p := &part{Part: Part{Of: h.parts, N: n, Late: is.late}, batch: b, ended: h.ended}
+	start := time.Now()
+	defer func() { h.waited += time.Since(start) }()
 	for h.failed == nil && h.parts.Refused == "" {
 		select {
 		case h.run.parts <- p:
@@ -366,6 +371,8 @@ func (h *handing) another(ctx context.Context) (*Batch, error) {
 
 // await waits for a part that a worker has.
 func (l *loader) await(ctx context.Context, h *handing) error {
+	start := time.Now()
+	defer func() { l.waited += time.Since(start) }()
 	select {
 	case p := <-l.ended:
 		h.has(p)
@@ -378,6 +385,7 @@ func (l *loader) await(ctx context.Context, h *handing) error {
 // has takes back a part.
 func (h *handing) has(p *part) {
 	h.underWay--
+	h.event.Commit += p.took
 	h.free = append(h.free, p.batch)
 	if p.err != nil {
 		h.failed = p.err
@@ -399,6 +407,7 @@ func (w *worker) commitPart(ctx context.Context, p *part) error {
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	defer w.cycles.enter(InCommit)()
 	if err := w.connect(ctx); err != nil {
 		return err
@@ -407,6 +416,7 @@ func (w *worker) commitPart(ctx context.Context, p *part) error {
 	if p.err != nil && !errors.Is(p.err, ErrChanged) {
 		return p.err
 	}
+	p.took = time.Since(start)
 	w.turn.leave()
 	p.ended <- p
 	return nil
