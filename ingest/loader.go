@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 	if err != nil {
 		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
 	}
-	defer l.content.Close() // what it says is asked before, where it matters
+	defer func() { _ = l.content.Close() }() // what it would say, the reading has said
 	found, err := l.scan(ctx, f, &have)
 	switch {
 	case errors.Is(err, ErrUncut):
@@ -142,7 +143,7 @@ func (l *loader) hashed(have *provided, decode func() error) (sum Digest, err er
 
 // loadWhole decodes and commits a file as a small one.
 func (l *loader) loadWhole(ctx context.Context, f *largeFile, have *provided, why error) error {
-	l.Log.Debug("a large file is committed whole", "file", EscapePath(f.Path), "reason", why)
+	l.Log.Debug("a large file is committed whole", slog.String("file", EscapePath(f.Path)), slog.Any("reason", why))
 	l.batch.Reset()
 	l.event.Bytes = 0
 	err := l.rewind()
@@ -283,7 +284,7 @@ func (h *handing) decode(ctx context.Context) error {
 	decoder := h.decoder.(PartDecoder) // the scan has seen to that
 	cut := h.cut()
 	cut.Again = true
-	cut.End = func(b *Batch) (*Batch, error) {
+	cut.End = func(*Batch) (*Batch, error) {
 		if err := h.hand(ctx); err != nil {
 			return nil, err
 		}

@@ -508,10 +508,9 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 
 // addContent adds the content key of what is loaded, or a duplicate of it.
 func addContent(w *column, cl *claim) {
-	switch cl.state {
-	case ingest.Loaded, ingest.Duplicate, ingest.Undone, ingest.Loading:
+	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate || cl.state == ingest.Undone || cl.state == ingest.Loading {
 		w.bytes(cl.content[:])
-	default:
+	} else {
 		w.null()
 	}
 }
