@@ -22,8 +22,8 @@ type claim struct {
 	pack    int32    // where the span's bytes are archived; 0 for nowhere
 	newest  *version // nil when the path is new
 
-	// The decision: a span that is Known, or ours from an earlier try whose
-	// outcome was lost, leaves the ledger as it is; the others are written.
+	// A span that is Known, or ours from an earlier try whose outcome was lost,
+	// leaves the ledger as it is; the others are written.
 	state      ingest.State
 	ours       bool
 	reason     string
@@ -31,7 +31,7 @@ type claim struct {
 	rank       rank
 
 	id     int64        // once claimed
-	twin   int64        // the version that this one is a duplicate of, where the ledger had it; 0 for none
+	twin   int64        // the loaded version of equal content that this one is a duplicate of; 0 for none
 	demote int64        // the version that this one succeeds as the loaded one of equal content; 0 for none
 	tells  ingest.State // what the outcome says instead of state; "" for state
 
@@ -124,10 +124,7 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 		return fmt.Errorf("looking up files in the ledger: %w", err)
 	}
 	c.decide(b, twins)
-	if err := c.toGiveUp(b); err != nil {
-		return err
-	}
-	return c.writeClaims(ctx, b)
+	return c.writeUnlessLoading(ctx, b)
 }
 
 // makeClaims makes a claim of each of some spans of the batch, not yet held

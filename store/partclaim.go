@@ -74,9 +74,6 @@ func (c *committer) transactClaim(ctx context.Context, b *ingest.Batch, p *inges
 		}
 		cl.ours = false
 	}
-	if err := c.toGiveUp(b); err != nil {
-		return err
-	}
 	uncount(s)
 	c.order.Rows, c.takeovers = c.order.Rows[:0], c.takeovers[:0]
 	switch {
@@ -89,7 +86,7 @@ func (c *committer) transactClaim(ctx context.Context, b *ingest.Batch, p *inges
 			return err
 		}
 	}
-	if err := c.writeClaims(ctx, b); err != nil {
+	if err := c.writeUnlessLoading(ctx, b); err != nil {
 		return err
 	}
 	if c.sink.store.layout.Append {
@@ -180,6 +177,15 @@ type broken struct {
 }
 
 func (b *broken) Error() string { return "files that were loading in parts are in the way" }
+
+// writeUnlessLoading writes the claims, unless what is loading is to be given up
+// first.
+func (c *committer) writeUnlessLoading(ctx context.Context, b *ingest.Batch) error {
+	if err := c.toGiveUp(b); err != nil {
+		return err
+	}
+	return c.writeClaims(ctx, b)
+}
 
 // toGiveUp returns an error that is a *broken where a claim takes up, or follows,
 // a version that is loading.

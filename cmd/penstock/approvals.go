@@ -269,21 +269,42 @@ func (l *liveDecoders) check() error {
 func (l *liveDecoders) decoder() ingest.Decoder { return &liveDecoder{from: l} }
 
 type liveDecoder struct {
-	from *liveDecoders
-	ways *ways
-	*format.Decoder
+	from    *liveDecoders
+	ways    *ways
+	decoder *format.Decoder
 }
+
+var _ ingest.PartDecoder = (*liveDecoder)(nil)
 
 // Decode implements [ingest.Decoder].
 func (d *liveDecoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch) error {
-	if w := d.from.now.Load(); w != d.ways {
-		decoder, err := format.NewDecoder(w.set, w.settings)
-		if err != nil {
+	if err := d.refresh(); err != nil {
+		return err
+	}
+	return d.decoder.Decode(ctx, c, b)
+}
+
+// DecodeParts implements [ingest.PartDecoder]. A file that is read again is read
+// as it was the first time.
+func (d *liveDecoder) DecodeParts(ctx context.Context, c *ingest.Content, b *ingest.Batch, cut ingest.Cut) error {
+	if !cut.Again {
+		if err := d.refresh(); err != nil {
 			return err
 		}
-		d.ways, d.Decoder = w, decoder
 	}
-	return d.Decoder.Decode(ctx, c, b)
+	return d.decoder.DecodeParts(ctx, c, b, cut)
+}
+
+func (d *liveDecoder) refresh() error {
+	w := d.from.now.Load()
+	if w == d.ways {
+		return nil
+	}
+	decoder, err := format.NewDecoder(w.set, w.settings)
+	if err == nil {
+		d.ways, d.decoder = w, decoder
+	}
+	return err
 }
 
 // An approvingSink looks for what was approved before files are read that wait

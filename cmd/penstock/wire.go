@@ -306,6 +306,9 @@ func (a *app) run(j *job) (*result, error) {
 // through here, and it is what 'penstock bench' measures.
 func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk, j.cutting)
+	if _, ok := j.sink.(*store.Sink); !ok { // what prints, or counts, or repeats what was, takes files whole
+		limits.Part = 0
+	}
 	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
 	pipeline := &ingest.Pipeline{
 		Source: &listing{Source: j.source, seen: p}, Sink: j.sink, NewDecoder: j.decoders, Workers: workers, Limits: limits, Log: log,
