@@ -67,8 +67,12 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 
 // fetchLarge fetches a file, unless that was done ahead.
 func (l *loader) fetchLarge(ctx context.Context, f *largeFile, have *provided) error {
-	if f.parcel == nil {
-		return l.fetchOwn(ctx, &f.reference, have)
+	if f.parcel == nil { // with no place in the turnstile, nor is one needed for the scan
+		start := time.Now()
+		err := l.fetch(ctx, &f.reference, &l.own, have)
+		l.event.Fetch += time.Since(start)
+		l.content, l.own.FirstFetched = &l.own, f.firstFetched
+		return err
 	}
 	*have, l.content = f.parcel.provided, f.parcel.content
 	l.event.Fetch += f.parcel.took

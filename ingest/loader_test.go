@@ -257,6 +257,12 @@ func smallFilesBetweenParts(t *testing.T) {
 	}
 	r := newPartRig(items...)
 	r.Workers = 1
+	r.Turn = NewTurnstile(1)
+	defer func() { // whoever took its place has left it
+		if r.Turn.taken != 0 {
+			t.Errorf("%d places in the turnstile are taken", r.Turn.taken)
+		}
+	}()
 	begun := make(chan struct{})
 	begin := sync.OnceFunc(func() { close(begun) })
 	r.parts.onPart = func(_ context.Context, n int) error {

@@ -57,6 +57,7 @@ func TestDaemon(t *testing.T) {
 		{"takes up what was left", takesUpLeft},
 		{"has the right of way", hasRightOfWay},
 		{"judges a backlog by what was before", judgesBacklog},
+		{"goes on with the parts of a large file", goesOnWithParts},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time

@@ -155,3 +155,42 @@ func TestThreeProcessesAtTheSameParts(t *testing.T) {
 		b.settled(url, fmt.Sprintf("round %d", i))
 	}
 }
+
+// A daemon that was killed while a large file was loading goes on with it, from the
+// archive where the folder has it no more.
+func goesOnWithParts(t *testing.T, s *stage) {
+	r := s.trial(t, `
+pipeline: {part: 90B, workers: 2}
+sources:
+  - {name: north, url: north, poll: 1s, settle: 0}
+`)
+	const readings = 3000
+	var text strings.Builder
+	text.WriteString("logger,channel,timestamp,value\n")
+	for n := range readings {
+		fmt.Fprintf(&text, "N1,flow,%s,%d\n", time.Date(2024, 5, 1, 0, n, 0, 0, time.UTC).Format(time.RFC3339), n)
+	}
+	r.write("north/large.csv", text.String())
+	r.begin()
+	r.comes("true", "select count(*) > 20 from penstock.parts")
+	r.comes("0", "select count(*) from penstock.observations")
+	r.signal(os.Kill)
+	<-r.ended
+	r.comes("loading", "select state from penstock.files")
+	if err := os.Remove(filepath.Join(r.dir, "north", "large.csv")); err != nil {
+		t.Fatal(err)
+	}
+	r.begin()
+	r.write("north/small.csv", longFile("N2", 1))
+	r.comes("1", "select count(*) from penstock.observations where logger = 'N2'")
+	r.comes(fmt.Sprint(readings+1), "select count(*) from penstock.observations")
+	r.comes("loaded, loaded", "select string_agg(state::text, ', ') from penstock.files")
+	r.comes("0", "select count(*) from penstock.parts")
+	// It grows, and is another one.
+	r.write("north/large.csv", text.String()+"N1,flow,2025-05-01T00:00:00Z,1\n")
+	r.comes(fmt.Sprint(readings+2), "select count(*) from penstock.observations")
+	r.write("north/large.csv", longFile("N3", make([]float64, 23)...))
+	r.comes("23", "select count(*) from penstock.observations where logger = 'N3'")
+	r.penstock(0, "files", "verify")
+	r.end(0)
+}
