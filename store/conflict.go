@@ -133,7 +133,7 @@ func (c *committer) clash(ctx context.Context) error {
 }
 
 func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
-	total, outranked, aside := int64(0), int64(0), c.aside
+	total, outranked := int64(0), int64(0)
 	sql := settleSQL
 	if c.compressed {
 		sql = settleAdmittedSQL
@@ -145,7 +145,9 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 	eachRow(r, func(r *record) {
 		kind, id, from, n := r.int4(), r.int8(), r.int8(), r.int8()
 		cells := &spans[id].Receipt.Cells
-		total += n
+		if kind != settledNot {
+			total += n
+		}
 		switch kind {
 		case settledStored:
 			cells.Stored += n
@@ -166,7 +168,7 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 	if _, err := r.Close(); err != nil {
 		return fmt.Errorf("settling readings against those that are there: %w", err)
 	}
-	if c.aside && !aside || total != staged || c.sink.options.Policy == Error && outranked > 0 {
+	if total != staged || c.sink.options.Policy == Error && outranked > 0 {
 		return errRaced
 	}
 	return nil
