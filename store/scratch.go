@@ -43,7 +43,8 @@ const (
 )
 
 // scratchPatience bounds how long an answer of the session that holds a name is
-// waited for, and how long the lock of one that was lost.
+// waited for, how long the lock of one that was lost, and how long room for the
+// connections of the next store.
 const scratchPatience = 5 * time.Second
 
 // OpenScratch reserves a name for a schema in the database at url, and drops
@@ -114,7 +115,7 @@ func (s *Scratch) Fresh(ctx context.Context) (*Store, error) {
 	if err := s.drop(ctx, s.options.Schema); err != nil {
 		return nil, err
 	}
-	fresh, err := Open(ctx, s.url, s.options)
+	fresh, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +124,24 @@ func (s *Scratch) Fresh(ctx context.Context) (*Store, error) {
 		return nil, err
 	}
 	return fresh, nil
+}
+
+// open opens the store once there is room for it: a server may still have the
+// connections of the store before, which are closed, for a moment.
+func (s *Scratch) open(ctx context.Context) (fresh *Store, err error) {
+	tick := time.NewTicker(scratchPatience / 100)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		fresh, err = Open(ctx, s.url, s.options)
+		if sqlState(err) != "53300" || time.Since(began) > scratchPatience { // too_many_connections
+			return fresh, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
 }
 
 // Held says that the session is lost that holds the schema's name, nil where it is

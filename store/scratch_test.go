@@ -1,7 +1,10 @@
 package store
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -214,5 +217,53 @@ func TestScratchOfARoleThatMayNotCreate(t *testing.T) {
 	}
 	if _, err := OpenScratch(t.Context(), as(t, server.URL(), "poor"), Options{}); err == nil || !strings.Contains(err.Error(), "grant create on database "+conn.Config().Database+" to poor") {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// A server that has the connections of the store before for a moment longer, and
+// room for no more, is waited for.
+func TestScratchWaitsForConnections(t *testing.T) {
+	const room = 4
+	ctx := t.Context()
+	server := pgtest.Server(t, map[string]string{"max_connections": strconv.Itoa(room), "superuser_reserved_connections": "0", "max_wal_senders": "0"})
+	scratch, err := OpenScratch(ctx, server.URL(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []*pgx.Conn
+	for len(others) < room-1 {
+		conn, err := pgx.Connect(ctx, server.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, conn)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		s, err := scratch.Fresh(ctx)
+		if err == nil {
+			s.Close()
+		}
+		opened <- err
+	}()
+	for tick := time.Tick(time.Millisecond); ; <-tick {
+		said, err := os.ReadFile(filepath.Join(server.Dir(), "postgres.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(said), "too many clients") {
+			break
+		}
+	}
+	for _, conn := range others {
+		if err := conn.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("it was not waited for: %v", err)
+	}
+	if err := scratch.Drop(ctx); err != nil {
+		t.Error(err)
 	}
 }
