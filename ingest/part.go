@@ -56,6 +56,7 @@ type Parts struct {
 	Readings int   // likewise
 
 	FileID int64        // the sink's: the file version's id in the ledger
+	Claim  int64        // likewise: tells this claim of it from others, by whom what was loading was given up, and may be cut otherwise
 	Done   map[int]bool // the sink's: those that were committed before, by number from 0
 	// Refused is why the version is quarantined in the end: the database refused
 	// one of them.
@@ -85,11 +86,14 @@ type PartCommitter interface {
 
 	// CommitPart stores the readings of b's one span, exactly once, by whomever it
 	// is called. refused says that the database does not take them. An error that
-	// wraps ErrChanged means that the version is not loading any more.
+	// wraps ErrChanged means that the version is not loading any more, or by another
+	// claim; where another call has ended the loading, there is none: Finish tells
+	// what became of it.
 	CommitPart(ctx context.Context, p Part, b *Batch) (refused string, err error)
 
 	// Finish makes the version loaded, of which all parts are committed, or
 	// quarantined, of which one was refused. b is as it was for Claim. An error
-	// that wraps ErrChanged is as that of CommitPart.
+	// that wraps ErrChanged is as that of CommitPart. Where the version is loaded by
+	// others it is Known.
 	Finish(ctx context.Context, b *Batch, p *Parts) (Outcome, error)
 }

@@ -20,7 +20,7 @@ var _ ingest.PartCommitter = (*committer)(nil)
 
 var (
 	// The lock lets other parts through, and keeps out whoever ends the loading.
-	partLock = statement{"part_lock", `select state::text from files where id = $1 for share`}
+	partLock = statement{"part_lock", `select state::text, run, chunk from files where id = $1 for share`}
 	// Where another process commits the same part, this waits until that is done.
 	partAdd      = statement{"part_add", `insert into parts (file_id, n, repeated) values ($1, $2, 0) on conflict do nothing returning n`}
 	partRepeated = statement{"part_repeated", `update parts set repeated = $3 where file_id = $1 and n = $2`}
@@ -30,8 +30,12 @@ var (
 const forgetPartsSQL = `with a as (delete from loadings where file_id = any($1::int8[])), b as (delete from parts where file_id = any($1::int8[]))
 	delete from waiting where file_id = any($1::int8[])`
 
-// errDone says that a part is committed already.
+// errDone says that a part is committed already, or all that was loading.
 var errDone = errors.New("it is committed already")
+
+// claimOf numbers the claim by which a file version is loading. Parts of another
+// are none of it: its readings may be other ones, or cut otherwise.
+func claimOf(run, chunk int32) int64 { return int64(run)<<32 | int64(chunk) }
 
 // CommitPart implements ingest.PartCommitter.
 func (c *committer) CommitPart(ctx context.Context, p ingest.Part, b *ingest.Batch) (refused string, err error) {
@@ -114,9 +118,10 @@ func (c *committer) beginPart(ctx context.Context, p ingest.Part) error {
 	batch.ExecPrepared(partAdd.name, [][]byte{id, int4Param(int32(p.N))}, binaryFormat, binaryFormat)
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
-	loading, taken := false, false
+	var state ingest.State
+	claim, taken := int64(0), false
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { loading = ingest.State(r.text()) == ingest.Loading })
+		eachRow(results.ResultReader(), func(r *record) { state, claim = ingest.State(r.text()), claimOf(r.int4(), r.int4()) })
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(*record) { taken = true })
@@ -124,15 +129,15 @@ func (c *committer) beginPart(ctx context.Context, p ingest.Part) error {
 	switch err := results.Close(); {
 	case err != nil:
 		return fmt.Errorf("taking a part: %w", err)
-	case !loading:
+	case state == ingest.Loading && claim == p.Of.Claim && taken:
+		return nil
+	case state == ingest.Loading && claim != p.Of.Claim, state == ingest.Due, state == ingest.Undone:
 		return errNotLoading
-	case !taken:
-		return errDone
 	}
-	return nil
+	return errDone
 }
 
-// errNotLoading says that a person, or another process, ended the loading.
+// errNotLoading says that a person, or another process, gave up what was loading.
 var errNotLoading = &gone{}
 
 // gone is ErrChanged in the words of the store.

@@ -254,12 +254,71 @@ func TestLoadingIsGivenUp(t *testing.T) {
 			if got := strings.Join(query(t, s, "select generation || ' ' || state from files order by 1"), ", "); got != sc.want {
 				t.Errorf("the ledger has %s, want %s", got, sc.want)
 			}
-			if _, err := p.commit(1); !errors.Is(err, ingest.ErrChanged) && sc.name != "in other parts" {
+			gone := strings.HasPrefix(sc.want, "1 undone") // else all that was to be loaded is
+			if _, err := p.commit(1); gone != errors.Is(err, ingest.ErrChanged) || !gone && err != nil {
 				t.Errorf("whoever was loading it is told %v", err)
 			}
 			verify(t, s)
 			nothingLoads(t, s)
 		})
+	}
+}
+
+// What was loading and is claimed by another, cut otherwise or read otherwise, has
+// no parts of the claim before: neither while it loads nor afterwards.
+func TestPartsOfAClaimThatWasGivenUp(t *testing.T) {
+	file := testFile{path: "L1_large", modified: begin, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}, {"flow", 3, 3, ""}, {"flow", 4, 4, ""}}}
+	otherwise := file // other minutes of the same bytes, as by another zone
+	otherwise.content, otherwise.layout = file.bytes(), "in another zone"
+	otherwise.readings = []testReading{{"flow", 61, 1, ""}, {"flow", 62, 2, ""}, {"flow", 63, 3, ""}, {"flow", 64, 4, ""}}
+	for _, o := range []Options{{}, {Append: true}} {
+		for _, then := range []struct {
+			name string
+			file testFile
+			size int
+			want string
+		}{
+			{"cut otherwise", file, 1, "L1_large flow1=1, L1_large flow2=2, L1_large flow3=3, L1_large flow4=4"},
+			{"read otherwise", otherwise, 2, "L1_large flow61=1, L1_large flow62=2, L1_large flow63=3, L1_large flow64=4"},
+		} {
+			t.Run(fmt.Sprint(then.name, o.Append), func(t *testing.T) {
+				s := open(t, o)
+				before, after := inParts(t, committerOf(t, sinkOf(t, s, SinkOptions{})), file, 2), inParts(t, committerOf(t, sinkOf(t, s, SinkOptions{})), then.file, then.size)
+				before.claimed()
+				if refused, err := before.commit(0); refused != "" || err != nil {
+					t.Fatal(refused, err)
+				}
+				after.claimed()
+				if _, err := before.commit(1); !errors.Is(err, ingest.ErrChanged) {
+					t.Errorf("a part of the claim before is committed: %v", err)
+				}
+				for n := range after.parts.Count - 1 {
+					if refused, err := after.commit(n); refused != "" || err != nil {
+						t.Fatal(refused, err)
+					}
+				}
+				if _, err := before.c.Finish(t.Context(), before.claim, before.parts); !errors.Is(err, ingest.ErrChanged) {
+					t.Errorf("the claim before is finished: %v", err)
+				}
+				after.parts.Done = map[int]bool{0: true}
+				after.commitAll()
+				if o := after.finished(); o.State != ingest.Loaded {
+					t.Errorf("it is %s: %s", o.State, o.Reason)
+				}
+				if got := observed(t, s); got != then.want {
+					t.Errorf("there is %s, want %s", got, then.want)
+				}
+				// Whoever was loading it finds it loaded.
+				if refused, err := before.commit(1); refused != "" || err != nil {
+					t.Errorf("then a part of the claim before is refused: %s %v", refused, err)
+				}
+				if o := before.finished(); o.State != ingest.Known || o.Standing != ingest.Loaded {
+					t.Errorf("then the claim before finds it %s, %s: %s", o.State, o.Standing, o.Reason)
+				}
+				verify(t, s)
+				nothingLoads(t, s)
+			})
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func (c *committer) endClaim(ctx context.Context, b *ingest.Batch, p *ingest.Par
 	step("claimed")
 	c.careful = max(0, c.careful-1)
 	if cl.state == ingest.Loading {
-		p.FileID, p.Done = cl.id, nil
+		p.FileID, p.Claim, p.Done = cl.id, claimOf(c.sink.run, c.chunk), nil
 		c.outcomes[0] = ingest.Outcome{File: s.File, State: ingest.Loading, FileID: cl.id, Generation: cl.generation}
 		return nil
 	}
@@ -143,7 +143,7 @@ func (c *committer) countAsTwin(ctx context.Context, cl *claim, s *ingest.Span) 
 	return nil
 }
 
-const resumeSQL = `select f.content, l.bytes, l.parts, l.readings, array(select n from parts p where p.file_id = f.id)
+const resumeSQL = `select f.content, l.bytes, l.parts, l.readings, f.run, f.chunk, array(select n from parts p where p.file_id = f.id)
 	from files f join loadings l on l.file_id = f.id where f.id = $1`
 
 // resume takes up a file that was left loading, if it is cut as it was then. It
@@ -155,6 +155,7 @@ func (c *committer) resume(ctx context.Context, cl *claim, p *ingest.Parts) (sam
 		same = r.int8() == p.Bytes && same
 		same = int(r.int4()) == p.Count && same
 		same = int(r.int4()) == p.Readings && same
+		p.Claim = claimOf(r.int4(), r.int4())
 		done = readInt4s(r.raw())
 	})
 	if err != nil || !same {

@@ -109,9 +109,11 @@ func (c *committer) lockParts(ctx context.Context, cl *claim, p *ingest.Parts) (
 		return 0, errNotLoading
 	}
 	var state ingest.State
-	var committed, expected int64
+	var claim, committed, expected int64
 	id := [][]byte{int8Param(p.FileID)}
-	err = execute(ctx, c.conn, "select state::text from files where id = $1 for update", id, func(r *record) { state = ingest.State(r.text()) })
+	err = execute(ctx, c.conn, "select state::text, run, chunk from files where id = $1 for update", id, func(r *record) {
+		state, claim = ingest.State(r.text()), claimOf(r.int4(), r.int4())
+	})
 	if err == nil {
 		err = execute(ctx, c.conn, `select count(*), coalesce(sum(repeated), 0)::int8, coalesce((select parts from loadings where file_id = $1), 0)::int8 from parts where file_id = $1`, id, func(r *record) {
 			committed, repeated, expected = r.int8(), r.int8(), r.int8()
@@ -122,7 +124,7 @@ func (c *committer) lockParts(ctx context.Context, cl *claim, p *ingest.Parts) (
 		return 0, fmt.Errorf("finishing a file: %w", err)
 	case state != n.state:
 		return 0, errRaced
-	case state == ingest.Loading && committed != expected && p.Refused == "", state == ingest.Due:
+	case state == ingest.Loading && (claim != p.Claim || committed != expected && p.Refused == ""), state == ingest.Due:
 		return 0, errNotLoading
 	}
 	return repeated, nil
