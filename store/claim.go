@@ -102,11 +102,11 @@ var (
 	claimAgain = statement{"claim_again", `update files f set state = c.state::file_state, reason = c.reason, content = c.content,
 			sha256 = c.sha256, recipe = c.recipe, rank = c.rank, rank_time = c.rank_time, size = c.size, modified = c.modified, modified_step = c.modified_step,
 			trusted = c.trusted, pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
-			run = $15, chunk = $16, ` + changedNow + `
+			run = $16, chunk = $17, ` + changedNow + `
 		from unnest($1::int8[], $2::text[], $3::text[], $4::uuid[], $5::int4[], $6::timestamptz[], $7::int8[], $8::timestamptz[], $9::int4[], $10::bool[],
-			$11::int4[], $12::int8[], $13::bytea[], $14::int2[])
-			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256, rank)
-		where f.id = c.id and case when f.id = c.id then f.state in ('due', 'loading') end returning f.id`}
+			$11::int4[], $12::int8[], $13::bytea[], $14::int2[], $15::text[])
+			as c(id, state, reason, content, recipe, rank_time, size, modified, modified_step, trusted, pack, pack_offset, sha256, rank, was)
+		where f.id = c.id and case when f.id = c.id then f.state::text = c.was end returning f.id`}
 	claimHint = statement{"claim_hint", `update files f set modified = c.modified, modified_step = c.modified_step, trusted = c.trusted,
 			pack = coalesce(c.pack, f.pack), pack_offset = coalesce(c.pack_offset, f.pack_offset),
 			changed_by = case when c.pack is not null and (c.pack, c.pack_offset) is distinct from (f.pack, f.pack_offset)
@@ -389,7 +389,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	written := newColumns(oidUUID, oidInt4)
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
-	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2)
+	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2, oidText)
 	// In one order for all committers: two that claim the same files then wait
 	// for each other and do not deadlock.
 	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
@@ -500,6 +500,7 @@ func addAgain(w columns, cl *claim, s *ingest.Span) {
 	addPlace(&w[10], &w[11], cl, s)
 	w[12].bytes(s.Sum[:])
 	w[13].int2(cl.rank.number)
+	w[14].text(string(cl.newest.state)) // whoever was faster has made it another
 	cl.id = cl.newest.id
 }
 

@@ -322,6 +322,53 @@ func TestPartsOfAClaimThatWasGivenUp(t *testing.T) {
 	}
 }
 
+// A version that is due is claimed by one: who was slower, and had looked before,
+// finds it loading.
+func TestADueFileIsClaimedInPartsOnce(t *testing.T) {
+	for _, o := range []Options{{}, {Append: true}} {
+		s := open(t, o)
+		file := testFile{path: "L1_large", modified: begin, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}}}
+		commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), file)
+		undo(t, s, Selection{Pattern: "L1_large"}, nil)
+		markDue(t, s, Selection{Pattern: "L1_large"})
+		p, whole := inParts(t, committerOf(t, sinkOf(t, s, SinkOptions{})), file, 1), committerOf(t, sinkOf(t, s, SinkOptions{}))
+		barrier, err := s.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := barrier.Exec(t.Context(), "select id from files for update"); err != nil {
+			t.Fatal(err)
+		}
+		waits := func(n string) {
+			waitFor(t, n+" to wait for the ledger's row", func() bool {
+				return query(t, s, "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")[0] == n
+			})
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { p.claimed() })
+		waits("1")
+		wg.Go(func() {
+			if _, err := whole.Commit(context.Background(), fill(&ingest.Batch{}, file)); err != nil {
+				t.Error(err)
+			}
+		})
+		waits("2")
+		if err := barrier.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		p.commitAll()
+		if o := p.finished(); o.State != ingest.Known || o.Standing != ingest.Loaded {
+			t.Errorf("whoever claimed it finds it %s, %s", o.State, o.Standing)
+		}
+		if got, want := observed(t, s), "L1_large flow1=1, L1_large flow2=2"; got != want {
+			t.Errorf("append %v: there is %s, want %s", o.Append, got, want)
+		}
+		verify(t, s)
+		nothingLoads(t, s)
+	}
+}
+
 // Under error a file that contradicts others is quarantined whole, and theirs
 // stay; so is one that the database refuses a part of.
 func TestPartsOfAQuarantinedFile(t *testing.T) {
