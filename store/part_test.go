@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -166,6 +167,24 @@ func TestALoadingFileIsNotSeen(t *testing.T) {
 	if got := observed(t, s); got != before {
 		t.Errorf("while it loads there is %s", got)
 	}
+	tellsNothing := func(of string, got, want any) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("while it loads, %s (-want +got):\n%s", of, diff)
+		}
+	}
+	accounts, err := s.Why(t.Context(), "L1", "flow", time.Unix(begin+5, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tellsNothing("readings that stand where it has one", len(accounts[0].Standing), 0)
+	tellsNothing("files that might have one there", len(accounts[0].Candidates), 1)
+	st, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tellsNothing("the logger's last reading", st.Loggers[0].LastReading, time.Unix(begin+2, 0).UTC())
+	tellsNothing("readings of the run", st.Runs[0].Readings, int64(2))
 	// One comes that it outranks, and one that outranks it.
 	commit(t, other, testFile{path: "L1_lesser", modified: begin + 1, readings: []testReading{{"flow", 3, 3, ""}}}, testFile{path: "L1_greater", modified: begin + 9, readings: []testReading{{"flow", 4, 4, ""}}})
 	if got, want := observed(t, s), "L1_greater flow4=4, L1_lesser flow3=3, "+before; got != want {
@@ -319,6 +338,47 @@ func TestPartsOfAClaimThatWasGivenUp(t *testing.T) {
 				nothingLoads(t, s)
 			})
 		}
+	}
+}
+
+// What a mark tells of readings that were given up is looked at anew.
+func TestMarksOfWhatIsGivenUp(t *testing.T) {
+	s := open(t, Options{writeEvery: 1})
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	commit(t, c, at("L1_a", "level", every(900, 0, 9000)...))
+	p := inParts(t, c, at("L1_large", "level", every(900, 9900, 13500)...), 3)
+	p.claimed()
+	p.commitAll()
+	written(t, s)
+	query(t, s, "update marks set last_ts = timestamptz 'epoch' + interval '1 second' * (1700000000 + 13500)") // as when it was looked at meanwhile
+	commit(t, c, testFile{path: "L1_large", modified: begin + 5, readings: []testReading{{"battery", 1, 1, ""}}})
+	written(t, s)
+	if got := query(t, s, "select extract(epoch from last_ts)::int8 - 1700000000 from watermarks where channel = 'level'"); got[0] != "9000" {
+		t.Errorf("the last reading is at %s, want 9000", got)
+	}
+}
+
+// Undoing a file that is loading puts nothing back, for it has kept nothing from
+// standing: the bytes of others are not asked for.
+func TestALoadingFileIsUndoneByItself(t *testing.T) {
+	for _, o := range []Options{{}, {Append: true}} {
+		s := open(t, o)
+		c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+		commit(t, c, testFile{path: "L1_a", modified: begin + 2, readings: []testReading{{"flow", 1, 1, ""}}})
+		commit(t, c, testFile{path: "L1_b", modified: begin, readings: []testReading{{"flow", 1, 2, ""}, {"flow", 9, 2, ""}}})
+		p := inParts(t, c, testFile{path: "L1_large", modified: begin + 1, readings: []testReading{{"flow", 1, 3, ""}, {"flow", 2, 3, ""}}}, 1)
+		p.claimed()
+		p.commitAll()
+		before := observed(t, s)
+		done, err := s.Correct(t.Context(), Correction{Files: selected(t, s, Selection{Pattern: "L1_large"}), Read: bytesOf(nil)})
+		if err != nil || done.Undone != 1 || len(done.Restored) > 0 {
+			t.Fatalf("append %v: undone %+v: %v", o.Append, done, err)
+		}
+		if got := observed(t, s); got != before {
+			t.Errorf("append %v: there is %s, want %s", o.Append, got, before)
+		}
+		verify(t, s)
+		nothingLoads(t, s)
 	}
 }
 

@@ -226,6 +226,7 @@ func (c *committer) givingUp(ctx context.Context, err error) error {
 		ids []int64
 	}{
 		{"select id from files where id = any($1::int8[]) order by id for update", all},
+		{anewSQL, all},
 		{takeOutSQL, all},
 		{forgetPartsSQL, all},
 		{"update files set state = 'due', " + changedNow + " where state = 'loading' and id = any($1::int8[])", left.again},

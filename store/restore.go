@@ -30,10 +30,14 @@ const overlapSQL = `f.state = 'loaded' and f.id <> all($1) and f.id = any(array(
 // takenOut is the ids of the files whose readings make room for others: in
 // append mode not of those that are loaded again.
 func (k *correction) takenOut(again *ingest.Batch) (sql string, out []int64) {
-	if !k.store.layout.Append {
-		return overlapSQL, k.ids
+	for i := range k.Files {
+		if k.Files[i].State != ingest.Loading { // which has kept nothing from standing
+			out = append(out, k.Files[i].ID)
+		}
 	}
-	out = slices.Clone(k.ids)
+	if !k.store.layout.Append {
+		return overlapSQL, out
+	}
 	for i := range again.Spans {
 		if s := &again.Spans[i]; s.State == ingest.Loaded {
 			out = slices.DeleteFunc(out, func(id int64) bool { return id == s.Ledger })

@@ -156,7 +156,7 @@ func (s *Store) runRates(ctx context.Context, st *Status) error {
 		select l.id, l.started, l.command, l.host, l.version, count(f.id), coalesce(sum(r.stored + r.replaced), 0)::int8,
 			coalesce(extract(epoch from max(f.changed) - l.started), 0)::float8
 		from latest l
-		left join files f on f.run = l.id and f.state not in ('undone', 'due')
+		left join files f on f.run = l.id and f.state not in ('undone', 'due', 'loading')
 		left join receipts r on r.file_id = f.id
 		group by l.id, l.started, l.command, l.host, l.version order by l.id desc`, lastRuns)
 	if err != nil {
@@ -190,7 +190,8 @@ func (s *Store) loggers(ctx context.Context, st *Status) error {
 		intervals as (select logger, percentile_cont(0.5) within group (order by step) as median
 			from steps where step is not null group by logger having count(*) >= 2),
 		latest as (select s.logger, count(*) as channels, max(l.ts) as ts
-			from series s left join lateral (select ts from readings r where r.series_id = s.id order by ts desc limit 1) l on true
+			from series s left join lateral (select r.ts from readings r join files f on f.id = r.file_id and f.state <> 'loading'
+				where r.series_id = s.id order by r.ts desc limit 1) l on true
 			group by s.logger)
 		select l.logger, l.channels, l.ts, coalesce(i.median, 0)::float8,
 			coalesce(least(now(), max(l.ts) over ()) - l.ts > $2 * make_interval(secs => i.median), false)

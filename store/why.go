@@ -90,7 +90,7 @@ func (s *Store) Why(ctx context.Context, logger, channel string, at time.Time) (
 
 func (s *Store) accountFor(ctx context.Context, series int32, a *Account) error {
 	rows, err := s.pool.Query(ctx, `select value, coalesce(quality, ''), file_id from readings
-		where series_id = $1 and ts = $2 order by file_id`, series, a.Time)
+		where series_id = $1 and ts = $2 and file_id <> all(array(select file_id from loadings)) order by file_id`, series, a.Time)
 	if err != nil {
 		return err
 	}

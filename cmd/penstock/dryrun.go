@@ -187,7 +187,7 @@ func (c *dryCommitter) show(ctx context.Context, b *ingest.Batch, span int) (ing
 		if err != nil {
 			return o, err
 		}
-		if newest != nil && newest.Sum == s.Sum && newest.State != ingest.Due {
+		if newest != nil && newest.Sum == s.Sum && newest.State != ingest.Due && newest.State != ingest.Loading {
 			return ingest.Outcome{File: s.File, State: ingest.Known, Standing: newest.State, FileID: newest.ID, Generation: newest.Generation}, nil
 		}
 	}
