@@ -106,6 +106,25 @@ func TestKilledAtEveryStepOfParts(t *testing.T) {
 	}
 }
 
+// A file that was left loading is none that is loaded: a dry run shows what it holds.
+func TestDryRunOfALoadingFile(t *testing.T) {
+	t.Parallel()
+	b := &bed{t: t, binary: failpointBinary(t), site: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(b.site, "large.csv"), []byte(longFile("L1", make([]float64, 20)...)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	url := b.database()
+	cmd := b.replay(url, "--part", "90B")
+	cmd.Env = append(os.Environ(), "PENSTOCK_FAILPOINT=parted:1")
+	if out, err := cmd.CombinedOutput(); !killed(err) {
+		t.Fatalf("not killed: %v\n%s", err, out)
+	}
+	out, err := b.replay(url, "--dry-run", "--output", "csv").Output()
+	if n := strings.Count(string(out), "\n"); err != nil || n != 21 {
+		t.Errorf("%v: %d lines of 20 readings and a header:\n%s", err, n, out)
+	}
+}
+
 func TestPartsKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
