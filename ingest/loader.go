@@ -57,6 +57,9 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 	switch {
 	case errors.Is(err, ErrUncut):
 		return l.loadWhole(ctx, f, &have, err)
+	case errors.Is(err, errLeft):
+		l.dropped.Store(true)
+		return nil
 	case err != nil:
 		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
 	case len(found.parts) == 1 || l.batch.Spans[0].State != Loaded:
@@ -94,7 +97,8 @@ func (l *loader) commitBatch(ctx context.Context, err error) error {
 
 // scan reads all of a file for what becomes of it. It leaves in the batch its
 // span, with the readings of the last part. Its error is the file's, and wraps
-// ErrUncut where it is not to be loaded in parts.
+// ErrUncut where it is not to be loaded in parts, and errLeft where take has ended
+// meanwhile.
 func (l *loader) scan(ctx context.Context, f *largeFile, have *provided) (*scan, error) {
 	decoder, ok := l.decoder.(PartDecoder)
 	raw := l.content.Stream
@@ -106,6 +110,9 @@ func (l *loader) scan(ctx context.Context, f *largeFile, have *provided) (*scan,
 	found := new(scan)
 	cut := l.cut()
 	cut.End = func(b *Batch) (*Batch, error) {
+		if l.take.Err() != nil {
+			return nil, errLeft
+		}
 		found.add(b)
 		b.Drop()
 		return b, nil

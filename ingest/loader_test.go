@@ -331,6 +331,42 @@ func TestALargeFileIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// Nor is a large file read to its end once take has ended.
+func TestALargeFileIsLeftWhileItIsScanned(t *testing.T) {
+	r := newPartRig(item{path: "a/large", text: rows("flow", 0, 300, 1)})
+	take, stop := context.WithCancel(t.Context())
+	ends := 0
+	r.NewDecoder = func() Decoder {
+		return &endsTold{cutter{lineDecoder{hook: r.shelf.hook}}, func() {
+			if ends++; ends == 10 {
+				stop()
+			}
+		}}
+	}
+	if err := r.Run(take, t.Context()); err != nil || !r.Dropped() {
+		t.Errorf("it ends with %v, dropped %v", err, r.Dropped())
+	}
+	r.check(t)
+	if ends != 10 || len(r.parts.log) > 0 || len(r.report.outcomes) > 0 {
+		t.Errorf("it is read for %d parts, %v, told %v", ends, r.parts.log, r.report.outcomes)
+	}
+}
+
+// An endsTold is a cutter that tells of the end of each part before it hands it on.
+type endsTold struct {
+	cutter
+	tell func()
+}
+
+func (d *endsTold) DecodeParts(ctx context.Context, c *Content, b *Batch, cut Cut) error {
+	end := cut.End
+	cut.End = func(b *Batch) (*Batch, error) {
+		d.tell()
+		return end(b)
+	}
+	return d.cutter.DecodeParts(ctx, c, b, cut)
+}
+
 // What goes wrong with a part is the file's fault, the database's, or an
 // operator's to see to.
 func TestPartsThatAreNotCommitted(t *testing.T) {
