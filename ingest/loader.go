@@ -157,7 +157,7 @@ func (l *loader) loadWhole(ctx context.Context, f *largeFile, have *provided, wh
 	l.Log.Debug("a large file is committed whole", slog.String("file", EscapePath(f.Path)), slog.Any("reason", why))
 	l.batch.Reset()
 	l.event.Bytes = 0
-	err := l.rewind()
+	err := l.rewind(false)
 	if err == nil {
 		err = l.decode(ctx, &f.reference, have)
 	}
@@ -165,10 +165,10 @@ func (l *loader) loadWhole(ctx context.Context, f *largeFile, have *provided, wh
 }
 
 // rewind has the content read from its beginning. Where its stream cannot, it is
-// there still.
-func (l *loader) rewind() error {
+// there still. known is Rewinder's.
+func (l *loader) rewind(known bool) error {
 	if r, ok := l.content.Stream.(Rewinder); ok {
-		return r.Rewind()
+		return r.Rewind(known)
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ type handing struct {
 
 // decode decodes the file, and hands on its parts as they come.
 func (h *handing) decode(ctx context.Context) error {
-	if err := h.rewind(); err != nil {
+	if err := h.rewind(true); err != nil { // by the digests of its parts
 		return err
 	}
 	decoder := h.decoder.(PartDecoder) // the scan has seen to that
@@ -322,7 +322,7 @@ func (h *handing) hand(ctx context.Context) error {
 		return fmt.Errorf("%w: it has more parts than at first", ErrChanged)
 	}
 	is := h.found.parts[n]
-	if len(b.Time) != is.readings || digestOf(b) != is.digest {
+	if len(b.Time) != is.readings || h.found.digestOf(b) != is.digest {
 		return fmt.Errorf("%w: its part %d is not what it was at first", ErrChanged, n+1)
 	}
 	h.n++

@@ -40,12 +40,15 @@ type PartDecoder interface {
 // mean is settled when all of them are read.
 var ErrUncut = errors.New("it cannot be cut into parts")
 
-// A Rewinder is a Content's Stream that can be read again. Rewind, after reading
-// to the end, has the next Read begin with the first byte; the bytes are the same,
-// or reading ends with ErrChanged.
+// A Rewinder is a Content's Stream that can be read again. Rewind has the next Read
+// begin with the first byte; the bytes are the same, and as many, or reading ends
+// with ErrChanged. known says that the reader knows what they are to be: then
+// reading also ends well where the file has grown behind them meanwhile, as one
+// does to which a logger appends, and which is never at rest for as long as its
+// parts take.
 type Rewinder interface {
 	io.ReadCloser
-	Rewind() error
+	Rewind(known bool) error
 }
 
 // Parts are those of a file version that is loading. The pipeline says how it is

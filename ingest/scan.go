@@ -1,6 +1,9 @@
 package ingest
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // A scan is what the first reading of a large file finds beside the span: its
 // parts, and what its series span.
@@ -11,12 +14,13 @@ type scan struct {
 	group  []int32            // by key of the batch
 	before []reachOf          // by group: what the parts before reach over
 	own    []reachOf          // likewise, this part
+	names  []uint64           // digestOf's: the digests of the batch's keys
 }
 
 // scanned is a part as it was found.
 type scanned struct {
 	readings int
-	digest   uint64 // of times and values
+	digest   uint64 // of all that is stored of them
 	late     bool
 }
 
@@ -33,7 +37,7 @@ func (r *reachOf) extend(o reachOf) { r.first, r.last = min(r.first, o.first), m
 func (s *scan) add(b *Batch) {
 	s.meet(b.Keys)
 	begin := b.Spans[len(b.Spans)-1].Begin
-	p := scanned{readings: len(b.Time) - begin, digest: digestOf(b)}
+	p := scanned{readings: len(b.Time) - begin, digest: s.digestOf(b)}
 	for i := begin; i < len(b.Time); i++ {
 		g, at := s.group[b.Series[i]], b.Time[i]
 		if r := &s.before[g]; at >= r.first && at <= r.last {
@@ -80,15 +84,38 @@ func (s *scan) thin(b *Batch) {
 }
 
 // digestOf tells the readings of the batch's last span from others, as well as 64
-// bits can (FNV-1a, in words).
-func digestOf(b *Batch) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211
-	h := uint64(offset)
+// bits can: their series, with the unit, instants, values and qualities, by FNV-1a
+// in words.
+func (s *scan) digestOf(b *Batch) uint64 {
+	h := uint64(digestOffset)
 	begin := b.Spans[len(b.Spans)-1].Begin
-	times := b.Time[begin:]
+	s.names = slices.Grow(s.names[:0], len(b.Keys))[:len(b.Keys)]
+	clear(s.names)
+	times, series := b.Time[begin:], b.Series[begin:]
 	for i, v := range b.Value[begin:] {
-		h = (h ^ uint64(times[i])) * prime
-		h = (h ^ math.Float64bits(v)) * prime
+		name := s.names[series[i]]
+		if name == 0 {
+			k := &b.Keys[series[i]]
+			name = digestText(digestText(digestText(digestOffset, k.Logger), k.Channel), k.Unit)
+			s.names[series[i]] = name
+		}
+		h = (h ^ uint64(times[i])) * digestPrime
+		h = ((h ^ math.Float64bits(v)) + name) * digestPrime
+	}
+	for i := begin; i < len(b.Quality); i++ {
+		if q := b.Quality[i]; q != 0 {
+			h = digestText((h^uint64(i-begin))*digestPrime, b.Qualities[q])
+		}
 	}
 	return h
+}
+
+const digestOffset, digestPrime = 14695981039346656037, 1099511628211
+
+// digestText goes on with a text, and its end.
+func digestText(h uint64, text string) uint64 {
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * digestPrime
+	}
+	return (h ^ 0xff) * digestPrime
 }

@@ -78,7 +78,8 @@ func openFiles(t *testing.T) int {
 	return len(names)
 }
 
-// fetchedFrom fetches what d knows by path, to the end of its stream.
+// fetchedFrom fetches what d knows by path, to the end of its stream, which gives
+// the same when it is read again.
 func fetchedFrom(t testing.TB, d *source.Dir, path string) (string, error) {
 	t.Helper()
 	var c ingest.Content
@@ -86,6 +87,15 @@ func fetchedFrom(t testing.TB, d *source.Dir, path string) (string, error) {
 		return string(c.Data), err
 	}
 	data, err := io.ReadAll(c.Stream)
+	if err == nil {
+		var again []byte
+		if err = c.Stream.(ingest.Rewinder).Rewind(false); err == nil {
+			again, err = io.ReadAll(c.Stream)
+		}
+		if !bytes.Equal(again, data) {
+			t.Errorf("%d bytes of %s come as %d when they are read again", len(data), path, len(again))
+		}
+	}
 	return string(data), errors.Join(err, c.Close())
 }
 
@@ -97,6 +107,9 @@ func TestArchiveWrittenInPlace(t *testing.T) {
 	d, path := zipDir(t, zipOf(t, plain("x.csv", "one"), zipped{header: zip.FileHeader{Name: "large.csv"}, data: large}), source.Options{})
 	if data, err := fetched(t, d, "x.csv"); data != "one" {
 		t.Fatalf("fetched %q, %v", data, err)
+	}
+	if data, err := fetched(t, d, "large.csv"); data != large {
+		t.Fatalf("fetched %d bytes of %d, %v", len(data), len(large), err)
 	}
 	var c ingest.Content
 	if err := d.Fetch(t.Context(), ingest.File{Path: "all.zip!large.csv"}, &c); err != nil {

@@ -290,6 +290,46 @@ func TestChangedDuringStream(t *testing.T) {
 	}
 }
 
+// TestChangedBeforeItIsReadAgain writes to a large file that was read once: what a
+// logger appends is no change for whoever knows the bytes before it.
+func TestChangedBeforeItIsReadAgain(t *testing.T) {
+	const size = ingest.SpoolAbove + 1
+	for name, change := range map[string]func(f *os.File) error{
+		"appended": func(f *os.File) error { _, err := f.WriteAt([]byte("more"), size); return err },
+		"written":  func(f *os.File) error { _, err := f.WriteAt([]byte("other"), 0); return err },
+		"cut":      func(f *os.File) error { return f.Truncate(100) },
+	} {
+		for _, known := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, known %t", name, known), func(t *testing.T) {
+				root := t.TempDir()
+				put(t, root+"/x.csv", make([]byte, size), then)
+				d := newDir(t, source.Options{Source: "s"}, root)
+				f, err := d.Locate(t.Context(), "x.csv")
+				var c ingest.Content
+				if err := errors.Join(err, d.Fetch(t.Context(), f, &c)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, c.Stream); err != nil {
+					t.Fatal(err)
+				}
+				file, err := os.OpenFile(root+"/x.csv", os.O_RDWR, 0)
+				if err := errors.Join(err, change(file), file.Close(), c.Stream.(ingest.Rewinder).Rewind(known)); err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, c.Stream)
+				closed := c.Close()
+				if known && name == "appended" {
+					if n != size || err != nil || closed != nil {
+						t.Errorf("%d bytes of %d, then %v, close %v", n, size, err, closed)
+					}
+				} else if !errors.Is(err, ingest.ErrChanged) || !errors.Is(closed, ingest.ErrChanged) {
+					t.Errorf("read %v, close %v", err, closed)
+				}
+			})
+		}
+	}
+}
+
 // TestChangedDuringFetch has a writer append all the while: what Fetch returns
 // ends where one of the writes ended, or it is ErrChanged.
 func TestChangedDuringFetch(t *testing.T) {

@@ -87,6 +87,7 @@ type fileStream struct {
 	file   *os.File
 	before status
 	left   int64
+	known  bool  // Rewind's
 	err    error // what Read returns from now on
 }
 
@@ -134,11 +135,15 @@ func (s *fileStream) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
-// verify returns io.EOF when the file is as it was when it was opened.
+// verify returns io.EOF when the file is as it was when it was opened, or may have
+// grown behind what was read and has.
 func (s *fileStream) verify() error {
 	st, err := statFile(s.file)
 	if err != nil {
 		return fault("read", s.path, err)
+	}
+	if s.known && st.size > s.before.size {
+		st.size, st.modified = s.before.size, s.before.modified
 	}
 	if st != s.before {
 		return fault("read", s.path, ingest.ErrChanged)
@@ -147,14 +152,14 @@ func (s *fileStream) verify() error {
 }
 
 // Rewind implements [ingest.Rewinder].
-func (s *fileStream) Rewind() error {
+func (s *fileStream) Rewind(known bool) error {
 	if s.err != nil && !errors.Is(s.err, io.EOF) {
 		return s.err
 	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return fault("read", s.path, err)
 	}
-	s.left, s.err = s.before.size, nil
+	s.left, s.err, s.known = s.before.size, nil, known
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (s *spool) Read(p []byte) (int, error) {
 }
 
 // Rewind implements ingest.Rewinder.
-func (s *spool) Rewind() error {
+func (s *spool) Rewind(bool) error {
 	if s.err != nil && !errors.Is(s.err, io.EOF) {
 		return s.err
 	}

@@ -240,7 +240,7 @@ func (s *memberStream) Read(p []byte) (int, error) {
 }
 
 // Rewind implements [ingest.Rewinder].
-func (s *memberStream) Rewind() error {
+func (s *memberStream) Rewind(bool) error {
 	if s.err != nil && !errors.Is(s.err, io.EOF) {
 		return s.err
 	}

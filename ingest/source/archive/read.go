@@ -156,7 +156,7 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // Rewind implements ingest.Rewinder.
-func (s *stream) Rewind() error {
+func (s *stream) Rewind(bool) error {
 	if s.err != nil && !errors.Is(s.err, io.EOF) {
 		return s.err
 	}

@@ -193,6 +193,21 @@ func testStream(t *testing.T, site Site) {
 		if err != io.EOF || !bytes.Equal(got, want) {
 			t.Errorf("in pieces of %d: %d bytes of %d, equal: %t, then %v", piece, len(got), large, bytes.Equal(got, want), err)
 		}
+		for _, read := range []int64{large, 1000} { // the second time not to the end
+			if err := c.Stream.(ingest.Rewinder).Rewind(read == large); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(io.LimitReader(c.Stream, read))
+			if err != nil || !bytes.Equal(got, want[:read]) {
+				t.Errorf("read again: %d bytes of %d, equal: %t, then %v", len(got), read, bytes.Equal(got, want[:read]), err)
+			}
+		}
+		if err := c.Stream.(ingest.Rewinder).Rewind(false); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c.Stream); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read again after a part: %d bytes of %d, equal: %t, then %v", len(got), large, bytes.Equal(got, want), err)
+		}
 		if err := c.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
