@@ -106,6 +106,22 @@ func TestKilledAtEveryStepOfParts(t *testing.T) {
 	}
 }
 
+// What was given up is taken up again though the run ends before it is claimed.
+func TestKilledAfterGivingUp(t *testing.T) {
+	t.Parallel()
+	b := newPartsBed(t)
+	url := b.database()
+	for _, how := range []struct{ step, flag string }{{"parted:3", "--part=300B"}, {"given up:1", "--part=500B"}, {"parted:2", "--part=500B"}, {"given up:1", "--atomic"}} {
+		cmd := b.replay(url, how.flag)
+		cmd.Env = append(os.Environ(), "PENSTOCK_FAILPOINT="+how.step)
+		if out, err := cmd.CombinedOutput(); !killed(err) {
+			t.Fatalf("%s: not killed: %v\n%s", how.step, err, out)
+		}
+	}
+	b.finish(url, "--part", "300B")
+	b.settled(url, "killed after giving up")
+}
+
 // A file that was left loading is none that is loaded: a dry run shows what it holds.
 func TestDryRunOfALoadingFile(t *testing.T) {
 	t.Parallel()
