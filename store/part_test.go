@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,6 +235,91 @@ func TestPartsAreCommittedOnce(t *testing.T) {
 		t.Errorf("then it is %s", o.State)
 	}
 	verify(t, s)
+}
+
+// Corrections, commits, and parts of two sizes, all at once and of the same files
+// that contradict one another: what stands in the end is what stood before.
+func TestPartsAmongCorrections(t *testing.T) {
+	rounds := 3
+	if os.Getenv("PENSTOCK_SOAK") != "" {
+		rounds = 60
+	}
+	for _, o := range []Options{{}, {Append: true}} {
+		s := open(t, o)
+		var sinks []*Sink
+		for range 3 {
+			sinks = append(sinks, sinkOf(t, s, SinkOptions{}))
+		}
+		random := rand.New(rand.NewPCG(10, 10))
+		var files []testFile
+		for i := range 30 {
+			f := testFile{path: fmt.Sprintf("L1_%d", i), modified: begin + random.Int64N(5)}
+			for _, at := range random.Perm(20) {
+				f.readings = append(f.readings, testReading{[]string{"flow", "level"}[at%2], int64(at), float64(i), ""})
+			}
+			files = append(files, f)
+		}
+		commitAll(t, sinks, files, 3, 7)
+		want := contents(t, s)
+		for round := range rounds {
+			var calls []func()
+			for i := range 2 {
+				chosen := selected(t, s, Selection{Pattern: fmt.Sprintf("L1_%d?", i+1)})
+				calls = append(calls, func() {
+					if _, err := s.Correct(context.Background(), Correction{Files: chosen, Read: reader(files, nil, nil)}); err != nil {
+						t.Error(err)
+					}
+					if _, err := s.MarkDue(context.Background(), chosen, Action{Command: "retry"}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			for i, sink := range sinks {
+				own, c := slices.Clone(files), committerOf(t, sink)
+				random.Shuffle(len(own), func(i, j int) { own[i], own[j] = own[j], own[i] })
+				calls = append(calls, func() {
+					for _, f := range own {
+						if i == 0 {
+							commit(t, c, f)
+						} else {
+							inParts(t, c, f, 3*i).try()
+						}
+					}
+				})
+			}
+			together(calls...)
+			for _, f := range files {
+				inParts(t, committerOf(t, sinks[0]), f, 4).load()
+			}
+			if diff := cmp.Diff(want, contents(t, s)); diff != "" {
+				t.Fatalf("append %v, round %d:\n%s", o.Append, round, diff)
+			}
+			verify(t, s)
+			nothingLoads(t, s)
+		}
+	}
+}
+
+// try loads it unless others give it up.
+func (p *partial) try() {
+	if o := p.claimed(); o.State != ingest.Loading {
+		return
+	}
+	for n := range p.parts.Count {
+		if p.parts.Done[n] {
+			continue
+		}
+		switch refused, err := p.commit(n); {
+		case errors.Is(err, ingest.ErrChanged):
+			return
+		case err != nil || refused != "":
+			p.t.Error(refused, err)
+			return
+		}
+	}
+	if _, err := p.c.Finish(context.Background(), p.claim, p.parts); err != nil && !errors.Is(err, ingest.ErrChanged) {
+		p.t.Error(err)
+	}
 }
 
 // Whoever takes up a file that is loading otherwise than in the same parts gives
