@@ -469,6 +469,29 @@ func TestALoadingFileIsUndoneByItself(t *testing.T) {
 	}
 }
 
+// What is finished while another is about to give it up stays as it is.
+func TestAFinishedFileIsNotGivenUp(t *testing.T) {
+	for _, o := range []Options{{}, {Append: true}} {
+		s := open(t, o)
+		file := testFile{path: "L1_large", modified: begin, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 2, ""}}}
+		p, c := inParts(t, committerOf(t, sinkOf(t, s, SinkOptions{})), file, 1), committerOf(t, sinkOf(t, s, SinkOptions{})).(*committer)
+		p.claimed()
+		p.commitAll()
+		p.finished()
+		if err := c.connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.givingUp(t.Context(), &broken{again: []int64{p.parts.FileID}}); !errors.Is(err, errRaced) {
+			t.Errorf("append %v: it says %v", o.Append, err)
+		}
+		c.giveBack()
+		if got, want := observed(t, s), "L1_large flow1=1, L1_large flow2=2"; got != want {
+			t.Errorf("append %v: there is %s, want %s", o.Append, got, want)
+		}
+		verify(t, s)
+	}
+}
+
 // A version that is due is claimed by one: who was slower, and had looked before,
 // finds it loading.
 func TestADueFileIsClaimedInPartsOnce(t *testing.T) {

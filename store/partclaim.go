@@ -210,6 +210,8 @@ func (c *committer) toGiveUp(b *ingest.Batch) error {
 	return &left
 }
 
+const lockLoadingSQL = `select id from files where id = any($1::int8[]) and state = 'loading' order by id for update`
+
 // givingUp gives up the versions that err says are in the way, and has the
 // transaction tried again. Any other error it returns.
 func (c *committer) givingUp(ctx context.Context, err error) error {
@@ -217,20 +219,25 @@ func (c *committer) givingUp(ctx context.Context, err error) error {
 	if !errors.As(err, &left) {
 		return err
 	}
-	all := slices.Concat(left.again, left.other)
 	if _, err := c.conn.Exec(ctx, "begin").ReadAll(); err != nil {
 		return fmt.Errorf("giving up what was loading: %w", err)
 	}
+	var all []int64 // but for those that others have finished, or given up, meanwhile
+	if err := execute(ctx, c.conn, lockLoadingSQL, ids(slices.Concat(left.again, left.other)), func(r *record) { all = append(all, r.int8()) }); err != nil {
+		c.rollback(ctx)
+		return fmt.Errorf("giving up what was loading: %w", err)
+	}
+	ended := func(id int64) bool { return !slices.Contains(all, id) }
+	again, other := slices.DeleteFunc(left.again, ended), slices.DeleteFunc(left.other, ended)
 	for _, step := range []struct {
 		sql string
 		ids []int64
 	}{
-		{"select id from files where id = any($1::int8[]) order by id for update", all},
 		{anewSQL, all},
 		{takeOutSQL, all},
 		{forgetPartsSQL, all},
-		{"update files set state = 'due', " + changedNow + " where state = 'loading' and id = any($1::int8[])", left.again},
-		{"update files set state = 'undone', reason = 'its loading was broken off, and its path has other content since', " + changedNow + " where state = 'loading' and id = any($1::int8[])", left.other},
+		{"update files set state = 'due', " + changedNow + " where id = any($1::int8[])", again},
+		{"update files set state = 'undone', reason = 'its loading was broken off, and its path has other content since', " + changedNow + " where id = any($1::int8[])", other},
 	} {
 		if err := execute(ctx, c.conn, step.sql, ids(step.ids), nil); err != nil {
 			c.rollback(ctx)
