@@ -38,17 +38,17 @@ type committer struct {
 	heldOf    map[int]string // by span: the logger that a question that holds it is about
 	outcomes  []ingest.Outcome
 
-	careful int // how many more chunks look up files that were new when they were listed
-	staged  int // how many more chunks go through staging at once, because the last ones met readings
+	met, beyond picked // of order, once it is divided
+	ends        []int  // scratch of divide
 
-	aside      bool // what the readings met is of a file that is loading, and to be put aside
-	compressed bool // while staged: what the readings met is compressed
+	careful int // how many more chunks look up files that were new when they were listed
+
+	staged     bool // the chunk's readings may meet others
+	compressed bool // while staged: what they meet is compressed
+	aside      bool // while staged: what they meet is of a file that is loading, and to be put aside
+	singly     bool // while staged: each of them is settled by itself
 	unknown    bool // nobody knows whether the commit that was tried last was made
 }
-
-// stageFor is how many chunks go straight to staging after one met readings
-// that were there: a failed COPY costs as much as a good one.
-const stageFor = 8
 
 // Committer makes sure that there is a connection to commit on.
 func (s *Sink) Committer(ctx context.Context) (ingest.Committer, error) {
@@ -93,7 +93,7 @@ func (c *committer) Commit(ctx context.Context, b *ingest.Batch) ([]ingest.Outco
 // begin readies the committer for a call of its interface.
 func (c *committer) begin() {
 	c.judgedBy = c.sink.before.Load()
-	c.unknown, c.aside, c.parts = false, false, nil
+	c.unknown, c.staged, c.compressed, c.aside, c.parts = false, false, false, false, nil
 	clear(c.heldOf)
 }
 
@@ -144,10 +144,8 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	if c.staged > 0 {
-		if err := c.makeStaging(ctx); err != nil {
-			return err
-		}
+	if err := c.expectMeetings(ctx, false); err != nil {
+		return err
 	}
 	c.applyRecorded(b, spans)
 	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
@@ -269,18 +267,10 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 	if len(c.order.Rows) == 0 {
 		return nil
 	}
-	if c.staged > 0 {
-		c.staged--
+	if c.staged {
 		return c.storeStaged(ctx, b)
 	}
-	c.compressed = false
-	if err := c.copyRows(ctx, b, "readings"); err != nil {
-		return err
-	}
-	for _, span := range c.order.Spans {
-		b.Spans[span].Receipt.Cells.Stored++
-	}
-	return nil
+	return c.storeNew(ctx, b, picked{c.order.Rows, c.order.Spans})
 }
 
 // fillOutcomes says what became of the spans, once that is committed.

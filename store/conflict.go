@@ -87,21 +87,6 @@ type takeover struct {
 	from, by, n int64
 }
 
-// storeStaged stores the ordered readings where some of them may be there
-// already, and counts what became of them in the spans' receipts.
-func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
-	if err := c.copyRows(ctx, b, "pg_temp.staging"); err != nil {
-		return err
-	}
-	spans := make(map[int64]*ingest.Span, len(c.claims))
-	for i, id := range c.files {
-		if id != 0 {
-			spans[id] = &b.Spans[i]
-		}
-	}
-	return c.settleStaged(ctx, spans, int64(len(c.order.Rows)))
-}
-
 // settleStaged stores what is staged of some files, by id: so many readings.
 func (c *committer) settleStaged(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
 	if c.aside {
@@ -133,7 +118,7 @@ func (c *committer) clash(ctx context.Context) error {
 }
 
 func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
-	total, outranked := int64(0), int64(0)
+	total, outranked, met := int64(0), int64(0), staged
 	sql := settleSQL
 	if c.compressed {
 		sql = settleAdmittedSQL
@@ -151,6 +136,7 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 		switch kind {
 		case settledStored:
 			cells.Stored += n
+			met -= n
 		case settledReplaced:
 			cells.Replaced += n
 			c.takeovers = append(c.takeovers, takeover{from, id, n})
@@ -167,6 +153,9 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 	})
 	if _, err := r.Close(); err != nil {
 		return fmt.Errorf("settling readings against those that are there: %w", err)
+	}
+	if met > 0 {
+		c.sink.meetings.met(c.compressed)
 	}
 	if total != staged || c.sink.options.Policy == Error && outranked > 0 {
 		return errRaced

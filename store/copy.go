@@ -14,17 +14,17 @@ import (
 	"penstock/ingest"
 )
 
-// A copyReader encodes readings in the order of an Order in PostgreSQL's
+// A copyReader encodes readings in the order of a selection in PostgreSQL's
 // binary COPY format (PostgreSQL documentation, COPY, "Binary Format"),
 // straight into the buffer that goes to the server. It is an io.Reader.
 type copyReader struct {
 	batch *ingest.Batch
-	order *ingest.Order
+	from  picked
 	ids   []int32 // series id by key of the batch
 	files []int64 // file id by span
 
 	quality bool // with the quality column
-	next    int  // the next element of order.Rows
+	next    int  // the next element of from
 	pending []byte
 	spill   []byte // a row that the buffer has no room for
 	ended   bool
@@ -44,8 +44,8 @@ func copyColumns(quality bool) string {
 	return "(series_id, ts, value, file_id)"
 }
 
-func (c *copyReader) start(b *ingest.Batch, o *ingest.Order, ids []int32, files []int64) {
-	*c = copyReader{batch: b, order: o, ids: ids, files: files, quality: len(b.Quality) > 0, spill: c.spill}
+func (c *copyReader) start(b *ingest.Batch, from picked, ids []int32, files []int64) {
+	*c = copyReader{batch: b, from: from, ids: ids, files: files, quality: len(b.Quality) > 0, spill: c.spill}
 	c.pending = append(c.spill[:0], copyHeader...)
 }
 
@@ -70,7 +70,7 @@ func (c *copyReader) Read(p []byte) (int, error) {
 // last one.
 func (c *copyReader) fill(p []byte) int {
 	n := 0
-	for c.next < len(c.order.Rows) {
+	for c.next < len(c.from.rows) {
 		if len(p)-n < plainRow {
 			return n
 		}
@@ -91,8 +91,8 @@ func (c *copyReader) end(p []byte) int {
 
 // encode writes the next row's fixed columns into p, which is plainRow long.
 func (c *copyReader) encode(p []byte, columns uint16) {
-	r := c.order.Rows[c.next]
-	span := c.order.Spans[c.next]
+	r := c.from.rows[c.next]
+	span := c.from.spans[c.next]
 	c.next++
 	_ = p[plainRow-1]
 	binary.BigEndian.PutUint16(p[0:], columns)
@@ -108,8 +108,8 @@ func (c *copyReader) encode(p []byte, columns uint16) {
 
 func (c *copyReader) fillWithQuality(p []byte) int {
 	n := 0
-	for c.next < len(c.order.Rows) {
-		quality := c.batch.Qualities[c.batch.Quality[c.order.Rows[c.next]]]
+	for c.next < len(c.from.rows) {
+		quality := c.batch.Qualities[c.batch.Quality[c.from.rows[c.next]]]
 		row := p[n:]
 		if need := plainRow + 4 + len(quality); len(row) < need {
 			if n > 0 {
@@ -137,15 +137,15 @@ func (c *copyReader) fillWithQuality(p []byte) int {
 	return n + c.end(p[n:])
 }
 
-// copyRows sends the ordered readings to a table in one COPY.
-func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, table string) error {
-	c.copy.start(b, &c.order, c.table.ids, c.files)
+// copyRows sends some of the ordered readings to a table in one COPY.
+func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, some picked, table string) error {
+	c.copy.start(b, some, c.table.ids, c.files)
 	tag, err := copyFrom(ctx, c.conn, &c.copy, "copy "+table+" "+copyColumns(c.copy.quality)+" from stdin binary")
 	if err != nil {
 		return fmt.Errorf("copying readings: %w", err)
 	}
-	if int(tag.RowsAffected()) != len(c.order.Rows) {
-		return fmt.Errorf("copying readings: sent %d, %d arrived", len(c.order.Rows), tag.RowsAffected())
+	if int(tag.RowsAffected()) != len(some.rows) {
+		return fmt.Errorf("copying readings: sent %d, %d arrived", len(some.rows), tag.RowsAffected())
 	}
 	return nil
 }

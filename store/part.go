@@ -60,10 +60,8 @@ func (c *committer) tryPart(ctx context.Context, p ingest.Part, b *ingest.Batch)
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	if c.staged > 0 || p.Late {
-		if err := c.makeStaging(ctx); err != nil {
-			return err
-		}
+	if err := c.expectMeetings(ctx, p.Late); err != nil {
+		return err
 	}
 	s := &b.Spans[0]
 	c.take = append(c.take[:0], true)
@@ -154,18 +152,18 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 	if len(c.order.Rows) == 0 {
 		return 0, nil
 	}
-	if !p.Late && c.staged == 0 {
-		return 0, c.copyRows(ctx, b, "readings")
+	all := picked{c.order.Rows, c.order.Spans}
+	if !p.Late && !c.staged {
+		return 0, c.copyRows(ctx, b, all, "readings")
 	}
-	c.staged = max(0, c.staged-1)
-	if err := c.copyRows(ctx, b, "pg_temp.staging"); err != nil {
+	if err := c.copyRows(ctx, b, all, "pg_temp.staging"); err != nil {
 		return 0, err
 	}
 	if c.sink.store.layout.Append {
 		if err := c.countRows(ctx, partOutSQL, &repeated); err != nil {
 			return 0, err
 		}
-		return repeated, c.copyRows(ctx, b, "readings")
+		return repeated, c.copyRows(ctx, b, all, "readings")
 	}
 	var own, freed, met, again, added int64
 	for _, step := range []struct {
@@ -175,6 +173,9 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 		if err := c.countRows(ctx, step.sql, step.counts...); err != nil {
 			return 0, err
 		}
+	}
+	if met > 0 {
+		c.sink.meetings.met(false)
 	}
 	if own+met+added != int64(len(c.order.Rows)) {
 		return 0, errRaced

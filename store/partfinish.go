@@ -17,7 +17,6 @@ func (c *committer) Finish(ctx context.Context, b *ingest.Batch, p *ingest.Parts
 	c.begin()
 	c.parts, c.chunk = p, c.sink.chunk.Add(1)
 	c.outcomes = append(c.outcomes[:0], ingest.Outcome{})
-	c.compressed = false
 	err := c.retrying(ctx, func() error { return c.tryFinish(ctx, b, p) })
 	if refused := (*fault)(nil); errors.As(err, &refused) && p.Refused == "" {
 		p.Refused = refused.reason

@@ -127,9 +127,6 @@ func (k *correction) storeAll(ctx context.Context, b *ingest.Batch) error {
 	if err := k.exec(ctx, "truncate pg_temp.staging", nil, nil); err != nil {
 		return err
 	}
-	k.staged = 0
-	if !k.store.layout.Append {
-		k.staged = 1
-	}
+	k.staged, k.singly = !k.store.layout.Append, true // some of them stand already
 	return k.storeReadings(ctx, b)
 }

@@ -124,7 +124,8 @@ func (c *committer) retrying(ctx context.Context, f func() error) error {
 		case refuse:
 			return asFault(err)
 		case tryStaged, tryUpsert:
-			c.staged, c.compressed = stageFor, v == tryUpsert
+			c.staged, c.compressed = true, v == tryUpsert
+			c.sink.meetings.met(c.compressed)
 			fallthrough
 		case tryAgain:
 			c.careful = carefulFor

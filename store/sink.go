@@ -60,17 +60,18 @@ func (o *SinkOptions) Skips(f *ingest.File) bool {
 
 // A Sink commits the files of one source for one run. It is an ingest.Sink.
 type Sink struct {
-	store   *Store
-	options SinkOptions
-	source  int16
-	made    bool // source, with this sink
-	run     int32
-	chunk   atomic.Int32 // with run, the token that tells a commit of ours from another's
-	series  seriesCache
-	recipes recipeCache
-	shapes  shapeCache
-	feeds   feedCache
-	before  atomic.Pointer[before] // what files are judged by; Refresh puts another in its place
+	store    *Store
+	options  SinkOptions
+	source   int16
+	made     bool // source, with this sink
+	run      int32
+	chunk    atomic.Int32 // with run, the token that tells a commit of ours from another's
+	series   seriesCache
+	recipes  recipeCache
+	shapes   shapeCache
+	feeds    feedCache
+	meetings meetings
+	before   atomic.Pointer[before] // what files are judged by; Refresh puts another in its place
 }
 
 var _ ingest.Refresher = (*Sink)(nil)
