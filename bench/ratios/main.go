@@ -29,9 +29,10 @@ import (
 
 // A site is what the comparisons share.
 type site struct {
-	penstock, floor, psql string // programs
-	dir                   string // scratch
-	store                 string // URL of a private PostgreSQL
+	penstock, floor, psql string          // programs
+	dir                   string          // scratch
+	server                *pglocal.Server // a private PostgreSQL
+	store                 string          // its URL
 
 	small   bench.Corpus // many files of two readings
 	long    bench.Corpus // one file of many
@@ -119,7 +120,7 @@ func (s *site) withServer(ctx context.Context, c comparison) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
-	s.store = server.URL()
+	s.server, s.store = server, server.URL()
 	return c.run(ctx, s)
 }
 

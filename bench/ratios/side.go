@@ -23,6 +23,8 @@ var comparisons = []comparison{
 	{name: "replay", run: wholeReplay},
 	{name: "measuring", run: measuring},
 	{name: "long", run: longFile},
+	{name: "overlap", run: overlap},
+	{name: "conflicts", run: conflicts},
 	{name: "ledger", run: ledger, settings: map[string]string{"shared_preload_libraries": "pg_stat_statements"}},
 }
 
@@ -32,6 +34,7 @@ type side struct {
 	name string
 	once func(context.Context) (seconds float64, err error)
 	took []float64
+	busy []float64 // processor time of each of these runs, where it is measured
 }
 
 // alternate runs the sides in turn. A first run of each, which warms caches, is
@@ -42,7 +45,9 @@ func (s *site) alternate(ctx context.Context, sides ...*side) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", sides[i].name, err)
 		}
-		if round > 0 {
+		if round == 0 {
+			sides[i].busy = nil
+		} else {
 			sides[i].took = append(sides[i].took, seconds)
 		}
 		return nil
@@ -56,17 +61,27 @@ func (s *site) print(what string, aim string, sides ...*side) {
 	fmt.Fprintf(s.out, "%s (aim: %s)\n", what, aim)
 	least := sides[len(sides)-1]
 	for _, x := range sides {
-		fmt.Fprintf(s.out, "  %-50s %7.3f s (%.3f to %.3f)", x.name, trial.Median(x.took), slices.Min(x.took), slices.Max(x.took))
-		if x != least {
-			ratios := make([]float64, len(x.took))
-			for i := range ratios {
-				ratios[i] = x.took[i] / least.took[i]
-			}
-			fmt.Fprintf(s.out, "  %5.2f x (%.2f to %.2f)", trial.Median(ratios), slices.Min(ratios), slices.Max(ratios))
+		fmt.Fprintf(s.out, "  %-50s %s", x.name, against(x.took, least.took, x == least))
+		if len(x.busy) > 0 {
+			fmt.Fprintf(s.out, "; processor %s", against(x.busy, least.busy, x == least))
 		}
 		fmt.Fprintln(s.out)
 	}
 	fmt.Fprintln(s.out)
+}
+
+// against is the median of runs with the least and the most of them and, but for
+// the last side itself, their ratios to its runs.
+func against(took, least []float64, last bool) string {
+	text := fmt.Sprintf("%7.3f s (%.3f to %.3f)", trial.Median(took), slices.Min(took), slices.Max(took))
+	if last {
+		return text
+	}
+	ratios := make([]float64, len(took))
+	for i := range ratios {
+		ratios[i] = took[i] / least[i]
+	}
+	return text + fmt.Sprintf("  %5.2f x (%.2f to %.2f)", trial.Median(ratios), slices.Min(ratios), slices.Max(ratios))
 }
 
 // checkpoint leaves the server nothing to do that belongs to an earlier run.
