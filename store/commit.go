@@ -38,8 +38,9 @@ type committer struct {
 	heldOf    map[int]string // by span: the logger that a question that holds it is about
 	outcomes  []ingest.Outcome
 
-	met, beyond picked // of order, once it is divided
-	ends        []int  // scratch of divide
+	shares      []share // of the order, while staged
+	met, beyond picked  // of the order, once it is divided
+	instants    []int64 // scratch of takeOutMet
 
 	careful int // how many more chunks look up files that were new when they were listed
 

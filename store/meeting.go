@@ -85,19 +85,30 @@ func (s *picked) add(o *ingest.Order, lo, hi int) {
 	s.spans = append(s.spans, o.Spans[lo:hi]...)
 }
 
-// newestReadings finds the newest instant of each series that has one, of those from the
-// given instants on. The least of these rules out the chunks of a hypertable that
-// are older.
-var newestReadings = statement{"newest_readings", `select c.n, l.ts from unnest($1::int4[], $2::timestamptz[]) with ordinality as c(series_id, first, n)
-	cross join lateral (select r.ts from readings r where r.series_id = c.series_id and r.ts >= c.first and r.ts >= $3::timestamptz order by r.ts desc limit 1) l`}
+// A share is the chunk's readings of one series, [lo, hi) of the order. Those from
+// beyond on are newer than all that the series has.
+type share struct {
+	series         int32
+	lo, beyond, hi int
+	there          int // how many readings it has from the first of these on to the last, or one more than there are of these
+}
 
-// divide tells the ordered readings that are newer than all that their series have
+// shareLook finds the newest instant of each series that has one, of those from the
+// first of the chunk's on, and counts what it has within the chunk's: up to one more
+// than that has. The least of the instants rules out the chunks of a hypertable that
+// are older.
+var shareLook = statement{"share_look", `select c.n, l.ts, (select count(*) from (select from readings r
+			where r.series_id = c.series_id and r.ts between c.first and c.last limit c.most + 1) x)
+	from unnest($1::int4[], $2::timestamptz[], $3::timestamptz[], $4::int8[]) with ordinality as c(series_id, first, last, most, n)
+	cross join lateral (select r.ts from readings r where r.series_id = c.series_id and r.ts >= c.first and r.ts >= $5::timestamptz order by r.ts desc limit 1) l`}
+
+// lookAtShares tells the ordered readings that are newer than all that their series have
 // from those that may meet others. What another transaction adds meanwhile, the
 // COPY of the first finds.
-func (c *committer) divide(ctx context.Context, b *ingest.Batch) error {
+func (c *committer) lookAtShares(ctx context.Context, b *ingest.Batch) error {
 	rows := c.order.Rows
-	c.ends = c.ends[:0] // of each series, in c.order
-	of, first := newColumns(oidInt4, oidTimestamptz), b.Time[rows[0]]
+	c.shares = c.shares[:0]
+	of, first := newColumns(oidInt4, oidTimestamptz, oidTimestamptz, oidInt8), b.Time[rows[0]]
 	for lo := 0; lo < len(rows); {
 		id := c.table.ids[b.Series[rows[lo]]]
 		hi := lo + 1
@@ -106,36 +117,27 @@ func (c *committer) divide(ctx context.Context, b *ingest.Batch) error {
 		}
 		of[0].int4(id)
 		of[1].time(b.Time[rows[lo]])
+		of[2].time(b.Time[rows[hi-1]])
+		of[3].int8(int64(hi - lo))
 		first = min(first, b.Time[rows[lo]])
-		c.ends = append(c.ends, hi)
+		c.shares = append(c.shares, share{series: id, lo: lo, beyond: lo, hi: hi})
 		lo = hi
 	}
-	newest := make(map[int]int64, len(c.ends))
-	err := c.rows(ctx, newestReadings, append(of.params(), timeParam(first)), func(r *record) {
-		n := int(r.int8()) - 1
-		newest[n] = r.time()
+	err := c.rows(ctx, shareLook, append(of.params(), timeParam(first)), func(r *record) {
+		x := &c.shares[r.int8()-1]
+		newest := r.time()
+		x.beyond += search(rows[x.lo:x.hi], func(r int32) bool { return b.Time[r] > newest })
+		x.there = int(r.int8())
 	})
 	if err != nil {
-		return fmt.Errorf("looking for the newest readings of series: %w", err)
-	}
-	c.met.rows, c.met.spans = c.met.rows[:0], c.met.spans[:0]
-	c.beyond.rows, c.beyond.spans = c.beyond.rows[:0], c.beyond.spans[:0]
-	lo := 0
-	for n, hi := range c.ends {
-		from := lo
-		if last, ok := newest[n]; ok {
-			from += sortSearch(rows[lo:hi], func(r int32) bool { return b.Time[r] > last })
-		}
-		c.met.add(&c.order, lo, from)
-		c.beyond.add(&c.order, from, hi)
-		lo = hi
+		return fmt.Errorf("looking for what series have: %w", err)
 	}
 	return nil
 }
 
-// sortSearch is the index of the first of rows for which beyond holds, as it does
-// for all that follow.
-func sortSearch(rows []int32, beyond func(int32) bool) int {
+// search is the index of the first of rows for which beyond holds, as it does for
+// all that follow.
+func search(rows []int32, beyond func(int32) bool) int {
 	n, _ := slices.BinarySearchFunc(rows, true, func(r int32, _ bool) int {
 		if beyond(r) {
 			return 1
@@ -144,6 +146,27 @@ func sortSearch(rows []int32, beyond func(int32) bool) int {
 	})
 	return n
 }
+
+// divide collects the readings that may meet others in met, and the rest in beyond.
+// Of a series in which all that is there may be replaced, that is all, if it was
+// taken out.
+func (c *committer) divide(takenOut bool) {
+	c.met.rows, c.met.spans = c.met.rows[:0], c.met.spans[:0]
+	c.beyond.rows, c.beyond.spans = c.beyond.rows[:0], c.beyond.spans[:0]
+	for i := range c.shares {
+		x := &c.shares[i]
+		from := x.beyond
+		if takenOut && x.replaces() {
+			from = x.lo
+		}
+		c.met.add(&c.order, x.lo, from)
+		c.beyond.add(&c.order, from, x.hi)
+	}
+}
+
+// replaces reports whether the series may have nothing between the instants of
+// these readings but readings at the same: as many at most.
+func (x *share) replaces() bool { return x.beyond > x.lo && x.there <= x.beyond-x.lo }
 
 // expectMeetings decides whether the chunk is to look at what is there before it
 // is stored, or a part as late as they say, and readies the connection for that.
@@ -161,33 +184,42 @@ func (c *committer) expectMeetings(ctx context.Context, late bool) error {
 // storeStaged stores the ordered readings where some of them may be there
 // already, and counts what became of them in the spans' receipts.
 func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
-	if err := c.divide(ctx, b); err != nil {
+	if err := c.lookAtShares(ctx, b); err != nil {
 		return err
 	}
+	gone, err := c.takeOutMet(ctx, b)
+	if err != nil {
+		return err
+	}
+	c.divide(gone != nil)
+	if err := c.storeNew(ctx, b, c.beyond); err != nil {
+		return err
+	}
+	spans := c.spansByID(b)
+	for _, t := range gone {
+		cells := &spans[t.by].Receipt.Cells
+		cells.Stored -= t.n
+		cells.Replaced += t.n
+	}
+	c.takeovers = append(c.takeovers, gone...)
 	if len(c.met.rows) == 0 {
-		return c.storeNew(ctx, b, c.beyond)
+		return nil
 	}
 	if err := c.copyRows(ctx, b, c.met, "pg_temp.staging"); err != nil {
 		return err
 	}
-	if done, err := c.replace(ctx, b); done || err != nil {
-		return err
-	}
-	if err := c.settleStaged(ctx, c.spansByID(b), int64(len(c.met.rows))); err != nil {
-		return err
-	}
-	return c.storeNew(ctx, b, c.beyond)
+	return c.settleStaged(ctx, spans, int64(len(c.met.rows)))
 }
 
 // storeNew stores readings of which none is there by a straight COPY.
-func (c *committer) storeNew(ctx context.Context, b *ingest.Batch, new picked) error {
-	if len(new.rows) == 0 {
+func (c *committer) storeNew(ctx context.Context, b *ingest.Batch, some picked) error {
+	if len(some.rows) == 0 {
 		return nil
 	}
-	if err := c.copyRows(ctx, b, new, "readings"); err != nil {
+	if err := c.copyRows(ctx, b, some, "readings"); err != nil {
 		return err
 	}
-	for _, span := range new.spans {
+	for _, span := range some.spans {
 		b.Spans[span].Receipt.Cells.Stored++
 	}
 	return nil
@@ -204,105 +236,122 @@ func (c *committer) spansByID(b *ingest.Batch) map[int64]*ingest.Span {
 }
 
 const (
-	// replaceSQL takes out what the staged readings meet, in their order. The
-	// planner, who knows nothing of a temporary table, would else read all of a
-	// table that is not very large.
-	replaceSQL = `with gone as (delete from readings r using staging s where r.series_id = s.series_id and r.ts = s.ts
-			returning s.file_id as by_file, r.file_id as from_file)
-		select by_file, from_file, count(*) from gone group by by_file, from_file`
-	outrankedSQL = `select id, rank, rank_time, path, generation, key from files where id = any($1::int8[]) and state <> 'loading'`
+	// takeOutMetSQL takes out what series have within stretches of time, in the order
+	// of the key.
+	takeOutMetSQL = `with gone as (
+			delete from readings r using unnest($1::int4[], $2::timestamptz[], $3::timestamptz[]) as c(series_id, first, last)
+			where r.series_id = c.series_id and r.ts between c.first and c.last returning r.series_id, r.file_id, r.ts)
+		select series_id, file_id, array_agg(ts) from gone group by series_id, file_id`
+	ranksSQL = `select id, rank, rank_time, path, generation, key from files where id = any($1::int8[]) and state <> 'loading'`
 )
 
-// replace takes out what the staged readings meet and stores all of the chunk in
-// its place, where all of these outrank what they meet. Else it leaves all as it
-// was, and done is false.
+// takeOutMet takes out what is to be replaced by the chunk's readings: of each series
+// in which they may replace all that they meet. It returns from which files they take
+// it over; nil where it took out nothing, for not all of it is at their instants and
+// outranked by them.
 //
 // It does not follow a reading that another transaction takes over or stores
 // meanwhile: the COPY finds those.
-func (c *committer) replace(ctx context.Context, b *ingest.Batch) (done bool, err error) {
-	layout := &c.sink.store.layout
-	if c.singly || c.aside || c.compressed || layout.Hypertable || c.sink.options.Policy == Error || !c.sink.meetings.mayReplace() {
-		return false, nil
+func (c *committer) takeOutMet(ctx context.Context, b *ingest.Batch) ([]takeover, error) {
+	if c.singly || c.aside || c.compressed || c.sink.store.layout.Hypertable || c.sink.options.Policy == Error {
+		return nil, nil
 	}
-	gone, err := c.takeOutMet(ctx)
-	if err != nil {
-		return false, fmt.Errorf("taking out readings that others replace: %w", err)
-	}
-	wins, err := c.outranks(ctx, gone)
-	if err != nil {
-		return false, fmt.Errorf("comparing the ranks of files: %w", err)
-	}
-	if !wins {
-		c.sink.meetings.mixed()
-		if _, err := c.conn.Exec(ctx, "rollback to savepoint met").ReadAll(); err != nil {
-			return false, fmt.Errorf("putting back readings: %w", err)
+	shares := make(map[int32]*share)
+	of := newColumns(oidInt4, oidTimestamptz, oidTimestamptz)
+	for i := range c.shares {
+		if x := &c.shares[i]; x.replaces() {
+			shares[x.series] = x
+			of[0].int4(x.series)
+			of[1].time(b.Time[c.order.Rows[x.lo]])
+			of[2].time(b.Time[c.order.Rows[x.beyond-1]])
 		}
-		return false, nil
 	}
-	if len(gone) > 0 {
-		c.sink.meetings.met(false)
+	if len(shares) == 0 || !c.sink.meetings.mayReplace() {
+		return nil, nil
 	}
-	if err := c.storeNew(ctx, b, picked{c.order.Rows, c.order.Spans}); err != nil {
-		return false, err
-	}
-	spans := c.spansByID(b)
-	for _, t := range gone {
-		cells := &spans[t.by].Receipt.Cells
-		cells.Stored -= t.n
-		cells.Replaced += t.n
-	}
-	c.takeovers = append(c.takeovers, gone...)
-	return true, nil
-}
-
-// takeOutMet takes out what the staged readings meet, after a savepoint.
-func (c *committer) takeOutMet(ctx context.Context) (gone []takeover, err error) {
 	batch := &pgconn.Batch{}
+	// The planner, who knows of the chunk no more than how many series it has, would
+	// else read all of a table that is not very large.
 	for _, sql := range []string{"savepoint met", "set local enable_hashjoin = off", "set local enable_mergejoin = off"} {
 		batch.ExecParams(sql, nil, nil, nil, nil)
 	}
-	batch.ExecParams(replaceSQL, nil, nil, nil, binaryFormat)
+	batch.ExecParams(takeOutMetSQL, of.params(), nil, binaryFormat, binaryFormat)
 	for _, sql := range []string{"set local enable_hashjoin to default", "set local enable_mergejoin to default"} {
 		batch.ExecParams(sql, nil, nil, nil, nil)
 	}
 	results := c.conn.ExecBatch(ctx, batch)
+	gone, known := make(map[takeover]int64), true // by their files
 	for results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { gone = append(gone, takeover{by: r.int8(), from: r.int8(), n: r.int8()}) })
+		eachRow(results.ResultReader(), func(r *record) {
+			x, from := shares[r.int4()], r.int8()
+			c.instants = r.appendInt8s(c.instants[:0])
+			for _, at := range c.instants {
+				n, ok := c.at(b, x, at+postgresEpoch)
+				if !ok {
+					known = false
+					return
+				}
+				gone[takeover{from: from, by: c.files[c.order.Spans[n]]}]++
+			}
+		})
 	}
-	return gone, results.Close()
+	err := results.Close()
+	var all []takeover
+	if err == nil && known {
+		all, err = c.outranked(ctx, gone)
+	}
+	if err == nil && all == nil {
+		c.sink.meetings.mixed()
+		_, err = c.conn.Exec(ctx, "rollback to savepoint met").ReadAll()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("taking out readings that others replace: %w", err)
+	}
+	if len(all) > 0 {
+		c.sink.meetings.met(false)
+	}
+	return all, nil
 }
 
-// outranks reports whether each file holds its readings against that of which it
-// met some.
-func (c *committer) outranks(ctx context.Context, met []takeover) (bool, error) {
-	if len(met) == 0 {
-		return true, nil
-	}
+// at is the place in the order of the reading of a series at an instant.
+func (c *committer) at(b *ingest.Batch, x *share, instant int64) (place int, ok bool) {
+	rows := c.order.Rows
+	place = x.lo + search(rows[x.lo:x.beyond], func(r int32) bool { return b.Time[r] >= instant })
+	return place, place < x.beyond && b.Time[rows[place]] == instant
+}
+
+// outranked returns what passed between files, none with a count in met, which has
+// the counts. It is nil where one of those that lost readings holds them against the
+// one that took them.
+func (c *committer) outranked(ctx context.Context, met map[takeover]int64) (all []takeover, err error) {
 	old := newColumns(oidInt8)
 	ranks := make(map[int64]rank, len(met))
-	for _, t := range met {
+	for t := range met {
 		if _, ok := ranks[t.from]; !ok {
 			ranks[t.from] = rank{}
 			old[0].int8(t.from)
 		}
 	}
 	clear(ranks)
-	err := execute(ctx, c.conn, outrankedSQL, old.params(), func(r *record) {
+	err = execute(ctx, c.conn, ranksSQL, old.params(), func(r *record) {
 		id := r.int8()
 		ranks[id] = rank{number: r.int2(), time: r.time(), path: r.text(), generation: r.int4(), key: r.uuid()}
 	})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	own := make(map[int64]rank, len(c.claims))
 	for i := range c.claims {
 		own[c.claims[i].id] = c.claims[i].rank
 	}
-	for _, t := range met {
+	all = make([]takeover, 0, len(met))
+	for t, n := range met {
 		old, ok := ranks[t.from]
 		if !ok || t.from == t.by || !c.sink.options.Policy.wins(own[t.by], old) {
-			return false, nil
+			return nil, nil
 		}
+		t.n = n
+		all = append(all, t)
 	}
-	return true, nil
+	return all, nil
 }

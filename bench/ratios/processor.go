@@ -39,12 +39,21 @@ func (s *site) used() (seconds float64, ok bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	server, err := processorTime(strconv.Itoa(s.server.Pid()), true)
-	if err != nil {
-		return 0, false, err
+	for {
+		server, err := processorTime(strconv.Itoa(s.server.Pid()), true)
+		if err != nil {
+			return 0, false, err
+		}
+		sessions, err := childrenTime(s.server.Pid())
+		if err != nil {
+			return 0, false, err
+		}
+		// What a session used is the server's when it has ended: it was to be
+		// found in one of the two.
+		if again, err := processorTime(strconv.Itoa(s.server.Pid()), true); err != nil || again == server {
+			return own + server + sessions, true, err
+		}
 	}
-	sessions, err := childrenTime(s.server.Pid())
-	return own + server + sessions, true, err
 }
 
 // childrenTime is what the processes use that one has started and that are there.

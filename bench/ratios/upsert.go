@@ -28,7 +28,6 @@ func (t *stock) export(ctx context.Context, at *site) (batches [][]byte, err err
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	// The last file of the stock: ids are given in the order of commits.
 	const sent = "from penstock.readings where file_id in (select id from penstock.files where run > (select min(run) from penstock.files))"
 	rows, _ := conn.Query(ctx, "select series_id, count(*) "+sent+" group by series_id order by series_id") // its error is that of ForEachRow
 	var id, n, inBatch int
