@@ -93,8 +93,11 @@ func corpusPath(i int, logger string, start time.Time) string {
 
 // AppendFile appends the bytes of file i to b.
 func (c Corpus) AppendFile(b []byte, i int) []byte {
-	b = append(b, corpusHeader...)
-	for n := i * c.Readings; n < (i+1)*c.Readings; n++ {
+	return c.appendReadings(append(b, corpusHeader...), i*c.Readings, (i+1)*c.Readings)
+}
+
+func (c Corpus) appendReadings(b []byte, from, to int) []byte {
+	for n := from; n < to; n++ {
 		r := c.Reading(n)
 		b = append(b, r.Logger...)
 		b = append(b, ',')
@@ -145,14 +148,33 @@ func (c Corpus) writeFolder(dir string, first int) error {
 	}
 	var buf []byte
 	for i := first; i < min(first+filesPerFolder, c.Files); i++ {
-		buf = c.AppendFile(buf[:0], i)
 		path := filepath.Join(dir, c.Path(i))
 		modified := c.Reading((i+1)*c.Readings - 1).Time.Add(time.Minute)
-		err := os.WriteFile(path, buf, 0o644)
+		err := c.writeFile(path, i, &buf)
 		err = errors.Join(err, os.Chtimes(path, modified, modified))
 		if err != nil {
 			return fmt.Errorf("writing a corpus: %w", err)
 		}
+	}
+	return nil
+}
+
+// writeFile writes file i by way of buf, a few megabytes at a time however large it
+// is.
+func (c Corpus) writeFile(path string, i int, buf *[]byte) (err error) {
+	const atATime = 50_000 // readings
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	*buf = append((*buf)[:0], corpusHeader...)
+	for from, end := i*c.Readings, (i+1)*c.Readings; from < end; from += atATime {
+		*buf = c.appendReadings(*buf, from, min(from+atATime, end))
+		if _, err := f.Write(*buf); err != nil {
+			return err
+		}
+		*buf = (*buf)[:0]
 	}
 	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// While garbage is collected seldom, what is kept leaves as much room as it does
-// by default, or more, and afterwards all is as it was.
-func TestCollectSeldom(t *testing.T) {
+// Garbage is collected by how much there is of it, whatever is kept, and afterwards
+// all is as it was.
+func TestCollect(t *testing.T) {
 	t.Setenv("GOGC", "")
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
@@ -19,29 +19,32 @@ func TestCollectSeldom(t *testing.T) {
 		return now
 	}
 
-	c := collectSeldom()
+	c := collect(seldom)
 	if is := percent(); is < 200 {
 		t.Errorf("GOGC is %d while little is kept", is)
 	}
-	kept := make([]byte, 4*garbage)
-	for deadline := 1000; percent() > 100 && deadline > 0; deadline-- { // cleanups run after a collection, beside others
+	kept := make([]byte, 8*garbage)
+	for deadline := 1000; percent() > leastGrowth && deadline > 0; deadline-- { // cleanups run after a collection, beside others
 		runtime.GC()
 		runtime.Gosched()
 	}
-	if is := percent(); is != 100 {
-		t.Errorf("GOGC is %d while more is kept than is let grow", is)
+	if is := percent(); is != leastGrowth {
+		t.Errorf("GOGC is %d while much more is kept than is let grow", is)
 	}
 	runtime.KeepAlive(kept)
 	c.end()
-	runtime.GC()
 	if is := percent(); is != 100 {
 		t.Errorf("GOGC is %d afterwards", is)
 	}
+	runtime.GC()
 	c.end()
+	if is := percent(); is != 100 {
+		t.Errorf("GOGC is %d after another end", is)
+	}
 
 	t.Setenv("GOGC", "50")
 	debug.SetGCPercent(50)
-	c = collectSeldom()
+	c = collect(seldom)
 	if is := percent(); is != 50 {
 		t.Errorf("GOGC is %d where 50 was asked for", is)
 	}
@@ -51,10 +54,14 @@ func TestCollectSeldom(t *testing.T) {
 func TestGrowth(t *testing.T) {
 	for _, c := range []struct {
 		kept uint64
+		most int
 		want int
-	}{{0, 800}, {4 << 20, 800}, {8 << 20, 400}, {garbage, 100}, {1 << 30, 100}, {math.MaxUint64, 100}} {
-		if is := growthFor(c.kept); is != c.want {
-			t.Errorf("of %d bytes: %d, want %d", c.kept, is, c.want)
+	}{
+		{0, seldom, 800}, {4 << 20, seldom, 800}, {8 << 20, seldom, 400}, {garbage, seldom, 100}, {2 * garbage, seldom, 50}, {1 << 30, seldom, 25}, {math.MaxUint64, seldom, 25},
+		{0, asEver, 100}, {4 << 20, asEver, 100}, {garbage, asEver, 100}, {2 * garbage, asEver, 50}, {1 << 30, asEver, 25},
+	} {
+		if is := growthFor(c.kept, c.most); is != c.want {
+			t.Errorf("of %d bytes, %d at most: %d, want %d", c.kept, c.most, is, c.want)
 		}
 	}
 }

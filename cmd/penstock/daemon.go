@@ -70,6 +70,7 @@ func (a *app) runDaemon(flags *pflag.FlagSet, o *running) error {
 	if err != nil {
 		return err
 	}
+	defer collect(asEver).end()
 	return a.newDaemon(flags, o, monitor.DefaultPatience()).run(c, hangups)
 }
 

@@ -321,7 +321,7 @@ func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*re
 	if j.yielding != nil {
 		pipeline.Yield = j.yielding.yield
 	}
-	collecting := collectSeldom()
+	collecting := collect(seldom)
 	err := pipeline.Run(take, work)
 	collecting.end()
 	r.took = time.Since(r.began)
