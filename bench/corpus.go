@@ -32,6 +32,7 @@ type Corpus struct {
 	Readings int    // in each file
 	Loggers  int    // that take turns; 0 means 270, the most with four digits is 10,000
 	Seed     uint64 // of the values
+	Revised  uint64 // seed of the values at every other instant of each logger; 0 for the same as all have
 }
 
 // A Reading is one line of a corpus.
@@ -65,7 +66,11 @@ func (c Corpus) Reading(n int) Reading {
 		Channel: corpusChannels[n%each],
 		Time:    corpusStart.Add(time.Duration(n/each/loggers) * corpusStep),
 	}
-	r.Milli = corpusMilli(c.Seed, n, n%each)
+	seed := c.Seed
+	if c.Revised != 0 && n/each/loggers%2 == 1 {
+		seed = c.Revised
+	}
+	r.Milli = corpusMilli(seed, n, n%each)
 	return r
 }
 

@@ -41,7 +41,7 @@ func beside(ctx context.Context, s *site) (err error) {
 		return err
 	}
 	defer func() { err = d.end(err) }()
-	w := &watching{renamed: make(map[string]time.Time)}
+	w := newWatching()
 	looking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	looked := make(chan error, 1)
@@ -56,7 +56,7 @@ func beside(ctx context.Context, s *site) (err error) {
 		replayed, said, err = s.replay(ctx, old)
 		replaying <- err
 	}()
-	n, wrote, err := s.writeAll(writing, w, s.backfill.live, math.MaxInt32)
+	n, wrote, err := s.writeAll(writing, w, s.backfill.live, warm, math.MaxInt32)
 	if writing.Err() != nil {
 		err = nil // that is how it ends
 	}

@@ -5,6 +5,11 @@
 //
 //	go run ./bench/live -penstock ./penstock
 //	go run ./bench/live -penstock ./penstock -only beside -backfill 1000000
+//	go run ./bench/live -penstock ./penstock -only listed -listed 1000000
+//	go run ./bench/live -penstock ./penstock -only large
+//
+// The last one loads a file of 10 GB and then another version of it: it takes
+// 60 GB of disk and much of an hour.
 //
 // It runs the program from outside, on a private PostgreSQL of its own with its
 // default durability.
@@ -16,7 +21,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +43,8 @@ type site struct {
 	rate     float64 // of these in a second
 	listed   int     // files that lie in the folder already
 	backfill backfill
+	large    largeFile
+	shared   int // every other file is of one of so many loggers that the large file has
 	settle   string
 	poll     string
 	dir      string // scratch
@@ -62,7 +68,11 @@ var measurements = []measurement{
 	{"idle", idle},
 	{"listed", listed},
 	{"beside", beside},
+	{"large", large},
 }
+
+// usual are the measurements that take minutes at most.
+const usual = "visible|idle|listed|beside"
 
 func main() { os.Exit(trial.Main("live", run)) }
 
@@ -78,7 +88,10 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.StringVar(&s.backfill.maxLag, "max-live-lag", "2m", "the replay's flag of that name; 0 for none")
 	f.StringVar(&s.settle, "settle", "0s", "the source's settle")
 	f.StringVar(&s.poll, "poll", "5s", "the source's poll")
-	only := f.String("only", "", "only the measurements whose name this regular expression matches: visible, idle, listed, beside")
+	f.IntVar(&s.large.megabytes, "large", 10_000, "size of the large file in MB")
+	f.IntVar(&s.large.loggers, "large-loggers", 10_000, "loggers whose readings the large file has, two series each")
+	f.Float64Var(&s.large.small, "large-beside", 10, "small files in a second that are renamed into the folder while it is loaded")
+	only := f.String("only", usual, "the measurements whose name this regular expression matches: visible, idle, listed, beside, large")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -86,11 +99,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	if s.files < 1 || s.listed < 1 || s.backfill.files < 1 {
-		return errors.New("-files, -listed and -backfill: at least one")
+	if min(s.files, s.listed, s.backfill.files, s.large.megabytes, s.large.loggers) < 1 {
+		return errors.New("-files, -listed, -backfill, -large and -large-loggers: at least one")
 	}
-	if math.IsNaN(s.rate) || math.IsNaN(s.backfill.live) || s.rate <= 0 || s.backfill.live <= 0 {
-		return errors.New("-rate and -live: more than 0 files in a second")
+	if !(min(s.rate, s.backfill.live, s.large.small) > 0) { // nor NaN
+		return errors.New("-rate, -live and -large-beside: more than 0 files in a second")
 	}
 	if s.penstock, err = trial.Program(s.penstock); err != nil {
 		return err
@@ -165,15 +178,28 @@ func (d *daemon) end(err error) error {
 // write puts a file of one reading in place by a rename, and returns when the
 // rename had been done.
 func (s *site) write(i int) (time.Time, error) {
-	name := fmt.Sprintf("%02d/L%03d_%07d.csv", i%50, i%500, i)
+	logger := fmt.Sprintf("L%03d", i%500)
+	if s.shared > 0 && i%2 == 1 {
+		logger = fmt.Sprintf("L%04d", i%s.shared)
+	}
 	at := time.Now().UTC().Truncate(time.Second).Add(-time.Duration(i) * time.Millisecond)
 	staged := filepath.Join(s.staging(), "next.csv")
-	text := fmt.Sprintf("logger,channel,timestamp,value,unit\nL%03d,flow,%s,%d.5,l/s\n", i%500, at.Format("2006-01-02T15:04:05.000Z"), i)
+	text := fmt.Sprintf("logger,channel,timestamp,value,unit\n%s,flow,%s,%d.5,l/s\n", logger, at.Format("2006-01-02T15:04:05.000Z"), i)
 	if err := os.WriteFile(staged, []byte(text), 0o644); err != nil {
 		return time.Time{}, err
 	}
-	err := os.Rename(staged, filepath.Join(s.watched(), name))
+	err := os.Rename(staged, filepath.Join(s.watched(), nameOf(i)))
 	return time.Now(), err
+}
+
+// nameOf is the path of a file that is renamed into the folder, below it.
+func nameOf(i int) string { return fmt.Sprintf("%02d/L%03d_%07d.csv", i%50, i%500, i) }
+
+// numberOf is nameOf turned round.
+func numberOf(path string) (i int) {
+	_, number, _ := strings.Cut(path, "_")
+	_, _ = fmt.Sscanf(number, "%d", &i) // it is one
+	return i
 }
 
 func (s *site) folders() error {

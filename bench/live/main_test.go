@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,20 +21,10 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func TestAnonymous(t *testing.T) {
-	mb, err := anonymous(os.Getpid())
-	if err != nil || mb < 1 || mb > 1000 {
-		t.Errorf("this test takes %.1f MB, %v", mb, err)
-	}
-	if _, err := anonymous(-1); err == nil {
-		t.Error("a process that is none has memory")
-	}
-}
-
 // TestWatching checks that a file is timed from when its rename had returned,
 // and not at all below nought.
 func TestWatching(t *testing.T) {
-	w := watching{renamed: make(map[string]time.Time)}
+	w := newWatching()
 	now := time.Now()
 	w.expect("early")
 	w.expect("late")
@@ -48,7 +39,7 @@ func TestWatching(t *testing.T) {
 		t.Errorf("awaited %q", left)
 	}
 	w.saw([]string{"late"}, now.Add(time.Second))
-	if !slices.Equal(w.took, []time.Duration{0, time.Second}) || len(w.awaited()) != 0 {
+	if !maps.Equal(w.took, map[string]time.Duration{"early": 0, "late": time.Second}) || len(w.awaited()) != 0 {
 		t.Errorf("took %v", w.took)
 	}
 }

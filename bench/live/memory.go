@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"penstock/bench/trial"
 )
 
 // idle measures the memory of a daemon whose folder stays empty.
@@ -51,7 +51,7 @@ func listed(ctx context.Context, s *site) (err error) {
 		return err
 	}
 	defer func() { err = d.end(err) }()
-	loading, loaded := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("not all files are loaded"))
+	loading, loaded := context.WithTimeoutCause(ctx, time.Minute+time.Duration(s.listed)*3*time.Millisecond, errors.New("not all files are loaded"))
 	defer loaded()
 	began := time.Now()
 	most := make(chan float64, 1)
@@ -70,8 +70,12 @@ func listed(ctx context.Context, s *site) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "anonymous memory with %d files in the folder: %.1f MB at most while they were loaded (%.0f s), %.1f MB at most over 30 s of listing them again, %.1f MB in the end (aim: 128 MB)\n",
-		s.listed, <-most, took.Seconds(), again, last)
+	peak, err := trial.Memory(d.cmd.Process.Pid, "VmHWM")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "anonymous memory with %d files in the folder: %.1f MB at most while they were loaded (%.0f s), %.1f MB at most over 30 s of listing them again, %.1f MB in the end (aim: 128 MB); with the program itself %.1f MB at most (aim: 256 MB)\n",
+		s.listed, <-most, took.Seconds(), again, last, peak)
 	return nil
 }
 
@@ -82,7 +86,7 @@ func (d *daemon) memory(ctx context.Context, during time.Duration) (last, most f
 	defer tick.Stop()
 	end := time.After(during)
 	for {
-		if last, err = anonymous(d.cmd.Process.Pid); err != nil {
+		if last, err = trial.Memory(d.cmd.Process.Pid, "RssAnon"); err != nil {
 			return last, most, err
 		}
 		most = max(most, last)
@@ -94,19 +98,4 @@ func (d *daemon) memory(ctx context.Context, during time.Duration) (last, most f
 			return last, most, ctx.Err()
 		}
 	}
-}
-
-// anonymous is the process's anonymous resident memory in MB, see proc(5).
-func anonymous(pid int) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(status), "RssAnon:")
-	kib, _, ok := strings.Cut(strings.TrimSpace(rest), " kB")
-	if !ok {
-		return 0, errors.New("the system does not tell a process's anonymous memory: this needs Linux")
-	}
-	n, err := strconv.ParseFloat(kib, 64)
-	return n * 1024 / 1e6, err
 }

@@ -22,13 +22,13 @@ func visible(ctx context.Context, s *site) (err error) {
 		return err
 	}
 	defer func() { err = d.end(err) }()
-	w := &watching{renamed: make(map[string]time.Time)}
+	w := newWatching()
 	w.ends(s.files)
 	late, cancel := context.WithTimeoutCause(ctx, time.Duration(float64(s.files)/s.rate)*time.Second+time.Minute, errors.New("that was a minute after the last was to be written"))
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- w.look(late, s.store, 5*time.Millisecond) }()
-	_, wrote, err := s.writeAll(late, w, s.rate, s.files)
+	_, wrote, err := s.writeAll(late, w, s.rate, warm, s.files)
 	if err != nil {
 		cancel() // the files that were not written are not waited for
 	}
@@ -65,10 +65,10 @@ func (s *site) startWarm(ctx context.Context) (*daemon, error) {
 	return d, nil
 }
 
-// writeAll writes up to n files at even distances, until ctx ends, and returns
-// how many that were and how long it took. Where ctx ended first, the error is its
-// cause.
-func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (int, time.Duration, error) {
+// writeAll writes up to n files at even distances, counted from from on, until ctx
+// ends, and returns how many that were and how long it took. Where ctx ended first,
+// the error is its cause.
+func (s *site) writeAll(ctx context.Context, w *watching, rate float64, from, n int) (int, time.Duration, error) {
 	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -79,9 +79,9 @@ func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (
 		case <-ctx.Done():
 			return i, time.Since(began), context.Cause(ctx)
 		}
-		name := fmt.Sprintf("%02d/L%03d_%07d.csv", (warm+i)%50, (warm+i)%500, warm+i)
+		name := nameOf(from + i)
 		w.expect(name)
-		at, err := s.write(warm + i)
+		at, err := s.write(from + i)
 		if err != nil {
 			return i, 0, err
 		}
@@ -94,9 +94,13 @@ func (s *site) writeAll(ctx context.Context, w *watching, rate float64, n int) (
 type watching struct {
 	mu      sync.Mutex
 	renamed map[string]time.Time // not yet visible; zero before the rename had returned
-	took    []time.Duration
+	took    map[string]time.Duration
 	queries int
 	all     int // files in all, once that is known; 0 before
+}
+
+func newWatching() *watching {
+	return &watching{renamed: make(map[string]time.Time), took: make(map[string]time.Duration)}
 }
 
 // ends says how many files there are in all.
@@ -117,8 +121,16 @@ func (w *watching) progress() (seen, all int) {
 // within is the time within which a share of the files was visible, once all
 // are.
 func (w *watching) within(share float64) time.Duration {
-	slices.Sort(w.took)
-	return w.took[min(int(share*float64(len(w.took))), len(w.took)-1)].Round(100 * time.Microsecond)
+	return within(share, slices.Collect(maps.Values(w.took)))
+}
+
+// within is the time within which a share of those is that some files took.
+func within(share float64, took []time.Duration) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[min(int(share*float64(len(took))), len(took)-1)].Round(100 * time.Microsecond)
 }
 
 // step is how often it was looked.
@@ -191,7 +203,7 @@ func (w *watching) saw(visible []string, now time.Time) {
 		if at.IsZero() {
 			at = now // visible before the rename had returned to us
 		}
-		w.took = append(w.took, now.Sub(at))
+		w.took[path] = now.Sub(at)
 		delete(w.renamed, path)
 	}
 }

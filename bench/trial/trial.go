@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -115,4 +116,20 @@ func One(ctx context.Context, url, query string, into ...any) error {
 		return fmt.Errorf("%s: %w", query, err)
 	}
 	return nil
+}
+
+// Memory is what a running process takes, in MB of 10^6 bytes, as proc(5) has it:
+// VmHWM is its most so far, RssAnon what it has to itself now.
+func Memory(pid int, field string) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "\n"+field+":")
+	kib, _, ok := strings.Cut(strings.TrimSpace(rest), " kB")
+	if !ok {
+		return 0, errors.New("the system does not tell the memory of a process: this needs Linux, and one that has not ended")
+	}
+	n, err := strconv.ParseFloat(kib, 64)
+	return n * 1024 / 1e6, err
 }

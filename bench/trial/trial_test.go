@@ -2,6 +2,7 @@ package trial
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,5 +57,19 @@ func TestStatements(t *testing.T) {
 	}
 	if err := Exec(t.Context(), url, "no statement"); err == nil || !strings.HasPrefix(err.Error(), "no statement: ") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	most, err := Memory(os.Getpid(), "VmHWM")
+	now, failed := Memory(os.Getpid(), "RssAnon")
+	if err = errors.Join(err, failed); err != nil || now < 1 || now > most || most > 1000 {
+		t.Errorf("this test takes %.1f MB and has taken %.1f (%v)", now, most, err)
+	}
+	if _, err := Memory(-1, "VmHWM"); err == nil {
+		t.Error("a process that is none has memory")
+	}
+	if _, err := Memory(os.Getpid(), "VmNone"); err == nil {
+		t.Error("there is memory of no name")
 	}
 }
