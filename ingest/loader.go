@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,6 +20,7 @@ type loader struct {
 	underWay int           // parts that workers have
 	waited   time.Duration // for workers, while a file is decoded
 	ended    chan *part    // that they had
+	slot     turn          // among the large files, for what is no part
 }
 
 // A part is one on its way to a worker and back. Who has it owns its batch.
@@ -28,6 +30,7 @@ type part struct {
 	refused string // by the database, and why
 	err     error  // the file is not what it was
 	took    time.Duration
+	slot    turn // among the large files: who has the part leaves it
 	ended   chan<- *part
 }
 
@@ -36,7 +39,7 @@ var errLeft = errors.New("its other parts are left to the next run")
 
 func (r *run) newLoader() *loader {
 	batches := r.Workers + 1
-	return &loader{worker: r.newWorker(0), ended: make(chan *part, batches)}
+	return &loader{worker: r.newWorker(0), ended: make(chan *part, batches), slot: turn{turnstile: r.Turn.forLarge()}}
 }
 
 // load loads one file and tells what became of it.
@@ -217,6 +220,10 @@ func (l *loader) loadInParts(ctx context.Context, f *largeFile, have *provided, 
 // transact calls a step of the committer.
 func (l *loader) transact(ctx context.Context, do func(PartCommitter) error) error {
 	l.yield()
+	if err := l.slot.enter(ctx); err != nil {
+		return err
+	}
+	defer l.slot.leave()
 	if err := l.turn.enter(ctx); err != nil {
 		return err
 	}
@@ -336,9 +343,21 @@ func (h *handing) hand(ctx context.Context) error {
 			return err
 		}
 	}
-	p := &part{Part: Part{Of: h.parts, N: n, Late: is.late}, batch: b, ended: h.ended}
+	p := &part{Part: Part{Of: h.parts, N: n, Late: is.late}, batch: b, ended: h.ended, slot: turn{turnstile: h.Turn.forLarge()}}
 	start := time.Now()
 	defer func() { h.waited += time.Since(start) }()
+	if p.slot.enter(h.take) != nil {
+		return cmp.Or(context.Cause(ctx), errLeft)
+	}
+	err := h.give(ctx, p)
+	if err != nil {
+		p.slot.leave()
+	}
+	return err
+}
+
+// give waits for a worker that takes a part.
+func (h *handing) give(ctx context.Context, p *part) error {
 	for h.failed == nil && h.parts.Refused == "" {
 		select {
 		case h.run.parts <- p:
@@ -409,6 +428,7 @@ func (h *handing) has(p *part) {
 
 // commitPart commits a part of a large file.
 func (w *worker) commitPart(ctx context.Context, p *part) error {
+	defer p.slot.leave()
 	w.yield()
 	if err := w.turn.enter(ctx); err != nil {
 		return err
@@ -430,6 +450,7 @@ func (w *worker) commitPart(ctx context.Context, p *part) error {
 	}
 	p.took = time.Since(start)
 	w.turn.leave()
+	p.slot.leave()
 	p.ended <- p
 	return nil
 }

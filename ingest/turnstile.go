@@ -11,22 +11,42 @@ import (
 // pipelines that share it. Who waits longest goes first, so that a busy source
 // does not keep another one out. All methods may be called concurrently.
 type Turnstile struct {
+	large *Turnstile // for parts of large files, which take a place besides; nil of that one
+
 	mu      sync.Mutex
 	places  int
 	taken   int
 	waiting []chan struct{} // each is closed when a place has been taken for it
 }
 
-// NewTurnstile returns a turnstile with n places, at least one.
-func NewTurnstile(n int) *Turnstile { return &Turnstile{places: max(n, 1)} }
+// NewTurnstile returns a turnstile with n places, at least one. Where there are
+// more, parts of large files leave one to small files, which so wait for none.
+func NewTurnstile(n int) *Turnstile {
+	t := &Turnstile{large: new(Turnstile)}
+	t.Set(n)
+	return t
+}
 
 // Set changes the number of places, at once where there are more, and else as
 // those inside leave.
 func (t *Turnstile) Set(n int) {
+	t.set(n)
+	t.large.set(n - 1)
+}
+
+func (t *Turnstile) set(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.places = max(n, 1)
 	t.admit()
+}
+
+// forLarge is the one for parts of large files. A nil one has none.
+func (t *Turnstile) forLarge() *Turnstile {
+	if t == nil {
+		return nil
+	}
+	return t.large
 }
 
 // Enter waits for a place. Its error is ctx's cause; else Leave is to be called.

@@ -69,7 +69,8 @@ func (w *worker) end() {
 
 // next waits for a chunk or a part, and returns nil for both when none will come.
 // Where there are both it takes them by turns: a small file waits for a part of a
-// large one, and not for all of it, nor the other way round.
+// large one at most, and not for all of it, nor the other way round. Where a
+// turnstile leaves a worker to them, it does not wait for that either.
 func (w *worker) next() (*chunk, *part, error) {
 	chunks, parts := w.chunks, w.parts
 	if w.partNext {

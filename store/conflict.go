@@ -51,7 +51,7 @@ func settleBy(lock string) string {
 		order by s.series_id, s.ts %s
 	), ranks as materialized (
 		select id, rank, rank_time, path, generation, key, state from files
-		where id = any(array(select file_id from staging union all select old_file from standing))
+		where id = any(array(select file_id from staging union select old_file from standing))
 	), judged as (
 		select t.*, t.old_file = t.file_id as own, o.state = 'loading' and t.old_file <> t.file_id as unseen,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
@@ -73,11 +73,11 @@ func settleBy(lock string) string {
 	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
 }
 
-// clashSQL finds the first staged reading that contradicts one that is there,
-// and how many do.
+// clashSQL finds the first reading of some rows that contradicts one that is
+// there, and how many do.
 const clashSQL = `select e.logger, e.channel, c.ts, c.value, c.stands, f.path, c.n
 	from (select s.series_id, s.ts, s.value, r.value as stands, r.file_id, count(*) over () as n
-		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts join files o on o.id = r.file_id and o.state <> 'loading'
+		from %s s join readings r on r.series_id = s.series_id and r.ts = s.ts join files o on o.id = r.file_id and o.state <> 'loading'
 		where s.value <> r.value or s.quality is distinct from r.quality
 		order by s.ts, s.series_id limit 1) c
 	join series e on e.id = c.series_id join files f on f.id = c.file_id`
@@ -94,17 +94,16 @@ func (c *committer) settleStaged(ctx context.Context, spans map[int64]*ingest.Sp
 			return err
 		}
 	}
-	if c.sink.options.Policy == Error {
-		if err := c.clash(ctx); err != nil {
-			return err
-		}
-	}
 	return c.settle(ctx, spans, staged)
 }
 
-// clash reports a contradiction as the fault of the file that brings it.
-func (c *committer) clash(ctx context.Context) error {
-	r := c.conn.ExecParams(ctx, clashSQL, nil, nil, nil, binaryFormat)
+// clash reports a contradiction as the fault of the file that brings it, where the
+// policy says that it is one.
+func (c *committer) clash(ctx context.Context, of string, params [][]byte) error {
+	if c.sink.options.Policy != Error {
+		return nil
+	}
+	r := c.conn.ExecParams(ctx, fmt.Sprintf(clashSQL, of), params, nil, binaryFormat, binaryFormat)
 	var found error
 	eachRow(r, func(r *record) {
 		logger, channel, ts, value, stands, path, n := r.text(), r.text(), r.time(), r.float8(), r.float8(), r.text(), r.int8()

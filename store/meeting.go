@@ -208,6 +208,9 @@ func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
 	if err := c.copyRows(ctx, b, c.met, "pg_temp.staging"); err != nil {
 		return err
 	}
+	if err := c.clash(ctx, "staging", nil); err != nil {
+		return err
+	}
 	return c.settleStaged(ctx, spans, int64(len(c.met.rows)))
 }
 

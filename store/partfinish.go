@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"penstock/ingest"
 )
@@ -81,7 +83,7 @@ func (c *committer) transactFinish(ctx context.Context, b *ingest.Batch, p *inge
 		return err
 	}
 	c.order.Rows, c.takeovers = c.order.Rows[:0], c.takeovers[:0]
-	if err := c.endParts(ctx, cl, s, repeated); err != nil {
+	if err := c.endParts(ctx, cl, s, p, repeated); err != nil {
 		return err
 	}
 	if err := c.account(ctx, b); err != nil {
@@ -131,7 +133,7 @@ func (c *committer) lockParts(ctx context.Context, cl *claim, p *ingest.Parts) (
 
 // endParts makes of the file's readings what its state says, and fills in its
 // receipt.
-func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, repeated int64) error {
+func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, p *ingest.Parts, repeated int64) error {
 	if cl.state != ingest.Loaded {
 		if err := execute(ctx, c.conn, takeOutSQL, ids([]int64{cl.id}), nil); err != nil {
 			return fmt.Errorf("taking out what was loading: %w", err)
@@ -149,18 +151,54 @@ func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, rep
 	if cl.state != ingest.Loaded {
 		return nil
 	}
-	var waiting int64
-	err := execute(ctx, c.conn, `with w as (insert into staging (series_id, ts, value, file_id, quality)
-			select series_id, ts, value, file_id, quality from waiting where file_id = $1 returning 1)
-		select count(*) from w`, [][]byte{int8Param(cl.id)}, func(r *record) { waiting = r.int8() })
-	if err != nil {
-		return fmt.Errorf("finishing a file: %w", err)
+	waiting, err := c.settleWaiting(ctx, cl.id, s, p)
+	cells.Repeated, cells.Stored = repeated, cells.Stored+distinct(s, repeated)-waiting
+	return err
+}
+
+// waitingSQL stages the next of a file's readings that wait, in the order of the
+// key, and returns how many these are and which comes last.
+const waitingSQL = `with w as (insert into staging (series_id, ts, value, file_id, quality)
+		select series_id, ts, value, file_id, quality from waiting where file_id = $1 and (series_id, ts) > ($2, $3)
+		order by series_id, ts limit $4 returning series_id, ts)
+	select (select count(*) from w), series_id, ts from w order by series_id desc, ts desc limit 1`
+
+// settleWaiting decides which of the file's readings that wait stand, counts what
+// became of them in its receipt, and returns how many they were. A statement
+// settles as many as a part has: that bounds what it takes of the server's memory,
+// and of its disk to sort them.
+func (c *committer) settleWaiting(ctx context.Context, id int64, s *ingest.Span, p *ingest.Parts) (waiting int64, err error) {
+	if err := c.clash(ctx, "(select * from waiting where file_id = $1)", [][]byte{int8Param(id)}); err != nil {
+		return 0, err
 	}
-	cells.Repeated, cells.Stored = repeated, distinct(s, repeated)-waiting
-	if waiting == 0 {
-		return nil
+	if _, err := c.conn.Exec(ctx, nearSQL+"; set local work_mem = '64MB'").ReadAll(); err != nil { // else it sorts on disk
+		return 0, fmt.Errorf("finishing a file: %w", err)
 	}
-	return c.settleStaged(ctx, map[int64]*ingest.Span{cl.id: s}, waiting)
+	spans := map[int64]*ingest.Span{id: s}
+	series, ts := int4Param(0), int8Param(math.MinInt64) // -infinity: before all keys
+	limit := int8Param(int64(math.MaxInt64))
+	if p.Readings > 0 {
+		limit = int8Param(int64(p.Readings))
+	}
+	for {
+		var staged int64
+		err := execute(ctx, c.conn, waitingSQL, [][]byte{int8Param(id), series, ts, limit}, func(r *record) {
+			staged, series, ts = r.int8(), slices.Clone(r.raw()), slices.Clone(r.raw())
+		})
+		if err != nil {
+			return 0, fmt.Errorf("finishing a file: %w", err)
+		}
+		if staged == 0 {
+			return waiting, nil
+		}
+		waiting += staged
+		if err := c.settleStaged(ctx, spans, staged); err != nil {
+			return 0, err
+		}
+		if _, err := c.conn.Exec(ctx, "truncate staging").ReadAll(); err != nil {
+			return 0, fmt.Errorf("finishing a file: %w", err)
+		}
+	}
 }
 
 // reportParts hands on what a file brought whose parts are all committed. Its

@@ -175,16 +175,15 @@ func (d *daemon) end(err error) error {
 	return fmt.Errorf("%w\nthe daemon said:\n%s", err, d.said)
 }
 
-// write puts a file of one reading in place by a rename, and returns when the
+// write puts a file of one reading, or two, in place by a rename, and returns when the
 // rename had been done.
 func (s *site) write(i int) (time.Time, error) {
-	logger := fmt.Sprintf("L%03d", i%500)
-	if s.shared > 0 && i%2 == 1 {
-		logger = fmt.Sprintf("L%04d", i%s.shared)
-	}
-	at := time.Now().UTC().Truncate(time.Second).Add(-time.Duration(i) * time.Millisecond)
+	at := time.Now().UTC().Truncate(time.Second).Add(-time.Duration(i) * time.Millisecond).Format("2006-01-02T15:04:05.000Z")
 	staged := filepath.Join(s.staging(), "next.csv")
-	text := fmt.Sprintf("logger,channel,timestamp,value,unit\n%s,flow,%s,%d.5,l/s\n", logger, at.Format("2006-01-02T15:04:05.000Z"), i)
+	text := fmt.Sprintf("logger,channel,timestamp,value,unit\nL%03d,flow,%s,%d.5,l/s\n", i%500, at, i)
+	if s.shared > 0 && i%2 == 1 { // and has all of the logger's channels: one that it has not is asked about when it comes
+		text = fmt.Sprintf("logger,channel,timestamp,value\nL%04[1]d,flow,%[2]s,%[3]d.5\nL%04[1]d,pressure,%[2]s,%[3]d.5\n", i%s.shared, at, i)
+	}
 	if err := os.WriteFile(staged, []byte(text), 0o644); err != nil {
 		return time.Time{}, err
 	}
