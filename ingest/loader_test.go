@@ -296,6 +296,68 @@ func smallFilesBetweenParts(t *testing.T) {
 	}
 }
 
+// Where a turnstile has a place for them, small files wait for no part: here none of
+// those ends before the small files are there.
+func TestSmallFilesGoPastParts(t *testing.T) {
+	for _, workers := range []int{2, 3} {
+		synctest.Test(t, func(t *testing.T) { smallFilesPastParts(t, workers) })
+	}
+}
+
+func smallFilesPastParts(t *testing.T, workers int) {
+	items := []item{{path: "a/large", text: rows("flow", 0, 300, 1)}}
+	const small = 5
+	for n := range small {
+		items = append(items, item{path: fmt.Sprint("b/small", n), text: rows("flow", 1000+n, 1001+n, 1)})
+	}
+	r := newPartRig(items...)
+	r.Workers, r.Turn = workers, NewTurnstile(workers)
+	begun, there := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
+	r.parts.onPart = func(ctx context.Context, _ int) error {
+		begin()
+		select {
+		case <-there:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	left, observe := small, r.Observe
+	r.Observe = func(e Event) {
+		observe(e)
+		for _, o := range e.Outcomes {
+			if o.File.Path != "a/large" {
+				left--
+			}
+		}
+		if left == 0 {
+			left = -1
+			close(there)
+		}
+	}
+	r.hook(func(ctx context.Context, at step, path string) error {
+		if at == listing && path != "a/large" {
+			select {
+			case <-begun:
+				synctest.Wait() // all parts are under way that may be
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+	if err := r.Run(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.check(t)
+	if r.parts.most != workers-1 {
+		t.Errorf("%d workers were at %d parts at a time", workers, r.parts.most)
+	}
+	if r.Turn.taken != 0 || r.Turn.large.taken != 0 {
+		t.Errorf("%d places in the turnstile are taken, %d of large files", r.Turn.taken, r.Turn.large.taken)
+	}
+}
+
 // The end of take leaves the rest of a large file to the next run, which goes on
 // from there.
 func TestALargeFileIsGoneOnWith(t *testing.T) {
