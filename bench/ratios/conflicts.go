@@ -70,12 +70,12 @@ func conflicts(ctx context.Context, s *site) error {
 		return err
 	}
 	for i, e := range encounters {
-		s.print(fmt.Sprintf("%d readings: %s", t.sent(), e.name), "none set", sides[2*i], sides[2*i+1])
+		s.print(fmt.Sprintf("%d readings: %s", t.sent(), e.name), "none of its own", sides[2*i], sides[2*i+1])
 		ours := *sides[2*i+1]
 		ours.name = e.name
 		own = append([]*side{&ours}, own...)
 	}
-	s.print(fmt.Sprintf("what conflicts cost a replay of %d readings, against none", t.sent()), "none set", own...)
+	s.print(fmt.Sprintf("what conflicts cost a replay of %d readings, against none", t.sent()), "none of its own", own...)
 	return nil
 }
 

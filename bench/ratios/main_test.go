@@ -26,12 +26,22 @@ func TestComparisons(t *testing.T) {
 	}
 	ratio := ` +\d+\.\d{3} s \(\d+\.\d{3} to \d+\.\d{3}\) +\d+\.\d\d x \(\d+\.\d\d to \d+\.\d\d\)\n`
 	least := ` +\d+\.\d{3} s \(\d+\.\d{3} to \d+\.\d{3}\)\n`
+	// Processor time is told where the system does; so little may be none.
+	busy := `(; processor .*)?\n`
+	upsert := `  staged upsert of all, rows ready-made` + strings.TrimSuffix(ratio, `\n`) + busy + `  penstock replay, from start to end` + strings.TrimSuffix(least, `\n`) + busy
 	for _, want := range []string{
 		`run again on an unchanged folder of 40 files .*\n  penstock replay, from start to end` + ratio + `  walk, lstat, one select of the ledger` + least,
 		`decode stage of 40 files .*\n.*` + ratio + `  its fetch and decode stages` + ratio + `  open, read, close: bench/floor` + least,
 		`whole replay of 40 files .*\n  penstock replay, from start to end` + ratio + `  claim, binary COPY, commit: bench/floor` + least,
 		`what measuring adds, with 40 files .*\n  penstock bench, of one cell` + ratio + `  penstock replay, what it says itself` + least,
 		`one file of 300 readings .*\n.*` + ratio + `.*` + ratio + `  penstock replay, from start to end` + least,
+		`300 readings, the newest half of each series new.*\n` + upsert,
+		`300 readings: all are new.*\n` + upsert,
+		`300 readings: half of them are there, with equal values.*\n` + upsert,
+		`300 readings: half of them are there, with other values.*\n` + upsert,
+		`300 readings: all are there, with equal values.*\n` + upsert,
+		`300 readings: all are there, with other values.*\n` + upsert,
+		`what conflicts cost a replay of 300 readings.*\n(  (all|half of them) .* x .*\n){4}  all are new` + strings.TrimSuffix(least, `\n`) + busy,
 		`the ledger after 40 files .*\n  files +\d+ bytes a row`,
 	} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
