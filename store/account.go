@@ -17,7 +17,7 @@ var (
 	// Of what is put back, and was loaded in part, the rest goes on waiting.
 	accountForget = statement{"account_forget", `with gone as (delete from rejects where file_id = any($1::int8[])),
 			answered as (delete from held where file_id = any($2::int8[]))
-		delete from receipts where file_id = any($1::int8[])`}
+		delete from counts where file_id = any($1::int8[])`}
 	accountTakeovers = statement{"account_takeovers", `insert into takeovers (from_file, by_file, n)
 		select * from unnest($1::int8[], $2::int8[], $3::int8[])
 		on conflict (from_file, by_file) do update set n = takeovers.n + excluded.n`}
@@ -30,7 +30,7 @@ var (
 	// A version that is no longer the loaded one of its content keeps nothing:
 	// its receipt becomes that of a duplicate.
 	accountDemoted = statement{"account_demoted", `with gone as (delete from takeovers where from_file = any($1::int8[]))
-		update receipts set unchanged = stored + replaced + unchanged + outranked, stored = 0, replaced = 0, outranked = 0
+		update counts set unchanged = stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0), stored = 0, replaced = null, outranked = null
 		where file_id = any($1::int8[])`}
 )
 
@@ -48,9 +48,10 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
 	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz), newColumns(oidInt8)
 	receipts, rejects, held := &c.receipts, &c.rejects, &c.held
-	receipts.start()
-	rejects.start()
-	held.start()
+	c.tellCounts(b)
+	receipts.start(len(c.claims) * rowOfReceipts)
+	rejects.start(0)
+	held.start(0)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.writes() {
@@ -106,7 +107,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			return fmt.Errorf("settling the receipts that are there: %w", err)
 		}
 	}
-	if err := receipts.send(ctx, c.conn, "receipts"); err != nil {
+	if err := receipts.send(ctx, c.conn, c.receiptColumns()); err != nil {
 		return fmt.Errorf("writing receipts: %w", err)
 	}
 	if err := rejects.send(ctx, c.conn, "rejects"); err != nil {
@@ -116,53 +117,6 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		return fmt.Errorf("writing what files wait for: %w", err)
 	}
 	return nil
-}
-
-// addReceipt adds a row of the table receipts, in the order of its columns. A
-// file with an instant that no timestamptz holds is at fault: on the way to
-// the readings it may have wrapped to one that fits.
-func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *ingest.Span) error {
-	t.row(22)
-	t.int8(id)
-	var x extent
-	if s.State == ingest.Loaded { // of the span: a duplicate has an extent, too
-		x = c.extentOf(b, s)
-	}
-	if x.first < firstInstant {
-		return &fault{"the database refuses it: an instant of it is before 4714 BC, out of the range of a timestamp"}
-	}
-	if len(x.series) == 0 {
-		t.null()
-		t.null()
-	} else {
-		t.time(x.first)
-		t.time(x.last)
-	}
-	for _, n := range counts(&s.Receipt) {
-		t.int8(n)
-	}
-	t.int4s(x.series)
-	return nil
-}
-
-// counts lists a receipt's counts in the order of the table's columns.
-func counts(r *ingest.Receipt) [18]int64 {
-	l, c := &r.Lines, &r.Cells
-	return [...]int64{l.Total, l.Preamble, l.Header, l.Blank, l.Comment, l.Footer, l.Message, l.Data, l.Rejected,
-		c.Total, c.Missing, c.Rejected, c.Withheld, c.Repeated, c.Stored, c.Replaced, c.Unchanged, c.Outranked}
-}
-
-// receipt reads one file's receipt back.
-func (s *Store) receipt(ctx context.Context, id int64) (r ingest.Receipt, err error) {
-	l, c := &r.Lines, &r.Cells
-	err = s.pool.QueryRow(ctx, `select lines, lines_preamble, lines_header, lines_blank, lines_comment, lines_footer, lines_message, lines_data, lines_rejected,
-		cells, missing, rejected, withheld, repeated, stored, replaced, unchanged, outranked from receipts where file_id = $1`, id).Scan(
-		&l.Total, &l.Preamble, &l.Header, &l.Blank, &l.Comment, &l.Footer, &l.Message, &l.Data, &l.Rejected,
-		&c.Total, &c.Missing, &c.Rejected, &c.Withheld, &c.Repeated, &c.Stored, &c.Replaced, &c.Unchanged, &c.Outranked)
-	if err != nil {
-		return r, fmt.Errorf("reading the receipt of file %d: %w", id, err)
-	}
-	return r, nil
 }
 
 func addRejects(t *copyTable, id int64, rejects []ingest.Reject) {

@@ -69,11 +69,11 @@ const carryOnLook = `with newest as materialized (
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
 	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, ` + changedNow + ` where id = $1`
 
-const carryOnReceipt = `update receipts set lines = lines + c[1], lines_preamble = lines_preamble + c[2], lines_header = lines_header + c[3],
-	lines_blank = lines_blank + c[4], lines_comment = lines_comment + c[5], lines_footer = lines_footer + c[6], lines_message = lines_message + c[7],
-	lines_data = lines_data + c[8], lines_rejected = lines_rejected + c[9], cells = cells + c[10], missing = missing + c[11], rejected = rejected + c[12],
-	withheld = withheld + c[13], repeated = repeated + c[14], stored = stored + c[15], replaced = replaced + c[16], unchanged = unchanged + c[17],
-	outranked = outranked + c[18], first_ts = least(first_ts, $3), last_ts = greatest(last_ts, $4),
+const carryOnReceipt = `update counts set lines = lines + c[1], lines_preamble = coalesce(lines_preamble, 0) + c[2], lines_header = lines_header + c[3],
+	lines_blank = coalesce(lines_blank, 0) + c[4], lines_comment = coalesce(lines_comment, 0) + c[5], lines_footer = coalesce(lines_footer, 0) + c[6], lines_message = coalesce(lines_message, 0) + c[7],
+	lines_data = lines_data + c[8], lines_rejected = coalesce(lines_rejected, 0) + c[9], cells = cells + c[10], missing = coalesce(missing, 0) + c[11], rejected = coalesce(rejected, 0) + c[12],
+	withheld = coalesce(withheld, 0) + c[13], repeated = coalesce(repeated, 0) + c[14], stored = stored + c[15], replaced = coalesce(replaced, 0) + c[16], unchanged = coalesce(unchanged, 0) + c[17],
+	outranked = coalesce(outranked, 0) + c[18], first_ts = least(first_ts, $3), last_ts = greatest(last_ts, $4),
 	series = array(select distinct x from unnest(series || $5::int4[]) x order by x)
 	from (select $2::int8[] as c) as added where file_id = $1`
 
@@ -298,7 +298,7 @@ func (c *committer) before(b *ingest.Batch, s *ingest.Span, last int64) bool {
 func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions []carried) error {
 	batch := &pgconn.Batch{}
 	grown := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz)
-	c.rejects.start()
+	c.rejects.start(0)
 	for i := range versions {
 		v := &versions[i]
 		s := &b.Spans[v.span]

@@ -24,7 +24,7 @@ func growLedger(b *testing.B, s *Store, rows int) {
 	b.Helper()
 	for _, sql := range []string{
 		`alter table files drop constraint files_pkey, drop constraint files_key_generation_key`,
-		`alter table receipts drop constraint receipts_pkey`,
+		`alter table counts drop constraint counts_pkey`,
 		`drop index files_loaded_content, files_duplicate_content`,
 		`insert into series (logger, channel, unit, label) select 'X' || i, 'flow', '', '' from generate_series(1, 5000) i`,
 		fmt.Sprintf(`insert into files (id, rank_time, fetched, modified, size, key, content, generation, run, chunk, recipe, state, modified_step, source, rank, trusted, sha256, path)
@@ -34,14 +34,14 @@ func growLedger(b *testing.B, s *Store, rows int) {
 					int4send(((((extract(year from t) - 1970) * 12 + extract(month from t) - 1) * 31 + extract(day from t) - 1) * 1440
 						+ extract(hour from t) * 60 + extract(minute from t))::int4) as minute
 				from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x) y`, ledgerLoggers, rows),
-		fmt.Sprintf(`insert into receipts select i, t - interval '15 min', t, 9, 0, 1, 0, 0, 0, 0, 8, 0, 8, 0, 0, 0, 0, 8, 0, 0, 0, array[1 + i %% 5000]
+		fmt.Sprintf(`insert into counts select i, t - interval '15 min', t, 9, null, 1, null, null, null, null, 8, null, 8, null, null, null, null, 8, null, null, null, array[1 + i %% 5000]
 			from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x`, rows),
 		`alter table files add primary key (id), add unique (key, generation)`,
-		`alter table receipts add primary key (file_id)`,
+		`alter table counts add primary key (file_id)`,
 		`create unique index files_loaded_content on files (content) where state = 'loaded'`,
 		`create index files_duplicate_content on files (content) where state = 'duplicate'`,
 		fmt.Sprintf(`select setval('file_ids', %d)`, rows+1),
-		`vacuum analyze files`, `vacuum analyze receipts`, `checkpoint`,
+		`vacuum analyze files`, `vacuum analyze counts`, `checkpoint`,
 	} {
 		if _, err := s.pool.Exec(b.Context(), sql); err != nil {
 			b.Fatalf("%s: %v", sql, err)
@@ -105,7 +105,7 @@ func BenchmarkLargeLedger(b *testing.B) {
 		growLedger(b, s, l.rows)
 		b.Logf("a ledger of %d rows was made in %s", l.rows, time.Since(began).Round(time.Second))
 	}
-	for _, table := range []string{"files", "receipts"} {
+	for _, table := range []string{"files", "counts"} {
 		size := query(b, large.store, fmt.Sprintf("select pg_relation_size('%[1]s') / %[2]d, pg_indexes_size('%[1]s') / %[2]d", table, large.rows))
 		b.Logf("a row of %s takes this many bytes, and in indexes: %s", table, size[0])
 	}

@@ -199,7 +199,7 @@ func TestDuplicateClaimedDuringUndo(t *testing.T) {
 			defer gate.Rollback(context.WithoutCancel(t.Context()))
 			table := "actions"
 			if duplicateFirst {
-				table = "receipts"
+				table = "counts"
 			}
 			if _, err := gate.Exec(t.Context(), "lock table "+table+" in exclusive mode"); err != nil {
 				t.Fatal(err)

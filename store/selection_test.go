@@ -63,7 +63,7 @@ func (l *ledger) file(source, path string, state ingest.State, first time.Time, 
 		last := first.Add(time.Duration(n-1) * time.Minute)
 		from, to = &first, &last
 	}
-	l.exec(`insert into receipts (file_id, first_ts, last_ts, lines, lines_preamble, lines_header, lines_blank, lines_comment, lines_footer,
+	l.exec(`insert into counts (file_id, first_ts, last_ts, lines, lines_preamble, lines_header, lines_blank, lines_comment, lines_footer,
 			lines_message, lines_data, lines_rejected, cells, missing, rejected, withheld, repeated, stored, replaced, unchanged, outranked, series)
 		values ($1, $2, $3, $4 + 1, 0, 1, 0, 0, 0, 0, $4, 0, $5, 0, 0, 0, 0, $5, 0, 0, 0, coalesce($6::int4[], array[]::int4[]))`, id, from, to, n, stored, series)
 	for _, one := range series {

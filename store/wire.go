@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -128,8 +129,9 @@ type copyTable struct {
 	rows int
 }
 
-func (t *copyTable) start() {
-	t.buf, t.rows = append(t.buf[:0], copyHeader...), 0
+// start empties the table, and makes room for rows of about so many bytes in all.
+func (t *copyTable) start(room int) {
+	t.buf, t.rows = append(slices.Grow(t.buf[:0], room), copyHeader...), 0
 }
 
 func (t *copyTable) row(fields int) {

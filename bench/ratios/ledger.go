@@ -24,7 +24,7 @@ func ledger(ctx context.Context, s *site) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "the ledger after %d files of %d readings (aim: at most 250 MB per million rows)\n", s.small.Files, s.small.Readings)
-	for _, table := range []string{"files", "receipts"} {
+	for _, table := range []string{"files", "counts"} {
 		var rows, heap, indexes float64
 		err := trial.One(ctx, s.store, fmt.Sprintf("select count(*), pg_table_size('penstock.%[1]s'), pg_indexes_size('penstock.%[1]s') from penstock.%[1]s", table), &rows, &heap, &indexes)
 		if err != nil {
@@ -74,7 +74,7 @@ func (s *site) shares(ctx context.Context) ([]share, error) {
 		err := trial.One(ctx, s.store, fmt.Sprintf(`with statement as (
 				select total_exec_time, wal_bytes, case
 					when query ~* '\mreadings\M' then 0
-					when query ~* '\m(files|receipts|rejects|takeovers|nextval)\M' then 1
+					when query ~* '\m(files|counts|receipts|rejects|takeovers|nextval)\M' then 1
 					else 2 end as kind
 				from pg_stat_statements)
 			select coalesce(sum(total_exec_time), 0), coalesce(sum(wal_bytes), 0)::float8 from statement where kind = %d`, i), &kinds[i].ms, &kinds[i].wal)

@@ -13,7 +13,7 @@ import (
 // called.
 func (r *trial) hold() (letGo func()) {
 	r.t.Helper()
-	return r.holdTable("penstock.receipts")
+	return r.holdTable("penstock.counts")
 }
 
 // holdTable keeps everybody from a table, likewise.
@@ -37,7 +37,7 @@ func (r *trial) holdTable(table string) (letGo func()) {
 
 // waiting is how many commits wait for what hold keeps from them, as the copy of the
 // ledger in the archive may, too, which only reads it.
-const waiting = "select count(*) from pg_locks where relation = 'penstock.receipts'::regclass and mode = 'RowExclusiveLock' and not granted"
+const waiting = "select count(*) from pg_locks where relation = 'penstock.counts'::regclass and mode = 'RowExclusiveLock' and not granted"
 
 // A drain that cannot end is ended by a second signal, or when its time is over.
 // What was under way is dropped whole, and the next start loads it, once.
