@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -127,13 +128,28 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 	return c.writeUnlessLoading(ctx, b)
 }
 
+// A keyed is the key of a span's path.
+type keyed struct {
+	key  [16]byte
+	span int32
+}
+
 // makeClaims makes a claim of each of some spans of the batch, not yet held
-// against the ledger.
+// against the ledger. They are in the order of their keys, those of one path in
+// that of the spans: so two committers that claim the same files wait for each
+// other and do not deadlock.
 func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int) error {
-	c.claims = slices.Grow(c.claims[:0], len(spans))
+	c.keys = c.keys[:0]
 	for _, i := range spans {
-		s := &b.Spans[i]
-		cl := claim{span: i, key: FileKey(c.sink.options.Source, s.File.Path), state: s.State, reason: remark(s)}
+		c.keys = append(c.keys, keyed{FileKey(c.sink.options.Source, b.Spans[i].File.Path), int32(i)})
+	}
+	slices.SortFunc(c.keys, func(x, y keyed) int {
+		return cmp.Or(bytes.Compare(x.key[:], y.key[:]), cmp.Compare(x.span, y.span))
+	})
+	c.claims = slices.Grow(c.claims[:0], len(spans))
+	for _, k := range c.keys {
+		s := &b.Spans[k.span]
+		cl := claim{span: int(k.span), key: k.key, state: s.State, reason: remark(s)}
 		if s.Recipe != nil {
 			var err error
 			if cl.recipe, err = c.sink.recipeID(ctx, s.Recipe); err != nil {
@@ -255,15 +271,13 @@ func markLost(twins map[[16]byte]twin) func(*record) {
 // decide settles each claim against the ledger and against the others of the
 // chunk.
 func (c *committer) decide(b *ingest.Batch, twins map[[16]byte]twin) {
-	paths := make(map[[16]byte]bool, len(c.claims))
 	for i := range c.claims {
 		cl := &c.claims[i]
-		if paths[cl.key] {
+		if i > 0 && c.claims[i-1].key == cl.key {
 			// The source listed a path twice. Its next listing tells what it holds.
 			cl.state = ingest.Known
 			continue
 		}
-		paths[cl.key] = true
 		c.decideVersion(cl, &b.Spans[cl.span])
 	}
 	c.decideContents(twins)
@@ -272,22 +286,28 @@ func (c *committer) decide(b *ingest.Batch, twins map[[16]byte]twin) {
 // decideContents settles which of the files of equal content is the loaded
 // one, among the claims and then against the ledger.
 func (c *committer) decideContents(twins map[[16]byte]twin) {
-	inChunk := make(map[[16]byte]*claim, len(c.claims))
+	if c.inChunk == nil {
+		c.inChunk = make(map[[16]byte]*claim, len(c.claims))
+	}
+	clear(c.inChunk)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.loads() {
 			continue
 		}
-		if other, ok := inChunk[cl.content]; !ok {
-			inChunk[cl.content] = cl
+		if other, ok := c.inChunk[cl.content]; !ok {
+			c.inChunk[cl.content] = cl
 		} else if c.sink.options.Policy.wins(cl.rank, other.rank) {
 			other.state = ingest.Duplicate
-			inChunk[cl.content] = cl
+			c.inChunk[cl.content] = cl
 		} else {
 			cl.state = ingest.Duplicate
 		}
 	}
-	for content, cl := range inChunk {
+	if len(twins) == 0 {
+		return
+	}
+	for content, cl := range c.inChunk {
 		if t, ok := twins[content]; ok {
 			c.decideTwin(cl, t)
 		}
@@ -375,24 +395,19 @@ func (c *committer) decideTwin(cl *claim, t twin) {
 	}
 }
 
-// claimColumns is the columns of files in the order in which addNew writes
-// them; changed is left to its default, the time of the transaction.
-const claimColumns = `files (id, key, generation, content, sha256, size, modified, modified_step, trusted,
-	rank, rank_time, fetched, path, state, reason, recipe, source, run, chunk, pack, pack_offset)`
-
 // writeClaims writes the claims into the ledger. That another was faster with
 // one of them shows as errRaced, or as a violation of one of the ledger's
 // unique keys.
 func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
-	fresh := &c.fresh
-	fresh.start()
+	fresh, columns, rare := &c.fresh, claimColumns, c.rarely()
+	if rare {
+		columns += rareColumns
+	}
+	fresh.start(len(c.claims) * rowOfFiles)
 	written := newColumns(oidUUID, oidInt4)
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
 	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2, oidText)
-	// In one order for all committers: two that claim the same files then wait
-	// for each other and do not deadlock.
-	slices.SortFunc(c.claims, func(x, y claim) int { return slices.Compare(x.key[:], y.key[:]) })
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]
@@ -401,7 +416,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 			addAgain(again, cl, s)
 		case cl.writes():
 			cl.id, c.lent.ids = c.lent.ids[0], c.lent.ids[1:]
-			c.addNew(fresh, cl, s)
+			c.addNew(fresh, cl, s, rare)
 			if c.sink.store.layout.Append {
 				written[0].bytes(cl.key[:])
 				written[1].int4(cl.generation)
@@ -416,7 +431,7 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 	if err := c.changeClaims(ctx, demote, again, hint); err != nil {
 		return err
 	}
-	if err := fresh.send(ctx, c.conn, claimColumns); err != nil {
+	if err := fresh.send(ctx, c.conn, "files ("+columns+")"); err != nil {
 		return fmt.Errorf("claiming files in the ledger: %w", err)
 	}
 	return c.refusePassed(ctx, written)
@@ -464,103 +479,4 @@ func (c *committer) changeClaims(ctx context.Context, demote, again, hint column
 		return errRaced
 	}
 	return nil
-}
-
-func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span) {
-	t.row(21)
-	t.int8(cl.id)
-	t.bytes(cl.key[:])
-	t.int4(cl.generation)
-	addContent(&t.column, cl)
-	t.bytes(s.Sum[:])
-	t.int8(s.File.Size)
-	addModified(&t.column, &t.column, &t.column, s)
-	t.int2(cl.rank.number)
-	t.time(cl.rank.time)
-	t.time(s.FirstFetched)
-	t.text(cl.rank.path)
-	t.text(string(cl.state))
-	addReason(&t.column, cl)
-	addRecipe(&t.column, cl)
-	t.int2(c.sink.source)
-	t.int4(c.sink.run)
-	t.int4(c.chunk)
-	addPlace(&t.column, &t.column, cl, s)
-}
-
-func addAgain(w columns, cl *claim, s *ingest.Span) {
-	w[0].int8(cl.newest.id)
-	w[1].text(string(cl.state))
-	addReason(&w[2], cl)
-	addContent(&w[3], cl)
-	addRecipe(&w[4], cl)
-	w[5].time(cl.rank.time)
-	w[6].int8(s.File.Size)
-	addModified(&w[7], &w[8], &w[9], s)
-	addPlace(&w[10], &w[11], cl, s)
-	w[12].bytes(s.Sum[:])
-	w[13].int2(cl.rank.number)
-	w[14].text(string(cl.newest.state)) // whoever was faster has made it another
-	cl.id = cl.newest.id
-}
-
-// addContent adds the content key of what is loaded, or a duplicate of it.
-func addContent(w *column, cl *claim) {
-	if cl.state == ingest.Loaded || cl.state == ingest.Duplicate || cl.state == ingest.Undone || cl.state == ingest.Loading {
-		w.bytes(cl.content[:])
-	} else {
-		w.null()
-	}
-}
-
-func addReason(w *column, cl *claim) {
-	if cl.reason == "" {
-		w.null()
-	} else {
-		w.text(plain(cl.reason))
-	}
-}
-
-func addRecipe(w *column, cl *claim) {
-	if cl.recipe == 0 {
-		w.null()
-	} else {
-		w.int4(cl.recipe)
-	}
-}
-
-// addModified adds what the pre-filter goes by: modified, its step, and
-// whether the two may be trusted.
-func addModified(modified, step, trust *column, s *ingest.Span) {
-	if s.File.Precision == ingest.Unknown {
-		modified.null()
-		step.null()
-	} else {
-		modified.time(s.File.Modified)
-		step.int4(stepOf(s.File.Precision))
-	}
-	trust.bool(trusted(s.File, s.Fetched))
-}
-
-// addPlace adds where the archive has the bytes.
-func addPlace(pack, offset *column, cl *claim, s *ingest.Span) {
-	if cl.pack == 0 {
-		pack.null()
-		offset.null()
-	} else {
-		pack.int4(cl.pack)
-		offset.int8(s.Place.Offset)
-	}
-}
-
-// addHint refreshes what the pre-filter goes by, where a file was fetched
-// again and found unchanged, and where it was archived meanwhile.
-func addHint(hint columns, cl *claim, s *ingest.Span) {
-	f, n := s.File, cl.newest
-	if n.modified == f.Modified && n.precision == f.Precision && n.trusted == trusted(f, s.Fetched) && cl.pack == 0 {
-		return
-	}
-	hint[0].int8(n.id)
-	addModified(&hint[1], &hint[2], &hint[3], s)
-	addPlace(&hint[4], &hint[5], cl, s)
 }

@@ -23,9 +23,12 @@ type committer struct {
 
 	table     seriesTable
 	claims    []claim
-	parts     *ingest.Parts // of the file version that is loading, and that this claims or finishes; else nil
-	take      []bool        // by span: its readings are to be stored
-	files     []int64       // by span: the id under which they are
+	keys      []keyed             // scratch of makeClaims
+	inChunk   map[[16]byte]*claim // by content; scratch of decideContents
+	ranks     []rank              // by span; scratch of sort
+	parts     *ingest.Parts       // of the file version that is loading, and that this claims or finishes; else nil
+	take      []bool              // by span: its readings are to be stored
+	files     []int64             // by span: the id under which they are
 	order     ingest.Order
 	copy      copyReader
 	seen      []bool  // by key of the batch; scratch of extentOf
@@ -33,6 +36,7 @@ type committer struct {
 	takeovers []takeover
 	fresh     copyTable // file versions that are new to the ledger
 	receipts  copyTable
+	counted   []int // which counts these have, by index in countColumns
 	rejects   copyTable
 	held      copyTable
 	heldOf    map[int]string // by span: the logger that a question that holds it is about
@@ -209,11 +213,12 @@ func (c *committer) sort(b *ingest.Batch) {
 	clear(c.files)
 	c.take = slices.Grow(c.take[:0], len(b.Spans))[:len(b.Spans)]
 	clear(c.take)
-	ranks := make([]rank, len(b.Spans))
+	c.ranks = slices.Grow(c.ranks[:0], len(b.Spans))[:len(b.Spans)]
+	clear(c.ranks)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		uncount(&b.Spans[cl.span])
-		ranks[cl.span] = cl.rank
+		c.ranks[cl.span] = cl.rank
 		switch {
 		case cl.loads():
 			c.take[cl.span] = true
@@ -222,7 +227,7 @@ func (c *committer) sort(b *ingest.Batch) {
 			c.countDuplicate(b, cl.span)
 		}
 	}
-	wins := func(x, y int) bool { return c.sink.options.Policy.wins(ranks[x], ranks[y]) }
+	wins := func(x, y int) bool { return c.sink.options.Policy.wins(c.ranks[x], c.ranks[y]) }
 	if c.sink.store.layout.Append {
 		wins = nil // nor are files of different chunks held against each other
 	}
