@@ -1,6 +1,9 @@
 package ingest
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"slices"
+)
 
 // A SeriesKey names a series as a file names it.
 type SeriesKey struct {
@@ -246,6 +249,9 @@ func (b *Batch) SeriesOf(logger, channel, unit, label []byte) int32 {
 	return i
 }
 
+// Reserve makes room for so many more spans.
+func (b *Batch) Reserve(spans int) { b.Spans = slices.Grow(b.Spans, spans) }
+
 // Begin opens a span for the file whose content is c. The readings appended
 // until End are its own.
 func (b *Batch) Begin(c *Content) *Span {
@@ -253,8 +259,15 @@ func (b *Batch) Begin(c *Content) *Span {
 	if first == 0 {
 		first = c.Fetched
 	}
-	b.Spans = append(b.Spans, Span{File: c.File, Fetched: c.Fetched, FirstFetched: first, Recorded: c.Recorded, Begin: len(b.Time), End: len(b.Time), State: Loaded})
-	return &b.Spans[len(b.Spans)-1]
+	n := len(b.Spans)
+	if n == cap(b.Spans) {
+		b.Spans = slices.Grow(b.Spans, 1)
+	}
+	b.Spans = b.Spans[:n+1] // what is behind the spans is zero
+	s := &b.Spans[n]
+	s.File, s.Fetched, s.FirstFetched, s.Recorded = c.File, c.Fetched, first, c.Recorded
+	s.Begin, s.End, s.State = len(b.Time), len(b.Time), Loaded
+	return s
 }
 
 // End closes the span that Begin opened last. A span that is not Loaded loses
@@ -282,8 +295,9 @@ func (b *Batch) Forget() { b.truncate(b.Spans[len(b.Spans)-1].Begin) }
 
 // Drop takes the last span out of the batch again, readings and all.
 func (b *Batch) Drop() {
-	s := b.Spans[len(b.Spans)-1]
-	b.truncate(s.Begin)
+	last := &b.Spans[len(b.Spans)-1]
+	b.truncate(last.Begin)
+	*last = Span{}
 	b.Spans = b.Spans[:len(b.Spans)-1]
 }
 

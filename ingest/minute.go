@@ -1,7 +1,5 @@
 package ingest
 
-import "slices"
-
 // MinuteIn returns a number for the last date in a text, with the time of day
 // beside it where there is one, that grows by about one a minute and is below
 // 1<<27; 0 where no date is found. It tells about when, and no more than that:
@@ -14,17 +12,16 @@ import "slices"
 // hour, minute and second after it or without, and the epoch in ten digits, or
 // thirteen.
 func MinuteIn(text []byte) uint32 {
-	end := 0 // of the run of digits that i is in; 0 outside of one
-	for i, c := range slices.Backward(text) {
-		switch {
-		case !isDigit(c):
-			end = 0
+	for i := len(text) - 1; i >= 0; i-- {
+		if !isDigit(text[i]) {
 			continue
-		case end == 0:
-			end = i + 1
 		}
-		if i > 0 && isDigit(text[i-1]) {
-			continue
+		end := i + 1 // of a run of digits
+		for i > 0 && isDigit(text[i-1]) {
+			i--
+		}
+		if end-i < 8 && (end == len(text) || !isDateSign(text[end])) {
+			continue // as most numbers are
 		}
 		if m := minuteAt(text[i:], end-i); m > 0 {
 			return m
@@ -52,7 +49,7 @@ func number(b []byte) (v, digits int) {
 func minuteAt(b []byte, run int) uint32 {
 	switch run {
 	case 1, 2, 4:
-		if len(b) > run && isDateSign(b[run]) {
+		if len(b) > run+3 && isDateSign(b[run]) && (b[run+2] == b[run] || b[run+3] == b[run]) {
 			first, _ := number(b)
 			return minuteOfParts(b, first, run)
 		}

@@ -136,6 +136,7 @@ func (w *worker) work(ctx context.Context, c chunk) error {
 	if err := w.begin(ctx, c.number); err != nil {
 		return err
 	}
+	w.batch.Reserve(len(c.files) + len(c.ahead))
 	for i := range c.files {
 		if err := w.takeIn(ctx, &c.files[i]); err != nil {
 			return err
