@@ -17,8 +17,8 @@ import (
 // ingest.Decoder: one goroutine uses it at a time.
 type Decoder struct {
 	settings Settings
-	tiers    [][]candidate // the first with a profile that matches decides
-	forced   bool          // there is one profile, whatever its signature says
+	all      remaining // the first of its tiers with a profile that matches decides
+	forced   bool      // there is one profile, whatever its signature says
 	zone     *time.Location
 	limit    int  // bytes in a line
 	general  bool // no row is left to plainRows: tests compare the two

@@ -10,16 +10,23 @@ import (
 // many others, and most profiles do not survive it, so that what it costs to
 // recognise a file does not grow with the profiles that there are.
 type firstLines struct {
-	known map[string][][]candidate
+	known map[string]*remaining
 	last  []byte // the line of the file before
-	left  [][]candidate
+	left  *remaining
+}
+
+// remaining is the profiles, by tiers, that a first line leaves.
+type remaining struct {
+	tiers [][]candidate
+	lines lineGlances
 }
 
 // A candidate is a profile that a file may be of.
 type candidate struct {
 	profile *Profile
-	whole   bool // what makes a file one of the profile's stands in its first line, and there it does
-	head    head // then
+	whole   bool   // what makes a file one of the profile's stands in its first line, and there it does
+	head    head   // then
+	lined   uint32 // its bit in lines; 0 where these do not tell of it
 }
 
 // The lines that are remembered.
@@ -28,12 +35,12 @@ const (
 	maxFirstLine  = 4096 // bytes
 )
 
-// candidates returns the profiles, by tiers, but those that do not match any
-// file of the first line that w, in which the file's own encoding is UTF-8,
-// begins with. File names are not looked at.
-func (d *Decoder) candidates(s *search, w []byte, final bool) [][]candidate {
+// candidates returns the profiles but those that do not match any file of the
+// first line that w, in which the file's own encoding is UTF-8, begins with. File
+// names are not looked at.
+func (d *Decoder) candidates(s *search, w []byte, final bool) *remaining {
 	if s.charset != "" {
-		return d.tiers
+		return &d.all
 	}
 	f := &d.first
 	if n := len(f.last); f.left != nil && f.last[n-1] == '\n' && bytes.HasPrefix(w, f.last) {
@@ -41,7 +48,7 @@ func (d *Decoder) candidates(s *search, w []byte, final bool) [][]candidate {
 	}
 	_, next, found := nextLine(w[:min(len(w), maxFirstLine)], final && len(w) <= maxFirstLine, d.limit)
 	if found != foundHead {
-		return d.tiers
+		return &d.all
 	}
 	line := w[:next]
 	if f.left != nil && bytes.Equal(line, f.last) {
@@ -49,16 +56,17 @@ func (d *Decoder) candidates(s *search, w []byte, final bool) [][]candidate {
 	}
 	left, ok := f.known[string(line)]
 	if !ok {
-		left = make([][]candidate, len(d.tiers))
-		for i, tier := range d.tiers {
+		left = &remaining{tiers: make([][]candidate, len(d.all.tiers))}
+		for i, tier := range d.all.tiers {
 			for _, c := range tier {
 				if c, may := c.profile.begins(line, d.limit, &d.split); may {
-					left[i] = append(left[i], c)
+					c.lined = left.lines.add(c.profile)
+					left.tiers[i] = append(left.tiers[i], c)
 				}
 			}
 		}
 		if f.known == nil || len(f.known) >= maxFirstLines {
-			f.known = make(map[string][][]candidate)
+			f.known = make(map[string]*remaining)
 		}
 		f.known[string(line)] = left
 	}
@@ -109,45 +117,6 @@ func (p *Profile) lacks(line []byte) bool {
 	return first != nil && !first.glance.may(line)
 }
 
-// noLine reports whether it can be told at a glance that none of the lines that
-// the file begins with, w in its own encoding, is the one that files of p have,
-// which no row of names tells apart.
-func (s *search) noLine(p *Profile, w []byte, final bool, limit int) bool {
-	line := p.signature.line
-	if line == nil || line.glance.depth == 0 || len(p.framing.rows) > 0 || p.framing.preamble < 0 || p.framing.preamble > someLines {
-		return false
-	}
-	if s.charset != "" || slices.ContainsFunc(p.dialect.charsets, func(c charset) bool { return !c.ascii() }) {
-		return false
-	}
-	// The lines of the first kilobytes mostly end with a LF alone, and are quicker found.
-	quick := w[:min(len(w), maxFirstLine, limit)]
-	if p.dialect.noNUL || bytes.IndexByte(quick, '\r') >= 0 {
-		quick = nil
-	}
-	pos := 0
-	for range someLines {
-		if line.glance.may(w[pos:]) {
-			return false
-		}
-		if pos < len(quick) {
-			if i := bytes.IndexByte(quick[pos:], '\n'); i >= 0 {
-				pos += i + 1
-				continue
-			}
-		}
-		end, next, found := nextLine(w[pos:], final, limit)
-		if found == foundNot {
-			break
-		}
-		if found != foundHead || p.dialect.noNUL && bytes.IndexByte(w[pos:pos+end], 0) >= 0 {
-			return false
-		}
-		pos += next
-	}
-	return true
-}
-
 // tellingOf returns the longest text of ASCII that the first line of every file
 // of p holds; nil when there is none.
 func (p *Profile) tellingOf() (telling []byte) {
@@ -168,11 +137,11 @@ func (p *Profile) tellingOf() (telling []byte) {
 }
 
 // candidatesOf returns all the profiles as candidates.
-func candidatesOf(tiers [][]*Profile) [][]candidate {
-	all := make([][]candidate, len(tiers))
+func candidatesOf(tiers [][]*Profile) (all remaining) {
+	all.tiers = make([][]candidate, len(tiers))
 	for i, tier := range tiers {
 		for _, p := range tier {
-			all[i] = append(all[i], candidate{profile: p})
+			all.tiers[i] = append(all.tiers[i], candidate{profile: p, lined: all.lines.add(p)})
 		}
 	}
 	return all

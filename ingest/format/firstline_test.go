@@ -95,7 +95,7 @@ func searchLinearly(d *Decoder, path string, text []byte) string {
 	var found []head
 	var as script
 	long := int64(0)
-	for _, tier := range d.tiers {
+	for _, tier := range d.all.tiers {
 		for _, c := range tier {
 			p := c.profile
 			if name := p.signature.fileName; name != nil && !name.re.MatchString(baseName(path)) {

@@ -12,29 +12,36 @@ import (
 // A naming is the series of the rows that have the same key cells: one series
 // in the long shape, one for each column of readings in the wide.
 type naming struct {
-	cells    [][]byte    // as they stand in the file
-	plain    bool        // no cell holds what only quotes can hold
-	fault    string      // why rows of these cells cannot be read
-	column   int         // the field at fault, counted from 1
-	series   []int32     // by value; -1 while no reading needed it
-	complete bool        // a row of these had all of series
-	left     bool        // its rows are left to anyRow
+	// What most rows need stands together: the namings of all loggers are more than
+	// the processor's nearest memory keeps from one small file to the next.
+	next     *naming     // what came after it the last time
 	table    *assignment // what the loggers table makes of its series; nil for nothing
-	units    []*cellUnit // by value: what cells tell of the units; nil when they tell none
+	together []byte      // what stands in its rows from the first key cell to the field behind the last; nil where something else may
+	series   []int32     // by value; -1 while no reading needed it
+	written  []wont      // by value: how numbers are written
+	one      oneValue    // series and written, where there is one value
+	left     bool        // its rows are left to anyRow
+	plain    bool        // no cell holds what only quotes can hold
+	complete bool        // a row of these had all of series
+	cells    [][]byte    // as they stand in the file
 
-	// What stands in its rows from the first key cell to the field behind the
-	// last, without quotes and with all of them; nil where something else may.
-	together, quoted []byte
-
-	written []wont // by value: how numbers are written
+	quoted []byte      // as together, of rows that have all in quotes
+	fault  string      // why rows of these cells cannot be read
+	column int         // the field at fault, counted from 1
+	units  []*cellUnit // by value: what cells tell of the units; nil when they tell none
 
 	logger, channel, unit []byte
-	next                  *naming // what came after it the last time
+}
+
+type oneValue struct {
+	series  [1]int32
+	written [1]wont
 }
 
 // A dictionary finds the naming of a row. Loggers write their rows in the same
-// order again and again, so it looks first at what followed the row before; the
-// series it knows are indices into one batch's Keys.
+// order again and again, so it looks first at what followed the row before, and
+// at what the file before began with; the series it knows are indices into one
+// batch's Keys.
 type dictionary struct {
 	batch *ingest.Batch
 	epoch int
@@ -43,7 +50,10 @@ type dictionary struct {
 	logger, channel, unit []byte // of the whole file
 	known                 map[string]*naming
 	last                  *naming
-	first                 naming // of rows without key cells
+	start                 naming  // is followed by what the file before began with
+	ended                 *naming // of the last row of the file before
+	apart                 bool    // what files begin with does not follow what those before ended with
+	first                 naming  // of rows without key cells
 	scratch               []byte
 
 	units   map[string]*cellUnit // by logger and channel, where cells tell the units
@@ -61,6 +71,9 @@ const maxNamings = 1 << 16
 func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byte) {
 	same := n.batch == b && n.epoch == b.Epoch && n.plan == pl && !pl.measured && len(pl.profile.rename) == 0
 	if same && bytes.Equal(n.logger, logger) && bytes.Equal(n.channel, channel) && bytes.Equal(n.unit, unit) {
+		if len(pl.keys) > 0 {
+			n.between()
+		}
 		return
 	}
 	if n.plan != pl {
@@ -75,7 +88,8 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	}
 	clear(n.known)
 	if len(pl.keys) > 0 {
-		n.last = &naming{written: pl.unwritten()} // follows nothing; what comes first is noted here
+		n.start = naming{written: pl.unwritten()}
+		n.last, n.ended, n.apart = &n.start, nil, false
 		return
 	}
 	f := &n.first
@@ -87,6 +101,31 @@ func (n *dictionary) open(b *ingest.Batch, pl *plan, logger, channel, unit []byt
 	}
 	n.assign(f)
 	n.last = f
+}
+
+// between readies the dictionary for the next of many files. Where their loggers
+// come in turns, the next begins with what followed the last time; else it is as
+// likely as not of the logger of the one before, and all others are far from the
+// processor by then.
+func (n *dictionary) between() {
+	if n.last == &n.start {
+		return // the file before had no rows
+	}
+	if n.ended = n.last; n.apart {
+		n.last = &n.start
+	}
+}
+
+// astray notes that a row is g's, which was not foretold.
+func (n *dictionary) astray(g *naming) {
+	switch {
+	case n.last != &n.start:
+		n.apart = n.apart || n.last == n.ended
+	case n.ended != nil:
+		n.apart = n.ended.next != g
+		n.ended.next = g
+	}
+	n.last.next = g
 }
 
 // find returns the naming of a row by its key cells, which it copies when they
@@ -116,7 +155,7 @@ func (n *dictionary) find(cells [][]byte) *naming {
 		n.assign(g)
 		n.known[string(n.scratch)] = g
 	}
-	n.last.next = g
+	n.astray(g)
 	n.last = g
 	return g
 }
@@ -132,7 +171,11 @@ func sameCells(a, b [][]byte) bool {
 
 // name makes the naming of key cells.
 func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
-	g := &naming{plain: true, written: pl.unwritten(), logger: n.logger, channel: n.channel, unit: n.unit}
+	g := &naming{plain: true, logger: n.logger, channel: n.channel, unit: n.unit}
+	g.series, g.written = g.one.series[:0], g.one.written[:0]
+	for range pl.values {
+		g.series, g.written = append(g.series, -1), append(g.written, pl.usual())
+	}
 	d := &pl.profile.dialect
 	for _, c := range cells {
 		c = bytes.Clone(c)
@@ -145,9 +188,6 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 		g.together = append(bytes.Join(g.cells, []byte{d.delimiter}), d.delimiter)
 		gap := []byte{d.quote, d.delimiter, d.quote}
 		g.quoted = append(bytes.Join(g.cells, gap), gap...)
-	}
-	for range pl.values {
-		g.series = append(g.series, -1)
 	}
 	var unit []byte // that the channel's pattern tells
 	for _, part := range []struct {
@@ -200,9 +240,13 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 func (pl *plan) unwritten() []wont {
 	written := make([]wont, len(pl.values))
 	for k := range written {
-		written[k] = wont{usual: &pl.numerals[0][2][2], other: &pl.numerals[0][3][2]}
+		written[k] = pl.usual()
 	}
 	return written
+}
+
+func (pl *plan) usual() wont {
+	return wont{usual: &pl.numerals[0][2][2], other: &pl.numerals[0][3][2]}
 }
 
 // joined returns the text of the key cells that a name is taken from.

@@ -130,19 +130,28 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
-	tiers := d.tiers
+	left := &d.all
 	if !d.forced {
-		tiers = d.candidates(s, w, final)
+		left = d.candidates(s, w, final)
 	}
-	for _, tier := range tiers {
+	mayLine, looked := uint32(0), false
+	for _, tier := range left.tiers {
 		for i := range tier {
 			p := tier[i].profile
 			named := p.signature.fileName
 			if d.forced {
 				named = nil
 			}
-			if named != nil && !named.glance.may(s.name) || s.noLine(p, w, final, d.limit) {
+			if named != nil && !named.glance.may(s.name) {
 				continue
+			}
+			if tier[i].lined != 0 && s.charset == "" {
+				if !looked {
+					mayLine, looked = left.lines.may(w, final, d.limit), true
+				}
+				if mayLine&tier[i].lined == 0 {
+					continue
+				}
 			}
 			script := s.scriptOf(p, &d.feed)
 			h, finding := tier[i].head, foundHead
@@ -179,7 +188,7 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, quarantine("line %d is longer than %d bytes", long, d.limit)
 	}
 	if d.forced {
-		p := d.tiers[0][0].profile
+		p := d.all.tiers[0][0].profile
 		w, _ = s.text(s.scriptOf(p, &d.feed), &d.feed)
 		end, _, _ := lineEnd(w, true)
 		return found, as, quarantine("profile %s finds no header in the file: line 1 is %q", p.Name, cut(w[:end]))
