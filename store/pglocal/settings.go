@@ -133,28 +133,3 @@ func (b Binaries) configured(what string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
-
-// Memory is what a process may use here, in bytes: the machine's memory
-// or a container's limit, whichever is less. 0 if the system does not say.
-func Memory() int64 {
-	var memory int64
-	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
-		if m := memTotal.FindSubmatch(text); m != nil {
-			kb, _ := strconv.ParseInt(string(m[1]), 10, 64)
-			memory = kb * 1024
-		}
-	}
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // "max" is no limit
-		if err == nil && limit > 0 && (memory == 0 || limit < memory) {
-			memory = limit
-		}
-	}
-	return memory
-}
-
-var memTotal = regexp.MustCompile(`(?m)^MemTotal:\s+(\d+) kB`)
