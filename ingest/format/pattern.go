@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"unicode"
 )
 
 // A pattern is a regular expression with named groups.
@@ -79,11 +80,7 @@ func glanceOf(s *syntax.Regexp) (g glance) {
 		var next []uint32
 		for _, pc := range now {
 			in := &prog.Inst[pc]
-			for c := range len(g.at) {
-				if in.MatchRune(rune(c)) {
-					g.at[c] |= 1 << g.depth
-				}
-			}
+			g.mark(in)
 			var end bool
 			next, end = reach(prog, next, in.Out)
 			ends = ends || end
@@ -91,6 +88,25 @@ func glanceOf(s *syntax.Regexp) (g glance) {
 		now = next
 	}
 	return g
+}
+
+// mark notes what one instruction of a program matches at depth: of a class what is
+// in its ranges, of one character that, or its other case.
+func (g *glance) mark(in *syntax.Inst) {
+	ranges := in.Rune
+	if len(ranges) < 2 {
+		ranges = []rune{0, unicode.MaxASCII}
+	}
+	if in.Op == syntax.InstRune1 {
+		ranges = []rune{in.Rune[0], in.Rune[0]}
+	}
+	for ; len(ranges) > 1; ranges = ranges[2:] {
+		for c := ranges[0]; c <= min(ranges[1], unicode.MaxASCII); c++ {
+			if len(in.Rune) > 1 || in.MatchRune(c) {
+				g.at[c] |= 1 << g.depth
+			}
+		}
+	}
 }
 
 // reach adds to seen what the program may come to from pc without reading more,
