@@ -93,14 +93,15 @@ type share struct {
 	there          int // how many readings it has from the first of these on to the last, or one more than there are of these
 }
 
-// shareLook finds the newest instant of each series that has one, of those from the
+// sharesSQL finds the newest instant of each series that has one, of those from the
 // first of the chunk's on, and counts what it has within the chunk's: up to one more
 // than that has. The least of the instants rules out the chunks of a hypertable that
-// are older.
-var shareLook = statement{"share_look", `select c.n, l.ts, (select count(*) from (select from readings r
-			where r.series_id = c.series_id and r.ts between c.first and c.last limit c.most + 1) x)
+// are older. It is planned each time: the plan for a table that was small then would
+// read all of it for each series.
+const sharesSQL = `select c.n, l.ts, (select count(*) from (select from readings r
+			where r.series_id = c.series_id and r.ts between c.first and c.last order by r.ts limit c.most + 1) x)
 	from unnest($1::int4[], $2::timestamptz[], $3::timestamptz[], $4::int8[]) with ordinality as c(series_id, first, last, most, n)
-	cross join lateral (select r.ts from readings r where r.series_id = c.series_id and r.ts >= c.first and r.ts >= $5::timestamptz order by r.ts desc limit 1) l`}
+	cross join lateral (select r.ts from readings r where r.series_id = c.series_id and r.ts >= c.first and r.ts >= $5::timestamptz order by r.ts desc limit 1) l`
 
 // lookAtShares tells the ordered readings that are newer than all that their series have
 // from those that may meet others. What another transaction adds meanwhile, the
@@ -123,7 +124,7 @@ func (c *committer) lookAtShares(ctx context.Context, b *ingest.Batch) error {
 		c.shares = append(c.shares, share{series: id, lo: lo, beyond: lo, hi: hi})
 		lo = hi
 	}
-	err := c.rows(ctx, shareLook, append(of.params(), timeParam(first)), func(r *record) {
+	err := execute(ctx, c.conn, sharesSQL, append(of.params(), timeParam(first)), func(r *record) {
 		x := &c.shares[r.int8()-1]
 		newest := r.time()
 		x.beyond += search(rows[x.lo:x.hi], func(r int32) bool { return b.Time[r] > newest })
