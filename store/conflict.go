@@ -154,7 +154,7 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 		return fmt.Errorf("settling readings against those that are there: %w", err)
 	}
 	if met > 0 {
-		c.sink.meetings.met(c.compressed)
+		c.sink.meetings.met(false)
 	}
 	if total != staged || c.sink.options.Policy == Error && outranked > 0 {
 		return errRaced

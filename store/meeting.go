@@ -22,9 +22,9 @@ import (
 // chunks are to be stored. All committers of a sink share it.
 type meetings struct {
 	mu         sync.Mutex
-	staged     int  // how many more chunks look at what is there before they store
-	compressed bool // what the last ones met is compressed
-	singly     int  // how many more of them settle each reading by itself at once
+	staged     int // how many more chunks look at what is there before they store
+	compressed int // how many more of them take it that what they meet is compressed
+	singly     int // how many more of them settle each reading by itself at once
 }
 
 const (
@@ -41,18 +41,24 @@ func (m *meetings) next() (staged, compressed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.staged == 0 {
-		m.compressed = false
+		m.compressed = 0
 		return false, false
 	}
 	m.staged--
-	return true, m.compressed
+	compressed = m.compressed > 0
+	m.compressed = max(0, m.compressed-1)
+	return true, compressed
 }
 
-// met notes that readings met others.
+// met notes that readings met others, and whether it was found only now that those
+// are compressed.
 func (m *meetings) met(compressed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.staged, m.compressed = stageFor, compressed
+	m.staged = stageFor
+	if compressed {
+		m.compressed = stageFor
+	}
 }
 
 // mayReplace says whether the next staged chunk should try to replace all that it
