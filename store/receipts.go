@@ -40,17 +40,17 @@ func counts(r *ingest.Receipt) [len(countColumns)]int64 {
 
 // tellCounts finds out which counts the receipts of the claims need.
 func (c *committer) tellCounts(b *ingest.Batch) {
-	var any [len(countColumns)]int64
+	var has [len(countColumns)]int64
 	for i := range c.claims {
 		if cl := &c.claims[i]; cl.writes() {
 			for k, n := range counts(&b.Spans[cl.span].Receipt) {
-				any[k] |= n
+				has[k] |= n
 			}
 		}
 	}
 	c.counted = c.counted[:0]
 	for k, column := range countColumns {
-		if !column.sparse || any[k] != 0 {
+		if !column.sparse || has[k] != 0 {
 			c.counted = append(c.counted, k)
 		}
 	}

@@ -70,7 +70,7 @@ func wholeReplay(ctx context.Context, s *site) error {
 	if err := s.alternate(ctx, ours, theirs); err != nil {
 		return err
 	}
-	s.print(fmt.Sprintf("whole replay of %d files of %d readings", s.small.Files, s.small.Readings), "at most 2 x", ours, theirs)
+	s.print(fmt.Sprintf("whole replay of %d files of %d readings", s.small.Files, s.small.Readings), "at most 1.2 x", ours, theirs)
 	return nil
 }
 

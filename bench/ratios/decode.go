@@ -62,7 +62,7 @@ func decode(ctx context.Context, s *site) error {
 		return err
 	}
 	stage.took = stage.took[1:] // the run that warmed caches
-	s.print(fmt.Sprintf("decode stage of %d files of %d readings", s.small.Files, s.small.Readings), "the stages at most 1.5 x", whole, stage, least)
+	s.print(fmt.Sprintf("decode stage of %d files of %d readings", s.small.Files, s.small.Readings), "the stages at most 1.25 x", whole, stage, least)
 	return nil
 }
 
