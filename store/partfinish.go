@@ -198,6 +198,7 @@ func (c *committer) settleWaiting(ctx context.Context, id int64, s *ingest.Span,
 		if _, err := c.conn.Exec(ctx, "truncate staging").ReadAll(); err != nil {
 			return 0, fmt.Errorf("finishing a file: %w", err)
 		}
+		step("settling")
 	}
 }
 

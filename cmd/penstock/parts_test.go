@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,13 +17,25 @@ import (
 
 // newPartsBed makes a bed of files that contradict one another, and larger ones
 // that do so with them and with one another: in order, from the newest to the
-// oldest, and in none, with repeats many parts apart, and compressed. What stands
-// is that of a run that loads each of them in one transaction.
+// oldest, and in none, with repeats many parts apart, a twin of one, and compressed.
+// What stands is that of a run that loads each of them in one transaction.
 func newPartsBed(t *testing.T) *bed {
 	b := &bed{t: t, binary: failpointBinary(t), site: writeContradictions(t, 24)}
 	pack(t, filepath.Join(b.site, "d2"))
-	random := rand.New(rand.NewPCG(11, 12))
-	for i := range 6 {
+	b.writeLarge(b.site, 0)
+	url := b.database()
+	b.finish(url, "--atomic")
+	b.clean = b.contents(url)
+	return b
+}
+
+// writeLarge writes large files below a site. Those of another revision have other
+// values in about half of their readings, and are newer.
+func (b *bed) writeLarge(site string, revision int) {
+	b.t.Helper()
+	random, revised := rand.New(rand.NewPCG(11, 12)), rand.New(rand.NewPCG(15, 16))
+	var first string
+	for i := range 8 {
 		var s strings.Builder
 		s.WriteString("logger,channel,timestamp,value\n")
 		for n := range 120 {
@@ -33,27 +47,44 @@ func newPartsBed(t *testing.T) *bed {
 				minute = random.IntN(50)
 			}
 			at := time.Date(2024, 5, 1, 12, minute, 0, 0, time.UTC)
-			fmt.Fprintf(&s, "L%d,flow,%s,%d\n", n%3, at.Format(time.RFC3339), random.IntN(4))
+			value := random.IntN(4)
+			if revision > 0 && revised.IntN(2) == 0 {
+				value += 10
+			}
+			fmt.Fprintf(&s, "L%d,flow,%s,%d\n", n%3, at.Format(time.RFC3339), value)
 			if n == 70 {
 				s.WriteString("L0,\"fl\now\",2024-05-01T12:00:00Z,not a number\n\n")
 			}
 		}
-		path := filepath.Join(b.site, "large", fmt.Sprintf("large%d.csv", i))
+		text, name := s.String(), fmt.Sprintf("large%d.csv", i)
+		switch i {
+		case 0:
+			first = text
+		case 6:
+			text = first
+		case 7:
+			var packed bytes.Buffer
+			w := gzip.NewWriter(&packed)
+			if _, err := w.Write([]byte(text)); err != nil {
+				b.t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				b.t.Fatal(err)
+			}
+			text, name = packed.String(), name+".gz"
+		}
+		path := filepath.Join(site, "large", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
-			t.Fatal(err)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			b.t.Fatal(err)
 		}
-		modified := time.Date(2024, 5, 1, 12+random.IntN(20), 0, 0, 0, time.UTC)
+		modified := time.Date(2024, 5, 1+2*revision, 12+random.IntN(20), 0, 0, 0, time.UTC)
 		if err := os.Chtimes(path, modified, modified); err != nil {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 	}
-	url := b.database()
-	b.finish(url, "--atomic")
-	b.clean = b.contents(url)
-	return b
 }
 
 // settled sees to it that nothing is left of the parts once all is loaded.
@@ -67,6 +98,16 @@ func (b *bed) settled(url, how string) {
 			b.t.Fatalf("%s: %d rows of parts are left (%v)", how, left, err)
 		}
 	})
+}
+
+// observations are those of what contents returned.
+func (b *bed) observations(contents []string) (all []string) {
+	for _, line := range contents {
+		if logger, _, _ := strings.Cut(line, " "); len(logger) == 2 && logger[0] == 'L' {
+			all = append(all, line)
+		}
+	}
+	return all
 }
 
 func TestPartsAreAsOneTransaction(t *testing.T) {
@@ -89,7 +130,7 @@ func TestKilledAtEveryStepOfParts(t *testing.T) {
 	if soak() {
 		times = []int{1, 2, 3, 4, 5, 6}
 	}
-	for _, step := range []string{"claiming", "claimed", "parting", "parted", "finishing", "finished"} {
+	for _, step := range []string{"claiming", "claimed", "parting", "parted", "settling", "finishing", "finished"} {
 		for _, n := range times {
 			how := fmt.Sprintf("killed at %s, time %d", step, n)
 			url := b.database()
