@@ -20,6 +20,7 @@ import (
 // A largeFile is what is loaded beside the small ones.
 type largeFile struct {
 	megabytes int
+	replaced  int     // likewise, where another version follows
 	loggers   int     // whose readings it holds, two series each
 	small     float64 // files a second that come meanwhile
 }
@@ -35,10 +36,21 @@ func (l *largeFile) corpus(revised uint64) bench.Corpus {
 }
 
 // large takes the time that small files take to be visible while a large one is
-// loaded by the same daemon, and then while another version of that one is, which
-// has other values in half of its readings. Every other small file is of a series
-// that the large one has, too.
-func large(ctx context.Context, s *site) (err error) {
+// loaded by the same daemon. Every other small file is of a series that the large
+// one has, too.
+func large(ctx context.Context, s *site) error {
+	return s.withLarge(ctx, "a large file is loaded")
+}
+
+// replaced takes it likewise while another version of a large file is loaded, which
+// has other values in half of its readings.
+func replaced(ctx context.Context, s *site) error {
+	s.large.megabytes = s.large.replaced
+	return s.withLarge(ctx, "a large file is loaded", "a version of it with other values in half of its readings is loaded")
+}
+
+// withLarge has the daemon load versions of the large file, one after the other.
+func (s *site) withLarge(ctx context.Context, versions ...string) (err error) {
 	s.shared = s.large.loggers
 	d, err := s.startWarm(ctx)
 	if err != nil {
@@ -46,7 +58,7 @@ func large(ctx context.Context, s *site) (err error) {
 	}
 	defer func() { err = d.end(err) }()
 	from := warm
-	for i, what := range []string{"a large file is loaded", "a version of it with other values in half of its readings is loaded"} {
+	for i, what := range versions {
 		n, err := s.besideLarge(ctx, d, i, from, what)
 		if err != nil {
 			return fmt.Errorf("while %s: %w", what, err)
@@ -128,7 +140,7 @@ func (s *site) stageLarge(version int) (int64, error) {
 // A strain is what a load asked of the server, as far as looks at it tell.
 type strain struct {
 	transaction time.Duration // the longest that one had lasted
-	locked      time.Duration // the longest that a statement had lasted that waited for a lock
+	locked      time.Duration // the longest that a statement had lasted that waited for a lock, but for one to make a table longer
 	server      float64       // the most memory of all its sessions, less what they share, in MB
 }
 
@@ -165,7 +177,7 @@ func (m *strain) watch(ctx context.Context, url string, generation int) error {
 
 func (m *strain) look(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `select pid, coalesce(extract(epoch from clock_timestamp() - xact_start), 0)::float8,
-			case when wait_event_type = 'Lock' then extract(epoch from clock_timestamp() - query_start) else 0 end::float8
+			case when wait_event_type = 'Lock' and wait_event <> 'extend' then extract(epoch from clock_timestamp() - query_start) else 0 end::float8
 		from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`)
 	if err != nil {
 		return err

@@ -108,11 +108,12 @@ func TestHeldBack(t *testing.T) {
 // TestLive takes the time of a few files, alone and beside a small backfill.
 func TestLive(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-penstock", penstock(t), "-only", "visible|beside", "-files", "20", "-rate", "100", "-backfill", "40"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-penstock", penstock(t), "-only", "visible|beside|replaced", "-files", "20", "-rate", "100", "-backfill", "40", "-replaced", "17", "-large-loggers", "100"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, want := range []string{
 		`visible after the closing rename, 20 files at \d+/s \(wanted 100\), .*\n  50 of 100 within \d.*, all within \d`,
+		`visible after the closing rename while a version of it with other values in half of its readings is loaded \(\d+ MB, .*\n  of series of their own: .* within \d.*\n  of the large file's series: .* within \d.*\n  the daemon took \d+ MB at most`,
 		`visible after the closing rename while a replay loads 40 files beside .*\n  50 of 100 within \d.*\n  the replay took \d+\.\d s`,
 	} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
@@ -126,7 +127,7 @@ func TestLive(t *testing.T) {
 func TestDaemonThatFails(t *testing.T) {
 	program := penstock(t)
 	for _, m := range measurements {
-		s := site{penstock: program, dir: t.TempDir(), store: "postgres:///nowhere?host=/nowhere", poll: "now and then", settle: "0s", listed: 1, files: 1, rate: 1, backfill: backfill{files: 1, live: 1}}
+		s := site{penstock: program, dir: t.TempDir(), store: "postgres:///nowhere?host=/nowhere", poll: "now and then", settle: "0s", listed: 1, files: 1, rate: 1, backfill: backfill{files: 1, live: 1}, large: largeFile{megabytes: 1, replaced: 1, loggers: 1, small: 1}}
 		if err := errors.Join(os.Mkdir(s.watched(), 0o755), os.Mkdir(s.staging(), 0o755)); err != nil {
 			t.Fatal(err)
 		}
@@ -143,10 +144,10 @@ func TestDaemonThatFails(t *testing.T) {
 
 func TestBadArguments(t *testing.T) {
 	for args, want := range map[string]string{
-		"-files 0":               "-files, -listed and -backfill: at least one",
-		"-backfill -1":           "-files, -listed and -backfill: at least one",
-		"-rate 0":                "-rate and -live: more than 0",
-		"-live NaN":              "-rate and -live: more than 0",
+		"-files 0":               "-files, -listed, -backfill, -large, -replaced and -large-loggers: at least one",
+		"-backfill -1":           "-files, -listed, -backfill, -large, -replaced and -large-loggers: at least one",
+		"-rate 0":                "-rate, -live and -large-beside: more than 0",
+		"-live NaN":              "-rate, -live and -large-beside: more than 0",
 		"-penstock nowhere/none": "no program to measure",
 	} {
 		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {
