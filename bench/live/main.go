@@ -46,6 +46,7 @@ type site struct {
 	backfill backfill
 	large    largeFile
 	shared   int // every other file is of one of so many loggers that the large file has
+	part     string
 	settle   string
 	poll     string
 	dir      string // scratch
@@ -88,6 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.IntVar(&s.backfill.files, "backfill", 100_000, "files that a replay loads beside the daemon, half of them in zip archives")
 	f.Float64Var(&s.backfill.live, "live", 30, "files in a second that are renamed into the folder meanwhile")
 	f.StringVar(&s.backfill.maxLag, "max-live-lag", "2m", "the replay's flag of that name; 0 for none")
+	f.StringVar(&s.part, "part", "16MiB", "the daemon's pipeline.part")
 	f.StringVar(&s.settle, "settle", "0s", "the source's settle")
 	f.StringVar(&s.poll, "poll", "5s", "the source's poll")
 	f.IntVar(&s.large.megabytes, "large", 10_000, "size of the large file in MB")
@@ -152,7 +154,7 @@ type daemon struct {
 
 // start starts the daemon on the folder.
 func (s *site) start(ctx context.Context) (*daemon, error) {
-	config := fmt.Sprintf("store: {url: %q}\narchive: {dir: archive}\nsources:\n  - {name: live, url: %q, poll: %s, settle: %s}\n", s.store, s.watched(), s.poll, s.settle)
+	config := fmt.Sprintf("store: {url: %q}\narchive: {dir: archive}\npipeline: {part: %s}\nsources:\n  - {name: live, url: %q, poll: %s, settle: %s}\n", s.store, s.part, s.watched(), s.poll, s.settle)
 	path := filepath.Join(s.dir, "penstock.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func TestHeldBack(t *testing.T) {
 // TestLive takes the time of a few files, alone and beside a small backfill.
 func TestLive(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-penstock", penstock(t), "-only", "visible|beside|replaced", "-files", "20", "-rate", "100", "-backfill", "40", "-replaced", "17", "-large-loggers", "100"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-penstock", penstock(t), "-only", "visible|beside|replaced", "-files", "20", "-rate", "100", "-backfill", "40", "-replaced", "1", "-large-loggers", "100", "-part", "100kB"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, want := range []string{
@@ -127,7 +127,7 @@ func TestLive(t *testing.T) {
 func TestDaemonThatFails(t *testing.T) {
 	program := penstock(t)
 	for _, m := range measurements {
-		s := site{penstock: program, dir: t.TempDir(), store: "postgres:///nowhere?host=/nowhere", poll: "now and then", settle: "0s", listed: 1, files: 1, rate: 1, backfill: backfill{files: 1, live: 1}, large: largeFile{megabytes: 1, replaced: 1, loggers: 1, small: 1}}
+		s := site{penstock: program, dir: t.TempDir(), store: "postgres:///nowhere?host=/nowhere", poll: "now and then", settle: "0s", part: "1MB", listed: 1, files: 1, rate: 1, backfill: backfill{files: 1, live: 1}, large: largeFile{megabytes: 1, replaced: 1, loggers: 1, small: 1}}
 		if err := errors.Join(os.Mkdir(s.watched(), 0o755), os.Mkdir(s.staging(), 0o755)); err != nil {
 			t.Fatal(err)
 		}
