@@ -171,7 +171,7 @@ func (c *committer) settleWaiting(ctx context.Context, id int64, s *ingest.Span,
 	if err := c.clash(ctx, "(select * from waiting where file_id = $1)", [][]byte{int8Param(id)}); err != nil {
 		return 0, err
 	}
-	if _, err := c.conn.Exec(ctx, nearSQL+"; set local work_mem = '64MB'").ReadAll(); err != nil { // else it sorts on disk
+	if _, err := c.conn.Exec(ctx, nearSQL+"; set local work_mem = '32MB'").ReadAll(); err != nil { // else it sorts on disk
 		return 0, fmt.Errorf("finishing a file: %w", err)
 	}
 	spans := map[int64]*ingest.Span{id: s}
