@@ -29,13 +29,10 @@ func (c *committer) supersede(ctx context.Context) error {
 	if err != nil || len(successors) == 0 {
 		return err
 	}
-	old := ids(slices.Sorted(maps.Keys(successors)))
-	r := c.conn.ExecParams(ctx, takeOutSQL, old, nil, binaryFormat, binaryFormat)
-	eachRow(r, func(r *record) {
-		id, n := r.int8(), r.int8()
-		c.takeovers = append(c.takeovers, takeover{id, successors[id], n})
+	err = c.takeOutReadings(ctx, slices.Sorted(maps.Keys(successors)), func(file, readings int64) {
+		c.takeovers = append(c.takeovers, takeover{file, successors[file], readings})
 	})
-	if _, err := r.Close(); err != nil {
+	if err != nil {
 		return fmt.Errorf("taking out the readings of earlier generations: %w", err)
 	}
 	if contents[0].n == 0 {

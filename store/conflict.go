@@ -31,19 +31,31 @@ const (
 //
 // The files' ranks are looked up by an array of ids: joined, the planner, who
 // knows nothing of a temporary table, may read all of the ledger for a handful.
-var settleSQL = settleBy("for update of r")
+var settleSQL = settleBy("for update of r", `
+		update readings r set value = j.value, quality = j.quality, file_id = j.file_id
+		from judged j where j.wins and r.series_id = j.series_id and r.ts = j.ts`)
+
+// settleHypertableSQL is settleSQL for a hypertable, of which an update by a join
+// takes every compressed chunk apart: TimescaleDB looks at what is constant in a
+// condition alone. An upsert takes apart the batches that hold its keys.
+var settleHypertableSQL = settleBy("for update of r", winByUpsert)
+
+const winByUpsert = `
+		insert into readings (series_id, ts, value, file_id, quality)
+		select series_id, ts, value, file_id, quality from judged where wins order by series_id, ts
+		on conflict (series_id, ts) do update set value = excluded.value, quality = excluded.quality, file_id = excluded.file_id`
 
 // admitSQL stores the staged readings that meet no other, and leaves all rows
-// concerned locked and out of TimescaleDB's compressed batches, where settleSQL
-// cannot lock them. Only an upsert takes apart no more batches than it must.
+// concerned locked and out of TimescaleDB's compressed batches, where
+// settleHypertableSQL cannot lock them.
 const admitSQL = `insert into readings as r (series_id, ts, value, file_id, quality)
 	select series_id, ts, value, file_id, quality from staging order by series_id, ts
 	on conflict (series_id, ts) do update set file_id = r.file_id`
 
-// settleAdmittedSQL is settleSQL after admitSQL.
-var settleAdmittedSQL = settleBy("")
+// settleAdmittedSQL is settleHypertableSQL after admitSQL.
+var settleAdmittedSQL = settleBy("", winByUpsert)
 
-func settleBy(lock string) string {
+func settleBy(lock, win string) string {
 	return fmt.Sprintf(`with standing as materialized (
 		select s.series_id, s.ts, s.value, s.quality, s.file_id, r.file_id as old_file,
 			r.value = s.value and r.quality is not distinct from s.quality as same
@@ -56,9 +68,7 @@ func settleBy(lock string) string {
 		select t.*, t.old_file = t.file_id as own, o.state = 'loading' and t.old_file <> t.file_id as unseen,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
 		from standing t join ranks n on n.id = t.file_id join ranks o on o.id = t.old_file
-	), taken as (
-		update readings r set value = j.value, quality = j.quality, file_id = j.file_id
-		from judged j where j.wins and r.series_id = j.series_id and r.ts = j.ts
+	), taken as (%s
 	), added as (
 		insert into readings (series_id, ts, value, file_id, quality)
 		select s.series_id, s.ts, s.value, s.file_id, s.quality from staging s
@@ -70,7 +80,7 @@ func settleBy(lock string) string {
 	union all
 	select case when unseen then 5 when own then 4 when wins then 1 when same then 2 else 3 end,
 		file_id, case when wins then old_file else 0 end, count(*)
-	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"))
+	from judged group by 1, 2, 3`, lock, fmt.Sprintf(rankSQL, ">"), fmt.Sprintf(rankSQL, "<"), win)
 }
 
 // clashSQL finds the first reading of some rows that contradicts one that is
@@ -89,6 +99,11 @@ type takeover struct {
 
 // settleStaged stores what is staged of some files, by id: so many readings.
 func (c *committer) settleStaged(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
+	if c.compressed {
+		if _, err := c.conn.Exec(ctx, admitSQL).ReadAll(); err != nil {
+			return fmt.Errorf("settling readings against those that are compressed: %w", err)
+		}
+	}
 	if c.aside {
 		if err := c.putAside(ctx); err != nil {
 			return err
@@ -119,11 +134,11 @@ func (c *committer) clash(ctx context.Context, of string, params [][]byte) error
 func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, staged int64) error {
 	total, outranked, met := int64(0), int64(0), staged
 	sql := settleSQL
-	if c.compressed {
+	switch {
+	case c.compressed:
 		sql = settleAdmittedSQL
-		if _, err := c.conn.Exec(ctx, admitSQL).ReadAll(); err != nil {
-			return fmt.Errorf("settling readings against those that are compressed: %w", err)
-		}
+	case c.sink.store.layout.Hypertable:
+		sql = settleHypertableSQL
 	}
 	r := c.conn.ExecParams(ctx, sql, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
 	eachRow(r, func(r *record) {

@@ -293,23 +293,11 @@ func (k *correction) remember(ctx context.Context) error {
 		where p.file_id = any($1)`, ids(k.ids), nil)
 }
 
-// takeOutSQL takes out all readings of some files, by the extents that their
-// receipts keep: there is no index by file.
-const takeOutSQL = `with gone as (
-		delete from readings r using receipts p
-		where p.file_id = any($1::int8[]) and r.file_id = p.file_id
-			and r.series_id = any(p.series) and r.ts between p.first_ts and p.last_ts
-		returning r.file_id)
-	select file_id, count(*) from gone group by file_id`
-
 // takeOut removes the files' readings and what others took from them. What
 // they took from others stays told until these are restored: where the bytes
 // are gone it never is.
 func (k *correction) takeOut(ctx context.Context) error {
-	err := k.exec(ctx, takeOutSQL, ids(k.ids), func(r *record) {
-		r.int8()
-		k.result.Removed += r.int8()
-	})
+	err := k.takeOutReadings(ctx, k.ids, func(_, readings int64) { k.result.Removed += readings })
 	if err == nil { // of such as are loading
 		err = k.exec(ctx, forgetPartsSQL, ids(k.ids), nil)
 	}

@@ -160,7 +160,8 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 		return 0, err
 	}
 	if c.sink.store.layout.Append {
-		if err := c.countRows(ctx, partOutSQL, &repeated); err != nil {
+		x := c.extentOf(b, &b.Spans[0])
+		if err := c.countRows(ctx, partOutSQL, x.params(), &repeated); err != nil {
 			return 0, err
 		}
 		return repeated, c.copyRows(ctx, b, all, "readings")
@@ -173,7 +174,7 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 		sql    string
 		counts []*int64
 	}{{partOwnSQL, []*int64{&own}}, {partFreeSQL, []*int64{&freed}}, {partMeetSQL, []*int64{&met, &again}}, {partRestSQL, []*int64{&added}}} {
-		if err := c.countRows(ctx, step.sql, step.counts...); err != nil {
+		if err := c.countRows(ctx, step.sql, nil, step.counts...); err != nil {
 			return 0, err
 		}
 	}
@@ -197,12 +198,17 @@ const nearSQL = "set local random_page_cost = 0.1; set local enable_mergejoin = 
 
 const (
 	// partOutSQL takes out what earlier parts have at the same instants, in append
-	// mode.
-	partOutSQL = `with gone as (delete from readings r using staging s where r.series_id = s.series_id and r.ts = s.ts and r.file_id = s.file_id returning 1)
+	// mode. The constants are for TimescaleDB: see takeOutReachSQL.
+	partOutSQL = `with gone as (delete from readings r using staging s where r.series_id = s.series_id and r.ts = s.ts and r.file_id = s.file_id
+			and r.series_id = any($1::int4[]) and r.ts between $2::timestamptz and $3::timestamptz returning 1)
 		select count(*) from gone`
-	// partOwnSQL puts the staged readings in the place of those of earlier parts.
-	partOwnSQL = `with own as (update readings r set value = s.value, quality = s.quality from staging s
-			where r.series_id = s.series_id and r.ts = s.ts and r.file_id = s.file_id returning 1)
+	// partOwnSQL puts the staged readings in the place of those of earlier parts,
+	// by an upsert for the reason of admitSQL.
+	partOwnSQL = `with own as (insert into readings (series_id, ts, value, file_id, quality)
+			select s.series_id, s.ts, s.value, s.file_id, s.quality from staging s
+				join readings r on r.series_id = s.series_id and r.ts = s.ts and r.file_id = s.file_id
+			order by s.series_id, s.ts
+			on conflict (series_id, ts) do update set value = excluded.value, quality = excluded.quality returning 1)
 		select count(*) from own`
 	// partFreeSQL takes out those of earlier parts that wait for nothing any more.
 	partFreeSQL = `with free as (delete from waiting w using staging s
@@ -229,7 +235,8 @@ const (
 			where r.file_id = any($1::int8[])
 			order by r.series_id, r.ts for update of r),
 		aside as (insert into waiting (file_id, series_id, ts, value, quality) select * from met),
-		gone as (delete from readings r using met m where r.series_id = m.series_id and r.ts = m.ts and r.file_id = m.file_id returning 1)
+		gone as (delete from readings r using met m where r.series_id = m.series_id and r.ts = m.ts and r.file_id = m.file_id
+			and r.series_id = any($2::int4[]) and r.ts between $3::timestamptz and $4::timestamptz returning 1)
 		select count(*) from gone`
 )
 
@@ -242,7 +249,13 @@ func (c *committer) putAside(ctx context.Context) error {
 	err := execute(ctx, c.conn, `select id from files where id = any(array(select file_id from loadings)) and state = 'loading' order by id for share`,
 		nil, func(r *record) { loading[0].int8(r.int8()) })
 	if err == nil {
-		err = execute(ctx, c.conn, putAsideSQL, loading.params(), nil)
+		var met extent
+		err = execute(ctx, c.conn, "select array(select distinct series_id from staging order by 1), min(ts), max(ts) from staging", nil, func(r *record) {
+			met.series, met.first, met.last = readInt4s(r.raw()), r.time(), r.time()
+		})
+		if err == nil {
+			err = execute(ctx, c.conn, putAsideSQL, append(loading.params(), met.params()...), nil)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("putting aside what files hold that are loading: %w", err)
@@ -251,8 +264,8 @@ func (c *committer) putAside(ctx context.Context) error {
 }
 
 // countRows runs a statement that returns one row of counts.
-func (c *committer) countRows(ctx context.Context, sql string, counts ...*int64) error {
-	err := execute(ctx, c.conn, sql, nil, func(r *record) {
+func (c *committer) countRows(ctx context.Context, sql string, params [][]byte, counts ...*int64) error {
+	err := execute(ctx, c.conn, sql, params, func(r *record) {
 		for _, n := range counts {
 			*n = r.int8()
 		}

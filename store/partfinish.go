@@ -135,7 +135,7 @@ func (c *committer) lockParts(ctx context.Context, cl *claim, p *ingest.Parts) (
 // receipt.
 func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, p *ingest.Parts, repeated int64) error {
 	if cl.state != ingest.Loaded {
-		if err := execute(ctx, c.conn, takeOutSQL, ids([]int64{cl.id}), nil); err != nil {
+		if err := c.takeOutReadings(ctx, []int64{cl.id}, func(int64, int64) {}); err != nil {
 			return fmt.Errorf("taking out what was loading: %w", err)
 		}
 	}

@@ -100,13 +100,13 @@ func (k *correction) restore(ctx context.Context, b *ingest.Batch) error {
 	}
 	// Their receipts are counted from what stands now, so that what others took
 	// from them before is settled with it.
-	restored := ids(fileIDs(k.result.Restored))
+	restored := fileIDs(k.result.Restored)
 	if k.store.layout.Append {
-		if err := k.exec(ctx, takeOutSQL, restored, func(*record) {}); err != nil {
+		if err := k.takeOutReadings(ctx, restored, func(int64, int64) {}); err != nil {
 			return err
 		}
 	}
-	if err := k.exec(ctx, "delete from takeovers where from_file = any($1)", restored, nil); err != nil {
+	if err := k.exec(ctx, "delete from takeovers where from_file = any($1)", ids(restored), nil); err != nil {
 		return err
 	}
 	if err := k.decidePasses(ctx, b); err != nil {
