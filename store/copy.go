@@ -137,6 +137,14 @@ func (c *copyReader) fillWithQuality(p []byte) int {
 	return n + c.end(p[n:])
 }
 
+// copyReadings sends some of the ordered readings to the table.
+func (c *committer) copyReadings(ctx context.Context, b *ingest.Batch, some picked) error {
+	if err := c.compress(ctx, b, some); err != nil {
+		return err
+	}
+	return c.copyRows(ctx, b, some, "readings")
+}
+
 // copyRows sends some of the ordered readings to a table in one COPY.
 func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, some picked, table string) error {
 	c.copy.start(b, some, c.table.ids, c.files)

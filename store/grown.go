@@ -194,7 +194,7 @@ func (c *committer) transactCarryOn(ctx context.Context, b *ingest.Batch, spans 
 	}
 	c.order.Sort(b, c.take, c.table.bucket, c.table.places, nil)
 	if len(c.order.Rows) > 0 {
-		if err := c.copyRows(ctx, b, picked{c.order.Rows, c.order.Spans}, "readings"); err != nil {
+		if err := c.copyReadings(ctx, b, picked{c.order.Rows, c.order.Spans}); err != nil {
 			return err
 		}
 	}

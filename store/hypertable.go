@@ -17,14 +17,21 @@ type Hypertable struct {
 	ChunkInterval time.Duration
 	// ColumnstoreAfter is how long after its end a chunk is moved into the
 	// columnstore, which compresses it; Never for none. 0 leaves what is in force,
-	// which is none for a new table. What TimescaleDB called compression before
-	// version 2.18 is the same.
+	// which is none for a new table with a unique key, and
+	// DefaultColumnstoreAfter for one in append mode where readings can be compressed
+	// as they come. What TimescaleDB called compression before version 2.18 is the
+	// same.
 	ColumnstoreAfter time.Duration
 }
 
 // DefaultChunkInterval is how much time a chunk holds unless something else is
 // asked for.
 const DefaultChunkInterval = 7 * 24 * time.Hour
+
+// DefaultColumnstoreAfter is how long after its end a chunk of a table in append
+// mode goes into the columnstore, unless something else is asked for: with what came
+// in amounts too small to be compressed as they come.
+const DefaultColumnstoreAfter = 7 * 24 * time.Hour
 
 // Never is a ColumnstoreAfter by which nothing is moved into the columnstore.
 const Never time.Duration = -1
@@ -92,12 +99,11 @@ func (s *Store) AlterHypertable(ctx context.Context) (changed bool, err error) {
 	if _, changed, err = s.Hypertable(ctx); err != nil || !changed {
 		return false, err
 	}
-	return true, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.alterHypertable(ctx, tx) })
+	return true, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.alterHypertable(ctx, tx, s.options.Hypertable) })
 }
 
 // alterHypertable is for a hypertable that is there.
-func (s *Store) alterHypertable(ctx context.Context, tx pgx.Tx) error {
-	want := s.options.Hypertable
+func (s *Store) alterHypertable(ctx context.Context, tx pgx.Tx, want Hypertable) error {
 	inForce, err := s.hypertable(ctx, tx)
 	if err != nil {
 		return err

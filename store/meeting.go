@@ -226,7 +226,7 @@ func (c *committer) storeNew(ctx context.Context, b *ingest.Batch, some picked) 
 	if len(some.rows) == 0 {
 		return nil
 	}
-	if err := c.copyRows(ctx, b, some, "readings"); err != nil {
+	if err := c.copyReadings(ctx, b, some); err != nil {
 		return err
 	}
 	for _, span := range some.spans {

@@ -154,7 +154,7 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 	}
 	all := picked{c.order.Rows, c.order.Spans}
 	if !p.Late && !c.staged {
-		return 0, c.copyRows(ctx, b, all, "readings")
+		return 0, c.copyReadings(ctx, b, all)
 	}
 	if err := c.copyRows(ctx, b, all, "pg_temp.staging"); err != nil {
 		return 0, err
@@ -164,7 +164,7 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 		if err := c.countRows(ctx, partOutSQL, x.params(), &repeated); err != nil {
 			return 0, err
 		}
-		return repeated, c.copyRows(ctx, b, all, "readings")
+		return repeated, c.copyReadings(ctx, b, all)
 	}
 	if _, err := c.conn.Exec(ctx, nearSQL).ReadAll(); err != nil {
 		return 0, fmt.Errorf("storing readings of a file that is loading: %w", err)
@@ -229,11 +229,12 @@ const (
 			order by s.series_id, s.ts on conflict do nothing returning 1)
 		select count(*) from added`
 	// putAsideSQL has those wait of files that are loading which the staged readings
-	// of others meet. Of a file, a reading stands in the table or waits.
+	// of others meet. Of a file, a reading stands in the table or waits. %s locks
+	// them, unless admitSQL has.
 	putAsideSQL = `with met as materialized (
 			select r.file_id, r.series_id, r.ts, r.value, r.quality from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
 			where r.file_id = any($1::int8[])
-			order by r.series_id, r.ts for update of r),
+			order by r.series_id, r.ts %s),
 		aside as (insert into waiting (file_id, series_id, ts, value, quality) select * from met),
 		gone as (delete from readings r using met m where r.series_id = m.series_id and r.ts = m.ts and r.file_id = m.file_id
 			and r.series_id = any($2::int4[]) and r.ts between $3::timestamptz and $4::timestamptz returning 1)
@@ -254,7 +255,11 @@ func (c *committer) putAside(ctx context.Context) error {
 			met.series, met.first, met.last = readInt4s(r.raw()), r.time(), r.time()
 		})
 		if err == nil {
-			err = execute(ctx, c.conn, putAsideSQL, append(loading.params(), met.params()...), nil)
+			lock := "for update of r"
+			if c.compressed {
+				lock = ""
+			}
+			err = execute(ctx, c.conn, fmt.Sprintf(putAsideSQL, lock), append(loading.params(), met.params()...), nil)
 		}
 	}
 	if err != nil {

@@ -225,6 +225,9 @@ func (c *committer) givingUp(ctx context.Context, err error) error {
 	var all []int64 // but for those that others have finished, or given up, meanwhile
 	err = execute(ctx, c.conn, lockLoadingSQL, ids(slices.Concat(left.again, left.other)), func(r *record) { all = append(all, r.int8()) })
 	if err == nil {
+		err = execute(ctx, c.conn, anewSQL, ids(all), nil)
+	}
+	if err == nil {
 		err = c.takeOutReadings(ctx, all, func(int64, int64) {})
 	}
 	if err != nil {
@@ -237,7 +240,6 @@ func (c *committer) givingUp(ctx context.Context, err error) error {
 		sql string
 		ids []int64
 	}{
-		{anewSQL, all},
 		{forgetPartsSQL, all},
 		{"update files set state = 'due', " + changedNow + " where id = any($1::int8[])", again},
 		{"update files set state = 'undone', reason = 'its loading was broken off, and its path has other content since', " + changedNow + " where id = any($1::int8[])", other},

@@ -41,13 +41,29 @@ func (s *Store) makeReadings(ctx context.Context) error {
 			}
 		}
 		if hypertable {
-			if err := s.alterHypertable(ctx, tx); err != nil {
+			if err := s.shapeHypertable(ctx, tx); err != nil {
 				return err
 			}
 		}
 		_, err := tx.Exec(ctx, "insert into settings (name, value) values ('readings', $1), ('hypertable', $2)", mode, fmt.Sprint(hypertable))
 		return err
 	})
+}
+
+// shapeHypertable gives a new hypertable what Options ask for, and a columnstore
+// by default where readings can be compressed as they come.
+func (s *Store) shapeHypertable(ctx context.Context, tx pgx.Tx) error {
+	want := s.options.Hypertable
+	if s.options.Append && want.ColumnstoreAfter == 0 {
+		c, err := s.columnstore(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if c.Why == "" {
+			want.ColumnstoreAfter = DefaultColumnstoreAfter
+		}
+	}
+	return s.alterHypertable(ctx, tx, want)
 }
 
 // haveTimescale reports whether the TimescaleDB extension is in the database,

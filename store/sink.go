@@ -72,6 +72,8 @@ type Sink struct {
 	feeds    feedCache
 	meetings meetings
 	before   atomic.Pointer[before] // what files are judged by; Refresh puts another in its place
+
+	compressing time.Duration // what a chunk of the hypertable holds, if large amounts of readings are compressed as they come; else 0
 }
 
 var _ ingest.Refresher = (*Sink)(nil)
@@ -103,6 +105,9 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 		known, err = s.pastOf(ctx, o.Run)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if sink.compressing, err = s.compressesBy(ctx); err != nil {
 		return nil, err
 	}
 	if !s.options.untold {

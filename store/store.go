@@ -57,6 +57,7 @@ type Options struct {
 	writeEvery  time.Duration // writeEvery when 0; short in tests
 	makeUpEvery time.Duration // makeUpEvery when 0; likewise
 	untoldFor   time.Duration // untoldFor when 0; likewise
+	directLeast int           // directLeast when 0; likewise
 }
 
 // DefaultRetryFor is how long a commit goes on trying while the database is
@@ -115,6 +116,9 @@ func newStore(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if o.RetryFor == 0 {
 		o.RetryFor = DefaultRetryFor
+	}
+	if o.directLeast == 0 {
+		o.directLeast = directLeast
 	}
 	if o.writeEvery == 0 {
 		o.writeEvery = writeEvery
@@ -222,6 +226,9 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	// Of TimescaleDB, and no more than a name elsewhere: late readings may touch
 	// any number of compressed batches.
 	set("timescaledb.max_tuples_decompressed_per_dml_transaction", "0")
+	// Small amounts stay rows, whatever the role's default is, until the policy comes:
+	// see directLeast.
+	set("timescaledb.enable_direct_compress_copy", "off")
 	set("jit", "off") // compiling the ledger's statements costs more than it saves
 	maps.Copy(c.RuntimeParams, s.options.settings)
 }
