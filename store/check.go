@@ -20,6 +20,8 @@ type Checked struct {
 	Layout     Layout     // where Schema is nil
 	Hypertable Hypertable // in force, where Layout says that there is one
 	Differs    bool       // something of it is not as Options ask
+
+	Compressing Compressing // where Layout says that there is a hypertable
 	Timescale  string     // the version of the extension that is there; "" for none
 	Offered    string     // the version that could be made, where none is there; "" for none
 }
@@ -52,6 +54,9 @@ func Check(ctx context.Context, url string, o Options) (*Checked, error) {
 	if c.Schema == nil {
 		if c.Hypertable, c.Differs, err = s.Hypertable(ctx); errors.Is(err, ErrNoHypertable) {
 			c.Differs, err = true, nil
+		}
+		if err == nil && c.Layout.Hypertable {
+			c.Compressing, err = s.Compressing(ctx)
 		}
 	}
 	return c, err

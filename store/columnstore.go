@@ -75,7 +75,7 @@ func (s *Store) columnstore(ctx context.Context, at asker) (c Compressing, err e
 	case license == "apache":
 		c = Compressing{Why: "TimescaleDB's Apache edition has no columnstore", Do: "use the Community edition: timescaledb.license = 'timescale'"}
 	case !can:
-		c = Compressing{Why: "TimescaleDB " + version + " cannot compress what comes", Do: "2.21 can, and what is newer"}
+		c = Compressing{Why: "TimescaleDB " + version + " cannot compress what comes", Do: "use 2.21 or a newer one"}
 	}
 	return c, nil
 }

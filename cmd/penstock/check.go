@@ -225,6 +225,7 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	f.ok("connect", "PostgreSQL %s, database %s as %s", c.Server, c.Database, c.Role)
 	a.checkSchema(f, c)
 	a.checkExtension(f, c)
+	checkCompressing(f, c)
 	if c.Schema != nil {
 		return f, nil
 	}
@@ -258,6 +259,17 @@ func (a *app) checkExtension(f *findings, c *store.Checked) {
 		f.ok("extension", "TimescaleDB %s: readings will go to a hypertable", c.Timescale)
 	default:
 		f.ok("extension", "TimescaleDB %s is offered: readings go to a hypertable if the role may create the extension, else to a plain table", c.Offered)
+	}
+}
+
+// checkCompressing looks whether a hypertable compresses readings as they come.
+func checkCompressing(f *findings, c *store.Checked) {
+	switch text := compressingText(c.Compressing); {
+	case c.Schema != nil || !c.Layout.Hypertable:
+	case c.Compressing.Do != "":
+		f.note("compression", text, c.Compressing.Do)
+	default:
+		f.ok("compression", "%s", text)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,11 +53,19 @@ func (a *app) migrate(appending bool) error {
 			return err
 		}
 	}
+	compressing, err := s.Compressing(a.take)
+	if err != nil {
+		return err
+	}
 	layout := s.Layout()
 	if a.output.value == "json" {
 		o := map[string]any{"schema": a.schema, "append": layout.Append, "hypertable": layout.Hypertable}
 		if layout.Hypertable {
 			o["chunk_interval"], o["columnstore_after"] = daysText(inForce.ChunkInterval), columnstoreText(inForce)
+			o["compressed_as_it_comes"] = compressing.On
+			if !compressing.On {
+				o["why_not"] = compressing.Why
+			}
 		}
 		return a.printObject(o)
 	}
@@ -68,12 +77,29 @@ func (a *app) migrate(appending bool) error {
 	if layout.Append {
 		key = "without a unique key (append)"
 	}
+	more := ""
 	if layout.Hypertable {
 		key += "; " + hypertableText(inForce)
+		more = " " + sentence(compressingText(compressing))
+		if compressing.Do != "" {
+			more += " To have that, " + compressing.Do + "."
+		}
 	}
-	_, err = fmt.Fprintf(a.out, "Schema %q is up to date. Readings are kept in %s %s.\n", a.schema, kind, key)
+	_, err = fmt.Fprintf(a.out, "Schema %q is up to date. Readings are kept in %s %s.%s\n", a.schema, kind, key, more)
 	return err
 }
+
+// compressingText says whether a hypertable compresses readings as they come, and
+// why not.
+func compressingText(c store.Compressing) string {
+	if c.On {
+		return "large amounts of readings are compressed as they come"
+	}
+	return "readings are not compressed as they come: " + c.Why
+}
+
+// sentence makes one of a text.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }
 
 // hypertableText says how a hypertable keeps readings.
 func hypertableText(h store.Hypertable) string {
