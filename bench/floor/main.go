@@ -4,6 +4,7 @@
 //	floor -mode load    the same promise with nothing around it: see load.go
 //	floor -mode read    opens, reads and closes every file, and drops the bytes
 //	floor -mode walk    lists a folder, stats every file and selects the ledger once
+//	floor -mode copy    sends ready-made rows, one binary COPY for each file: see copy.go
 //	floor -mode corpus  writes the files that the others work on
 //
 // It prints one JSON object. It knows one layout (bench.Corpus), has no
@@ -33,6 +34,7 @@ type options struct {
 	store   string
 	schema  string
 	ledger  string
+	table   string
 	workers int
 	chunk   int
 	corpus  bench.Corpus
@@ -63,11 +65,12 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	f := flag.NewFlagSet("floor", flag.ContinueOnError)
-	f.StringVar(&o.mode, "mode", "load", "load, read, walk or corpus")
+	f.StringVar(&o.mode, "mode", "load", "load, read, walk, copy or corpus")
 	f.StringVar(&o.dir, "dir", "", "the folder of files; for corpus, where to write them")
-	f.StringVar(&o.store, "store", "", "PostgreSQL's URL (load, walk)")
+	f.StringVar(&o.store, "store", "", "PostgreSQL's URL (load, walk, copy)")
 	f.StringVar(&o.schema, "schema", "floor", "load: the scratch schema, made when missing")
 	f.StringVar(&o.ledger, "ledger", "penstock.files", "walk: the ledger's table, with columns path, size and modified")
+	f.StringVar(&o.table, "table", "", "copy: the table, with the columns that the rows have")
 	f.IntVar(&o.workers, "workers", 4, "goroutines (load, read)")
 	f.IntVar(&o.chunk, "chunk", 500, "files in a transaction (load)")
 	f.IntVar(&o.corpus.Files, "files", 27_000, "corpus: number of files")
@@ -97,6 +100,8 @@ func work(ctx context.Context, o options) (result, error) {
 		return read(ctx, o)
 	case "walk":
 		return walk(ctx, o)
+	case "copy":
+		return copyFiles(ctx, o)
 	case "corpus":
 		began := time.Now()
 		err := o.corpus.Write(o.dir)

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -30,12 +31,15 @@ import (
 // A site is what the comparisons share.
 type site struct {
 	penstock, floor, psql string          // programs
+	parallelCopy          string          // timescaledb-parallel-copy; "" where it is not at hand
 	dir                   string          // scratch
 	server                *pglocal.Server // a private PostgreSQL
 	store                 string          // its URL
+	timescale             string          // URL of a server with TimescaleDB; "" for none
 
 	small   bench.Corpus // many files of two readings
 	long    bench.Corpus // one file of many
+	bulk    bench.Corpus // one file of more, for a table in append mode
 	runs    int          // of each side of a comparison
 	workers int
 	chunk   int
@@ -44,11 +48,12 @@ type site struct {
 
 func (s *site) smallDir() string { return filepath.Join(s.dir, "small") }
 func (s *site) longDir() string  { return filepath.Join(s.dir, "long") }
+func (s *site) bulkDir() string  { return filepath.Join(s.dir, "bulk") }
 
 func main() { os.Exit(trial.Main("ratios", run)) }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	s := site{small: bench.Corpus{Readings: 2}, long: bench.Corpus{Files: 1, Loggers: 1000}, out: out}
+	s := site{small: bench.Corpus{Readings: 2}, long: bench.Corpus{Files: 1, Loggers: 1000}, bulk: bench.Corpus{Files: 1, Loggers: 1000}, out: out}
 	f := flag.NewFlagSet("ratios", flag.ContinueOnError)
 	f.StringVar(&s.penstock, "penstock", "./penstock", "the program to measure")
 	f.IntVar(&s.runs, "runs", 7, "runs of each side")
@@ -56,6 +61,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	f.IntVar(&s.chunk, "chunk", 500, "files in a transaction, on both sides")
 	f.IntVar(&s.small.Files, "files", 27_000, "number of two-reading files")
 	f.IntVar(&s.long.Readings, "readings", 2_000_000, "readings of the long file")
+	f.IntVar(&s.bulk.Readings, "bulk", 20_000_000, "readings of the file for a table in append mode")
+	f.StringVar(&s.parallelCopy, "parallel-copy", "timescaledb-parallel-copy", "timescaledb-parallel-copy's program, to compare with where it is at hand")
+	f.StringVar(&s.timescale, "timescale", "", "URL of a server with TimescaleDB, for what is compared there (a superuser's)")
 	only := f.String("only", "", "only the comparisons whose name this regular expression matches")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -92,6 +100,9 @@ func (s *site) prepare(ctx context.Context) (err error) {
 	}
 	if s.psql, err = pglocal.FindPsql(); err != nil {
 		return err
+	}
+	if s.parallelCopy, err = exec.LookPath(s.parallelCopy); err != nil {
+		s.parallelCopy = ""
 	}
 	s.floor = filepath.Join(s.dir, "floor")
 	if _, err := trial.Command(ctx, "go", "build", "-o", s.floor, "penstock/bench/floor"); err != nil {

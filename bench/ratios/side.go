@@ -25,6 +25,8 @@ var comparisons = []comparison{
 	{name: "long", run: longFile},
 	{name: "overlap", run: overlap},
 	{name: "conflicts", run: conflicts},
+	{name: "ready", run: readyRows},
+	{name: "append", run: appendMode},
 	{name: "ledger", run: ledger, settings: map[string]string{"shared_preload_libraries": "pg_stat_statements"}},
 }
 
