@@ -22,8 +22,8 @@ type Checked struct {
 	Differs    bool       // something of it is not as Options ask
 
 	Compressing Compressing // where Layout says that there is a hypertable
-	Timescale  string     // the version of the extension that is there; "" for none
-	Offered    string     // the version that could be made, where none is there; "" for none
+	Timescale   string      // the version of the extension that is there; "" for none
+	Offered     string      // the version that could be made, where none is there; "" for none
 }
 
 // Check looks at the store at url and changes nothing. Its error says that the

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"penstock/ingest"
 )
@@ -33,21 +32,24 @@ const directLeast = 20
 func (s *Store) Compressing(ctx context.Context) (Compressing, error) {
 	switch {
 	case !s.layout.Hypertable:
-		return Compressing{Why: "only TimescaleDB compresses"}, nil
+		return Compressing{Why: "that takes TimescaleDB"}, nil
 	case !s.layout.Append:
-		return Compressing{Why: "TimescaleDB compresses nothing as it comes that has a unique key: the policy does, where there is one"}, nil
+		return Compressing{Why: "what has a unique key cannot be"}, nil
 	}
 	c, err := s.columnstore(ctx, s.pool)
 	if err != nil || c.Why != "" {
 		return c, err
 	}
+	triggers, err := s.triggers(ctx)
+	if err != nil {
+		return c, err
+	}
 	var enabled bool
-	var unique, triggers string
+	var unique string
 	err = s.pool.QueryRow(ctx, `select
 		coalesce((select compression_enabled from timescaledb_information.hypertables where hypertable_schema = $1 and hypertable_name = 'readings'), false),
-		coalesce((select string_agg(indexrelid::regclass::text, ', ') from pg_index where indrelid = 'readings'::regclass and indisunique), ''),
-		coalesce((select string_agg(tgname, ', ') from pg_trigger where tgrelid = 'readings'::regclass and not tgisinternal and tgname <> 'ts_insert_blocker'), '')`,
-		s.options.Schema).Scan(&enabled, &unique, &triggers)
+		coalesce((select string_agg(indexrelid::regclass::text, ', ') from pg_index where indrelid = 'readings'::regclass and indisunique), '')`,
+		s.options.Schema).Scan(&enabled, &unique)
 	switch {
 	case err != nil:
 		return c, fmt.Errorf("looking at the columnstore: %w", err)
@@ -94,42 +96,32 @@ const compressSQL = `lock table readings in row exclusive mode;
 				union all select segmentby, orderby from timescaledb_information.chunk_columnstore_settings where hypertable = 'readings'::regclass) o
 			where (segmentby, orderby) is distinct from ('series_id', 'ts')) then 'on' else 'off' end, true)`
 
-// compress has the next COPY into the table compress, if that pays.
-func (c *committer) compress(ctx context.Context, b *ingest.Batch, some picked) error {
-	if c.sink.compressing == 0 || len(some.rows) < c.sink.store.options.directLeast*c.runs(b, some) {
-		return nil
-	}
-	if _, err := c.conn.Exec(ctx, compressSQL).ReadAll(); err != nil {
-		return fmt.Errorf("having readings compressed as they come: %w", err)
-	}
-	return nil
+// pays reports whether a COPY of these readings into the table is to compress them.
+func (c *committer) pays(b *ingest.Batch, some picked) bool {
+	return c.sink.compressing && len(some.rows) >= c.sink.store.options.directLeast*c.runs(b, some)
 }
 
 // runs is how many runs of one series in one chunk of the hypertable some of the
 // ordered readings are.
 func (c *committer) runs(b *ingest.Batch, some picked) (n int) {
-	interval := c.sink.compressing.Microseconds()
 	place, end := int32(-1), int64(0)
+	h := &c.sink.chunks
 	for _, r := range some.rows {
 		if p, ts := c.table.bucket[b.Series[r]], b.Time[r]; p != place || ts >= end {
 			place = p
-			end = ts - ts%interval + interval
+			end = (h.place(ts) + 1) * h.interval
 			n++
 		}
 	}
 	return n
 }
 
-// compressesBy returns the hypertable's chunk interval if large amounts of
-// readings are compressed as they come, else 0.
-func (s *Store) compressesBy(ctx context.Context) (time.Duration, error) {
-	if !s.layout.Append || !s.layout.Hypertable {
-		return 0, nil
+// triggers names those of the table that somebody made.
+func (s *Store) triggers(ctx context.Context) (names string, err error) {
+	err = s.pool.QueryRow(ctx, `select coalesce((select string_agg(tgname, ', ') from pg_trigger
+		where tgrelid = 'readings'::regclass and not tgisinternal and tgname <> 'ts_insert_blocker'), '')`).Scan(&names)
+	if err != nil {
+		return "", fmt.Errorf("looking for triggers: %w", err)
 	}
-	c, err := s.Compressing(ctx)
-	if err != nil || !c.On {
-		return 0, err
-	}
-	h, err := s.hypertable(ctx, s.pool)
-	return h.ChunkInterval, err
+	return names, nil
 }

@@ -224,8 +224,8 @@ func TestTimescaleCompressing(t *testing.T) {
 			t.Errorf("%+v, %v, want %q", c, err, why)
 		}
 	}
-	told(open(t, Options{Append: true}), "only TimescaleDB")
-	told(timescale(t, Options{}), "has a unique key")
+	told(open(t, Options{Append: true}), "that takes TimescaleDB")
+	told(timescale(t, Options{}), "what has a unique key cannot be")
 	never := timescale(t, Options{Append: true, Hypertable: Hypertable{ColumnstoreAfter: Never}})
 	told(never, "no columnstore")
 	never.options.Hypertable = Hypertable{ColumnstoreAfter: time.Hour}

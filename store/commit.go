@@ -171,6 +171,11 @@ func (c *committer) makeReady(ctx context.Context, b *ingest.Batch, spans []int)
 	if err := c.recordFeeds(ctx, b, c.take); err != nil {
 		return err
 	}
+	if c.parts == nil {
+		if err := c.makeChunks(ctx, b); err != nil {
+			return err
+		}
+	}
 	return c.makeClaims(ctx, b, spans)
 }
 

@@ -139,8 +139,10 @@ func (c *copyReader) fillWithQuality(p []byte) int {
 
 // copyReadings sends some of the ordered readings to the table.
 func (c *committer) copyReadings(ctx context.Context, b *ingest.Batch, some picked) error {
-	if err := c.compress(ctx, b, some); err != nil {
-		return err
+	if c.pays(b, some) {
+		if _, err := c.conn.Exec(ctx, compressSQL).ReadAll(); err != nil {
+			return fmt.Errorf("having readings compressed as they come: %w", err)
+		}
 	}
 	return c.copyRows(ctx, b, some, "readings")
 }

@@ -71,6 +71,9 @@ func (c *committer) tryPart(ctx context.Context, p ingest.Part, b *ingest.Batch)
 	if s.State != ingest.Loaded { // another file has given a series another unit since
 		return &fault{s.Reason}
 	}
+	if err := c.makeChunks(ctx, b); err != nil {
+		return err
+	}
 	err := c.transactPart(ctx, p, b)
 	if err != nil {
 		c.rollback(ctx)

@@ -73,7 +73,8 @@ type Sink struct {
 	meetings meetings
 	before   atomic.Pointer[before] // what files are judged by; Refresh puts another in its place
 
-	compressing time.Duration // what a chunk of the hypertable holds, if large amounts of readings are compressed as they come; else 0
+	chunks      chunks // of the hypertable
+	compressing bool   // large amounts of readings as they come
 }
 
 var _ ingest.Refresher = (*Sink)(nil)
@@ -107,7 +108,7 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sink.compressing, err = s.compressesBy(ctx); err != nil {
+	if err := sink.lookAtHypertable(ctx); err != nil {
 		return nil, err
 	}
 	if !s.options.untold {

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"penstock/ingest"
+)
+
+// Whoever brings the first reading of a new chunk of the hypertable makes that
+// chunk, and whoever has another for it waits until the former's transaction ends:
+// the workers with the parts of a large file would come one after the other. So the
+// chunks that a commit needs are made before it begins, by a transaction of their own
+// that takes a moment. Made while it is under way they might wait for it, for it may
+// have changed what the catalogue says of a chunk.
+
+// chunks is which chunks of the hypertable one sink has seen to.
+type chunks struct {
+	interval int64 // microseconds that a chunk holds; 0 where none is to be seen to
+
+	mu   sync.Mutex
+	made map[chunkPlace]bool
+}
+
+// A chunkPlace is where a chunk lies in time, and whether it is for readings that
+// are compressed as they come: such a chunk takes others as well.
+type chunkPlace struct {
+	n        int64 // in intervals from 1970 on
+	compress bool
+}
+
+func (h *chunks) place(ts int64) int64 {
+	if ts < 0 {
+		return (ts+1)/h.interval - 1
+	}
+	return ts / h.interval
+}
+
+// A stretch of time is from the first of some readings to the last.
+type stretchOfTime struct{ first, last int64 }
+
+// makeChunks sees to it that there are the chunks that the readings go to of the
+// spans that may be stored. What TimescaleDB cuts otherwise the COPY makes.
+func (c *committer) makeChunks(ctx context.Context, b *ingest.Batch) error {
+	h := &c.sink.chunks
+	if h.interval == 0 {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	readings := 0
+	for i := range b.Spans {
+		if s := &b.Spans[i]; c.take[i] {
+			readings += s.End - s.Begin
+		}
+	}
+	missing := h.missing(b, c.take, false)
+	compress := c.sink.compressing && readings >= c.sink.store.options.directLeast*len(b.Keys)*max(1, len(missing))
+	if compress {
+		missing = h.missing(b, c.take, true)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := c.sink.store.makeChunks(ctx, missing, compress)
+	// Somebody's constraint may not let readings of no series in.
+	if err != nil && !strings.HasPrefix(sqlState(err), "23") {
+		return fmt.Errorf("making chunks of the hypertable: %w", err)
+	}
+	for n := range missing {
+		h.made[chunkPlace{n, compress}] = true
+	}
+	return nil
+}
+
+// missing is the places that were not seen to, each with what of it the readings
+// take.
+func (h *chunks) missing(b *ingest.Batch, take []bool, compress bool) map[int64]stretchOfTime {
+	missing := make(map[int64]stretchOfTime)
+	var first, end int64 // of the chunk that the reading before was in, which is not missing
+	for i := range b.Spans {
+		if !take[i] {
+			continue
+		}
+		for _, ts := range b.Time[b.Spans[i].Begin:b.Spans[i].End] {
+			if ts >= first && ts < end {
+				continue
+			}
+			n := h.place(ts)
+			if h.made[chunkPlace{n, true}] || !compress && h.made[chunkPlace{n, false}] {
+				first = n * h.interval
+				end = first + h.interval
+				continue
+			}
+			s, found := missing[n]
+			if !found {
+				s = stretchOfTime{ts, ts}
+			}
+			missing[n] = stretchOfTime{min(s.first, ts), max(s.last, ts)}
+		}
+	}
+	return missing
+}
+
+// makeChunks makes chunks by readings of no series, which nobody sees: they are
+// gone when the transaction ends.
+func (s *Store) makeChunks(ctx context.Context, missing map[int64]stretchOfTime, compress bool) error {
+	var rows strings.Builder
+	var all stretchOfTime
+	for _, of := range missing {
+		if rows.Len() == 0 {
+			all = of
+		}
+		all = stretchOfTime{min(all.first, of.first), max(all.last, of.last)}
+		for _, ts := range []int64{of.first, of.last}[:1+min(1, of.last-of.first)] {
+			fmt.Fprintf(&rows, "0,%s,0,0\n", ingest.FromMicros(ts).Format(time.RFC3339Nano))
+		}
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		conn := tx.Conn().PgConn()
+		if compress {
+			if _, err := conn.Exec(ctx, compressSQL).ReadAll(); err != nil {
+				return err
+			}
+		}
+		if _, err := conn.CopyFrom(ctx, strings.NewReader(rows.String()), "copy readings (series_id, ts, value, file_id) from stdin with (format csv)"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "delete from readings where series_id = 0 and ts between $1 and $2", ingest.FromMicros(all.first), ingest.FromMicros(all.last))
+		return err
+	})
+}
+
+// lookAtHypertable finds out how readings get into it: not by chunks that are made
+// beforehand where somebody's trigger would see that.
+func (s *Sink) lookAtHypertable(ctx context.Context) error {
+	if !s.store.layout.Hypertable {
+		return nil
+	}
+	triggers, err := s.store.triggers(ctx)
+	if err != nil || triggers != "" {
+		return err
+	}
+	h, err := s.store.hypertable(ctx, s.store.pool)
+	if err != nil {
+		return err
+	}
+	s.chunks.interval, s.chunks.made = h.ChunkInterval.Microseconds(), make(map[chunkPlace]bool)
+	c, err := s.store.Compressing(ctx)
+	s.compressing = c.On
+	return err
+}
