@@ -22,6 +22,7 @@ type Checked struct {
 	Differs    bool       // something of it is not as Options ask
 
 	Compressing Compressing // where Layout says that there is a hypertable
+	Advice      ChunkAdvice // likewise; its Interval is 0 where what is in force will do, or was asked for
 	Timescale   string      // the version of the extension that is there; "" for none
 	Offered     string      // the version that could be made, where none is there; "" for none
 }
@@ -56,7 +57,9 @@ func Check(ctx context.Context, url string, o Options) (*Checked, error) {
 			c.Differs, err = true, nil
 		}
 		if err == nil && c.Layout.Hypertable {
-			c.Compressing, err = s.Compressing(ctx)
+			if c.Compressing, err = s.Compressing(ctx); err == nil {
+				c.Advice, err = s.advised(ctx, c.Hypertable.ChunkInterval)
+			}
 		}
 	}
 	return c, err

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,8 +25,9 @@ import (
 type chunks struct {
 	interval int64 // microseconds that a chunk holds; 0 where none is to be seen to
 
-	mu   sync.Mutex
-	made map[chunkPlace]bool
+	mu        sync.Mutex
+	made      map[chunkPlace]bool
+	undecided bool // there is no chunk, and nobody asked for what one holds
 }
 
 // A chunkPlace is where a chunk lies in time, and whether it is for readings that
@@ -57,6 +60,19 @@ func (c *committer) makeChunks(ctx context.Context, b *ingest.Batch) error {
 	for i := range b.Spans {
 		if s := &b.Spans[i]; c.take[i] {
 			readings += s.End - s.Begin
+		}
+	}
+	if h.undecided && readings > 0 {
+		h.undecided = false
+		first, last := math.MaxInt64, math.MinInt64
+		for i := range b.Spans {
+			if s := &b.Spans[i]; c.take[i] && s.End > s.Begin {
+				times := b.Time[s.Begin:s.End]
+				first, last = min(first, int(slices.Min(times))), max(last, int(slices.Max(times)))
+			}
+		}
+		if err := c.sink.chooseInterval(ctx, int64(readings), int64(first), int64(last)); err != nil {
+			return err
 		}
 	}
 	missing := h.missing(b, c.take, false)
@@ -151,6 +167,12 @@ func (s *Sink) lookAtHypertable(ctx context.Context) error {
 		return err
 	}
 	s.chunks.interval, s.chunks.made = h.ChunkInterval.Microseconds(), make(map[chunkPlace]bool)
+	err = s.store.pool.QueryRow(ctx, `select not exists (select from settings where name = $2)
+		and not exists (select from timescaledb_information.chunks where hypertable_schema = $1 and hypertable_name = 'readings')`,
+		s.store.options.Schema, chunkIntervalOf).Scan(&s.chunks.undecided)
+	if err != nil {
+		return fmt.Errorf("looking for chunks of the hypertable: %w", err)
+	}
 	c, err := s.store.Compressing(ctx)
 	s.compressing = c.On
 	return err

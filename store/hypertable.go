@@ -12,8 +12,9 @@ import (
 // A Hypertable says how readings are kept where TimescaleDB has them. The zero
 // value asks for nothing.
 type Hypertable struct {
-	// ChunkInterval is how much time a chunk holds. 0 leaves what is in force, and
-	// DefaultChunkInterval for a new table. Chunks that are there stay as they are.
+	// ChunkInterval is how much time a chunk holds. 0 leaves what is in force, and for
+	// a new table it is DefaultChunkInterval, or less where the first readings come too
+	// fast for that. Chunks that are there stay as they are.
 	ChunkInterval time.Duration
 	// ColumnstoreAfter is how long after its end a chunk is moved into the
 	// columnstore, which compresses it; Never for none. 0 leaves what is in force,
@@ -92,14 +93,28 @@ func (s *Store) noHypertable(why string) error {
 	return fmt.Errorf("schema %q: %w: %s", s.options.Schema, ErrNoHypertable, why)
 }
 
-// AlterHypertable brings into force what Options ask for, and reports whether
-// that changed anything. Its errors are those of the method Hypertable, and the
+// AlterHypertable brings into force what Options ask for, and a chunk interval that
+// suits the readings of the ledger where nobody ever asked for one and it is far off,
+// and reports whether that changed anything. Its errors are those of the method Hypertable, and the
 // server's: an edition of TimescaleDB may have no columnstore.
 func (s *Store) AlterHypertable(ctx context.Context) (changed bool, err error) {
-	if _, changed, err = s.Hypertable(ctx); err != nil || !changed {
+	inForce, changed, err := s.Hypertable(ctx)
+	if err != nil || !s.layout.Hypertable {
 		return false, err
 	}
-	return true, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.alterHypertable(ctx, tx, s.options.Hypertable) })
+	want := s.options.Hypertable
+	if want.ChunkInterval == 0 {
+		a, err := s.advised(ctx, inForce.ChunkInterval)
+		if err != nil {
+			return false, err
+		}
+		want.ChunkInterval = a.Interval
+		changed = changed || a.Interval != 0
+	}
+	if !changed {
+		return false, nil
+	}
+	return true, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.alterHypertable(ctx, tx, want) })
 }
 
 // alterHypertable is for a hypertable that is there.
@@ -109,8 +124,12 @@ func (s *Store) alterHypertable(ctx context.Context, tx pgx.Tx, want Hypertable)
 		return err
 	}
 	if want.ChunkInterval != 0 && want.ChunkInterval != inForce.ChunkInterval {
-		if _, err := tx.Exec(ctx, "select set_chunk_time_interval('readings', $1::text::interval)", intervalOf(want.ChunkInterval)); err != nil {
-			return fmt.Errorf("setting the hypertable's chunk interval: %w", err)
+		by := "derived"
+		if s.options.Hypertable.ChunkInterval != 0 {
+			by = "asked"
+		}
+		if err := setChunkInterval(ctx, tx, want.ChunkInterval, by); err != nil {
+			return err
 		}
 	}
 	if want.ColumnstoreAfter == 0 || want.ColumnstoreAfter == inForce.ColumnstoreAfter {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"penstock/bench/trial"
@@ -49,17 +50,20 @@ func readyRows(ctx context.Context, s *site) error {
 			return err
 		}
 	}
-	copies := &side{name: "a binary COPY of its rows for each worker", once: func(ctx context.Context) (float64, error) {
+	copies := &side{name: "a binary COPY of its rows for each worker"}
+	copies.once = func(ctx context.Context) (float64, error) {
 		if err := empty(ctx); err != nil {
 			return 0, err
 		}
-		var r leastReport
-		_, err := decoded(ctx, &r, s.floor, "-mode", "copy", "-dir", binary, "-store", s.store, "-table", "plain.readings ("+readyColumns+")")
-		if err == nil && r.Readings != s.long.Readings {
-			err = fmt.Errorf("%d readings were stored, not %d", r.Readings, s.long.Readings)
-		}
-		return r.Seconds, err
-	}}
+		return s.measured(copies, func() (float64, error) {
+			var r leastReport
+			_, err := decoded(ctx, &r, s.floor, "-mode", "copy", "-dir", binary, "-store", s.store, "-table", "plain.readings ("+readyColumns+")")
+			if err == nil && r.Readings != s.long.Readings {
+				err = fmt.Errorf("%d readings were stored, not %d", r.Readings, s.long.Readings)
+			}
+			return r.Seconds, err
+		})
+	}
 	ours := s.ours(s.longDir(), s.long.Readings, s.fresh)
 	if err := s.alternate(ctx, append(sides, copies, ours)...); err != nil {
 		return err
@@ -81,8 +85,8 @@ func appendMode(ctx context.Context, s *site) (err error) {
 	case s.parallelCopy == "":
 		return s.skipped("append mode on TimescaleDB", "timescaledb-parallel-copy is not at hand (-parallel-copy)")
 	}
-	private := s.store
-	defer func() { s.store = private }()
+	private, postmaster := s.store, s.postmaster
+	defer func() { s.store, s.postmaster = private, postmaster }()
 	drop, err := s.database(ctx)
 	if err != nil {
 		return err
@@ -123,16 +127,20 @@ func appendMode(ctx context.Context, s *site) (err error) {
 
 // ours is Penstock's side: a folder into tables that fresh makes.
 func (s *site) ours(dir string, readings int, fresh func(context.Context) error) *side {
-	return &side{name: "penstock replay, from start to end", once: func(ctx context.Context) (float64, error) {
+	x := &side{name: "penstock replay, from start to end"}
+	x.once = func(ctx context.Context) (float64, error) {
 		if err := fresh(ctx); err != nil {
 			return 0, err
 		}
-		r, seconds, err := s.replay(ctx, dir)
-		if err == nil && r.Readings.Stored != readings {
-			err = fmt.Errorf("%d readings were stored, not %d", r.Readings.Stored, readings)
-		}
-		return seconds, err
-	}}
+		return s.measured(x, func() (float64, error) {
+			r, seconds, err := s.replay(ctx, dir)
+			if err == nil && r.Readings.Stored != readings {
+				err = fmt.Errorf("%d readings were stored, not %d", r.Readings.Stored, readings)
+			}
+			return seconds, err
+		})
+	}
+	return x
 }
 
 // peerSides is timescaledb-parallel-copy, as far as it is at hand, with the rows of
@@ -154,23 +162,26 @@ func (s *site) peerSides(ctx context.Context, readings int, empty func(context.C
 			"-connection", s.store, "-schema", "plain", "-table", "readings", "-columns", readyColumns,
 			"-file", path, "-workers", strconv.Itoa(s.workers),
 		}
-		sides = append(sides, &side{name: rows.name, once: func(ctx context.Context) (float64, error) {
+		x := &side{name: rows.name}
+		x.once = func(ctx context.Context) (float64, error) {
 			if err := empty(ctx); err != nil {
 				return 0, err
 			}
-			began := time.Now()
-			if _, err := trial.Command(ctx, s.parallelCopy, args...); err != nil {
-				return 0, err
+			seconds, err := s.measured(x, func() (float64, error) {
+				began := time.Now()
+				_, err := trial.Command(ctx, s.parallelCopy, args...)
+				return since(began), err
+			})
+			stored := 0
+			if err == nil {
+				err = trial.One(ctx, s.store, "select count(*) from plain.readings", &stored)
 			}
-			seconds, stored := since(began), 0
-			if err := trial.One(ctx, s.store, "select count(*) from plain.readings", &stored); err != nil {
-				return 0, err
+			if err == nil && stored != readings {
+				err = fmt.Errorf("%d readings were stored, not %d", stored, readings)
 			}
-			if stored != readings {
-				return 0, fmt.Errorf("%d readings were stored, not %d", stored, readings)
-			}
-			return seconds, nil
-		}})
+			return seconds, err
+		}
+		sides = append(sides, x)
 	}
 	return sides, nil
 }
@@ -194,9 +205,24 @@ func (s *site) database(ctx context.Context) (drop func() error, err error) {
 	}
 	u.Path = "/" + name
 	s.store = u.String()
+	if s.postmaster, err = postmaster(ctx, s.store); err != nil {
+		return nil, err
+	}
 	return func() error {
 		return trial.Exec(context.WithoutCancel(ctx), s.timescale, "drop database "+name+" with (force)")
 	}, nil
+}
+
+// postmaster is the process id of a server, if it is one of this machine's, else 0.
+func postmaster(ctx context.Context, url string) (pid int, err error) {
+	if err := trial.One(ctx, url, "select split_part(pg_read_file('postmaster.pid'), e'\n', 1)::int4", &pid); err != nil {
+		return 0, err
+	}
+	name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
+	if err != nil || strings.TrimSpace(string(name)) != "postgres" {
+		return 0, nil
+	}
+	return pid, nil
 }
 
 // sizes tells what the readings take of either side's table.

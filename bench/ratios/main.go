@@ -35,6 +35,7 @@ type site struct {
 	dir                   string          // scratch
 	server                *pglocal.Server // a private PostgreSQL
 	store                 string          // its URL
+	postmaster            int             // process id of the store's server; 0 where it is none of this machine's
 	timescale             string          // URL of a server with TimescaleDB; "" for none
 
 	small   bench.Corpus // many files of two readings
@@ -131,7 +132,7 @@ func (s *site) withServer(ctx context.Context, c comparison) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
-	s.server, s.store = server, server.URL()
+	s.server, s.store, s.postmaster = server, server.URL(), server.Pid()
 	return c.run(ctx, s)
 }
 

@@ -30,27 +30,39 @@ func (s *site) busy(f func() error) (seconds float64, ok bool, err error) {
 	return after - before, ok, err
 }
 
+// measured runs what a side does, and notes what processor time it took.
+func (s *site) measured(x *side, run func() (seconds float64, err error)) (seconds float64, err error) {
+	busy, ok, err := s.busy(func() (err error) {
+		seconds, err = run()
+		return err
+	})
+	if ok {
+		x.busy = append(x.busy, busy)
+	}
+	return seconds, err
+}
+
 // used is what all of these have used so far.
 func (s *site) used() (seconds float64, ok bool, err error) {
 	own, err := processorTime("self", true)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || s.postmaster == 0 {
 		return 0, false, nil
 	}
 	if err != nil {
 		return 0, false, err
 	}
 	for {
-		server, err := processorTime(strconv.Itoa(s.server.Pid()), true)
+		server, err := processorTime(strconv.Itoa(s.postmaster), true)
 		if err != nil {
 			return 0, false, err
 		}
-		sessions, err := childrenTime(s.server.Pid())
+		sessions, err := childrenTime(s.postmaster)
 		if err != nil {
 			return 0, false, err
 		}
 		// What a session used is the server's when it has ended: it was to be
 		// found in one of the two.
-		if again, err := processorTime(strconv.Itoa(s.server.Pid()), true); err != nil || again == server {
+		if again, err := processorTime(strconv.Itoa(s.postmaster), true); err != nil || again == server {
 			return own + server + sessions, true, err
 		}
 	}

@@ -226,6 +226,9 @@ func (a *app) checkStore() (f *findings, approved []*format.Profile) {
 	a.checkSchema(f, c)
 	a.checkExtension(f, c)
 	checkCompressing(f, c)
+	if a.hypertable().ChunkInterval == 0 {
+		checkChunks(f, c)
+	}
 	if c.Schema != nil {
 		return f, nil
 	}
@@ -271,6 +274,18 @@ func checkCompressing(f *findings, c *store.Checked) {
 	default:
 		f.ok("compression", "%s", text)
 	}
+}
+
+// checkChunks looks whether a chunk of the hypertable holds about as much as suits
+// the readings that come.
+func checkChunks(f *findings, c *store.Checked) {
+	a := c.Advice
+	if a.Interval == 0 {
+		return
+	}
+	text := fmt.Sprintf("a chunk holds %s: with %s readings a day its index takes %s, and the server keeps %s in memory (shared_buffers)",
+		daysText(c.Hypertable.ChunkInterval), count(int64(a.PerDay)), byteSize(a.IndexBytes(c.Hypertable.ChunkInterval)), byteSize(a.Buffers))
+	f.note("chunks", text, fmt.Sprintf("'penstock migrate' has later ones hold %s; store.hypertable.chunk_interval has them hold what you like", daysText(a.Interval)))
 }
 
 // checkFor is how long the store, or a source, may take to answer.

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// The longest of the intervals whose index fits is advised, and none where nothing
+// tells how fast readings come.
+func TestChunkAdvice(t *testing.T) {
+	const day, megabytes = 24 * time.Hour, 1 << 20
+	for _, c := range []struct {
+		readings int64
+		span     time.Duration
+		buffers  int64
+		want     time.Duration
+	}{
+		{0, 365 * day, 128 * megabytes, 0},
+		{1_000_000, 12 * time.Hour, 128 * megabytes, 0},
+		{1_000, day, 128 * megabytes, 28 * day},
+		{7_000_000, 7 * day, 128 * megabytes, 3 * day},     // 36 MB a day
+		{5_200_000, day, 128 * megabytes, 12 * time.Hour},  // 187 MB a day
+		{5_200_000, day, 8192 * megabytes, 28 * day},       // 5.1 GiB
+		{900_000_000, day, 128 * megabytes, time.Hour},     // more than fits in any
+		{20_000_000, 104 * day, 128 * megabytes, 14 * day}, // 6.9 MB a day
+	} {
+		if a := advise(c.readings, 0, c.span.Microseconds(), c.buffers); a.Interval != c.want {
+			t.Errorf("%d readings in %s with %d MiB: %s, want %s", c.readings, c.span, c.buffers/megabytes, a.Interval, c.want)
+		}
+	}
+	for _, c := range []struct {
+		inForce, advised time.Duration
+		want             bool
+	}{{7 * day, 0, false}, {7 * day, 3 * day, true}, {7 * day, 7 * day, false}, {7 * day, 14 * day, true}, {2 * day, 3 * day, false}} {
+		if got := (ChunkAdvice{Interval: c.advised}).differs(c.inForce); got != c.want {
+			t.Errorf("%s where %s is advised differs: %v", c.inForce, c.advised, got)
+		}
+	}
+}
+
+// fast is a file of so many readings for each of some days.
+func fast(name string, days, perDay int) testFile {
+	f := testFile{path: "L1_" + name, modified: begin}
+	for i := range days * perDay {
+		f.readings = append(f.readings, testReading{"flow", int64(i) * 86400 / int64(perDay), 1, ""})
+	}
+	return f
+}
+
+// The chunks of a new hypertable suit its first readings where these come faster
+// than the default expects; later it is migrate that looks at the ledger, and what
+// was asked for stays.
+func TestTimescaleChunkInterval(t *testing.T) {
+	const day = 24 * time.Hour
+	inForce := func(s *Store) time.Duration {
+		t.Helper()
+		h, _, err := s.Hypertable(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.ChunkInterval
+	}
+	// Against so little memory a few thousand readings are many.
+	s := timescale(t, Options{})
+	buffers := query(t, s, "select setting::int8 * 8192 / 36 from pg_settings where name = 'shared_buffers'")
+	var fits int64
+	if _, err := fmt.Sscan(buffers[0], &fits); err != nil {
+		t.Fatal(err)
+	}
+	if fits > 10_000_000 {
+		t.Skipf("the server keeps the index of %d readings in memory: too many to load here", fits)
+	}
+	commitAll(t, []*Sink{sinkOf(t, s, SinkOptions{})}, []testFile{fast("slow", 30, 10)}, 1, 1)
+	if got := inForce(s); got != DefaultChunkInterval {
+		t.Errorf("slow readings make it %s", got)
+	}
+	if changed, err := s.AlterHypertable(t.Context()); err != nil || !changed || inForce(s) != 28*day {
+		t.Errorf("by the ledger it is %s, %v, %v", inForce(s), changed, err)
+	}
+	// What the ledger says is looked at, not what was loaded.
+	if _, err := s.pool.Exec(t.Context(), "update receipts set cells = cells + $1 - stored, stored = $1", fits*10); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := s.AlterHypertable(t.Context()); err != nil || !changed || inForce(s) != 2*day {
+		t.Errorf("by a faster ledger it is %s, %v, %v", inForce(s), changed, err)
+	}
+	if changed, err := s.AlterHypertable(t.Context()); err != nil || changed {
+		t.Errorf("once more it changes: %v, %v", changed, err)
+	}
+	s.options.Hypertable.ChunkInterval = 36 * time.Hour
+	if changed, err := s.AlterHypertable(t.Context()); err != nil || !changed || inForce(s) != 36*time.Hour {
+		t.Errorf("asked for it is %s, %v, %v", inForce(s), changed, err)
+	}
+	s.options.Hypertable.ChunkInterval = 0
+	if _, err := s.pool.Exec(t.Context(), "update receipts set cells = cells - stored + 300, stored = 300"); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := s.AlterHypertable(t.Context()); err != nil || changed {
+		t.Errorf("what was asked for is %s, %v, %v", inForce(s), changed, err)
+	}
+
+	// The first readings, as chooseInterval has them.
+	first := timescale(t, Options{})
+	sink := sinkOf(t, first, SinkOptions{})
+	if !sink.chunks.undecided {
+		t.Error("the first of all readings decide nothing")
+	}
+	if err := sink.chooseInterval(t.Context(), fits*10, 0, (20 * day).Microseconds()); err != nil {
+		t.Fatal(err)
+	}
+	if got := inForce(first); got != 2*day || sink.chunks.interval != (2*day).Microseconds() {
+		t.Errorf("fast readings make it %s", got)
+	}
+	if later := sinkOf(t, first, SinkOptions{}); later.chunks.undecided || later.chunks.interval != (2*day).Microseconds() {
+		t.Error("it is decided once more")
+	}
+}
