@@ -19,11 +19,11 @@ func TestChunkAdvice(t *testing.T) {
 		{0, 365 * day, 128 * megabytes, 0},
 		{1_000_000, 12 * time.Hour, 128 * megabytes, 0},
 		{1_000, day, 128 * megabytes, 28 * day},
-		{7_000_000, 7 * day, 128 * megabytes, 3 * day},     // 36 MB a day
-		{5_200_000, day, 128 * megabytes, 12 * time.Hour},  // 187 MB a day
-		{5_200_000, day, 8192 * megabytes, 28 * day},       // 5.1 GiB
+		{7_000_000, 7 * day, 128 * megabytes, 2 * day},     // 45 MB a day
+		{5_200_000, day, 128 * megabytes, 12 * time.Hour},  // 234 MB a day
+		{5_200_000, day, 8192 * megabytes, 28 * day},       // 6.1 GiB
 		{900_000_000, day, 128 * megabytes, time.Hour},     // more than fits in any
-		{20_000_000, 104 * day, 128 * megabytes, 14 * day}, // 6.9 MB a day
+		{20_000_000, 104 * day, 128 * megabytes, 14 * day}, // 8.7 MB a day
 	} {
 		if a := advise(c.readings, 0, c.span.Microseconds(), c.buffers); a.Interval != c.want {
 			t.Errorf("%d readings in %s with %d MiB: %s, want %s", c.readings, c.span, c.buffers/megabytes, a.Interval, c.want)
@@ -63,7 +63,7 @@ func TestTimescaleChunkInterval(t *testing.T) {
 	}
 	// Against so little memory a few thousand readings are many.
 	s := timescale(t, Options{})
-	buffers := query(t, s, "select setting::int8 * 8192 / 36 from pg_settings where name = 'shared_buffers'")
+	buffers := query(t, s, "select setting::int8 * 8192 / 45 from pg_settings where name = 'shared_buffers'")
 	var fits int64
 	if _, err := fmt.Sscan(buffers[0], &fits); err != nil {
 		t.Fatal(err)
