@@ -103,6 +103,29 @@ func TestTimescaleCorrectionsTakeLittleApart(t *testing.T) {
 	}
 }
 
+// A source that once met what is compressed goes back to a straight COPY when what
+// it brings is new.
+func TestTimescaleNewReadingsGoStraightAgain(t *testing.T) {
+	s := timescale(t, Options{Hypertable: Hypertable{ChunkInterval: 24 * time.Hour, ColumnstoreAfter: 10_000 * 24 * time.Hour}})
+	sink := sinkOf(t, s, SinkOptions{})
+	c := committerOf(t, sink)
+	commit(t, c, daily("L1", 0, 5, 1)...)
+	compress(t, s)
+	late := daily("L1", 2, 1, 50)
+	late[0].path = "L1_late"
+	commit(t, c, late...)
+	if !sink.meetings.compressed || sink.meetings.staged == 0 {
+		t.Fatal("it did not meet what is compressed")
+	}
+	for i := range stageFor {
+		commit(t, c, daily("L1", 10+i, 1, 1)...)
+	}
+	if sink.meetings.staged != 0 {
+		t.Errorf("after %d chunks of new readings %d more are staged", stageFor, sink.meetings.staged)
+	}
+	verify(t, s)
+}
+
 // dense is files of which each has many readings of some series, over several
 // chunks of a hypertable of a day, that overlap and contradict one another.
 func dense(random *rand.Rand, n int) (files []testFile) {

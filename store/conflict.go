@@ -161,6 +161,9 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 			outranked += n
 		case settledOwn:
 			cells.Stored += n
+			if c.compressed { // admitSQL has stored it
+				met -= n
+			}
 		case settledNot:
 			c.aside = true
 		}
