@@ -114,7 +114,7 @@ func TestTimescaleNewReadingsGoStraightAgain(t *testing.T) {
 	late := daily("L1", 2, 1, 50)
 	late[0].path = "L1_late"
 	commit(t, c, late...)
-	if !sink.meetings.compressed || sink.meetings.staged == 0 {
+	if sink.meetings.compressed == 0 || sink.meetings.staged == 0 {
 		t.Fatal("it did not meet what is compressed")
 	}
 	for i := range stageFor {
