@@ -159,14 +159,9 @@ func TestFTPLimit(t *testing.T) {
 // of by who lists, and not called without end.
 func TestFTPUnreachable(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	const address = "127.0.0.1:1" // at which no other test begins to listen
 	r := newFTP(t, source.FTPOptions{URL: "ftp://loggers@" + address, RemoteOptions: source.RemoteOptions{Timeout: 300 * time.Millisecond, Retry: 20 * time.Millisecond}})
-	_, err = lists(t, r)
+	_, err := lists(t, r)
 	says(t, err, "list ftp://"+address, "connection refused")
 	start := time.Now()
 	err = r.Fetch(t.Context(), ingest.File{Source: "field", Path: "x.csv"}, new(ingest.Content))
