@@ -89,18 +89,7 @@ func (sc scene) run(t testing.TB, c ingest.Committer) []string {
 func TestConnectionCutAnywhere(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		t.Run(fmt.Sprintf("append=%v", appendMode), func(t *testing.T) {
-			direct := pgtest.Database(t)
-			s, err := Open(t.Context(), direct, Options{Create: true, Append: appendMode})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(s.Close)
-			p := startProxy(t, direct)
-			cutStore, err := Open(t.Context(), p.url, Options{untold: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cutStore.Close)
+			s, cutStore, p := openBehindProxy(t, appendMode)
 			straight := committerOf(t, sinkOf(t, s, SinkOptions{}))
 			c := committerOf(t, sinkOf(t, cutStore, SinkOptions{}))
 
@@ -145,18 +134,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 // The outcome of a commit is not known to the client: the request was lost, or
 // the answer was.
 func TestUnknownCommitOutcome(t *testing.T) {
-	direct := pgtest.Database(t)
-	s, err := Open(t.Context(), direct, Options{Create: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	p := startProxy(t, direct)
-	cutStore, err := Open(t.Context(), p.url, Options{untold: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cutStore.Close)
+	s, cutStore, p := openBehindProxy(t, false)
 	straight := committerOf(t, sinkOf(t, s, SinkOptions{}))
 	c := committerOf(t, sinkOf(t, cutStore, SinkOptions{}))
 	clean := newScene("clean")

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"penstock/ingest"
-	"penstock/store/pglocal/pgtest"
 )
 
 // A growth is a chunk of files that have grown, in every way that there is, and
@@ -120,18 +119,7 @@ func (sc *growthScene) left(t testing.TB, s *Store) []string {
 func TestConnectionCutWhereFilesAreCarriedOn(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		t.Run(fmt.Sprintf("append=%v", appendMode), func(t *testing.T) {
-			direct := pgtest.Database(t)
-			s, err := Open(t.Context(), direct, Options{Create: true, Append: appendMode})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(s.Close)
-			p := startProxy(t, direct)
-			cutStore, err := Open(t.Context(), p.url, Options{untold: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cutStore.Close)
+			s, cutStore, p := openBehindProxy(t, appendMode)
 			sink := sinkOf(t, s, SinkOptions{})
 			straight := committerOf(t, sink)
 			c := committerOf(t, sinkOf(t, cutStore, SinkOptions{}))

@@ -80,8 +80,8 @@ func (m *meetings) mixed() {
 	m.singly = singlyFor
 }
 
-// A picked is indexes into a batch's, in the order in which they
-// are stored, and for each the span it belongs to.
+// A picked is some readings of a batch: their indexes, in the order in which they are
+// stored, and for each the span it belongs to.
 type picked struct {
 	rows, spans []int32
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"penstock/ingest"
-	"penstock/store/pglocal/pgtest"
 )
 
 // A partial is a file that a test loads in parts of so many readings.
@@ -252,14 +251,7 @@ func TestPartsAmongCorrections(t *testing.T) {
 			sinks = append(sinks, sinkOf(t, s, SinkOptions{}))
 		}
 		random := rand.New(rand.NewPCG(10, 10))
-		var files []testFile
-		for i := range 30 {
-			f := testFile{path: fmt.Sprintf("L1_%d", i), modified: begin + random.Int64N(5)}
-			for _, at := range random.Perm(20) {
-				f.readings = append(f.readings, testReading{[]string{"flow", "level"}[at%2], int64(at), float64(i), ""})
-			}
-			files = append(files, f)
-		}
+		files := contradicting(random, 30, 20)
 		commitAll(t, sinks, files, 3, 7)
 		want := contents(t, s)
 		for round := range rounds {
@@ -328,18 +320,7 @@ func (p *partial) try() {
 func TestConnectionCutWhileAFileIsLoading(t *testing.T) {
 	for _, appendMode := range []bool{false, true} {
 		t.Run(fmt.Sprintf("append=%v", appendMode), func(t *testing.T) {
-			direct := pgtest.Database(t)
-			s, err := Open(t.Context(), direct, Options{Create: true, Append: appendMode})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(s.Close)
-			p := startProxy(t, direct)
-			cutStore, err := Open(t.Context(), p.url, Options{untold: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cutStore.Close)
+			s, cutStore, p := openBehindProxy(t, appendMode)
 			straight, c := committerOf(t, sinkOf(t, s, SinkOptions{})), committerOf(t, sinkOf(t, cutStore, SinkOptions{}))
 			load := func(name string) (left []string, told string) {
 				sc := scene{name: name}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"penstock/store/pglocal/pgtest"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -46,6 +48,24 @@ const (
 	cutBefore                  // the message is lost with the connection
 	cutAfter                   // the message arrives, and then the connection is lost
 )
+
+// openBehindProxy makes a schema and opens it twice: straight, and through a proxy
+// that can cut its connections.
+func openBehindProxy(t *testing.T, appendMode bool) (straight, cut *Store, p *proxy) {
+	t.Helper()
+	direct := pgtest.Database(t)
+	straight, err := Open(t.Context(), direct, Options{Create: true, Append: appendMode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(straight.Close)
+	p = startProxy(t, direct)
+	if cut, err = Open(t.Context(), p.url, Options{untold: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cut.Close)
+	return straight, cut, p
+}
 
 // startProxy forwards to the server of a URL of pglocal's.
 func startProxy(t testing.TB, to string) *proxy {

@@ -109,6 +109,18 @@ func TestStaleFetchIsNotANewGeneration(t *testing.T) {
 	verify(t, s)
 }
 
+// contradicting returns files that contradict one another on each of so many instants.
+func contradicting(random *rand.Rand, n, instants int) (files []testFile) {
+	for i := range n {
+		f := testFile{path: fmt.Sprintf("L1_%d", i), modified: begin + random.Int64N(5)}
+		for _, at := range random.Perm(instants) {
+			f.readings = append(f.readings, testReading{[]string{"flow", "level"}[at%2], int64(at), float64(i), ""})
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
 // Several committers, and corrections among them, over files that contradict
 // one another on every instant: all get on, in the end.
 func TestNobodyStarves(t *testing.T) {
@@ -122,14 +134,7 @@ func TestNobodyStarves(t *testing.T) {
 		sinks = append(sinks, sinkOf(t, s, SinkOptions{}))
 	}
 	random := rand.New(rand.NewPCG(9, 9))
-	var files []testFile
-	for i := range 60 {
-		f := testFile{path: fmt.Sprintf("L1_%d", i), modified: begin + random.Int64N(5)}
-		for _, at := range random.Perm(40) {
-			f.readings = append(f.readings, testReading{[]string{"flow", "level"}[at%2], int64(at), float64(i), ""})
-		}
-		files = append(files, f)
-	}
+	files := contradicting(random, 60, 40)
 	commitAll(t, sinks, files, 4, 7)
 	want := query(t, s, observationsSQL)
 	for range rounds {

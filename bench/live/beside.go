@@ -42,30 +42,12 @@ func beside(ctx context.Context, s *site) (err error) {
 	}
 	defer func() { err = d.end(err) }()
 	w := newWatching()
-	looking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	looked := make(chan error, 1)
-	go func() { looked <- w.look(looking, s.store, 20*time.Millisecond) }()
-	writing, stop := context.WithCancel(looking)
 	var replayed time.Duration
 	var said string
-	replaying := make(chan error, 1)
-	go func() {
-		defer stop()
-		var err error
+	n, wrote, err := s.writeDuring(ctx, w, s.backfill.live, warm, func(context.Context) (err error) {
 		replayed, said, err = s.replay(ctx, old)
-		replaying <- err
-	}()
-	n, wrote, err := s.writeAll(writing, w, s.backfill.live, warm, math.MaxInt32)
-	if writing.Err() != nil {
-		err = nil // that is how it ends
-	}
-	if err = errors.Join(err, <-replaying); err == nil {
-		w.ends(n)
-		timer := time.AfterFunc(5*time.Minute, cancel)
-		err = <-looked
-		timer.Stop()
-	}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%w\nthe replay said:\n%s", err, said)
 	}
@@ -73,6 +55,34 @@ func beside(ctx context.Context, s *site) (err error) {
 		s.backfill.files, s.backfill.maxLag, n, float64(n)/wrote.Seconds(), w.step(wrote), w.within(.5), w.within(.95), w.within(.99), w.within(1),
 		replayed.Seconds(), float64(s.backfill.files)/replayed.Seconds(), heldBack(said))
 	return nil
+}
+
+// writeDuring writes small files, those from the number from on, at that rate for as
+// long as something else takes, has w see all of them, and returns how many they
+// were and for how long they were written. What it does ends with its context: its
+// error ends all of it.
+func (s *site) writeDuring(ctx context.Context, w *watching, rate float64, from int, do func(context.Context) error) (n int, wrote time.Duration, err error) {
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	looked := make(chan error, 1)
+	go func() { looked <- w.look(looking, s.store, 20*time.Millisecond) }()
+	writing, stop := context.WithCancel(looking)
+	done := make(chan error, 1)
+	go func() {
+		defer stop()
+		done <- do(looking)
+	}()
+	n, wrote, err = s.writeAll(writing, w, rate, from, math.MaxInt32)
+	if writing.Err() != nil {
+		err = nil // that is how it ends
+	}
+	if err = errors.Join(err, <-done); err == nil {
+		w.ends(n)
+		timer := time.AfterFunc(5*time.Minute, cancel)
+		err = <-looked
+		timer.Stop()
+	}
+	return n, wrote, err
 }
 
 // heldBack is what the replay said about being held back.

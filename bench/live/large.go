@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -77,33 +76,17 @@ func (s *site) besideLarge(ctx context.Context, d *daemon, version, from int, wh
 		return 0, err
 	}
 	w := newWatching()
-	looking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	looked := make(chan error, 1)
-	go func() { looked <- w.look(looking, s.store, 20*time.Millisecond) }()
-	writing, stop := context.WithCancel(looking)
 	var seen strain
-	loading := make(chan error, 1)
+	var took time.Duration
 	began := time.Now()
-	go func() {
-		defer stop()
-		err := os.Rename(filepath.Join(s.staging(), largeName), filepath.Join(s.watched(), largeName))
-		if err == nil {
-			err = seen.watch(looking, s.store, version+1)
+	n, wrote, err := s.writeDuring(ctx, w, s.large.small, from, func(ctx context.Context) error {
+		if err := os.Rename(filepath.Join(s.staging(), largeName), filepath.Join(s.watched(), largeName)); err != nil {
+			return err
 		}
-		loading <- err
-	}()
-	n, wrote, err := s.writeAll(writing, w, s.large.small, from, math.MaxInt32)
-	took := time.Since(began)
-	if writing.Err() != nil {
-		err = nil // that is how it ends
-	}
-	if err = errors.Join(err, <-loading); err == nil {
-		w.ends(n)
-		timer := time.AfterFunc(5*time.Minute, cancel)
-		err = <-looked
-		timer.Stop()
-	}
+		err := seen.watch(ctx, s.store, version+1)
+		took = time.Since(began)
+		return err
+	})
 	if err != nil {
 		return n, err
 	}
