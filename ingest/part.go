@@ -20,6 +20,9 @@ type Cut struct {
 	Readings int   // not positive: as many as there are
 	Again    bool  // the file was read so before: nothing need be noted of it
 
+	// Settled is what PartDecoder.Settle said of the file; nil where it was not called.
+	Settled []bool
+
 	// End takes the readings of the batch's last span, which are those of a part.
 	// It returns the batch to go on in: another, or the same, reset. What comes
 	// after the last end stays in the batch. Its error ends the decoding.
@@ -32,9 +35,21 @@ type PartDecoder interface {
 
 	// DecodeParts is Decode, but for what the cut says. The span that tells of the
 	// whole file is that of the batch that was gone on in last. An error that wraps
-	// ErrUncut means that the file cannot be cut, now that more of it was seen.
+	// ErrUnsettled means that Settle is to be called, and then DecodeParts once more,
+	// each from the file's beginning.
 	DecodeParts(ctx context.Context, c *Content, b *Batch, cut Cut) error
+
+	// Settle reads a file for what only its end tells of its readings: of each that
+	// may be of two instants, in the file's order, whether it is of the later one. It
+	// keeps no more of the file than those and, of the others, a little for each
+	// series. The batch has the span as after Decode, without most of the readings; a
+	// file that is not to be loaded need not be read again. An error that wraps
+	// ErrUncut means that the file is to be decoded whole.
+	Settle(ctx context.Context, c *Content, b *Batch) (later []bool, err error)
 }
+
+// ErrUnsettled says that some of a file's times are told by its end.
+var ErrUnsettled = errors.New("the file's end tells some of its times")
 
 // ErrUncut says that a file is to be decoded and committed whole: what its rows
 // mean is settled when all of them are read.

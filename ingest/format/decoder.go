@@ -97,15 +97,17 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 	if err == nil && c.Gain != nil {
 		err = d.onlyGained(fault)
 	}
-	if err == nil && d.cut.ended && !d.settled() {
-		err = ingest.ErrUncut
+	if err == nil {
+		err = d.checkSettled()
 	}
 	d.span.Receipt = ingest.Receipt{Lines: d.lines, Cells: d.cells}
 	if err != nil {
 		return fmt.Errorf("decoding %s: %w", ingest.EscapePath(c.File.Path), err)
 	}
 	if fault == nil {
+		d.gatherDays()
 		d.endDays()
+		d.gatherRows()
 		fault = d.settlePasses()
 	}
 	if fault == nil {

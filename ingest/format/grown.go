@@ -123,7 +123,7 @@ func reasonOr(fault *refusal, otherwise string) string {
 func (d *Decoder) rowsStandAlone() bool {
 	pl := d.plan
 	if pl == nil || d.footer || d.signless || d.skipping || d.declared.given || d.more > 0 ||
-		len(d.repeated) > 0 || len(d.midnights) > 0 || len(d.blocks) > 0 || d.every != 0 || pl.profile.stamp.pace != nil ||
+		d.waits() || len(d.blocks) > 0 || d.every != 0 || pl.profile.stamp.pace != nil ||
 		len(pl.profile.stamp.oneOf) > 0 && d.chosen == nil {
 		return false
 	}

@@ -10,8 +10,8 @@ import (
 
 // A file is cut into parts between two records, so that how it is read does not
 // change: one decoder reads it from the beginning to the end, whatever its rows
-// need to know of those before them. Only where readings are still to be moved
-// when the file's end has been seen can nothing of it be handed on before.
+// need to know of those before them. What some need to know of the file's end,
+// Settle finds out beforehand (waiting.go).
 
 // cutStep is how far apart the places are at most where a part may end, in bytes
 // of text.
@@ -24,6 +24,8 @@ type cutting struct {
 	next       int64 // a part may end at the first record from there on
 	began      int64 // where the part did
 	ended      bool  // a part has
+	settling   bool  // it is Settle that reads
+	settled    int   // how many readings were given what Settled tells
 }
 
 var _ ingest.PartDecoder = (*Decoder)(nil)
@@ -54,8 +56,8 @@ func (d *Decoder) mayEndPart(pos int) error {
 		return nil
 	}
 	c.next = (at/c.step + 1) * c.step
-	if !d.settled() {
-		return fmt.Errorf("%w: some of its times depend on those of rows further down", ingest.ErrUncut)
+	if !c.settling && d.unsettled() {
+		return fmt.Errorf("%w: some of its times depend on those of rows further down", ingest.ErrUnsettled)
 	}
 	if at-c.began < c.Bytes && (c.Readings <= 0 || len(d.batch.Time)-d.span.Begin < c.Readings) {
 		return nil
@@ -69,6 +71,10 @@ func (d *Decoder) endPart() error {
 	if !d.cut.Again {
 		d.notePart()
 	}
+	if d.cut.settling {
+		d.gatherDays()
+		d.gatherRows()
+	}
 	d.jumps = d.jumps[:0]
 	d.cut.ended = true
 	d.span.End = len(d.batch.Time)
@@ -80,13 +86,10 @@ func (d *Decoder) endPart() error {
 	d.batch, d.span = b, b.Begin(d.content)
 	whole.Begin, whole.End = d.span.Begin, d.span.End
 	*d.span = whole
+	d.goOnBlock(d.span.Begin)
 	d.names.open(b, d.plan, d.logger, d.channel, d.unit)
 	return nil
 }
-
-// settled reports whether no reading so far is to be moved once the file's end
-// is seen.
-func (d *Decoder) settled() bool { return len(d.repeated) == 0 && len(d.midnights) == 0 }
 
 // notePart gathers from the readings of a part what is noted of the file.
 func (d *Decoder) notePart() {

@@ -21,6 +21,7 @@ type timing struct {
 	blocks    []block          // nil while there is one header
 	groups    map[string]int32 // of the blocks, by logger
 	midnights []midnight
+	sequences sequences // of the rows, where some of those wait
 	dayLong   int64     // of the record that was read last, where it is of midnight: how much later the next one is; else 0
 	more      int64     // lines of records beyond the first of each
 	start     int64     // of rows that do not tell their times: the first one's, in microseconds
@@ -237,11 +238,8 @@ func (d *Decoder) timed(line, us int64, first int) {
 	if len(d.batch.Time) == first {
 		return
 	}
-	if d.twice != nil {
-		d.repeated = append(d.repeated, repeatedRow{repeat: *d.twice, begin: first, end: len(d.batch.Time), line: line})
-	}
-	if d.dayLong != 0 {
-		d.midnights = append(d.midnights, midnight{first, len(d.batch.Time), d.dayLong})
+	if d.twice != nil || d.dayLong != 0 {
+		d.wait(line, first)
 	}
 	if delta := us - d.last; delta > jumpy || delta < -jumpy {
 		d.leap(line, first)
@@ -289,46 +287,6 @@ func (pl *plan) clockIn(text []byte) *clock {
 	}
 	pl.clocks[string(text)] = c
 	return c
-}
-
-// A midnight is the readings of a row at the beginning of the day that the
-// file's name tells.
-type midnight struct {
-	begin, end int   // in the batch
-	later      int64 // by how much the midnight at the day's end is later
-}
-
-// endDays moves the midnight with which a day's rows end to that end, where the
-// date is that of the file's name: such a row is the last of its series, and the
-// rows before it are of the day.
-func (d *Decoder) endDays() {
-	if len(d.midnights) == 0 {
-		return
-	}
-	const half = 43200e6
-	b := d.batch
-	group := d.grouping()
-	next := len(d.midnights) - 1
-	done := make(map[int32]bool)  // the series, by group, that something else was seen of
-	ends := make(map[int32][]int) // their midnights with nothing but such behind them
-	for i := len(b.Time) - 1; i >= d.span.Begin; i-- {
-		g, at := group(i), b.Time[i]
-		for next >= 0 && d.midnights[next].begin > i {
-			next--
-		}
-		switch {
-		case done[g]:
-		case next >= 0 && i < d.midnights[next].end:
-			ends[g] = append(ends[g], i, next)
-		default:
-			done[g] = true
-			for k := 0; k < len(ends[g]); k += 2 {
-				if end := ends[g][k]; at-b.Time[end] > half {
-					b.Time[end] += d.midnights[ends[g][k+1]].later
-				}
-			}
-		}
-	}
 }
 
 // A jump is a row whose instant is more than a year from that of the row before

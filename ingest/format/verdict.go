@@ -14,9 +14,8 @@ const (
 	passSecond
 )
 
-// decidePasses decides of each repeated row which pass it is of, by the rows of
-// its series in the order of their file, and writes it to verdicts, where there
-// is none yet.
+// decidePasses decides of each repeated row of a sequence which pass it is of, and
+// writes it to verdicts, where there is none yet.
 //
 // Rows go forward in time, or backward all through. Where the wall time goes
 // back in a repeated hour, the second pass begins. Where it does not, but wall
@@ -24,11 +23,12 @@ const (
 // the second pass. Where none stands twice, all are mostly of one pass: of that
 // which the rows before and after it go on in. Distinct instants never become
 // one by this, however the rows are sorted.
-func decidePasses(rows []passRow, verdicts []verdict) {
-	if backward(rows) {
+func decidePasses(s *sequence, verdicts []verdict) {
+	rows, back := s.rows, s.backward()
+	if back {
 		slices.Reverse(rows)
 	}
-	step := stepOf(rows)
+	step := s.step(back)
 	changes := make(map[int64][]int) // the rows of each repeated hour
 	for i := range rows {
 		if rows[i].twice() {
@@ -148,46 +148,4 @@ func neighbours(rows []passRow, hour []int, step int64) int {
 		return slices.Index(costs, best)
 	}
 	return -1
-}
-
-// backward reports whether rows go backward in time, as far as those tell that
-// are plain; where there are no two of them, by all.
-func backward(rows []passRow) bool {
-	var up, down, allUp, allDown int
-	for i := 1; i < len(rows); i++ {
-		plain := !rows[i].twice() && !rows[i-1].twice()
-		switch compareAt(&rows[i], &rows[i-1]) {
-		case 1:
-			allUp++
-			if plain {
-				up++
-			}
-		case -1:
-			allDown++
-			if plain {
-				down++
-			}
-		}
-	}
-	if up != down {
-		return down > up
-	}
-	return allDown > allUp
-}
-
-// stepOf returns the step that is usual from row to row, where it is plain how
-// far they are apart; 0 when there is none.
-func stepOf(rows []passRow) (step int64) {
-	counts := make(map[int64]int)
-	for i := 1; i < len(rows); i++ {
-		if s := rows[i].at - rows[i-1].at; s > 0 && rows[i].repeat == rows[i-1].repeat {
-			counts[s]++
-		}
-	}
-	for s, n := range counts {
-		if n > counts[step] || n == counts[step] && s < step {
-			step = s
-		}
-	}
-	return step
 }
