@@ -56,7 +56,10 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
 	}
 	defer func() { _ = l.content.Close() }() // what it would say, the reading has said
-	found, err := l.scan(ctx, f, &have)
+	found, err := l.scan(ctx, f, &have, nil)
+	if errors.Is(err, ErrUnsettled) {
+		found, err = l.settleAndScan(ctx, f, &have)
+	}
 	switch {
 	case errors.Is(err, ErrUncut):
 		return l.loadWhole(ctx, f, &have, err)
@@ -65,7 +68,7 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 		return nil
 	case err != nil:
 		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
-	case len(found.parts) == 1 || l.batch.Spans[0].State != Loaded:
+	case l.batch.Spans[0].State != Loaded || len(found.parts) == 1:
 		return l.commitBatch(ctx, nil)
 	}
 	return l.loadInParts(ctx, f, &have, found)
@@ -100,18 +103,16 @@ func (l *loader) commitBatch(ctx context.Context, err error) error {
 
 // scan reads all of a file for what becomes of it. It leaves in the batch its
 // span, with the readings of the last part. Its error is the file's, and wraps
-// ErrUncut where it is not to be loaded in parts, and errLeft where take has ended
-// meanwhile.
-func (l *loader) scan(ctx context.Context, f *largeFile, have *provided) (*scan, error) {
-	decoder, ok := l.decoder.(PartDecoder)
+// ErrUncut where it is not to be loaded in parts, ErrUnsettled where settled, what
+// PartDecoder.Settle said of it, is needed and nil, and errLeft where take has
+// ended meanwhile.
+func (l *loader) scan(ctx context.Context, f *largeFile, have *provided, settled []bool) (*scan, error) {
 	raw := l.content.Stream
-	if _, rewinds := raw.(Rewinder); !ok || raw != nil && !rewinds || l.content.Recorded != nil || l.content.Gain != nil {
+	if _, rewinds := raw.(Rewinder); raw != nil && !rewinds || l.content.Recorded != nil || l.content.Gain != nil {
 		return nil, ErrUncut
 	}
-	start := time.Now()
-	defer func() { l.event.Decode += time.Since(start) }()
-	found := new(scan)
-	cut := l.cut()
+	found := &scan{settled: settled}
+	cut := l.cut(found)
 	cut.End = func(b *Batch) (*Batch, error) {
 		if l.take.Err() != nil {
 			return nil, errLeft
@@ -120,20 +121,64 @@ func (l *loader) scan(ctx context.Context, f *largeFile, have *provided) (*scan,
 		b.Drop()
 		return b, nil
 	}
-	decode := func() error {
-		return l.guardDecoder(0, func() error { return decoder.DecodeParts(ctx, l.content, &l.batch, cut) })
-	}
-	sum, err := l.hashed(have, decode)
+	err := l.read(f, have, func(d PartDecoder) error { return d.DecodeParts(ctx, l.content, &l.batch, cut) })
 	if err != nil {
-		l.dropFrom(0)
 		return nil, err
 	}
 	found.add(&l.batch)
-	l.fillIn(&l.batch.Spans[0], &f.reference, have, sum)
 	return found, nil
 }
 
-func (l *loader) cut() Cut { return Cut{Bytes: l.Limits.Part, Readings: l.Limits.Readings} }
+// settleAndScan is scan of a file whose end tells some of its times. What it
+// returns is nil where the end has shown that the file is not to be loaded.
+func (l *loader) settleAndScan(ctx context.Context, f *largeFile, have *provided) (*scan, error) {
+	l.event.Bytes = 0
+	settled := []bool{}
+	if err := l.rewind(false); err != nil {
+		return nil, err
+	}
+	err := l.read(f, have, func(d PartDecoder) error {
+		later, err := d.Settle(l.take, l.content, &l.batch)
+		settled = append(settled, later...)
+		return err
+	})
+	if l.take.Err() != nil {
+		err = errLeft
+	}
+	if err != nil || l.batch.Spans[0].State != Loaded {
+		return nil, err
+	}
+	l.dropFrom(0)
+	if err := l.rewind(false); err != nil {
+		return nil, err
+	}
+	l.event.Bytes = 0
+	return l.scan(ctx, f, have, settled)
+}
+
+// read has decode read all of the content, and leaves in the batch the span of
+// the file; after an error nothing.
+func (l *loader) read(f *largeFile, have *provided, decode func(PartDecoder) error) error {
+	decoder, ok := l.decoder.(PartDecoder)
+	if !ok {
+		return ErrUncut
+	}
+	start := time.Now()
+	defer func() { l.event.Decode += time.Since(start) }()
+	sum, err := l.hashed(have, func() error {
+		return l.guardDecoder(0, func() error { return decode(decoder) })
+	})
+	if err != nil {
+		l.dropFrom(0)
+		return err
+	}
+	l.fillIn(&l.batch.Spans[0], &f.reference, have, sum)
+	return nil
+}
+
+func (l *loader) cut(found *scan) Cut {
+	return Cut{Bytes: l.Limits.Part, Readings: l.Limits.Readings, Settled: found.settled}
+}
 
 // hashed calls decode, has all of the content read, and returns its hash.
 func (l *loader) hashed(have *provided, decode func() error) (sum Digest, err error) {
@@ -300,7 +345,7 @@ func (h *handing) decode(ctx context.Context) error {
 		return err
 	}
 	decoder := h.decoder.(PartDecoder) // the scan has seen to that
-	cut := h.cut()
+	cut := h.cut(h.found)
 	cut.Again = true
 	cut.End = func(*Batch) (*Batch, error) {
 		if err := h.hand(ctx); err != nil {

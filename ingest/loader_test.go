@@ -17,6 +17,11 @@ import (
 // A cutter is a lineDecoder that decodes in parts of so many readings.
 type cutter struct{ lineDecoder }
 
+// Settle is not needed by files of lines.
+func (d *cutter) Settle(context.Context, *Content, *Batch) ([]bool, error) {
+	return nil, errors.New("it is asked what its end tells")
+}
+
 func (d *cutter) DecodeParts(ctx context.Context, c *Content, b *Batch, cut Cut) error {
 	whole := &Batch{}
 	if err := d.Decode(ctx, c, whole); err != nil {
@@ -470,4 +475,63 @@ func TestPartsThatAreNotCommitted(t *testing.T) {
 		t.Errorf("the run ends with %v", err)
 	}
 	r.check(t)
+}
+
+// A waiter is a cutter whose files tell at their end what some of their times are.
+type waiter struct {
+	cutter
+	settle func(c *Content, b *Batch) ([]bool, error)
+}
+
+func (d *waiter) DecodeParts(ctx context.Context, c *Content, b *Batch, cut Cut) error {
+	if cut.Settled == nil {
+		b.Begin(c)
+		return fmt.Errorf("%w: it waits", ErrUnsettled)
+	}
+	if !slices.Equal(cut.Settled, []bool{true, false}) {
+		return fmt.Errorf("%w: %v", ErrChanged, cut.Settled)
+	}
+	return d.cutter.DecodeParts(ctx, c, b, cut)
+}
+
+func (d *waiter) Settle(_ context.Context, c *Content, b *Batch) ([]bool, error) {
+	b.Begin(c)
+	return d.settle(c, b)
+}
+
+// A file whose end tells some of its times is asked for them first; what it says
+// may be that it is not loaded, or only whole.
+func TestLargeFilesThatWaitForTheirEnd(t *testing.T) {
+	text := rows("flow", 0, 7, 1) + rows("level", 0, 100, 1)
+	for _, c := range []struct {
+		name   string
+		settle func(c *Content, b *Batch) ([]bool, error)
+		state  State
+		log    string
+	}{
+		{"in parts", func(*Content, *Batch) ([]bool, error) { return []bool{true, false}, nil }, Loaded, "part 0 of a/large"},
+		{"held", func(_ *Content, b *Batch) ([]bool, error) {
+			b.Spans[0].State, b.Spans[0].Reason = Held, "which pass?"
+			return nil, nil
+		}, Held, "whole a/large"},
+		{"whole", func(*Content, *Batch) ([]bool, error) { return nil, fmt.Errorf("%w: other files tell it", ErrUncut) }, Loaded, "whole a/large"},
+		{"it changes", func(*Content, *Batch) ([]bool, error) { return []bool{true}, nil }, Changed, ""},
+		{"it cannot be read", func(*Content, *Batch) ([]bool, error) { return nil, fmt.Errorf("%w: cut off", ErrChanged) }, Changed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newPartRig(item{path: "a/large", text: text})
+			r.Limits.Part = 60
+			r.NewDecoder = func() Decoder { return &waiter{cutter{lineDecoder{hook: r.shelf.hook}}, c.settle} }
+			if err := r.Run(t.Context(), t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.check(t)
+			if len(r.report.outcomes) != 1 || r.report.outcomes[0].State != c.state {
+				t.Errorf("told %v, want %s", r.report.outcomes, c.state)
+			}
+			if log := strings.Join(r.parts.log, "\n"); !strings.Contains(log, c.log) || c.log == "" && log != "" {
+				t.Errorf("done:\n%s\nwant %q", log, c.log)
+			}
+		})
+	}
 }

@@ -8,7 +8,8 @@ import (
 // A scan is what the first reading of a large file finds beside the span: its
 // parts, and what its series span.
 type scan struct {
-	parts []scanned
+	parts   []scanned
+	settled []bool // the Cut's
 
 	groups map[seriesOf]int32 // the series, by logger and channel
 	group  []int32            // by key of the batch

@@ -287,12 +287,20 @@ func (d *liveDecoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.B
 // DecodeParts implements [ingest.PartDecoder]. A file that is read again is read
 // as it was the first time.
 func (d *liveDecoder) DecodeParts(ctx context.Context, c *ingest.Content, b *ingest.Batch, cut ingest.Cut) error {
-	if !cut.Again {
+	if !cut.Again && cut.Settled == nil {
 		if err := d.refresh(); err != nil {
 			return err
 		}
 	}
 	return d.decoder.DecodeParts(ctx, c, b, cut)
+}
+
+// Settle implements [ingest.PartDecoder].
+func (d *liveDecoder) Settle(ctx context.Context, c *ingest.Content, b *ingest.Batch) ([]bool, error) {
+	if err := d.refresh(); err != nil {
+		return nil, err
+	}
+	return d.decoder.Settle(ctx, c, b)
 }
 
 func (d *liveDecoder) refresh() error {

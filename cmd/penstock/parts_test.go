@@ -123,6 +123,52 @@ func TestPartsAreAsOneTransaction(t *testing.T) {
 	}
 }
 
+// A file of local times has an hour that clocks showed twice, of which the rows
+// beside it tell the passes: it is loaded in parts as any other.
+func TestPartsOfLocalTimes(t *testing.T) {
+	t.Parallel()
+	b := &bed{t: t, binary: failpointBinary(t), site: t.TempDir()}
+	london, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	text.WriteString("logger,channel,timestamp,value\n")
+	begin := time.Date(2024, 10, 26, 22, 0, 0, 0, time.UTC)
+	for n := range 60 {
+		fmt.Fprintf(&text, "L%d,flow,%s,%d\n", n%3, begin.Add(time.Duration(n/3)*15*time.Minute).In(london).Format(time.DateTime), n)
+	}
+	if err := os.WriteFile(filepath.Join(b.site, "local.csv"), []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	zone := []string{"--zone", "Europe/London"}
+	url := b.database()
+	b.finish(url, append(zone, "--atomic")...)
+	b.clean = b.contents(url)
+	for _, step := range []string{"", "claimed:1", "parted:9"} {
+		url := b.database()
+		how := append(zone, "--part", "90B")
+		cmd := b.replay(url, append(how, "--log-level", "debug")...)
+		cmd.Env = append(os.Environ(), "PENSTOCK_FAILPOINT="+step)
+		out, err := cmd.CombinedOutput()
+		if strings.Contains(string(out), "committed whole") {
+			t.Errorf("it is not loaded in parts:\n%s", out)
+		}
+		if killed(err) != (step != "") {
+			t.Fatalf("killed at %q: %v\n%s", step, err, out)
+		}
+		b.finish(url, how...)
+		b.settled(url, "local times, killed at "+step)
+		on(t, url, func(conn *pgx.Conn) {
+			var n, last int
+			err := conn.QueryRow(t.Context(), `select count(distinct ts), max(extract(epoch from ts - $1))::int / 60 from penstock.observations`, begin).Scan(&n, &last)
+			if err != nil || n != 20 || last != 19*15 {
+				t.Errorf("%d instants, the last %d minutes behind the first (%v)", n, last, err)
+			}
+		})
+	}
+}
+
 func TestKilledAtEveryStepOfParts(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
