@@ -92,7 +92,8 @@ func (s *picked) add(o *ingest.Order, lo, hi int) {
 }
 
 // A share is the chunk's readings of one series, [lo, hi) of the order. Those from
-// beyond on are newer than all that the series has.
+// beyond on are newer than all that the series has; where it has nothing between the
+// first of them and the last, these are all.
 type share struct {
 	series         int32
 	lo, beyond, hi int
@@ -109,9 +110,9 @@ const sharesSQL = `select c.n, l.ts, (select count(*) from (select from readings
 	from unnest($1::int4[], $2::timestamptz[], $3::timestamptz[], $4::int8[]) with ordinality as c(series_id, first, last, most, n)
 	cross join lateral (select r.ts from readings r where r.series_id = c.series_id and r.ts >= c.first and r.ts >= $5::timestamptz order by r.ts desc limit 1) l`
 
-// lookAtShares tells the ordered readings that are newer than all that their series have
-// from those that may meet others. What another transaction adds meanwhile, the
-// COPY of the first finds.
+// lookAtShares tells the ordered readings that meet none of what their series have
+// from those that may. What another transaction adds meanwhile, the COPY of the first
+// finds.
 func (c *committer) lookAtShares(ctx context.Context, b *ingest.Batch) error {
 	rows := c.order.Rows
 	c.shares = c.shares[:0]
@@ -133,8 +134,9 @@ func (c *committer) lookAtShares(ctx context.Context, b *ingest.Batch) error {
 	err := execute(ctx, c.conn, sharesSQL, append(of.params(), timeParam(first)), func(r *record) {
 		x := &c.shares[r.int8()-1]
 		newest := r.time()
-		x.beyond += search(rows[x.lo:x.hi], func(r int32) bool { return b.Time[r] > newest })
-		x.there = int(r.int8())
+		if x.there = int(r.int8()); x.there > 0 {
+			x.beyond += search(rows[x.lo:x.hi], func(r int32) bool { return b.Time[r] > newest })
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("looking for what series have: %w", err)

@@ -156,8 +156,11 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 		return 0, nil
 	}
 	all := picked{c.order.Rows, c.order.Spans}
-	if !p.Late && !c.staged {
+	switch {
+	case !p.Late && !c.staged:
 		return 0, c.copyReadings(ctx, b, all)
+	case !p.Late:
+		return 0, c.storeOrWait(ctx, b)
 	}
 	if err := c.copyRows(ctx, b, all, "pg_temp.staging"); err != nil {
 		return 0, err
@@ -187,10 +190,26 @@ func (c *committer) storePart(ctx context.Context, p ingest.Part, b *ingest.Batc
 	if own+met+added != int64(len(c.order.Rows)) {
 		return 0, errRaced
 	}
-	if repeated = own + freed + again; repeated > 0 && !p.Late {
-		return 0, fmt.Errorf("this is a bug in Penstock, please report it: part %d of file %d meets %d readings of others of its own", p.N+1, p.Of.FileID, repeated)
+	return own + freed + again, nil
+}
+
+// storeOrWait stores the ordered readings that meet none of another file. The rest
+// waits, without a look at which of them do.
+func (c *committer) storeOrWait(ctx context.Context, b *ingest.Batch) error {
+	if err := c.lookAtShares(ctx, b); err != nil {
+		return err
 	}
-	return repeated, nil
+	c.divide(false)
+	if len(c.beyond.rows) > 0 {
+		if err := c.copyReadings(ctx, b, c.beyond); err != nil {
+			return err
+		}
+	}
+	if len(c.met.rows) == 0 {
+		return nil
+	}
+	c.sink.meetings.met(false)
+	return c.copyRows(ctx, b, c.met, "waiting")
 }
 
 // nearSQL has the planner look up in the key what staged readings meet, rather than

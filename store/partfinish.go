@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"penstock/ingest"
 )
@@ -156,13 +155,6 @@ func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, p *
 	return err
 }
 
-// waitingSQL stages the next of a file's readings that wait, in the order of the
-// key, and returns how many these are and which comes last.
-const waitingSQL = `with w as (insert into staging (series_id, ts, value, file_id, quality)
-		select series_id, ts, value, file_id, quality from waiting where file_id = $1 and (series_id, ts) > ($2, $3)
-		order by series_id, ts limit $4 returning series_id, ts)
-	select (select count(*) from w), series_id, ts from w order by series_id desc, ts desc limit 1`
-
 // settleWaiting decides which of the file's readings that wait stand, counts what
 // became of them in its receipt, and returns how many they were. A statement
 // settles as many as a part has: that bounds what it takes of the server's memory,
@@ -174,29 +166,21 @@ func (c *committer) settleWaiting(ctx context.Context, id int64, s *ingest.Span,
 	if _, err := c.conn.Exec(ctx, nearSQL+"; set local work_mem = '32MB'").ReadAll(); err != nil { // else it sorts on disk
 		return 0, fmt.Errorf("finishing a file: %w", err)
 	}
-	spans := map[int64]*ingest.Span{id: s}
-	series, ts := int4Param(0), int8Param(math.MinInt64) // -infinity: before all keys
-	limit := int8Param(int64(math.MaxInt64))
+	limit := int64(math.MaxInt64)
 	if p.Readings > 0 {
-		limit = int8Param(int64(p.Readings))
+		limit = int64(p.Readings)
 	}
+	w := newPortion(id)
 	for {
-		var staged int64
-		err := execute(ctx, c.conn, waitingSQL, [][]byte{int8Param(id), series, ts, limit}, func(r *record) {
-			staged, series, ts = r.int8(), slices.Clone(r.raw()), slices.Clone(r.raw())
-		})
-		if err != nil {
+		if err := c.nextWaits(ctx, w, limit); err != nil {
 			return 0, fmt.Errorf("finishing a file: %w", err)
 		}
-		if staged == 0 {
+		if w.n == 0 {
 			return waiting, nil
 		}
-		waiting += staged
-		if err := c.settleStaged(ctx, spans, staged); err != nil {
+		waiting += w.n
+		if err := c.settleWaits(ctx, w, s); err != nil {
 			return 0, err
-		}
-		if _, err := c.conn.Exec(ctx, "truncate staging").ReadAll(); err != nil {
-			return 0, fmt.Errorf("finishing a file: %w", err)
 		}
 		step("settling")
 	}
