@@ -136,7 +136,7 @@ func runBacklog(ctx context.Context, s *site) error {
 		return err
 	}
 	config := filepath.Join(s.dir, "penstock.yaml")
-	text := fmt.Sprintf("store: {url: %q}\nsources:\n  - {name: live, url: %q, poll: 5s, settle: 0s}\n", s.store, s.input())
+	text := fmt.Sprintf("store: {url: %q}\narchive: {dir: %q}\nsources:\n  - {name: live, url: %q, poll: 5s, settle: 0s}\n", s.store, filepath.Join(s.dir, "archive"), s.input())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}

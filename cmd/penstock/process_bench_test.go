@@ -43,7 +43,7 @@ func BenchmarkReplay(b *testing.B) {
 func BenchmarkDaemon(b *testing.B) {
 	url, dir := pgtest.Database(b), benchCorpus(b)
 	config := filepath.Join(b.TempDir(), "penstock.yaml")
-	text := fmt.Sprintf("store: {url: %q}\nsources:\n  - {name: north, url: %q, poll: 1s, settle: 0}\n", url, dir)
+	text := fmt.Sprintf("store: {url: %q}\narchive: {dir: archive}\nsources:\n  - {name: north, url: %q, poll: 1s, settle: 0}\n", url, dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -51,6 +51,9 @@ func BenchmarkDaemon(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		execute(b, url, "drop schema if exists penstock cascade")
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(config), "archive")); err != nil {
+			b.Fatal(err)
+		}
 		runWell(b, "--store", url, "migrate")
 		b.StartTimer()
 		taken.during(func() {
