@@ -168,18 +168,21 @@ const anewSQL = `insert into marks (series_id, last_ts, contiguous_until, stale,
 // markDDL makes the function that looks at a series' readings, and the view of
 // what is known of all. The step is the median of the last 64. A gap is more
 // than one and a half of it; one that was not filled in seven days, or in eight
-// steps, is waited for no longer. What is stale is looked at by whoever asks.
+// steps, is waited for no longer. What is stale is looked at by whoever asks. Of a
+// file that is loading nothing is seen.
 var markDDL = []string{`create function mark_of(series int4, known timestamptz, out last_ts timestamptz, out contiguous_until timestamptz, out step interval, out since timestamptz)
 		language sql stable set search_path from current as $$
-	with newest as materialized (select r.ts from readings r where r.series_id = series order by r.ts desc limit 65),
+	with hidden as materialized (select array(select file_id from loadings) as files),
+	newest as materialized (select r.ts from readings r where r.series_id = series and r.file_id <> all((select files from hidden)::int8[]) order by r.ts desc limit 65),
 	latest as materialized (select max(ts) as ts from newest),
 	usual as materialized (select percentile_disc(0.5) within group (order by d.step) as step
 		from (select ts - lag(ts) over (order by ts) as step from newest) d where d.step > interval '0'),
 	oldest as materialized (select greatest(known, l.ts - greatest(interval '7 days', 8 * u.step)) as ts from latest l, usual u)
 	select l.ts, (
-		select w.ts from (select r.ts, lead(r.ts) over (order by r.ts) as next from readings r where r.series_id = series and r.ts >= o.ts) w
+		select w.ts from (select r.ts, lead(r.ts) over (order by r.ts) as next from readings r
+			where r.series_id = series and r.ts >= o.ts and r.file_id <> all((select files from hidden)::int8[])) w
 		where w.next is null or w.next - w.ts > 1.5 * u.step order by w.ts limit 1),
-		u.step, (select min(r.ts) from readings r where r.series_id = series and r.ts >= o.ts)
+		u.step, (select min(r.ts) from readings r where r.series_id = series and r.ts >= o.ts and r.file_id <> all((select files from hidden)::int8[]))
 	from latest l, usual u, oldest o
 	$$`,
 	// Without offset 0 the function is called for every series, stale or not.

@@ -156,7 +156,7 @@ func observed(t testing.TB, s *Store) string {
 // While a file is loading nobody sees anything of it, nor misses anything that was
 // seen before or comes meanwhile.
 func TestALoadingFileIsNotSeen(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, Options{writeEvery: 1})
 	sink := sinkOf(t, s, SinkOptions{})
 	c, other := committerOf(t, sink), committerOf(t, sink)
 	commit(t, other, testFile{path: "L1_old", modified: begin, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 1, ""}}})
@@ -187,6 +187,9 @@ func TestALoadingFileIsNotSeen(t *testing.T) {
 	}
 	tellsNothing("the logger's last reading", st.Loggers[0].LastReading, time.Unix(begin+2, 0).UTC())
 	tellsNothing("readings of the run", st.Runs[0].Readings, int64(2))
+	written(t, s)
+	query(t, s, "update marks set stale = true, anew = true")
+	tellsNothing("how far the series is complete", query(t, s, watermarksSQL), []string{"L1|flow|2|2|1|0"})
 	// One comes that it outranks, and one that outranks it.
 	commit(t, other, testFile{path: "L1_lesser", modified: begin + 1, readings: []testReading{{"flow", 3, 3, ""}}}, testFile{path: "L1_greater", modified: begin + 9, readings: []testReading{{"flow", 4, 4, ""}}})
 	if got, want := observed(t, s), "L1_greater flow4=4, L1_lesser flow3=3, "+before; got != want {
@@ -203,6 +206,8 @@ func TestALoadingFileIsNotSeen(t *testing.T) {
 	if got, want := observed(t, s), "L1_greater flow4=4, L1_large flow2=2, L1_large flow3=2, L1_large flow5=2, L1_old flow1=1"; got != want {
 		t.Errorf("in the end there is %s, want %s", got, want)
 	}
+	written(t, s)
+	watermarks(t, s, "L1|flow|5|5|1|0")
 	verify(t, s)
 	nothingLoads(t, s)
 }
