@@ -225,12 +225,14 @@ const (
 			and r.series_id = any($1::int4[]) and r.ts between $2::timestamptz and $3::timestamptz returning 1)
 		select count(*) from gone`
 	// partOwnSQL puts the staged readings in the place of those of earlier parts,
-	// by an upsert for the reason of admitSQL.
-	partOwnSQL = `with own as (insert into readings (series_id, ts, value, file_id, quality)
+	// by an upsert for the reason of admitSQL. Where one has been put aside since the
+	// statement began, another file's is in its place: that stays.
+	partOwnSQL = `with own as (insert into readings as o (series_id, ts, value, file_id, quality)
 			select s.series_id, s.ts, s.value, s.file_id, s.quality from staging s
 				join readings r on r.series_id = s.series_id and r.ts = s.ts and r.file_id = s.file_id
 			order by s.series_id, s.ts
-			on conflict (series_id, ts) do update set value = excluded.value, quality = excluded.quality returning 1)
+			on conflict (series_id, ts) do update set value = excluded.value, quality = excluded.quality
+				where o.file_id = excluded.file_id returning 1)
 		select count(*) from own`
 	// partFreeSQL takes out those of earlier parts that wait for nothing any more.
 	partFreeSQL = `with free as (delete from waiting w using staging s

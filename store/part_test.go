@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"penstock/ingest"
 )
@@ -422,5 +423,78 @@ func TestPartsOfANewGeneration(t *testing.T) {
 			t.Errorf("append %v: in the end there is %s, want %s", o.Append, got, want)
 		}
 		verify(t, s)
+	}
+}
+
+// What a part counts while others store and put aside what it meets adds up by chance,
+// too, only where it is right: a reading that another file's takes the place of
+// meanwhile stays that other's.
+func TestAPartMeetsWhatComesMeanwhile(t *testing.T) {
+	s := open(t, Options{})
+	sink := sinkOf(t, s, SinkOptions{})
+	c, other := committerOf(t, sink), committerOf(t, sink)
+	commit(t, other, testFile{path: "L1_old", modified: begin - 1, readings: []testReading{{"flow", 9, 9, ""}}})
+	p := inParts(t, c, testFile{path: "L1_large", modified: begin, readings: []testReading{
+		{"flow", 1, 1, ""}, {"flow", 4, 1, ""}, {"flow", 1, 2, ""}, {"flow", 2, 2, ""}}}, 2)
+	p.claimed()
+	if refused, err := p.commit(0); err != nil || refused != "" {
+		t.Fatal(refused, err)
+	}
+	hold := func(sql string) pgx.Tx {
+		t.Helper()
+		tx, err := s.pool.Begin(t.Context())
+		if err == nil {
+			t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+			_, err = tx.Exec(t.Context(), sql)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	release := func(tx pgx.Tx) {
+		t.Helper()
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waits := func(what string) {
+		t.Helper()
+		waitFor(t, "a commit to wait for "+what, func() bool {
+			return len(query(t, s, "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%"+what+"%' and pid <> pg_backend_pid()")) == 1
+		})
+	}
+	counts := hold("lock table counts in exclusive mode") // what a commit comes to after its readings
+	arrives := hold("insert into readings (series_id, ts, value, file_id) select series_id, ts - interval '7 s', 9, file_id from readings where value = 9")
+	done := make(chan error, 2)
+	go func() {
+		_, err := other.Commit(context.Background(), fill(&ingest.Batch{}, testFile{path: "L1_small", modified: begin + 1, readings: []testReading{{"flow", 1, 7, "q"}}}))
+		done <- err
+	}()
+	waits("copy counts")
+	go func() {
+		refused, err := p.commit(1)
+		if refused != "" {
+			err = errors.New(refused)
+		}
+		done <- err
+	}()
+	waits("with own as")
+	release(counts)
+	waits("with added as")
+	release(arrives)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := observed(t, s), "L1_old flow2=9, L1_old flow9=9, L1_small flow1=7"; got != want {
+		t.Errorf("while it loads there is %s, want %s", got, want)
+	}
+	if got := strings.Join(query(t, s, "select value from waiting order by ts"), " "); got != "2 2" {
+		t.Errorf("of it there wait %s, want its last lines", got)
+	}
+	if got, want := p.finished().Receipt.Cells, (ingest.Cells{Total: 4, Repeated: 1, Stored: 1, Replaced: 1, Outranked: 1}); got != want {
+		t.Errorf("in the end it has %+v, want %+v", got, want)
 	}
 }
