@@ -107,20 +107,24 @@ func setChunkInterval(ctx context.Context, tx pgx.Tx, interval time.Duration, by
 // first readings come too fast for that. They may be but some of those that come,
 // and so it is never made longer: 'penstock migrate' does that.
 func (s *Sink) chooseInterval(ctx context.Context, readings, first, last int64) error {
-	h := &s.chunks
+	inForce, err := s.store.hypertable(ctx, s.store.pool) // another source's first readings may have made it less
+	if err != nil {
+		return err
+	}
+	s.chunks.interval.Store(inForce.ChunkInterval.Microseconds())
 	var buffers int64
 	if err := s.store.pool.QueryRow(ctx, buffersSQL).Scan(&buffers); err != nil {
 		return fmt.Errorf("looking how much memory the server has: %w", err)
 	}
 	a := advise(readings, first, last, buffers)
-	if a.Interval == 0 || a.Interval.Microseconds() >= h.interval {
+	if a.Interval == 0 || a.Interval >= inForce.ChunkInterval {
 		return nil
 	}
-	err := pgx.BeginFunc(ctx, s.store.pool, func(tx pgx.Tx) error { return setChunkInterval(ctx, tx, a.Interval, "derived") })
+	err = pgx.BeginFunc(ctx, s.store.pool, func(tx pgx.Tx) error { return setChunkInterval(ctx, tx, a.Interval, "derived") })
 	if err != nil {
 		return err
 	}
-	h.interval = a.Interval.Microseconds()
+	s.chunks.interval.Store(a.Interval.Microseconds())
 	s.options.Log.Info("a chunk of the hypertable holds less than by default", slog.Duration("chunk_interval", a.Interval), slog.Float64("readings_a_day", math.Round(a.PerDay)))
 	return nil
 }

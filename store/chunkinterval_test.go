@@ -102,17 +102,47 @@ func TestTimescaleChunkInterval(t *testing.T) {
 
 	// The first readings, as chooseInterval has them.
 	first := timescale(t, Options{})
-	sink := sinkOf(t, first, SinkOptions{})
+	sink, beside := sinkOf(t, first, SinkOptions{}), sinkOf(t, first, SinkOptions{Source: "others"})
 	if !sink.chunks.undecided {
 		t.Error("the first of all readings decide nothing")
 	}
 	if err := sink.chooseInterval(t.Context(), fits*10, 0, (20 * day).Microseconds()); err != nil {
 		t.Fatal(err)
 	}
-	if got := inForce(first); got != 2*day || sink.chunks.interval != (2*day).Microseconds() {
+	if got := inForce(first); got != 2*day || sink.chunks.interval.Load() != (2*day).Microseconds() {
 		t.Errorf("fast readings make it %s", got)
 	}
-	if later := sinkOf(t, first, SinkOptions{}); later.chunks.undecided || later.chunks.interval != (2*day).Microseconds() {
+	if later := sinkOf(t, first, SinkOptions{}); later.chunks.undecided || later.chunks.interval.Load() != (2*day).Microseconds() {
 		t.Error("it is decided once more")
 	}
+	// Another source's are slower.
+	if err := beside.chooseInterval(t.Context(), fits*6, 0, (20 * day).Microseconds()); err != nil {
+		t.Fatal(err)
+	}
+	if got := inForce(first); got != 2*day || beside.chunks.interval.Load() != (2*day).Microseconds() {
+		t.Errorf("another source's first readings make it %s", got)
+	}
+}
+
+// What a chunk holds is decided while other committers go on.
+func TestTimescaleChunkIntervalIsChosenBesideCommits(t *testing.T) {
+	s := timescale(t, Options{Append: true, directLeast: 1})
+	sink := sinkOf(t, s, SinkOptions{})
+	c := committerOf(t, sink)
+	sink.chunks.undecided = false
+	together(func() {
+		for i := range 10 {
+			commit(t, c, daily("L1", i, 1, 1)...)
+		}
+	}, func() {
+		sink.chunks.mu.Lock()
+		defer sink.chunks.mu.Unlock()
+		if err := sink.chooseInterval(t.Context(), 1e9, 0, 20*24*time.Hour.Microseconds()); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := query(t, s, "select count(*) from readings"); n[0] != "240" {
+		t.Errorf("%s readings are there", n[0])
+	}
+	verify(t, s)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +24,10 @@ import (
 
 // chunks is which chunks of the hypertable one sink has seen to.
 type chunks struct {
-	interval int64 // microseconds that a chunk holds; 0 where none is to be seen to
+	// interval is how many microseconds a chunk holds; 0 where none is to be seen to.
+	// It changes only with mu held, and is read without: who holds mu may wait for
+	// who reads it in a transaction.
+	interval atomic.Int64
 
 	mu        sync.Mutex
 	made      map[chunkPlace]bool
@@ -37,21 +41,24 @@ type chunkPlace struct {
 	compress bool
 }
 
-func (h *chunks) place(ts int64) int64 {
-	if ts < 0 {
-		return (ts+1)/h.interval - 1
+// place is where the chunk lies that an instant is in: it has the instants from
+// first to before end.
+func (h *chunks) place(ts int64) (n, first, end int64) {
+	interval := h.interval.Load()
+	if n = ts / interval; ts < 0 {
+		n = (ts+1)/interval - 1
 	}
-	return ts / h.interval
+	return n, n * interval, (n + 1) * interval
 }
 
-// A stretch of time is from the first of some readings to the last.
+// A stretchOfTime is from the first of some readings to the last.
 type stretchOfTime struct{ first, last int64 }
 
 // makeChunks sees to it that there are the chunks that the readings go to of the
 // spans that may be stored. What TimescaleDB cuts otherwise the COPY makes.
 func (c *committer) makeChunks(ctx context.Context, b *ingest.Batch) error {
 	h := &c.sink.chunks
-	if h.interval == 0 {
+	if h.interval.Load() == 0 {
 		return nil
 	}
 	h.mu.Lock()
@@ -63,17 +70,17 @@ func (c *committer) makeChunks(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	if h.undecided && readings > 0 {
-		h.undecided = false
-		first, last := math.MaxInt64, math.MinInt64
+		all := stretchOfTime{math.MaxInt64, math.MinInt64}
 		for i := range b.Spans {
 			if s := &b.Spans[i]; c.take[i] && s.End > s.Begin {
 				times := b.Time[s.Begin:s.End]
-				first, last = min(first, int(slices.Min(times))), max(last, int(slices.Max(times)))
+				all = stretchOfTime{min(all.first, slices.Min(times)), max(all.last, slices.Max(times))}
 			}
 		}
-		if err := c.sink.chooseInterval(ctx, int64(readings), int64(first), int64(last)); err != nil {
+		if err := c.sink.chooseInterval(ctx, int64(readings), all.first, all.last); err != nil {
 			return err
 		}
+		h.undecided = false
 	}
 	missing := h.missing(b, c.take, false)
 	compress := c.sink.compressing && readings >= c.sink.store.options.directLeast*len(b.Keys)*max(1, len(missing))
@@ -107,10 +114,9 @@ func (h *chunks) missing(b *ingest.Batch, take []bool, compress bool) map[int64]
 			if ts >= first && ts < end {
 				continue
 			}
-			n := h.place(ts)
+			n, begins, ends := h.place(ts)
 			if h.made[chunkPlace{n, true}] || !compress && h.made[chunkPlace{n, false}] {
-				first = n * h.interval
-				end = first + h.interval
+				first, end = begins, ends
 				continue
 			}
 			s, found := missing[n]
@@ -166,7 +172,8 @@ func (s *Sink) lookAtHypertable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.chunks.interval, s.chunks.made = h.ChunkInterval.Microseconds(), make(map[chunkPlace]bool)
+	s.chunks.interval.Store(h.ChunkInterval.Microseconds())
+	s.chunks.made = make(map[chunkPlace]bool)
 	err = s.store.pool.QueryRow(ctx, `select not exists (select from settings where name = $2)
 		and not exists (select from timescaledb_information.chunks where hypertable_schema = $1 and hypertable_name = 'readings')`,
 		s.store.options.Schema, chunkIntervalOf).Scan(&s.chunks.undecided)

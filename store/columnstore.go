@@ -109,7 +109,7 @@ func (c *committer) runs(b *ingest.Batch, some picked) (n int) {
 	for _, r := range some.rows {
 		if p, ts := c.table.bucket[b.Series[r]], b.Time[r]; p != place || ts >= end {
 			place = p
-			end = (h.place(ts) + 1) * h.interval
+			_, _, end = h.place(ts)
 			n++
 		}
 	}
