@@ -30,7 +30,7 @@ const indexEntry = 45
 
 // A ChunkAdvice is how much time a chunk of the hypertable should hold.
 type ChunkAdvice struct {
-	PerDay   float64       // readings for each day of their own time, of the files that came last
+	PerDay   float64       // readings that the files which came last hold, for each day of the readings' own time
 	Buffers  int64         // shared_buffers, in bytes
 	Interval time.Duration // that follows; 0 where too little is known
 }
@@ -135,8 +135,11 @@ const buffersSQL = `select setting::int8 * 8192 from pg_settings where name = 's
 func (s *Store) ChunkAdvice(ctx context.Context) (ChunkAdvice, error) {
 	var readings, buffers int64
 	var first, last *float64
-	err := s.pool.QueryRow(ctx, `with newest as (select first_ts, last_ts, stored + replaced as n from receipts where file_id > (select max(file_id) - $1 from receipts) and first_ts is not null)
-		select coalesce(sum(n), 0)::int8, extract(epoch from percentile_disc(0.001) within group (order by first_ts))::float8,
+	// What others took from these files is theirs: it stands once.
+	err := s.pool.QueryRow(ctx, `with since as (select max(file_id) - $1 as id from receipts),
+		newest as (select first_ts, last_ts, stored + replaced as n from receipts where file_id > (select id from since) and first_ts is not null),
+		passed as (select sum(n) as n from takeovers where from_file > (select id from since))
+		select (coalesce(sum(n), 0) - coalesce((select n from passed), 0))::int8, extract(epoch from percentile_disc(0.001) within group (order by first_ts))::float8,
 			extract(epoch from percentile_disc(0.999) within group (order by last_ts))::float8, (`+buffersSQL+`)
 		from newest`, filesOfAdvice).Scan(&readings, &first, &last, &buffers)
 	if err != nil {

@@ -48,6 +48,34 @@ func fast(name string, days, perDay int) testFile {
 	return f
 }
 
+// What takes the place of other readings adds none to a chunk: a window that rolls
+// on, or versions of a path that succeed one another, come no faster for it.
+func TestTheRateCountsWhatStands(t *testing.T) {
+	const day = 86400
+	for _, appendMode := range []bool{false, true} {
+		s := open(t, Options{Append: appendMode})
+		c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+		for n := range int64(20) {
+			f := window("L1", n, 0, 0)
+			first := n * day
+			if appendMode {
+				f.path, first = "L1_a", 0
+			}
+			for at := first; at <= n*day+9*day; at += day / 2 {
+				f.readings = append(f.readings, testReading{"flow", at, float64(n), ""})
+			}
+			commit(t, c, f)
+		}
+		a, err := s.ChunkAdvice(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.PerDay < 2 || a.PerDay > 2.1 {
+			t.Errorf("append=%v: %.2f readings a day, want 2", appendMode, a.PerDay)
+		}
+	}
+}
+
 // The chunks of a new hypertable suit its first readings where these come faster
 // than the default expects; later it is migrate that looks at the ledger, and what
 // was asked for stays.
