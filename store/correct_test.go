@@ -189,3 +189,54 @@ func TestReloadMovesAllAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// What stands does not depend on how transactions of the database are isolated by
+// default: each look sees what others have committed until then.
+func TestIsolationThatADatabaseHasByDefault(t *testing.T) {
+	for _, level := range []string{"read committed", "repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			first := open(t, Options{})
+			config := first.pool.Config().ConnConfig
+			if _, err := first.pool.Exec(t.Context(), fmt.Sprintf("alter database %s set default_transaction_isolation = '%s'", config.Database, level)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(t.Context(), config.ConnString(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+			greater := testFile{path: "L1_greater", modified: begin + 5, readings: []testReading{{"flow", 1, 5, ""}}}
+			lesser := testFile{path: "L1_lesser", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+			commit(t, c, greater)
+			marks, err := s.pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer marks.Rollback(context.WithoutCancel(t.Context()))
+			if _, err := marks.Exec(t.Context(), "lock table marks in exclusive mode"); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() {
+				files := []testFile{greater, lesser}
+				_, err := s.Correct(context.Background(), Correction{Files: selected(t, s, Selection{Pattern: "L1_greater"}), Read: bytesOf(files)})
+				done <- err
+			}()
+			waitFor(t, "the correction to wait", func() bool {
+				return len(query(t, s, "select 1 from pg_locks l join pg_locks o using (pid) where not l.granted and o.relation = 'files'::regclass")) > 0
+			})
+			commit(t, c, lesser) // meets what is about to be taken out
+			if err := marks.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if got, want := observed(t, s), "L1_lesser flow1=1"; got != want {
+				t.Errorf("there is %q, want %q", got, want)
+			}
+			verify(t, s)
+		})
+	}
+}

@@ -217,6 +217,9 @@ func (s *Store) configure(c *pgx.ConnConfig) {
 	c.RuntimeParams["search_path"] = pgx.Identifier{s.options.Schema}.Sanitize() + ", public"
 	c.RuntimeParams["timezone"] = "UTC"
 	c.RuntimeParams["datestyle"] = "ISO"
+	// A transaction that waited for another is to see what that did, whatever the
+	// database's default is.
+	c.RuntimeParams["default_transaction_isolation"] = "read committed"
 	set("lock_timeout", "30s")
 	set("idle_in_transaction_session_timeout", "5min")
 	set("tcp_user_timeout", "60s") // the server's end; dialServer sees to ours
