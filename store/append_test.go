@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -204,6 +205,31 @@ func TestAppendNewFileCarriedOnByAnother(t *testing.T) {
 	want := []string{"L1|flow|1|1|<nil>|L1_a", "L1|flow|2|2|<nil>|L1_a", "L1|flow|3|3|<nil>|L1_a"}
 	if diff := cmp.Diff(want, query(t, s, observationsSQL)); diff != "" {
 		t.Error(diff)
+	}
+	verify(t, s)
+}
+
+// A unique index that somebody made in append mode refuses files as any constraint
+// does: they are quarantined, and others are loaded.
+func TestAppendUnderAUniqueIndex(t *testing.T) {
+	s := open(t, Options{Append: true})
+	if _, err := s.pool.Exec(t.Context(), "create unique index mine on readings (series_id, ts)"); err != nil {
+		t.Fatal(err)
+	}
+	c := committerOf(t, sinkOf(t, s, SinkOptions{}))
+	first := testFile{path: "L1_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}, {"flow", 2, 1, ""}}}
+	meets := testFile{path: "L1_b", modified: begin + 1, readings: []testReading{{"flow", 2, 2, ""}, {"flow", 3, 2, ""}}}
+	beside := testFile{path: "L2_a", modified: begin, readings: []testReading{{"flow", 1, 1, ""}}}
+	commit(t, c, first)
+	o := commit(t, c, meets, beside)
+	if diff := cmp.Diff([]string{"quarantined", "loaded"}, states(o)); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(o[0].Reason, "mine") {
+		t.Errorf("the reason is %q", o[0].Reason)
+	}
+	if got, want := observed(t, s), "L1_a flow1=1, L1_a flow2=1, L2_a flow1=1"; got != want {
+		t.Errorf("there is %s, want %s", got, want)
 	}
 	verify(t, s)
 }

@@ -124,6 +124,9 @@ func (c *committer) retrying(ctx context.Context, f func() error) error {
 		case refuse:
 			return asFault(err)
 		case tryStaged, tryUpsert:
+			if c.sink.store.layout.Append { // the key is somebody's own, and files are not held against each other
+				return asFault(err)
+			}
 			c.staged, c.compressed = true, v == tryUpsert
 			c.sink.meetings.met(c.compressed)
 			fallthrough
