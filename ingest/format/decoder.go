@@ -17,8 +17,8 @@ import (
 // ingest.Decoder: one goroutine uses it at a time.
 type Decoder struct {
 	settings Settings
-	all      remaining // the first of its tiers with a profile that matches decides
-	forced   bool      // there is one profile, whatever its signature says
+	tiers    [][]member // the first with a profile that matches decides
+	forced   bool       // there is one profile, whatever its signature says
 	zone     *time.Location
 	limit    int  // bytes in a line
 	general  bool // no row is left to plainRows: tests compare the two
@@ -28,6 +28,7 @@ type Decoder struct {
 	split    splitter
 	search   search
 	first    firstLines
+	all      *remaining // once everyone was asked for
 	plans    map[*Profile]*bound
 	guesses  map[string]*Profile // by their text
 	checker  *checker            // of guesses; nil until there is one

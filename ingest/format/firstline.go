@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // firstLines knows, for the first lines that files lately began with, which
@@ -40,7 +41,7 @@ const (
 // names are not looked at.
 func (d *Decoder) candidates(s *search, w []byte, final bool) *remaining {
 	if s.charset != "" {
-		return &d.all
+		return d.everyone()
 	}
 	f := &d.first
 	if n := len(f.last); f.left != nil && f.last[n-1] == '\n' && bytes.HasPrefix(w, f.last) {
@@ -48,7 +49,7 @@ func (d *Decoder) candidates(s *search, w []byte, final bool) *remaining {
 	}
 	_, next, found := nextLine(w[:min(len(w), maxFirstLine)], final && len(w) <= maxFirstLine, d.limit)
 	if found != foundHead {
-		return &d.all
+		return d.everyone()
 	}
 	line := w[:next]
 	if f.left != nil && bytes.Equal(line, f.last) {
@@ -56,10 +57,13 @@ func (d *Decoder) candidates(s *search, w []byte, final bool) *remaining {
 	}
 	left, ok := f.known[string(line)]
 	if !ok {
-		left = &remaining{tiers: make([][]candidate, len(d.all.tiers))}
-		for i, tier := range d.all.tiers {
-			for _, c := range tier {
-				if c, may := c.profile.begins(line, d.limit, &d.split); may {
+		left = &remaining{tiers: make([][]candidate, len(d.tiers))}
+		for i, tier := range d.tiers {
+			for k := range tier {
+				if tier[k].lacks(line) {
+					continue
+				}
+				if c, may := tier[k].profile().begins(line, d.limit, &d.split); may {
 					c.lined = left.lines.add(c.profile)
 					left.tiers[i] = append(left.tiers[i], c)
 				}
@@ -101,48 +105,78 @@ func (p *Profile) begins(line []byte, limit int, s *splitter) (c candidate, may 
 	return c, may
 }
 
+// lacks is the profile's, as far as it can be told without reading that.
+func (m *member) lacks(line []byte) bool {
+	return m.telling != "" && isFirst(line) && !bytes.Contains(line, []byte(m.telling))
+}
+
 // lacks reports whether it can be told at a glance that the line is not the
 // first one of any file of p.
 func (p *Profile) lacks(line []byte) bool {
-	if line[0] <= ' ' || len(line) > 1 && (line[0]|0x20 == 's' || line[0] == '"' && line[1]|0x20 == 's') {
-		return false // blank, or it may be one that declares the delimiter
-	}
-	if p.dialect.noNUL || slices.ContainsFunc(p.dialect.charsets, func(c charset) bool { return !c.ascii() }) {
+	if !isFirst(line) || !p.dialect.asItStands() {
 		return false
 	}
-	if len(p.telling) > 0 && !bytes.Contains(line, p.telling) {
+	if !bytes.Contains(line, []byte(p.telling)) {
 		return true
 	}
 	first := p.signature.firstLine
 	return first != nil && !first.glance.may(line)
 }
 
+// isFirst reports whether a file begins with that line for sure: it is not blank,
+// and none that declares the delimiter.
+func isFirst(line []byte) bool {
+	return line[0] > ' ' && (len(line) == 1 || line[0]|0x20 != 's' && (line[0] != '"' || line[1]|0x20 != 's'))
+}
+
+// asItStands reports whether what of a file is ASCII stands in it as it is read.
+func (d *dialect) asItStands() bool {
+	return !d.noNUL && !slices.ContainsFunc(d.charsets, func(c charset) bool { return !c.ascii() })
+}
+
 // tellingOf returns the longest text of ASCII that the first line of every file
-// of p holds; nil when there is none.
-func (p *Profile) tellingOf() (telling []byte) {
+// of p holds; "" when there is none, or it is not told.
+func (p *Profile) tellingOf() (telling string) {
+	if !p.dialect.asItStands() {
+		return ""
+	}
+	longest := func(text, but string) {
+		for _, part := range strings.FieldsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(but, c) }) {
+			if len(part) > len(telling) {
+				telling = part
+			}
+		}
+	}
+	if first := p.signature.firstLine; first != nil {
+		for _, text := range first.holds {
+			longest(text, "")
+		}
+	}
 	if p.framing.preamble != 0 || len(p.framing.rows) == 0 || p.framing.rows[0] != rowNames {
-		return nil
+		return telling
 	}
 	for _, l := range p.signature.header {
-		text := []byte(l.text)
+		text := l.text
 		if l.match != nil {
-			text = l.match.prefix
+			text = string(l.match.prefix)
 		}
-		plain := !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\'' })
-		if plain && len(text) > len(telling) {
-			telling = text
-		}
+		longest(text, `"'`) // which may stand there twice, or not
 	}
 	return telling
 }
 
-// candidatesOf returns all the profiles as candidates.
-func candidatesOf(tiers [][]*Profile) (all remaining) {
-	all.tiers = make([][]candidate, len(tiers))
-	for i, tier := range tiers {
-		for _, p := range tier {
-			all.tiers[i] = append(all.tiers[i], candidate{profile: p, lined: all.lines.add(p)})
+// everyone returns all the profiles as candidates, for files of which the first
+// line tells nothing.
+func (d *Decoder) everyone() *remaining {
+	if d.all != nil {
+		return d.all
+	}
+	d.all = &remaining{tiers: make([][]candidate, len(d.tiers))}
+	for i, tier := range d.tiers {
+		for _, m := range tier {
+			p := m.profile()
+			d.all.tiers[i] = append(d.all.tiers[i], candidate{profile: p, lined: d.all.lines.add(p)})
 		}
 	}
-	return all
+	return d.all
 }

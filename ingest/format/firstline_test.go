@@ -28,7 +28,7 @@ func TestRecognitionIsThatOfALinearSearch(t *testing.T) {
 		t.Fatal(err)
 	}
 	approved := own[:len(own)/2]
-	set.tiers[0] = own[len(own)/2:]
+	set.tiers[0] = membersOf(own[len(own)/2:]...)
 	for _, text := range hardToTell {
 		p, err := Parse("hard", []byte(text))
 		if err != nil {
@@ -95,7 +95,7 @@ func searchLinearly(d *Decoder, path string, text []byte) string {
 	var found []head
 	var as script
 	long := int64(0)
-	for _, tier := range d.all.tiers {
+	for _, tier := range d.everyone().tiers {
 		for _, c := range tier {
 			p := c.profile
 			if name := p.signature.fileName; name != nil && !name.re.MatchString(baseName(path)) {

@@ -49,8 +49,8 @@ func (k *checker) by(p *Profile) (*Decoder, error) {
 		}
 		k.decoder = d
 	}
-	if d := k.decoder; len(d.all.tiers) == 0 || d.all.tiers[0][0].profile != p {
-		d.all, d.first = candidatesOf([][]*Profile{{p}}), firstLines{}
+	if d := k.decoder; len(d.tiers) == 0 || d.tiers[0][0].profile() != p {
+		d.tiers, d.all, d.first = [][]member{membersOf(p)}, nil, firstLines{}
 	}
 	return k.decoder, nil
 }

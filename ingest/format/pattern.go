@@ -13,14 +13,15 @@ type pattern struct {
 	re     *regexp.Regexp
 	groups map[string]int
 	glance glance
-	prefix []byte // what all that it matches begins with, where it is anchored
-	spans  bool   // in a preamble it may match across lines
+	prefix []byte   // what all that it matches begins with, where it is anchored
+	holds  []string // texts that stand in all that it matches
+	spans  bool     // in a preamble it may match across lines
 }
 
 func newPattern(re *regexp.Regexp) *pattern {
 	p := &pattern{re: re, groups: make(map[string]int), spans: spanning().MatchString(re.String())}
 	if s, err := syntax.Parse(re.String(), syntax.Perl); err == nil {
-		p.prefix = prefixOf(s)
+		p.prefix, p.holds = prefixOf(s), heldBy(s)
 		p.glance = glanceOf(s)
 	}
 	return p
@@ -50,6 +51,21 @@ func prefixOf(s *syntax.Regexp) []byte {
 		return nil
 	}
 	return []byte(string(s.Sub[1].Rune))
+}
+
+// heldBy returns texts that stand in all that an expression matches.
+func heldBy(s *syntax.Regexp) (texts []string) {
+	switch {
+	case s.Op == syntax.OpLiteral && s.Flags&syntax.FoldCase == 0:
+		return []string{string(s.Rune)}
+	case s.Op == syntax.OpConcat:
+		for _, part := range s.Sub {
+			texts = append(texts, heldBy(part)...)
+		}
+	case s.Op == syntax.OpCapture, s.Op == syntax.OpPlus:
+		return heldBy(s.Sub[0])
+	}
+	return texts
 }
 
 // A glance tells of most texts that an expression does not match in them, by

@@ -27,7 +27,7 @@ type Profile struct {
 	trust     ingest.Trust
 	kind      *ingest.Shape // of a guessed or approved profile: that of the files it is for; else nil
 	signature signature
-	telling   []byte // what stands in the first line of all its files, see tellingOf
+	telling   string // what stands in the first line of all its files, see tellingOf
 	dialect   dialect
 	framing   framing
 	wide      bool // a column per channel or logger

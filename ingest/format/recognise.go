@@ -130,8 +130,10 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, d.nothing(w)
 	}
 	long := int64(0) // the first line that is too long for any profile
-	left := &d.all
-	if !d.forced {
+	var left *remaining
+	if d.forced {
+		left = d.everyone()
+	} else {
 		left = d.candidates(s, w, final)
 	}
 	mayLine, looked := uint32(0), false
@@ -188,7 +190,7 @@ func (d *Decoder) match(s *search) (found head, as script, fault *refusal) {
 		return found, as, quarantine("line %d is longer than %d bytes", long, d.limit)
 	}
 	if d.forced {
-		p := d.all.tiers[0][0].profile
+		p := d.tiers[0][0].profile()
 		w, _ = s.text(s.scriptOf(p, &d.feed), &d.feed)
 		end, _, _ := lineEnd(w, true)
 		return found, as, quarantine("profile %s finds no header in the file: line 1 is %q", p.Name, cut(w[:end]))

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sync/errgroup"
@@ -23,26 +24,78 @@ var builtin embed.FS
 // first tier with a profile that matches a file decides. A Set is never changed
 // once made; any number of decoders may share it.
 type Set struct {
-	tiers [][]*Profile
+	tiers [][]member
+}
+
+// A member is a profile of a set. Those that come with Penstock are read when they
+// are first needed: few are by most runs, and to read all takes more than the rest
+// of a process's start.
+type member struct {
+	name    string
+	telling string          // the profile's, as far as it is known unread
+	profile func() *Profile // may be called by several goroutines at once
+}
+
+func membersOf(profiles ...*Profile) []member {
+	members := make([]member, len(profiles))
+	for i, p := range profiles {
+		members[i] = member{name: p.Name, profile: func() *Profile { return p }}
+	}
+	return members
+}
+
+// builtinMembers are the profiles that come with Penstock, unread. That they can be
+// read, and are what is said of them, the tests see to.
+func builtinMembers() ([]member, error) {
+	names, err := builtinNames()
+	members := make([]member, len(names))
+	for i, name := range names {
+		members[i] = member{name: name, telling: builtinTelling[name], profile: sync.OnceValue(func() *Profile {
+			p, err := readBuiltin(name)
+			if err != nil {
+				panic(err)
+			}
+			return p
+		})}
+	}
+	return members, err
+}
+
+const builtinEnd = ".yaml"
+
+func builtinNames() (names []string, err error) {
+	entries, err := builtin.ReadDir("builtin")
+	if err != nil {
+		return nil, fmt.Errorf("listing the built-in profiles: %w", err)
+	}
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), builtinEnd))
+	}
+	return names, nil
+}
+
+func readBuiltin(name string) (*Profile, error) {
+	file := "builtin/" + name + builtinEnd
+	text, err := builtin.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the built-in profiles: %w", err)
+	}
+	return Parse(file, text)
 }
 
 // Builtin returns the profiles that come with Penstock, by name.
 func Builtin() ([]*Profile, error) {
-	entries, err := builtin.ReadDir("builtin")
+	names, err := builtinNames()
 	if err != nil {
-		return nil, fmt.Errorf("reading the built-in profiles: %w", err)
+		return nil, err
 	}
-	// Side by side, for most commands begin with it.
+	// Side by side, for a person waits.
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	profiles := make([]*Profile, len(entries))
-	for i, e := range entries {
-		group.Go(func() error {
-			text, err := builtin.ReadFile("builtin/" + e.Name())
-			if err != nil {
-				return fmt.Errorf("reading the built-in profiles: %w", err)
-			}
-			profiles[i], err = Parse("builtin/"+e.Name(), text)
+	profiles := make([]*Profile, len(names))
+	for i, name := range names {
+		group.Go(func() (err error) {
+			profiles[i], err = readBuiltin(name)
 			return err
 		})
 	}
@@ -91,45 +144,48 @@ func Load(patterns ...string) ([]*Profile, error) {
 // the built-in ones whose names the given ones do not take. Two given profiles
 // of one name are an error.
 func NewSet(builtins bool, own ...*Profile) (*Set, error) {
-	s := &Set{tiers: make([][]*Profile, 2)}
+	s := &Set{tiers: make([][]member, 2)}
 	for _, p := range own {
 		if other := s.ByName(p.Name); other != nil {
 			return nil, fmt.Errorf("two profiles are called %s: %s and %s", p.Name, other.File, p.File)
 		}
-		s.tiers[0] = append(s.tiers[0], p)
+		s.tiers[0] = append(s.tiers[0], membersOf(p)...)
 	}
 	if !builtins {
 		return s, nil
 	}
-	known, err := Builtin()
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range known {
-		if s.ByName(p.Name) == nil {
-			s.tiers[1] = append(s.tiers[1], p)
-		}
-	}
-	return s, nil
+	known, err := builtinMembers()
+	s.tiers[1] = slices.DeleteFunc(known, func(m member) bool { return s.find(m.name) != nil })
+	return s, err
 }
 
 // WithApproved returns the set with approved profiles before all others.
 func (s *Set) WithApproved(approved ...*Profile) *Set {
-	return &Set{tiers: slices.Insert(slices.Clone(s.tiers), 0, slices.Clone(approved))}
+	return &Set{tiers: slices.Insert(slices.Clone(s.tiers), 0, membersOf(approved...))}
 }
 
 // Profiles returns the profiles of the set by name.
 func (s *Set) Profiles() []*Profile {
-	return slices.SortedFunc(slices.Values(slices.Concat(s.tiers...)), func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+	var profiles []*Profile
+	for _, m := range slices.Concat(s.tiers...) {
+		profiles = append(profiles, m.profile())
+	}
+	slices.SortStableFunc(profiles, func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+	return profiles
 }
 
 // ByName returns the profile of that name, or nil.
 func (s *Set) ByName(name string) *Profile {
+	if m := s.find(name); m != nil {
+		return m.profile()
+	}
+	return nil
+}
+
+func (s *Set) find(name string) *member {
 	for _, tier := range s.tiers {
-		for _, p := range tier {
-			if p.Name == name {
-				return p
-			}
+		if i := slices.IndexFunc(tier, func(m member) bool { return m.name == name }); i >= 0 {
+			return &tier[i]
 		}
 	}
 	return nil
@@ -144,7 +200,7 @@ func FromRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if err != nil {
 		return nil, Settings{}, err
 	}
-	again := newRecipe(set.tiers[0][0], s, false)
+	again := newRecipe(set.tiers[0][0].profile(), s, false)
 	if s.Loggers != nil {
 		again = withRows(again, s, linesOf(s.Loggers.forSource("")))
 	}
@@ -169,5 +225,5 @@ func LikeRecipe(r *ingest.Recipe) (*Set, Settings, error) {
 	if err := s.parseJudgement(r.Settings); err != nil {
 		return nil, Settings{}, fmt.Errorf("reading the settings of a stored recipe: %w", err)
 	}
-	return &Set{tiers: [][]*Profile{{p}}}, s, nil
+	return &Set{tiers: [][]member{membersOf(p)}}, s, nil
 }

@@ -102,7 +102,7 @@ func (s Settings) withDefaults() Settings {
 // goroutine. The set and what is read from it are shared.
 func NewDecoder(set *Set, s Settings) (*Decoder, error) {
 	s = s.withDefaults()
-	d := &Decoder{settings: s, all: candidatesOf(set.tiers), limit: s.Limits.Line, names: dictionary{loggers: s.Loggers}}
+	d := &Decoder{settings: s, tiers: set.tiers, limit: s.Limits.Line, names: dictionary{loggers: s.Loggers}}
 	if s.Strict && s.Loggers == nil {
 		return nil, errors.New("strict is about the loggers that are not in the loggers table, and there is no table")
 	}
@@ -115,7 +115,7 @@ func NewDecoder(set *Set, s Settings) (*Decoder, error) {
 			}
 			return nil, fmt.Errorf("there is no profile %q; there are %q", s.Profile, names)
 		}
-		d.all, d.forced = candidatesOf([][]*Profile{{p}}), true
+		d.tiers, d.forced = [][]member{membersOf(p)}, true
 	}
 	if s.Zone != "" {
 		zone, err := ParseZone(s.Zone)

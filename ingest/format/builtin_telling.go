@@ -1,0 +1,40 @@
+package format
+
+// builtinTelling has, of each profile that comes with Penstock, the text that tells
+// without reading it which files are none of its: see tellingOf. "" is for those that
+// have none. A test holds it against the profiles, and says what is to stand here.
+var builtinTelling = map[string]string{
+	"campbell-array":     "",
+	"campbell-toa5":      "\"TOA5\",",
+	"dsmr-reader":        "Electricity 1 (Dutch Users: Low Tariff)",
+	"dwd-cdc-10min":      "STATIONS_ID",
+	"dwd-cdc":            "STATIONS_ID",
+	"ea-flood-full":      "stationReference",
+	"ea-flood":           "dateTime",
+	"ea-hydrology":       "dateTime",
+	"hobo-bare":          "Date Time",
+	"hobo-classic":       "Serial Number:",
+	"hobo-serial-split":  "Date",
+	"hobo-serial":        "Date Time",
+	"hobo-title-split":   "Plot Title:",
+	"hobo-title":         "Plot Title:",
+	"insitu-vusitu":      "Properties",
+	"insitu-winsitu":     "Report Date:",
+	"isd-lite":           "",
+	"midas-open":         "Conventions,G,BADC-CSV,1",
+	"minidot":            "-",
+	"ndbc-stdmet":        "WDIR",
+	"nwis-dv":            "#",
+	"nwis-iv":            "#",
+	"plain-long":         "timestamp",
+	"plain-wide-loggers": "timestamp",
+	"plain-wide":         "timestamp",
+	"primayer-xilog":     "",
+	"scada-semicolon":    "",
+	"sli":                "\",",
+	"solinst-levelogger": "Serial_number:",
+	"uscrn-hourly":       "",
+	"uscrn-subhourly":    "",
+	"vanessen-csv":       "Data file for DataLogger.",
+	"vanessen-mon":       "Data file for DataLogger.",
+}
