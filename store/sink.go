@@ -120,6 +120,11 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 // Run is the run's number in the ledger.
 func (s *Sink) Run() int32 { return s.run }
 
+// New reports whether the ledger did not know the source before this sink, which is
+// there for its files alone (SinkOptions.Once): Pending has all of them taken,
+// whatever their size and time.
+func (s *Sink) New() bool { return s.made && s.options.Once && s.options.Since.IsZero() }
+
 // sourceID returns the source's number, and whether it had none before.
 func (s *Store) sourceID(ctx context.Context, o SinkOptions) (id int16, made bool, err error) {
 	// Looked up before it is inserted: a conflict would burn one of few numbers.

@@ -306,8 +306,12 @@ func (a *app) run(j *job) (*result, error) {
 // through here, and it is what 'penstock bench' measures.
 func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*result, error) {
 	workers, limits := tune(j.workers, j.chunk, j.cutting)
-	if _, ok := j.sink.(*store.Sink); !ok { // what prints, or counts, or repeats what was, takes files whole
+	sink, ok := j.sink.(*store.Sink)
+	if !ok { // what prints, or counts, or repeats what was, takes files whole
 		limits.Part = 0
+	}
+	if dir, folders := j.source.(*source.Dir); folders {
+		dir.Blind(ok && sink.New())
 	}
 	r := &result{tally: cmp.Or(j.into, newTally()), workers: workers, chunk: limits.Files, verb: j.verb, source: j.source.Name(), how: j.how}
 	pipeline := &ingest.Pipeline{
@@ -328,10 +332,10 @@ func (j *job) do(take, work context.Context, p *progress, log *slog.Logger) (*re
 	if j.ran != nil {
 		j.ran()
 	}
-	if s, ok := j.sink.(*store.Sink); ok {
-		r.run, r.stored = s.Run(), true
+	if ok {
+		r.run, r.stored = sink.Run(), true
 		if err == nil && take.Err() == nil {
-			err = s.End(work)
+			err = sink.End(work)
 		}
 	}
 	return r, err

@@ -73,6 +73,7 @@ type Dir struct {
 	name          string
 	named         bool // paths are below a root
 	live          bool
+	blind         bool
 	log           *slog.Logger
 	paths         []string // absolute and clean
 	site          atomic.Pointer[site]
@@ -130,6 +131,12 @@ func NewDir(o Options, paths ...string) (*Dir, error) {
 
 // Name implements [ingest.Source].
 func (d *Dir) Name() string { return d.name }
+
+// Blind says whether the listings may leave out the size and time of most of the
+// files that stand beside small ones, for whoever takes them all, whatever those
+// are: to look at a file takes about as long as to read a small one, which tells
+// them, too. It is to be called before Files is.
+func (d *Dir) Blind(yes bool) { d.blind = yes }
 
 // Files implements [ingest.Source]. It runs in the caller's goroutine and
 // keeps a folder open for each step of the way down.

@@ -331,8 +331,15 @@ func TestChangedBeforeItIsReadAgain(t *testing.T) {
 }
 
 // TestChangedDuringFetch has a writer append all the while: what Fetch returns
-// ends where one of the writes ended, or it is ErrChanged.
+// ends where one of the writes ended, or it is ErrChanged; also where the listing
+// told nothing of the file.
 func TestChangedDuringFetch(t *testing.T) {
+	for _, seen := range []bool{true, false} {
+		t.Run(fmt.Sprintf("seen %t", seen), func(t *testing.T) { changedDuringFetch(t, seen) })
+	}
+}
+
+func changedDuringFetch(t *testing.T, seen bool) {
 	const start, lines = 64 << 10, 5000
 	line := []byte("one more line..\n") // no page ends within one: a write across two is seen half done
 	root := t.TempDir()
@@ -341,6 +348,9 @@ func TestChangedDuringFetch(t *testing.T) {
 	f, err := d.Locate(t.Context(), "x.csv")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !seen {
+		f = ingest.File{Source: f.Source, Path: f.Path, Size: -1}
 	}
 	written := make(chan error, 1)
 	go func() {

@@ -8,3 +8,8 @@ func (r *Remote) KeepGone(d time.Duration) { r.copies.gone = d }
 
 // ForgetPorts has ports that were told ahead used for so long.
 func (o *FTPOptions) ForgetPorts(after time.Duration) { o.portFor = after }
+
+// Rested is [status.rested] of a file of those times.
+func Rested(changed, modified, by int64) bool {
+	return (&status{changed: changed, modified: modified}).rested(by)
+}

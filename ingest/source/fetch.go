@@ -43,21 +43,24 @@ func (d *Dir) Fetch(ctx context.Context, f ingest.File, c *ingest.Content) error
 // The size and time that the file has after the reading are held against those
 // it had before: those of the listing, most of the time, so that one fstat
 // does for both. When they differ, the change may have come before the
-// reading, so it is read once more with what the fstat said as the before.
+// reading, so it is read once more with what the fstat said as the before. Where
+// the listing told nothing, the fstat does for both if nothing at all has changed
+// the file since well before the reading, by the clock of its file system.
 func fetchPath(ctx context.Context, path string, f ingest.File, c *ingest.Content) error {
 	before := status{size: f.Size, modified: f.Modified}
 	for range 3 {
 		if before.size > ingest.SpoolAbove {
 			return openStream(ctx, path, c)
 		}
-		data, after, err := readFile(path, c.Data, max(before.size, 0))
+		data, after, err := readFile(path, c.Data, before.size)
 		c.Data = data[:0]
 		switch {
 		case err != nil:
 			return fault("read", path, err)
 		case after.kind != regular:
 			return fault("read", path, fmt.Errorf("it is a %s, %w", after.kind, ErrNotRegular))
-		case after.size == before.size && after.modified == before.modified && int64(len(data)) == after.size:
+		case int64(len(data)) != after.size, after.size > ingest.SpoolAbove:
+		case after.is(&before), before.size < 0 && after.rested(c.Fetched):
 			c.Data = data
 			c.File.Size, c.File.Modified, c.File.Precision = after.size, after.modified, ingest.Micro
 			return nil
@@ -65,6 +68,21 @@ func fetchPath(ctx context.Context, path string, f ingest.File, c *ingest.Conten
 		before = after
 	}
 	return fault("read", path, ingest.ErrChanged)
+}
+
+// is reports whether the file is as it was before.
+func (st *status) is(before *status) bool {
+	return st.size == before.size && st.modified == before.modified && (before.changed == 0 || st.changed == before.changed)
+}
+
+// clocksApart is how far the clock of a file system may be behind ours.
+const clocksApart = int64(time.Minute / time.Microsecond)
+
+// rested reports whether the file had not changed for a while by that time, in
+// microseconds since the Unix epoch, and has not since. Some systems tell no time
+// of change, and some another than that of the content.
+func (st *status) rested(by int64) bool {
+	return st.changed != 0 && max(st.changed, st.modified) < by-clocksApart
 }
 
 // grow returns buf with room for n bytes.

@@ -151,8 +151,8 @@ func (d *folder) stat(e entry, follow bool) (status, error) {
 
 // readFile reads the regular file at path into buf, growing it when need be:
 // all of it when it has expect bytes, and never more than expect+1, which tells
-// that it has more. The status is that of the open file after the read. The
-// calls are open, read, fstat and close.
+// that it has more. With expect -1 it is what one read gives. The status is that of
+// the open file after the read. The calls are open, read, fstat and close.
 func readFile(path string, buf []byte, expect int64) ([]byte, status, error) {
 	// Not to block on a named pipe that took the file's place.
 	fd, err := openFD(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)
@@ -160,10 +160,13 @@ func readFile(path string, buf []byte, expect int64) ([]byte, status, error) {
 		return buf[:0], status{}, err
 	}
 	defer unix.Close(fd)
-	buf = grow(buf, expect+1)
+	buf = grow(buf, max(expect+1, 1))
+	if expect >= 0 {
+		buf = buf[:expect+1]
+	}
 	n := 0
 	for {
-		r, err := unix.Read(fd, buf[n:expect+1])
+		r, err := unix.Read(fd, buf[n:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -188,6 +191,7 @@ func readFile(path string, buf []byte, expect int64) ([]byte, status, error) {
 		kind:     kindOfMode(st.Mode),
 		size:     st.Size,
 		modified: st.Mtim.Nano() / 1e3,
+		changed:  st.Ctim.Nano() / 1e3,
 	}, nil
 }
 

@@ -115,15 +115,19 @@ func (d *folder) stat(e entry, follow bool) (status, error) {
 
 // readFile reads the regular file at path into buf, growing it when need be:
 // all of it when it has expect bytes, and never more than expect+1, which tells
-// that it has more. The status is that of the open file after the read.
+// that it has more. With expect -1 it is what there is room for in buf. The status
+// is that of the open file after the read.
 func readFile(path string, buf []byte, expect int64) ([]byte, status, error) {
 	file, err := openRegular(path)
 	if err != nil {
 		return buf[:0], status{}, err
 	}
 	defer file.Close()
-	buf = grow(buf, expect+1)
-	n, err := io.ReadFull(file, buf[:expect+1])
+	buf = grow(buf, max(expect+1, 1))
+	if expect >= 0 {
+		buf = buf[:expect+1]
+	}
+	n, err := io.ReadFull(file, buf)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return buf[:0], status{}, err
 	}

@@ -35,6 +35,7 @@ type status struct {
 	id       identity
 	size     int64 // bytes
 	modified int64 // microseconds since the Unix epoch, UTC
+	changed  int64 // likewise, name, rights and all: told by readFile alone; 0 where the system does not tell
 }
 
 // An entry is one name in a folder.
@@ -74,7 +75,16 @@ type walk struct {
 
 	foldersOnly bool // files are not looked at
 	unlinked    bool // links to folders are not followed
+
+	unseen int // how many more files are not looked at before the next is
 }
+
+// Of a Dir that is Blind, so many files are not looked at after one that is small:
+// so small that a chunk of them is full by its files long before it is by its bytes.
+const (
+	unseenBeside = 15
+	smallFile    = 8 << 10 // bytes
+)
 
 func newWalk(ctx context.Context, d *Dir, s *site, yield func(ingest.File, error) bool) *walk {
 	w := &walk{ctx: ctx, dir: d, site: s, yield: yield, alone: make(map[identity]struct{}), bases: make(map[string]struct{})}
@@ -142,6 +152,7 @@ func (w *walk) folder(start bool) bool {
 	}
 	w.trail = append(w.trail, d.id)
 	defer func() { w.trail = w.trail[:len(w.trail)-1] }()
+	w.unseen = 0
 
 	given := w.site.given[d.id]
 	for {
@@ -214,10 +225,16 @@ func (w *walk) entry(d *folder, e entry) bool {
 	if e.kind == regular && w.foldersOnly {
 		return true
 	}
-	switch e.kind {
-	case regular, unknown:
+	switch {
+	case e.kind == regular && w.unseen > 0 && !isArchive(path):
+		w.unseen--
+		st.size = -1
+	case e.kind == regular, e.kind == unknown:
 		if st, err = d.stat(e, false); errors.Is(err, fs.ErrNotExist) {
 			return true // gone since the folder was read
+		}
+		if w.dir.blind && st.size < smallFile {
+			w.unseen = unseenBeside
 		}
 	}
 	linked := err == nil && st.kind == link
@@ -319,7 +336,11 @@ func (w *walk) file(path string, st status) bool {
 		w.dir.archives.release(a)
 		return w.fail(path, fmt.Errorf("read %s: its name is that of a member of the archive %s too: rename it", ingest.EscapePath(path), ingest.EscapePath(a.path)))
 	}
-	return w.yield(ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}, nil)
+	f := ingest.File{Source: w.dir.name, Path: w.rel(path), Size: st.size, Modified: st.modified, Precision: ingest.Micro}
+	if st.size < 0 {
+		f.Precision = ingest.Unknown
+	}
+	return w.yield(f, nil)
 }
 
 // shadow returns the file of an earlier root that has the same path below it as
