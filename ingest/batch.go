@@ -36,9 +36,10 @@ type Batch struct {
 	Spans     []Span
 	KeepLines bool
 
-	index   map[string]int32 // logger, channel and unit, joined by NUL, to index in Keys
-	quality map[string]int32
-	scratch []byte
+	index    map[string]int32 // logger, channel and unit, joined by NUL, to index in Keys
+	quality  map[string]int32
+	scratch  []byte
+	borrowed bool // Keys and Qualities are those of another batch
 }
 
 // A Span is one file version within a batch: which readings are its own, and
@@ -361,12 +362,13 @@ func (b *Batch) Reset() {
 	b.Quality, b.Line = b.Quality[:0], b.Line[:0]
 	clear(b.Spans) // their rejects can be many
 	b.Spans = b.Spans[:0]
-	if len(b.Keys) > maxKeys {
+	if len(b.Keys) > maxKeys || b.borrowed {
 		b.Keys = nil
 		clear(b.index)
 		b.Epoch++
 	}
-	if len(b.Qualities) > maxKeys {
+	if len(b.Qualities) > maxKeys || b.borrowed {
 		b.Qualities, b.quality = nil, nil
 	}
+	b.borrowed = false
 }

@@ -111,21 +111,20 @@ func (l *loader) scan(ctx context.Context, f *largeFile, have *provided, settled
 	if _, rewinds := raw.(Rewinder); raw != nil && !rewinds || l.content.Recorded != nil || l.content.Gain != nil {
 		return nil, ErrUncut
 	}
-	found := &scan{settled: settled}
+	found := &scan{settled: settled, keeps: true, expected: int(l.content.size()/l.Limits.Part) + 1}
 	cut := l.cut(found)
 	cut.End = func(b *Batch) (*Batch, error) {
 		if l.take.Err() != nil {
 			return nil, errLeft
 		}
-		found.add(b)
-		b.Drop()
+		found.next(b)
 		return b, nil
 	}
 	err := l.read(f, have, func(d PartDecoder) error { return d.DecodeParts(ctx, l.content, &l.batch, cut) })
 	if err != nil {
 		return nil, err
 	}
-	found.add(&l.batch)
+	found.end(&l.batch, l.Limits.Readings)
 	return found, nil
 }
 
@@ -224,8 +223,12 @@ func (l *loader) rewind(known bool) error {
 // loadInParts claims a file that was scanned, has its parts committed, and tells
 // what became of it.
 func (l *loader) loadInParts(ctx context.Context, f *largeFile, have *provided, found *scan) error {
-	found.thin(&l.batch)
 	parts := &Parts{Count: len(found.parts), Bytes: l.Limits.Part, Readings: l.Limits.Readings}
+	if found.keeps {
+		found.kept = l.batch.takeReadings()
+		parts.Bytes = 0
+	}
+	found.thin(&l.batch)
 	var o Outcome
 	err := l.transact(ctx, func(c PartCommitter) (err error) {
 		o, err = c.Claim(ctx, &l.batch, parts)
@@ -298,8 +301,8 @@ func (l *loader) tellOne(ctx context.Context, o Outcome) error {
 	return nil
 }
 
-// commitParts reads a file again and has its parts committed that are not, by
-// whichever worker is free. unread says why the file cannot be finished, err why
+// commitParts has the parts of a file committed that are not, by whichever worker is
+// free. Where its readings were not kept it reads the file again. unread says why the file cannot be finished, err why
 // the run cannot go on. No part is under way when it returns, unless the run has
 // ended.
 func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan) (unread, err error) {
@@ -310,7 +313,11 @@ func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan) (un
 	l.waited = 0
 	defer func() { l.event.Decode += time.Since(start) - l.waited }()
 	h := &handing{loader: l, parts: parts, found: found}
-	unread = h.decode(ctx)
+	if found.kept != nil {
+		unread = h.pick(ctx)
+	} else {
+		unread = h.decode(ctx)
+	}
 	h.giveUp()
 	for l.underWay > 0 {
 		if err := l.await(ctx, h); err != nil {
@@ -348,7 +355,7 @@ func (h *handing) decode(ctx context.Context) error {
 	cut := h.cut(h.found)
 	cut.Again = true
 	cut.End = func(*Batch) (*Batch, error) {
-		if err := h.hand(ctx); err != nil {
+		if err := h.handAlike(ctx); err != nil {
 			return nil, err
 		}
 		return h.another(ctx)
@@ -363,26 +370,53 @@ func (h *handing) decode(ctx context.Context) error {
 	if s := &h.batch.Spans[len(h.batch.Spans)-1]; s.State != Loaded || h.n != len(h.found.parts)-1 {
 		return fmt.Errorf("%w: reading it twice gave two results", ErrChanged)
 	}
-	return h.hand(ctx)
+	return h.handAlike(ctx)
 }
 
-// hand gives the part that is in the batch to a worker, unless it is committed
-// already.
-func (h *handing) hand(ctx context.Context) error {
+// handAlike hands on the part that is in the batch, unless it is committed already,
+// if it is what the scan found.
+func (h *handing) handAlike(ctx context.Context) error {
 	b, n := h.batch, h.n
 	if n >= len(h.found.parts) {
 		return fmt.Errorf("%w: it has more parts than at first", ErrChanged)
 	}
-	is := h.found.parts[n]
-	if len(b.Time) != is.readings || h.found.digestOf(b) != is.digest {
+	is := &h.found.parts[n]
+	b.Spans[0].End = len(b.Time)
+	if len(b.Time) != is.readings || h.found.digestOf(b, &b.Spans[0]) != is.digest {
 		return fmt.Errorf("%w: its part %d is not what it was at first", ErrChanged, n+1)
 	}
-	h.n++
 	if h.parts.Done[n] {
+		h.n++
 		h.giveUp()
 		return nil
 	}
-	b.Spans[0].End = len(b.Time)
+	return h.hand(ctx)
+}
+
+// pick hands on the parts of a file whose readings were kept.
+func (h *handing) pick(ctx context.Context) error {
+	for h.n < len(h.found.parts) {
+		if h.parts.Done[h.n] {
+			h.n++
+			continue
+		}
+		b, err := h.another(ctx)
+		if err != nil {
+			return err
+		}
+		b.pick(h.found.kept, h.found.parts[h.n].rows, &h.loader.batch.Spans[0])
+		if err := h.hand(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hand gives the part that is in the batch to a worker.
+func (h *handing) hand(ctx context.Context) error {
+	b, n := h.batch, h.n
+	is := &h.found.parts[n]
+	h.n++
 	for is.late && h.underWay > 0 {
 		if err := h.await(ctx, h); err != nil {
 			return err

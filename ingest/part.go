@@ -7,9 +7,9 @@ import (
 )
 
 // A file too large for one transaction is loaded in parts: it is read once to see
-// what becomes of it, claimed, and read again, and what its parts hold is committed
-// by all workers. In the ledger it is Loading until the last of them is there;
-// what it holds is not seen before that.
+// what becomes of it, claimed, and read again unless its readings could be kept, and
+// what its parts hold is committed by all workers. In the ledger it is Loading until
+// the last of them is there; what it holds is not seen before that.
 
 // A Cut says where the readings of a file are handed on before all of it is read:
 // at the first record that begins Bytes of text or more behind the part's
@@ -70,7 +70,7 @@ type Rewinder interface {
 // cut; the sink fills in the rest when it is claimed.
 type Parts struct {
 	Count    int   // how many there are
-	Bytes    int64 // the Cut's
+	Bytes    int64 // the Cut's; 0 where its readings were kept, and cut by series
 	Readings int   // likewise
 
 	FileID int64        // the sink's: the file version's id in the ledger

@@ -8,8 +8,11 @@ import (
 // A scan is what the first reading of a large file finds beside the span: its
 // parts, and what its series span.
 type scan struct {
-	parts   []scanned
-	settled []bool // the Cut's
+	parts    []scanned
+	settled  []bool // the Cut's
+	keeps    bool   // the readings are all kept so far
+	expected int    // parts, as the text is cut, by the size of the file
+	kept     *Batch // the readings, once the file is claimed; nil where it is read again
 
 	groups map[seriesOf]int32 // the series, by logger and channel
 	group  []int32            // by key of the batch
@@ -21,8 +24,9 @@ type scan struct {
 // scanned is a part as it was found.
 type scanned struct {
 	readings int
-	digest   uint64 // of all that is stored of them
+	digest   uint64 // of all that is stored of them, where they are not kept
 	late     bool
+	rows     []int32 // of those that are kept, which are the part's
 }
 
 type seriesOf struct{ logger, channel string }
@@ -34,23 +38,31 @@ var reachesNowhere = reachOf{math.MaxInt64, math.MinInt64}
 
 func (r *reachOf) extend(o reachOf) { r.first, r.last = min(r.first, o.first), max(r.last, o.last) }
 
-// add takes in a part: the readings of the batch's last span.
-func (s *scan) add(b *Batch) {
+// add takes in a part: the readings of a span of the batch.
+func (s *scan) add(b *Batch, span *Span) {
 	s.meet(b.Keys)
-	begin := b.Spans[len(b.Spans)-1].Begin
-	p := scanned{readings: len(b.Time) - begin, digest: s.digestOf(b)}
-	for i := begin; i < len(b.Time); i++ {
-		g, at := s.group[b.Series[i]], b.Time[i]
-		if r := &s.before[g]; at >= r.first && at <= r.last {
-			p.late = true
-		}
-		s.own[g].extend(reachOf{at, at})
+	p := scanned{readings: span.End - span.Begin, digest: s.digestOf(b, span)}
+	for i := span.Begin; i < span.End; i++ {
+		p.late = s.reach(s.group[b.Series[i]], b.Time[i]) || p.late
 	}
+	s.endReach()
+	s.parts = append(s.parts, p)
+}
+
+// reach takes in that the part has an instant of a group, and reports whether it
+// lies within what the parts before span.
+func (s *scan) reach(g int32, at int64) bool {
+	s.own[g].extend(reachOf{at, at})
+	r := &s.before[g]
+	return at >= r.first && at <= r.last
+}
+
+// endReach ends the part.
+func (s *scan) endReach() {
 	for g := range s.own {
 		s.before[g].extend(s.own[g])
 		s.own[g] = reachesNowhere
 	}
-	s.parts = append(s.parts, p)
 }
 
 // meet finds the groups of keys that are new.
@@ -84,16 +96,16 @@ func (s *scan) thin(b *Batch) {
 	span.End = len(b.Time)
 }
 
-// digestOf tells the readings of the batch's last span from others, as well as 64
+// digestOf tells the readings of a span of the batch from others, as well as 64
 // bits can: their series, with the unit, instants, values and qualities, by FNV-1a
 // in words.
-func (s *scan) digestOf(b *Batch) uint64 {
+func (s *scan) digestOf(b *Batch, span *Span) uint64 {
 	h := uint64(digestOffset)
-	begin := b.Spans[len(b.Spans)-1].Begin
+	begin, end := span.Begin, span.End
 	s.names = slices.Grow(s.names[:0], len(b.Keys))[:len(b.Keys)]
 	clear(s.names)
-	times, series := b.Time[begin:], b.Series[begin:]
-	for i, v := range b.Value[begin:] {
+	times, series := b.Time[begin:end], b.Series[begin:end]
+	for i, v := range b.Value[begin:end] {
 		name := s.names[series[i]]
 		if name == 0 {
 			k := &b.Keys[series[i]]
@@ -103,7 +115,7 @@ func (s *scan) digestOf(b *Batch) uint64 {
 		h = (h ^ uint64(times[i])) * digestPrime
 		h = ((h ^ math.Float64bits(v)) + name) * digestPrime
 	}
-	for i := begin; i < len(b.Quality); i++ {
+	for i := begin; i < min(end, len(b.Quality)); i++ {
 		if q := b.Quality[i]; q != 0 {
 			h = digestText((h^uint64(i-begin))*digestPrime, b.Qualities[q])
 		}
