@@ -189,11 +189,13 @@ func (l *loader) hashed(have *provided, decode func() error) (sum Digest, err er
 		return sum, decode()
 	}
 	stream := l.hashing(l.content.Stream)
-	l.content.Stream = stream
+	ahead := newReadAhead(stream)
+	l.content.Stream = ahead
 	defer func() { l.content.Stream = stream.ReadCloser }()
 	if err = decode(); err == nil {
-		_, err = io.Copy(io.Discard, stream)
+		_, err = io.Copy(io.Discard, ahead)
 	}
+	ahead.end()
 	l.event.Bytes += stream.n
 	l.hash.Sum(sum[:0])
 	return sum, err
