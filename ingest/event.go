@@ -3,7 +3,7 @@ package ingest
 import "time"
 
 // An Event tells what happened to some files: one for each commit, one for
-// each batch of a listing that held files which needed no fetch, one for a file
+// each part of a large file that is committed, one for each batch of a listing that held files which needed no fetch, one for a file
 // that could not be fetched ahead, and one for each cycle. The log, the bench,
 // the metrics and the page are fed from it and ask nobody.
 //
@@ -19,7 +19,16 @@ type Event struct {
 	Fetch    time.Duration
 	Decode   time.Duration
 	Commit   time.Duration
-	Cycle    *Cycle // of a pipeline that polls: nil but for the events of cycles, which have nothing else
+	// Part is of the event of a part, which has nothing else: Outcomes tells of the
+	// file and of all its readings when it is loaded.
+	Part  *CommittedPart
+	Cycle *Cycle // of a pipeline that polls: nil but for the events of cycles, which have nothing else
+}
+
+// A CommittedPart is some of the readings of a file that is loading.
+type CommittedPart struct {
+	File     File
+	Readings int
 }
 
 // A Cycle is one listing of a pipeline that polls, and what came of it. It is

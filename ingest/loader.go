@@ -46,6 +46,7 @@ func (r *run) newLoader() *loader {
 func (l *loader) load(ctx context.Context, f *largeFile) error {
 	defer l.turn.leave()
 	defer l.release(f.parcel)
+	l.run.underWay.note(f.Path, func(f *flight) { f.loading = true })
 	l.reset(0)
 	if f.gain != (Place{}) {
 		l.gains = append(l.gains, f.gain)
@@ -499,11 +500,13 @@ func (h *handing) has(p *part) {
 	h.underWay--
 	h.event.Commit += p.took
 	h.free = append(h.free, p.batch)
-	if p.err != nil {
+	switch {
+	case p.err != nil:
 		h.failed = p.err
-	}
-	if p.refused != "" {
+	case p.refused != "":
 		h.parts.Refused = p.refused
+	default:
+		h.observe(Event{Source: h.name, Part: &CommittedPart{p.batch.Spans[0].File, len(p.batch.Time)}})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -534,4 +535,49 @@ func TestLargeFilesThatWaitForTheirEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A large file that is being loaded is not late, but small ones that wait beside
+// it are, and large ones that wait behind it.
+func TestLagBesideALargeFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, beside := range []string{"", "b/small", "b/large"} {
+			items := []item{{path: "a/large", text: rows("flow", 0, 60, 1)}}
+			switch beside {
+			case "b/small":
+				items = append(items, item{path: beside, text: rows("flow", 0, 3, 1)})
+			case "b/large":
+				items = append(items, item{path: beside, text: rows("flow", 0, 60, 1)})
+			}
+			r := newPartRig(items...)
+			r.Poll, r.Workers = time.Hour, 2
+			opened := make(chan struct{})
+			r.parts.onPart = func(context.Context, int) error { <-opened; return nil }
+			r.ledger.hook = func(_ context.Context, at step, _ string) error {
+				if at == committing {
+					<-opened
+				}
+				return nil
+			}
+			take, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(take, t.Context()) }()
+			<-time.After(40 * time.Second)
+			synctest.Wait()
+			want := 40 * time.Second
+			if beside == "" {
+				want = 0
+			}
+			if lag := r.Lag(); lag != want {
+				t.Errorf("beside %q the lag is %s after 40 s, want %s", beside, lag, want)
+			}
+			close(opened)
+			<-time.After(time.Second)
+			stop()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			r.check(t)
+		}
+	})
 }

@@ -107,14 +107,15 @@ func (p *Pipeline) Dropped() bool { return p.dropped.Load() }
 
 // Lag is for how long the file has waited that has waited longest to be loaded,
 // since a listing or a hint told of it; 0 when there is none. How old the file is
-// does not count, nor what is held back by its source: only what is late here.
+// does not count, nor what is held back by its source: only what is late here. Nor
+// does a large file, once its loading has begun: that is not late.
 // It is of a pipeline that polls, and may be called at any time, by anyone.
 func (p *Pipeline) Lag() time.Duration {
 	r := p.running.Load()
 	if r == nil {
 		return 0
 	}
-	return r.underWay.longest()
+	return r.underWay.lag()
 }
 
 // A run is what one Run of a pipeline needs besides the pipeline.

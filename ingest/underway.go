@@ -25,6 +25,7 @@ type flight struct {
 	coarse       bool  // a newer one of its size may be listed just as it was
 	kept         bool  // the archive has it
 	stored       bool  // only the source is still to be told
+	loading      bool  // in parts, which takes as long as it takes
 	again        *File // as a hint says that it has become since
 }
 
@@ -109,12 +110,22 @@ func (u *underWay) awaited() bool {
 // longest is for how long the file has been there that has waited longest for
 // the ledger; 0 when there is none.
 func (u *underWay) longest() time.Duration {
+	return u.since(func(f *flight) bool { return !f.stored })
+}
+
+// lag is the same of the files that are not being loaded in parts.
+func (u *underWay) lag() time.Duration {
+	return u.since(func(f *flight) bool { return !f.stored && !f.loading })
+}
+
+// since is for how long the first of some files has been there.
+func (u *underWay) since(of func(*flight) bool) time.Duration {
 	now := time.Since(u.began)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	since := now
 	for _, f := range u.files {
-		if !f.stored {
+		if of(f) {
 			since = min(since, f.since)
 		}
 	}

@@ -94,6 +94,26 @@ func TestDryRunIntoAClosedPipe(t *testing.T) {
 	}
 }
 
+// The readings of a large file count as its parts are committed, and once when it is
+// loaded.
+func TestProgressOfALargeFile(t *testing.T) {
+	p := &progress{began: time.Now()}
+	large := ingest.File{Path: "large.csv"}
+	for _, step := range []struct {
+		event ingest.Event
+		want  string
+	}{
+		{ingest.Event{Part: &ingest.CommittedPart{File: large, Readings: 400}}, "0 files, 0/s, 400 readings"},
+		{ingest.Event{Outcomes: []ingest.Outcome{{File: ingest.File{Path: "small.csv"}, State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Stored: 3}}}}}, ", 403 readings"},
+		{ingest.Event{Part: &ingest.CommittedPart{File: large, Readings: 600}}, ", 1,003 readings"},
+		{ingest.Event{Outcomes: []ingest.Outcome{{File: large, State: ingest.Loaded, Receipt: ingest.Receipt{Cells: ingest.Cells{Repeated: 10, Stored: 990}}}}}, ", 993 readings"},
+	} {
+		if p.observe(step.event); !strings.Contains(p.line(), step.want) {
+			t.Errorf("no %q in %q", step.want, p.line())
+		}
+	}
+}
+
 // The lines of progress that a run of some seconds writes where there is no
 // terminal, and the bar where there is one.
 func TestProgress(t *testing.T) {

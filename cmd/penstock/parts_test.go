@@ -113,7 +113,7 @@ func (b *bed) observations(contents []string) (all []string) {
 func TestPartsAreAsOneTransaction(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
-	for _, part := range []string{"1B", "90B", "1kB", "3kB"} {
+	for _, part := range []string{"1B", "90B", "700B", "1kB", "3kB"} {
 		for _, workers := range []string{"1", "4"} {
 			url := b.database()
 			how := []string{"--part", part, "--workers", workers}
@@ -172,21 +172,22 @@ func TestPartsOfLocalTimes(t *testing.T) {
 func TestKilledAtEveryStepOfParts(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
-	times := []int{1, 4}
+	times, parts := []int{1, 4}, []string{"300B", "700B"} // as they come, and kept and by series
 	if soak() {
 		times = []int{1, 2, 3, 4, 5, 6}
 	}
-	for _, step := range []string{"claiming", "claimed", "parting", "parted", "settling", "finishing", "finished"} {
+	for i, step := range []string{"claiming", "claimed", "parting", "parted", "settling", "finishing", "finished"} {
 		for _, n := range times {
-			how := fmt.Sprintf("killed at %s, time %d", step, n)
+			part, other := parts[(n+i)%2], parts[(n+i+1)%2]
+			how := fmt.Sprintf("killed at %s of parts of %s, time %d", step, part, n)
 			url := b.database()
-			cmd := b.replay(url, "--part", "300B")
+			cmd := b.replay(url, "--part", part)
 			cmd.Env = append(os.Environ(), fmt.Sprintf("PENSTOCK_FAILPOINT=%s:%d", step, n))
 			if out, err := cmd.CombinedOutput(); !killed(err) {
 				t.Fatalf("%s: not killed: %v\n%s", how, err, out)
 			}
 			// As it was cut, cut otherwise, and whole.
-			then := [][]string{{"--part", "300B"}, {"--part", "500B"}, {"--atomic"}}[(n+len(step))%3]
+			then := [][]string{{"--part", part}, {"--part", other}, {"--atomic"}}[(n+len(step))%3]
 			b.finish(url, then...)
 			b.settled(url, how+", then "+strings.Join(then, " "))
 		}
@@ -235,15 +236,17 @@ func TestPartsKilledAtAnyMoment(t *testing.T) {
 	if soak() {
 		moments = 60
 	}
+	parts := []string{"200B", "700B"} // as they come, and kept and by series
 	url := b.database()
 	start := time.Now()
-	b.finish(url, "--part", "200B")
+	b.finish(url, "--part", parts[0])
 	took := time.Since(start)
 	random := rand.New(rand.NewPCG(13, 14))
 	for i := range moments {
 		url := b.database()
+		part := parts[i%2]
 		for range 1 + i%3 {
-			cmd := b.replay(url, "--part", "200B")
+			cmd := b.replay(url, "--part", part)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -251,23 +254,24 @@ func TestPartsKilledAtAnyMoment(t *testing.T) {
 			_ = cmd.Wait()
 			timer.Stop()
 		}
-		b.finish(url, "--part", "200B")
-		b.settled(url, fmt.Sprintf("moment %d", i))
+		b.finish(url, "--part", part)
+		b.settled(url, fmt.Sprintf("moment %d, parts of %s", i, part))
 	}
 }
 
 func TestThreeProcessesAtTheSameParts(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
-	rounds := 2
+	rounds := 3
 	if soak() {
 		rounds = 15
 	}
 	for i := range rounds {
 		url := b.database()
 		var wg sync.WaitGroup
-		third := []string{"300B", "500B"}[i%2] // which takes from the others what they are loading
-		for _, how := range [][]string{{"--workers", "1", "--part", "300B"}, {"--workers", "4", "--part", "300B"}, {"--workers", "2", "--part", third}} {
+		part := []string{"700B", "300B"}[i%2]
+		third := []string{part, "500B"}[i/2%2] // which takes from the others what they are loading
+		for _, how := range [][]string{{"--workers", "1", "--part", part}, {"--workers", "4", "--part", part}, {"--workers", "2", "--part", third}} {
 			wg.Go(func() {
 				if out, err := b.replay(url, how...).CombinedOutput(); exitCode(err) != 3 && exitCode(err) != 0 {
 					t.Errorf("replay %v: %v\n%s", how, err, out)

@@ -31,7 +31,10 @@ type progress struct {
 	listedAll atomic.Bool // listed is the number of all files
 	done      atomic.Int64
 	readings  atomic.Int64
+	loading   atomic.Int64 // readings of files that are loading in parts, so far
 	trouble   atomic.Int64
+
+	parts map[string]int64 // observe's: of these files, by path
 
 	a     *app
 	held  *yielding
@@ -61,9 +64,19 @@ func (p *progress) end() {
 	p.gone.Wait()
 }
 
+// observe takes in an event. It must not be called concurrently.
 func (p *progress) observe(e ingest.Event) {
+	if part := e.Part; part != nil {
+		if p.parts == nil {
+			p.parts = make(map[string]int64)
+		}
+		p.parts[part.File.Path] += int64(part.Readings)
+		p.loading.Add(int64(part.Readings))
+	}
 	for i := range e.Outcomes {
 		o := &e.Outcomes[i]
+		p.loading.Add(-p.parts[o.File.Path])
+		delete(p.parts, o.File.Path)
 		p.readings.Add(o.Receipt.Cells.Readings())
 		if troubled(o) {
 			p.trouble.Add(1)
@@ -126,7 +139,7 @@ func (p *progress) line() string {
 	if p.listedAll.Load() {
 		of = " of " + count(p.listed.Load())
 	}
-	text := fmt.Sprintf("%s%s files, %s, %s readings", count(done), of, rate(done, took.Seconds()), count(p.readings.Load()))
+	text := fmt.Sprintf("%s%s files, %s, %s readings", count(done), of, rate(done, took.Seconds()), count(p.readings.Load()+p.loading.Load()))
 	if n := p.trouble.Load(); n > 0 {
 		text += fmt.Sprintf(", %s with trouble", count(n))
 	}
