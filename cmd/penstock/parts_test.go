@@ -270,7 +270,7 @@ func TestThreeProcessesAtTheSameParts(t *testing.T) {
 		url := b.database()
 		var wg sync.WaitGroup
 		part := []string{"700B", "300B"}[i%2]
-		third := []string{part, "500B"}[i/2%2] // which takes from the others what they are loading
+		third := []string{part, []string{"300B", "500B"}[i%2]}[i/2%2] // which takes from the others what they are loading
 		for _, how := range [][]string{{"--workers", "1", "--part", part}, {"--workers", "4", "--part", part}, {"--workers", "2", "--part", third}} {
 			wg.Go(func() {
 				if out, err := b.replay(url, how...).CombinedOutput(); exitCode(err) != 3 && exitCode(err) != 0 {
