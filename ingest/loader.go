@@ -157,7 +157,7 @@ func (l *loader) settleAndScan(ctx context.Context, f *largeFile, have *provided
 }
 
 // read has decode read all of the content, and leaves in the batch the span of
-// the file; after an error nothing.
+// the file as the last; after an error nothing.
 func (l *loader) read(f *largeFile, have *provided, decode func(PartDecoder) error) error {
 	decoder, ok := l.decoder.(PartDecoder)
 	if !ok {
@@ -172,7 +172,7 @@ func (l *loader) read(f *largeFile, have *provided, decode func(PartDecoder) err
 		l.dropFrom(0)
 		return err
 	}
-	l.fillIn(&l.batch.Spans[0], &f.reference, have, sum)
+	l.fillIn(&l.batch.Spans[len(l.batch.Spans)-1], &f.reference, have, sum)
 	return nil
 }
 
