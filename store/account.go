@@ -15,9 +15,8 @@ import (
 var (
 	// What a version that is taken up again left when it was taken up last.
 	// Of what is put back, and was loaded in part, the rest goes on waiting.
-	accountForget = statement{"account_forget", `with gone as (delete from rejects where file_id = any($1::int8[])),
-			answered as (delete from held where file_id = any($2::int8[]))
-		delete from counts where file_id = any($1::int8[])`}
+	accountForget = statement{"account_forget", `with gone as (delete from rejects where file_id = any($1::int8[]))
+		delete from held where file_id = any($2::int8[])`}
 	accountTakeovers = statement{"account_takeovers", `insert into takeovers (from_file, by_file, n)
 		select * from unnest($1::int8[], $2::int8[], $3::int8[])
 		on conflict (from_file, by_file) do update set n = takeovers.n + excluded.n`}
@@ -27,15 +26,12 @@ var (
 			returning t.from_file, d.new, t.n)
 		insert into takeovers select from_file, new, sum(n)::int8 from gone where from_file <> new group by from_file, new
 		on conflict (from_file, by_file) do update set n = takeovers.n + excluded.n`}
-	// A version that is no longer the loaded one of its content keeps nothing:
-	// its receipt becomes that of a duplicate.
-	accountDemoted = statement{"account_demoted", `with gone as (delete from takeovers where from_file = any($1::int8[]))
-		update counts set unchanged = stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0), stored = 0, replaced = null, outranked = null
-		where file_id = any($1::int8[])`}
+	// What others took from it is that of its successor.
+	accountDemoted = statement{"account_demoted", `delete from takeovers where from_file = any($1::int8[])`}
 )
 
-// account writes the receipts of all claimed files, their rejects and the
-// takeovers. A receipt that does not balance ends the run: it is a bug.
+// account writes what hangs on the claimed files, the takeovers, and the receipts
+// of those that the ledger had already; addFiles writes those of the others.
 func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	batch := &pgconn.Batch{}
 	var needed []statement
@@ -47,9 +43,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	}
 	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
 	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz), newColumns(oidInt8)
-	receipts, rejects, held := &c.receipts, &c.rejects, &c.held
-	c.tellCounts(b)
-	receipts.start(len(c.claims) * rowOfReceipts)
+	receipts, rejects, held := newReceiptsAgain(), &c.rejects, &c.held
 	rejects.start(0)
 	held.start(0)
 	for i := range c.claims {
@@ -57,7 +51,11 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		if !cl.writes() {
 			continue
 		}
+		s := &b.Spans[cl.span]
 		if cl.again() {
+			if err := c.addReceiptAgain(receipts, cl.id, b, s); err != nil {
+				return err
+			}
 			again[0].int8(cl.id)
 			if !cl.waitsOn {
 				again[1].int8(cl.id)
@@ -68,18 +66,11 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			inherit[0].int8(cl.demote)
 			inherit[1].int8(cl.id)
 		}
-		s := &b.Spans[cl.span]
 		if cl.newest != nil && !cl.again() {
 			stale[0].int8(cl.newest.id)
 		}
 		if cl.loads() {
 			addGrowth(grown, cl.id, s.Growth)
-		}
-		if err := s.Receipt.Balance(); err != nil {
-			return fmt.Errorf("this is a bug in Penstock, please report it: %s: %w", ingest.EscapePath(s.File.Path), err)
-		}
-		if err := c.addReceipt(receipts, cl.id, b, s); err != nil {
-			return err
 		}
 		addRejects(rejects, cl.id, s.Rejects)
 		if waits(s) && !cl.waitsOn {
@@ -94,6 +85,7 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	exec(accountForget, again)
+	exec(receiptAgain, receipts)
 	exec(growthsForget, stale)
 	exec(growthsKeep, grown)
 	exec(accountTakeovers, c.takeoverColumns())
@@ -106,9 +98,6 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		if _, err := c.conn.ExecBatch(ctx, batch).ReadAll(); err != nil {
 			return fmt.Errorf("settling the receipts that are there: %w", err)
 		}
-	}
-	if err := receipts.send(ctx, c.conn, c.receiptColumns()); err != nil {
-		return fmt.Errorf("writing receipts: %w", err)
 	}
 	if err := rejects.send(ctx, c.conn, "rejects"); err != nil {
 		return fmt.Errorf("writing rejects: %w", err)

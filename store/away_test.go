@@ -231,7 +231,7 @@ func TestServerGoesAway(t *testing.T) {
 	}
 
 	// While a commit waits for a lock in its middle.
-	for _, table := range []string{"files", "readings", "counts"} {
+	for _, table := range []string{"files", "readings", "rejects"} {
 		sc := newScene("at-" + table)
 		sc.prepare(t, s, c)
 		lock, err := s.pool.Begin(t.Context())

@@ -94,8 +94,11 @@ var (
 		and exists (select from takeovers t where t.from_file = f.id)`}
 	claimPassed = statement{"claim_passed", `select c.generation from unnest($1::uuid[], $2::int4[]) as c(key, generation)
 		where exists (select from files f where f.key = c.key and f.generation > c.generation)`}
-	claimIDs    = statement{"claim_ids", `select array_agg(nextval('file_ids')) from generate_series(1, $1::int4)`}
-	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', ` + changedNow + `
+	claimIDs = statement{"claim_ids", `select array_agg(nextval('file_ids')) from generate_series(1, $1::int4)`}
+	// A version that is no longer the loaded one of its content keeps nothing:
+	// its receipt becomes that of a duplicate.
+	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', unchanged = stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0),
+			stored = 0, replaced = null, outranked = null, ` + changedNow + `
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
 	// The state is asked of the joined row. As a condition on files it would have
 	// the planner begin with all that are due, who may be many while its
@@ -116,16 +119,20 @@ var (
 			as c(id, modified, modified_step, trusted, pack, pack_offset) where f.id = c.id`}
 )
 
-// claimFiles begins the transaction and takes the claimed spans into the
-// ledger. When it returns, each claim that writes has its id, and no other
-// transaction can take the same file version until this one ends.
+// claimFiles begins the transaction and decides what becomes of the claimed spans.
+// When it returns, each claim that writes has its id, and no other transaction can
+// take the versions that the ledger has already. Those that it does not have are
+// this one's once addFiles has returned.
 func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 	twins, err := c.lookUpVersions(ctx, b)
 	if err != nil {
 		return fmt.Errorf("looking up files in the ledger: %w", err)
 	}
 	c.decide(b, twins)
-	return c.writeUnlessLoading(ctx, b)
+	if err := c.toGiveUp(b); err != nil {
+		return err
+	}
+	return c.changeFiles(ctx, b)
 }
 
 // A keyed is the key of a span's path.
@@ -222,7 +229,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	}
 	batch := &pgconn.Batch{}
 	batch.ExecParams("begin", nil, nil, nil, nil)
-	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(int32(max(0, len(c.claims)-len(c.lent.ids))))}, binaryFormat, binaryFormat)
+	batch.ExecPrepared(claimIDs.name, [][]byte{int4Param(c.idBlocks())}, binaryFormat, binaryFormat)
 	if len(looked) > 0 {
 		batch.ExecPrepared(claimNewest.name, keys.params(), binaryFormat, binaryFormat)
 		batch.ExecPrepared(claimTwins.name, contents.params(), binaryFormat, binaryFormat)
@@ -233,7 +240,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 	results := c.conn.ExecBatch(ctx, batch)
 	results.NextResult()
 	if results.NextResult() {
-		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = r.appendInt8s(c.lent.ids) })
+		eachRow(results.ResultReader(), func(r *record) { c.lent.ids = appendBlocks(c.lent.ids, r) })
 	}
 	if results.NextResult() {
 		eachRow(results.ResultReader(), func(r *record) {
@@ -249,6 +256,25 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 		eachRow(results.ResultReader(), markLost(twins))
 	}
 	return twins, results.Close()
+}
+
+// idsOfBlock is how many ids each value of the sequence file_ids stands for: its
+// increment.
+const idsOfBlock = 64
+
+// idBlocks is how many blocks of ids are to be drawn, for each claim to have one.
+func (c *committer) idBlocks() int32 {
+	return int32(max(0, len(c.claims)-len(c.lent.ids)+idsOfBlock-1) / idsOfBlock)
+}
+
+// appendBlocks appends the ids of the blocks that r has the first of.
+func appendBlocks(ids []int64, r *record) []int64 {
+	for _, first := range r.appendInt8s(nil) {
+		for n := range int64(idsOfBlock) {
+			ids = append(ids, first+n)
+		}
+	}
+	return ids
 }
 
 func readTwins(twins map[[16]byte]twin) func(*record) {
@@ -395,16 +421,9 @@ func (c *committer) decideTwin(cl *claim, t twin) {
 	}
 }
 
-// writeClaims writes the claims into the ledger. That another was faster with
-// one of them shows as errRaced, or as a violation of one of the ledger's
-// unique keys.
-func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
-	fresh, columns, rare := &c.fresh, claimColumns, c.rarely()
-	if rare {
-		columns += rareColumns
-	}
-	fresh.start(len(c.claims) * rowOfFiles)
-	written := newColumns(oidUUID, oidInt4)
+// changeFiles gives ids to the claims that are new to the ledger, and changes the
+// rows of the others. That another was faster with one of those shows as errRaced.
+func (c *committer) changeFiles(ctx context.Context, b *ingest.Batch) error {
 	demote := newColumns(oidInt8)
 	hint := newColumns(oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8)
 	again := newColumns(oidInt8, oidText, oidText, oidUUID, oidInt4, oidTimestamptz, oidInt8, oidTimestamptz, oidInt4, oidBool, oidInt4, oidInt8, oidBytea, oidInt2, oidText)
@@ -416,11 +435,6 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 			addAgain(again, cl, s)
 		case cl.writes():
 			cl.id, c.lent.ids = c.lent.ids[0], c.lent.ids[1:]
-			c.addNew(fresh, cl, s, rare)
-			if c.sink.store.layout.Append {
-				written[0].bytes(cl.key[:])
-				written[1].int4(cl.generation)
-			}
 		case cl.newest != nil && cl.newest.sum == s.Sum:
 			addHint(hint, cl, s)
 		}
@@ -428,8 +442,29 @@ func (c *committer) writeClaims(ctx context.Context, b *ingest.Batch) error {
 			demote[0].int8(cl.demote)
 		}
 	}
-	if err := c.changeClaims(ctx, demote, again, hint); err != nil {
-		return err
+	return c.changeClaims(ctx, demote, again, hint)
+}
+
+// addFiles adds the claims that are new to the ledger, with their receipts. That
+// another was faster with one of them shows as errRaced, or as a violation of one
+// of the ledger's unique keys.
+func (c *committer) addFiles(ctx context.Context, b *ingest.Batch) error {
+	fresh := &c.fresh
+	columns := c.columnsOfFiles(b)
+	fresh.start(len(c.claims) * rowOfFiles)
+	written := newColumns(oidUUID, oidInt4)
+	for i := range c.claims {
+		cl := &c.claims[i]
+		if !cl.writes() || cl.again() {
+			continue
+		}
+		if err := c.addNew(fresh, cl, b); err != nil {
+			return err
+		}
+		if c.sink.store.layout.Append {
+			written[0].bytes(cl.key[:])
+			written[1].int4(cl.generation)
+		}
 	}
 	if err := fresh.send(ctx, c.conn, "files ("+columns+")"); err != nil {
 		return fmt.Errorf("claiming files in the ledger: %w", err)

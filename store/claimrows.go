@@ -10,23 +10,30 @@ import (
 // are there.
 
 // claimColumns is the columns of files in the order in which addNew writes
-// them; changed is left to its default, the time of the transaction. rareColumns
-// follow where a claim of the chunk has any of them.
+// them; changed is left to its default, the time of the transaction. Those of
+// the receipt follow, and rareColumns where a claim of the chunk has any of them.
 const (
 	claimColumns = `id, key, generation, content, sha256, size, modified, modified_step, trusted, rank, rank_time, fetched, path, state, recipe, source, run, chunk`
 	rareColumns  = `, reason, pack, pack_offset`
 
-	rowOfFiles = 320 // about how many bytes one takes
+	rowOfFiles = 440 // about how many bytes one takes
 )
 
-// rarely reports whether a claim has what rareColumns are for.
-func (c *committer) rarely() bool {
-	return slices.ContainsFunc(c.claims, func(cl claim) bool { return cl.reason != "" || cl.pack != 0 })
+// columnsOfFiles finds out which columns the claims need that are new to the
+// ledger, and lists them.
+func (c *committer) columnsOfFiles(b *ingest.Batch) string {
+	c.rare = slices.ContainsFunc(c.claims, func(cl claim) bool { return cl.reason != "" || cl.pack != 0 })
+	columns := claimColumns + c.receiptColumns(b)
+	if c.rare {
+		columns += rareColumns
+	}
+	return columns
 }
 
-func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span, rare bool) {
-	fields := 18
-	if rare {
+func (c *committer) addNew(t *copyTable, cl *claim, b *ingest.Batch) error {
+	s := &b.Spans[cl.span]
+	fields := 18 + 3 + len(c.counted)
+	if c.rare {
 		fields += 3
 	}
 	t.row(fields)
@@ -46,10 +53,14 @@ func (c *committer) addNew(t *copyTable, cl *claim, s *ingest.Span, rare bool) {
 	t.int2(c.sink.source)
 	t.int4(c.sink.run)
 	t.int4(c.chunk)
-	if rare {
+	if err := c.addReceipt(t, b, s); err != nil {
+		return err
+	}
+	if c.rare {
 		addReason(&t.column, cl)
 		addPlace(&t.column, &t.column, cl, s)
 	}
+	return nil
 }
 
 func addAgain(w columns, cl *claim, s *ingest.Span) {

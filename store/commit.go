@@ -35,8 +35,8 @@ type committer struct {
 	spanned   []int32 // likewise
 	takeovers []takeover
 	fresh     copyTable // file versions that are new to the ledger
-	receipts  copyTable
-	counted   []int // which counts these have, by index in countColumns
+	counted   []int     // which counts their receipts have, by index in countColumns
+	rare      bool      // some of them has what rareColumns are for
 	rejects   copyTable
 	held      copyTable
 	heldOf    map[int]string // by span: the logger that a question that holds it is about
@@ -186,7 +186,6 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	if err := c.claimFiles(ctx, b); err != nil {
 		return err
 	}
-	step("claimed")
 	if err := c.decidePasses(ctx, b); err != nil {
 		return err
 	}
@@ -194,10 +193,9 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	if err := c.contested(); err != nil {
 		return err
 	}
-	if err := c.storeReadings(ctx, b); err != nil {
+	if err := c.fillTables(ctx, b); err != nil {
 		return err
 	}
-	step("stored")
 	if err := c.account(ctx, b); err != nil {
 		return err
 	}
@@ -209,6 +207,35 @@ func (c *committer) transact(ctx context.Context, b *ingest.Batch) error {
 	c.report(b)
 	c.careful = max(0, c.careful-1)
 	return c.fillOutcomes(ctx, b)
+}
+
+// fillTables adds the claimed files to the ledger, and their readings. A file's row has
+// its receipt in it. Where no reading meets another one that is known beforehand, and
+// the rows come first: they keep out whoever else has the same files. Where readings
+// are staged, what became of them is to be known first, for to write the rows twice
+// costs more than to have a file refused after its readings are settled.
+func (c *committer) fillTables(ctx context.Context, b *ingest.Batch) error {
+	if c.staged {
+		if err := c.storeReadings(ctx, b); err != nil {
+			return err
+		}
+		step("stored")
+		if err := c.addFiles(ctx, b); err != nil {
+			return err
+		}
+		step("claimed")
+		return nil
+	}
+	countStored(b, c.order.Spans)
+	if err := c.addFiles(ctx, b); err != nil {
+		return err
+	}
+	step("claimed")
+	if err := c.storeReadings(ctx, b); err != nil {
+		return err
+	}
+	step("stored")
+	return nil
 }
 
 // sort orders the readings of the claimed files and settles those that share
@@ -267,7 +294,7 @@ func (c *committer) contested() error {
 
 // storeReadings stores the ordered readings: by a straight COPY, or through
 // staging where the table has a key and recent chunks met readings that were
-// there.
+// there. Staged ones it counts in the receipts.
 func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 	c.takeovers = c.takeovers[:0]
 	if c.sink.store.layout.Append {

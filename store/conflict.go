@@ -29,8 +29,10 @@ const (
 // another transaction stored or took readings between the snapshot and the
 // lock.
 //
-// The files' ranks are looked up by an array of ids: joined, the planner, who
-// knows nothing of a temporary table, may read all of the ledger for a handful.
+// The ranks of the files that are staged are its parameters, as ranksOf gives them:
+// the ledger may not have these yet. Those of the others are looked up by an array of
+// ids: joined, the planner, who knows nothing of a temporary table, may read all of the
+// ledger for a handful.
 var settleSQL = settleBy("for update of r", `
 		update readings r set value = j.value, quality = j.quality, file_id = j.file_id
 		from judged j where j.wins and r.series_id = j.series_id and r.ts = j.ts`)
@@ -61,13 +63,18 @@ func settleBy(lock, win string) string {
 			r.value = s.value and r.quality is not distinct from s.quality as same
 		from staging s join readings r on r.series_id = s.series_id and r.ts = s.ts
 		order by s.series_id, s.ts %s
+	), own as materialized (
+		select id, rank, rank_time, path collate "C" as path, generation, key
+		from unnest($2::int8[], $3::int2[], $4::timestamptz[], $5::text[], $6::int4[], $7::uuid[]) as c(id, rank, rank_time, path, generation, key)
 	), ranks as materialized (
-		select id, rank, rank_time, path, generation, key, state from files
-		where id = any(array(select file_id from staging union select old_file from standing))
+		select *, 'loaded' as state from own
+		union all
+		select id, rank, rank_time, path, generation, key, state::text from files
+		where id = any(array(select old_file from standing except select id from own))
 	), judged as (
 		select t.*, t.old_file = t.file_id as own, o.state = 'loading' and t.old_file <> t.file_id as unseen,
 			case $1 when 'latest' then %s when 'earliest' then %s else false end as wins
-		from standing t join ranks n on n.id = t.file_id join ranks o on o.id = t.old_file
+		from standing t join own n on n.id = t.file_id join ranks o on o.id = t.old_file
 	), taken as (%s
 	), added as (
 		insert into readings (series_id, ts, value, file_id, quality)
@@ -140,7 +147,7 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 	case c.sink.store.layout.Hypertable:
 		sql = settleHypertableSQL
 	}
-	r := c.conn.ExecParams(ctx, sql, [][]byte{[]byte(c.sink.options.Policy)}, []uint32{oidText}, nil, binaryFormat)
+	r := c.conn.ExecParams(ctx, sql, append([][]byte{[]byte(c.sink.options.Policy)}, c.ranksOf(spans).params()...), []uint32{oidText}, binaryFormat, binaryFormat)
 	eachRow(r, func(r *record) {
 		kind, id, from, n := r.int4(), r.int8(), r.int8(), r.int8()
 		cells := &spans[id].Receipt.Cells
@@ -178,4 +185,22 @@ func (c *committer) settle(ctx context.Context, spans map[int64]*ingest.Span, st
 		return errRaced
 	}
 	return nil
+}
+
+// ranksOf lists the ranks of those claims of which the spans are, by id.
+func (c *committer) ranksOf(spans map[int64]*ingest.Span) columns {
+	p := newColumns(oidInt8, oidInt2, oidTimestamptz, oidText, oidInt4, oidUUID)
+	for i := range c.claims {
+		cl := &c.claims[i]
+		if spans[cl.id] == nil {
+			continue
+		}
+		p[0].int8(cl.id)
+		p[1].int2(cl.rank.number)
+		p[2].time(cl.rank.time)
+		p[3].text(cl.rank.path)
+		p[4].int4(cl.rank.generation)
+		p[5].bytes(cl.key[:])
+	}
+	return p
 }

@@ -67,15 +67,14 @@ const carryOnLook = `with newest as materialized (
 	order by f.id for update of f`
 
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
-	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, ` + changedNow + ` where id = $1`
-
-const carryOnReceipt = `update counts set lines = lines + c[1], lines_preamble = coalesce(lines_preamble, 0) + c[2], lines_header = lines_header + c[3],
+	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, ` + changedNow + `,
+	lines = lines + c[1], lines_preamble = coalesce(lines_preamble, 0) + c[2], lines_header = lines_header + c[3],
 	lines_blank = coalesce(lines_blank, 0) + c[4], lines_comment = coalesce(lines_comment, 0) + c[5], lines_footer = coalesce(lines_footer, 0) + c[6], lines_message = coalesce(lines_message, 0) + c[7],
 	lines_data = lines_data + c[8], lines_rejected = coalesce(lines_rejected, 0) + c[9], cells = cells + c[10], missing = coalesce(missing, 0) + c[11], rejected = coalesce(rejected, 0) + c[12],
 	withheld = coalesce(withheld, 0) + c[13], repeated = coalesce(repeated, 0) + c[14], stored = stored + c[15], replaced = coalesce(replaced, 0) + c[16], unchanged = coalesce(unchanged, 0) + c[17],
-	outranked = coalesce(outranked, 0) + c[18], first_ts = least(first_ts, $3), last_ts = greatest(last_ts, $4),
-	series = array(select distinct x from unnest(series || $5::int4[]) x order by x)
-	from (select $2::int8[] as c) as added where file_id = $1`
+	outranked = coalesce(outranked, 0) + c[18], first_ts = least(first_ts, $16), last_ts = greatest(last_ts, $17),
+	series = array(select distinct x from unnest(series || $18::int4[]) x order by x)
+	from (select $15::int8[] as c) as added where id = $1`
 
 var (
 	growthsKeep = statement{"growths_keep", `insert into growths (file_id, at, hashed, "window", whole) select * from unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::timestamptz[])
@@ -198,9 +197,7 @@ func (c *committer) transactCarryOn(ctx context.Context, b *ingest.Batch, spans 
 			return err
 		}
 	}
-	for _, span := range c.order.Spans {
-		b.Spans[span].Receipt.Cells.Stored++
-	}
+	countStored(b, c.order.Spans)
 	if err := c.writeCarried(ctx, b, mine); err != nil {
 		return fmt.Errorf("carrying on files that have grown: %w", err)
 	}
@@ -325,8 +322,8 @@ func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions 
 	return c.rejects.send(ctx, c.conn, "rejects")
 }
 
-// addCarried adds the statements that bring a version's row and receipt up to
-// what its file has gained.
+// addCarried adds the statement that brings a version's row up to what its file has
+// gained.
 func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried) {
 	s := &b.Spans[v.span]
 	content := contentKey(s)
@@ -342,9 +339,6 @@ func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried)
 	if v.pack != 0 {
 		pack, offset = int4Param(v.pack), int8Param(s.Place.Offset)
 	}
-	batch.ExecParams(carryOnFile, [][]byte{int8Param(v.id), s.Sum[:], content[:], int8Param(s.File.Size), modified, step,
-		boolParam(trusted(s.File, s.Fetched)), timeParam(max(ownTime(s), v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset, timeParam(s.Fetched)},
-		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8, oidTimestamptz}, binaryFormat, binaryFormat)
 	var numbers, series column
 	numbers.reset(oidInt8)
 	for _, n := range counts(&s.Receipt) {
@@ -359,8 +353,11 @@ func (c *committer) addCarried(batch *pgconn.Batch, b *ingest.Batch, v *carried)
 	if len(x.series) > 0 {
 		first, last = timeParam(x.first), timeParam(x.last)
 	}
-	batch.ExecParams(carryOnReceipt, [][]byte{int8Param(v.id), numbers.param(), first, last, series.param()},
-		[]uint32{oidInt8, 0, oidTimestamptz, oidTimestamptz, 0}, binaryFormat, binaryFormat)
+	batch.ExecParams(carryOnFile, [][]byte{int8Param(v.id), s.Sum[:], content[:], int8Param(s.File.Size), modified, step,
+		boolParam(trusted(s.File, s.Fetched)), timeParam(max(ownTime(s), v.rankTime)), int4Param(c.sink.run), int4Param(c.chunk), reason, pack, offset, timeParam(s.Fetched),
+		numbers.param(), first, last, series.param()},
+		[]uint32{oidInt8, oidBytea, oidUUID, oidInt8, oidTimestamptz, oidInt4, oidBool, oidTimestamptz, oidInt4, oidInt4, oidText, oidInt4, oidInt8, oidTimestamptz, 0, oidTimestamptz, oidTimestamptz, 0},
+		binaryFormat, binaryFormat)
 }
 
 // addGrowth adds a row of growths.

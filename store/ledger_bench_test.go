@@ -24,24 +24,22 @@ func growLedger(b *testing.B, s *Store, rows int) {
 	b.Helper()
 	for _, sql := range []string{
 		`alter table files drop constraint files_pkey, drop constraint files_key_generation_key`,
-		`alter table counts drop constraint counts_pkey`,
 		`drop index files_loaded_content, files_duplicate_content`,
 		`insert into series (logger, channel, unit, label) select 'X' || i, 'flow', '', '' from generate_series(1, 5000) i`,
-		fmt.Sprintf(`insert into files (id, rank_time, fetched, modified, size, key, content, generation, run, chunk, recipe, state, modified_step, source, rank, trusted, sha256, path)
+		fmt.Sprintf(`insert into files (id, rank_time, fetched, modified, size, key, content, generation, run, chunk, recipe, state, modified_step, source, rank, trusted, sha256, path,
+				first_ts, last_ts, lines, lines_header, lines_data, cells, stored, series)
 			select i, t, t, t, 400, encode(minute || substring(sha256(convert_to('loggers', 'UTF8') || '\x00'::bytea || convert_to(path, 'UTF8')) from 1 for 12), 'hex')::uuid,
-				encode(minute || substring(sha256(int8send(-i)) from 1 for 12), 'hex')::uuid, 1, 1, i / 200, 1, 'loaded', 1, 1, 0, true, sha256(int8send(i)), path
+				encode(minute || substring(sha256(int8send(-i)) from 1 for 12), 'hex')::uuid, 1, 1, i / 200, 1, 'loaded', 1, 1, 0, true, sha256(int8send(i)), path,
+				t - interval '15 min', t, 9, 1, 8, 8, 8, array[1 + i %% 5000]
 			from (select i, t, format('site/L%%s_%%s.csv', i %% %d, to_char(t, 'YYYYMMDD_HH24MI')) as path,
 					int4send(((((extract(year from t) - 1970) * 12 + extract(month from t) - 1) * 31 + extract(day from t) - 1) * 1440
 						+ extract(hour from t) * 60 + extract(minute from t))::int4) as minute
 				from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x) y`, ledgerLoggers, rows),
-		fmt.Sprintf(`insert into counts select i, t - interval '15 min', t, 9, null, 1, null, null, null, null, 8, null, 8, null, null, null, null, 8, null, null, null, array[1 + i %% 5000]
-			from (select i, timestamptz '2025-01-01' + i * interval '1.5 s' as t from generate_series(1, %d) i) x`, rows),
 		`alter table files add primary key (id), add unique (key, generation)`,
-		`alter table counts add primary key (file_id)`,
 		`create unique index files_loaded_content on files (content) where state = 'loaded'`,
 		`create index files_duplicate_content on files (content) where state = 'duplicate'`,
 		fmt.Sprintf(`select setval('file_ids', %d)`, rows+1),
-		`vacuum analyze files`, `vacuum analyze counts`, `checkpoint`,
+		`vacuum analyze files`, `checkpoint`,
 	} {
 		if _, err := s.pool.Exec(b.Context(), sql); err != nil {
 			b.Fatalf("%s: %v", sql, err)
@@ -105,10 +103,8 @@ func BenchmarkLargeLedger(b *testing.B) {
 		growLedger(b, s, l.rows)
 		b.Logf("a ledger of %d rows was made in %s", l.rows, time.Since(began).Round(time.Second))
 	}
-	for _, table := range []string{"files", "counts"} {
-		size := query(b, large.store, fmt.Sprintf("select pg_relation_size('%[1]s') / %[2]d, pg_indexes_size('%[1]s') / %[2]d", table, large.rows))
-		b.Logf("a row of %s takes this many bytes, and in indexes: %s", table, size[0])
-	}
+	size := query(b, large.store, fmt.Sprintf("select pg_relation_size('files') / %[1]d, pg_indexes_size('files') / %[1]d", large.rows))
+	b.Logf("a row of files takes this many bytes, and in indexes: %s", size[0])
 	random := rand.New(rand.NewPCG(1, 2))
 	known, fresh := []*ledgerUnderTest{folder, large}, []*ledgerUnderTest{none, large}
 	for b.Loop() { // which makes the ledgers once

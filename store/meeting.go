@@ -204,6 +204,7 @@ func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
 	if err := c.storeNew(ctx, b, c.beyond); err != nil {
 		return err
 	}
+	countStored(b, c.beyond.spans)
 	spans := c.spansByID(b)
 	for _, t := range gone {
 		cells := &spans[t.by].Receipt.Cells
@@ -228,13 +229,14 @@ func (c *committer) storeNew(ctx context.Context, b *ingest.Batch, some picked) 
 	if len(some.rows) == 0 {
 		return nil
 	}
-	if err := c.copyReadings(ctx, b, some); err != nil {
-		return err
-	}
-	for _, span := range some.spans {
+	return c.copyReadings(ctx, b, some)
+}
+
+// countStored counts readings, each by the span it belongs to, in the receipts.
+func countStored(b *ingest.Batch, spans []int32) {
+	for _, span := range spans {
 		b.Spans[span].Receipt.Cells.Stored++
 	}
-	return nil
 }
 
 func (c *committer) spansByID(b *ingest.Batch) map[int64]*ingest.Span {

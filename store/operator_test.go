@@ -28,7 +28,7 @@ func TestOperatorsFaults(t *testing.T) {
 		{"right revoked on readings", "revoke insert on readings from loader", "grant insert on readings to loader", "permission denied for table readings", false},
 		{"right revoked on the ledger", "revoke insert on files from loader", "grant insert on files to loader", "permission denied for table files", false},
 		{"table gone", "alter table readings rename to elsewhere", "alter table elsewhere rename to readings", `"readings" does not exist`, false},
-		{"ledger's table gone", "alter table counts rename to elsewhere", "alter table elsewhere rename to counts", `"counts" does not exist`, false},
+		{"ledger's table gone", "alter table files rename to elsewhere", "alter table elsewhere rename to files", `"files" does not exist`, false},
 		{"column gone", "alter table readings rename quality to q", "alter table readings rename q to quality", "quality", false},
 		{"role may not log in", "alter role loader nologin" + disconnect, "alter role loader login", "not permitted to log in", false},
 		{"role has no connections left", "alter role loader connection limit 0" + disconnect, "alter role loader connection limit -1", "too many connections", true},

@@ -86,7 +86,13 @@ func (c *committer) transactClaim(ctx context.Context, b *ingest.Batch, p *inges
 			return err
 		}
 	}
-	if err := c.writeUnlessLoading(ctx, b); err != nil {
+	if err := c.toGiveUp(b); err != nil {
+		return err
+	}
+	if err := c.changeFiles(ctx, b); err != nil {
+		return err
+	}
+	if err := c.addFiles(ctx, b); err != nil {
 		return err
 	}
 	if c.sink.store.layout.Append {
@@ -178,15 +184,6 @@ type broken struct {
 }
 
 func (b *broken) Error() string { return "files that were loading in parts are in the way" }
-
-// writeUnlessLoading writes the claims, unless what is loading is to be given up
-// first.
-func (c *committer) writeUnlessLoading(ctx context.Context, b *ingest.Batch) error {
-	if err := c.toGiveUp(b); err != nil {
-		return err
-	}
-	return c.writeClaims(ctx, b)
-}
 
 // toGiveUp returns an error that is a *broken where a claim takes up, or follows,
 // a version that is loading.

@@ -78,7 +78,7 @@ func (c *committer) transactFinish(ctx context.Context, b *ingest.Batch, p *inge
 		c.rollback(ctx)
 		return c.fillOutcomes(ctx, b)
 	}
-	if err := c.writeClaims(ctx, b); err != nil {
+	if err := c.changeFiles(ctx, b); err != nil {
 		return err
 	}
 	c.order.Rows, c.takeovers = c.order.Rows[:0], c.takeovers[:0]

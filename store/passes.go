@@ -17,8 +17,8 @@ import (
 // pass were put beside them.
 
 // passesLockSQL lets one transaction at a time decide, and none store a file of
-// such an hour meanwhile. It is taken after the ledger's rows and before any of
-// the readings, by all alike.
+// such an hour meanwhile. It is taken after the rows that the ledger has already, and
+// before its new ones and any of the readings, by all alike.
 const passesLockSQL = `select pg_advisory_xact_lock%s(hashtextextended('penstock.passes.' || current_schema(), 0))`
 
 // passesKnownSQL reads what was decided of some paths, that of the version of

@@ -76,7 +76,7 @@ type pruning struct {
 }
 
 // pruningSQL says of file versions why they are to be kept. %s is which.
-const pruningSQL = `select f.id, coalesce(r.stored + r.replaced + r.unchanged + r.outranked, 0) > 0 as held, pg_column_size(f.*) + coalesce((select pg_column_size(c.*) from counts c where c.file_id = f.id), 0) as bytes,
+const pruningSQL = `select f.id, coalesce(r.stored + r.replaced + r.unchanged + r.outranked, 0) > 0 as held, pg_column_size(f.*) as bytes,
 		not exists (select from files l where l.key = f.key and l.generation > f.generation) as newest,
 		f.state = 'loading' or exists (select from passes p where p.file_id = f.id)
 			or f.state = 'loaded' and exists (select from files d where d.content = f.content and d.state = 'duplicate') as needed,
@@ -122,7 +122,6 @@ func (p *pruning) run(ctx context.Context, tx pgx.Tx) error {
 // balances the others' receipts.
 func (p *pruning) forget(ctx context.Context, tx pgx.Tx) error {
 	for _, sql := range []string{
-		"delete from counts where file_id in (select id from going)",
 		"delete from rejects where file_id in (select id from going)",
 		"delete from held where file_id in (select id from going)",
 		"delete from growths where file_id in (select id from going)",

@@ -3,15 +3,16 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"penstock/ingest"
 )
 
-// Most counts of most receipts are 0. The table counts has null for those, which
-// takes no room in a row, and what no file of a chunk has is left out of the chunk's
-// COPY: a third of what the rows cost, in time and in log. The view receipts, which
-// is for all who read, has them as 0.
+// A receipt stands in the ledger's row of its file version. Most counts of most are
+// 0. The table has null for those, which takes no room in a row, and what no file of
+// a chunk has is left out of the chunk's COPY: a third of what they cost, in time and
+// in log. The view receipts, which is for all who read, has them as 0.
 
 // countColumns is the columns of a receipt's counts, in the order of counts.
 // Sparse are those that may be null.
@@ -25,8 +26,6 @@ var countColumns = [...]struct {
 	{"stored", false}, {"replaced", true}, {"unchanged", true}, {"outranked", true},
 }
 
-const rowOfReceipts = 160 // about how many bytes one takes
-
 // countsSQL selects a receipt's counts, of r, in the same order.
 const countsSQL = `r.lines, r.lines_preamble, r.lines_header, r.lines_blank, r.lines_comment, r.lines_footer, r.lines_message, r.lines_data, r.lines_rejected,
 	r.cells, r.missing, r.rejected, r.withheld, r.repeated, r.stored, r.replaced, r.unchanged, r.outranked`
@@ -38,63 +37,115 @@ func counts(r *ingest.Receipt) [len(countColumns)]int64 {
 		c.Total, c.Missing, c.Rejected, c.Withheld, c.Repeated, c.Stored, c.Replaced, c.Unchanged, c.Outranked}
 }
 
-// tellCounts finds out which counts the receipts of the claims need.
-func (c *committer) tellCounts(b *ingest.Batch) {
+// receiptColumns finds out which counts the receipts of the claims need that are new
+// to the ledger, and lists the columns in the order in which addReceipt writes them.
+func (c *committer) receiptColumns(b *ingest.Batch) string {
 	var has [len(countColumns)]int64
 	for i := range c.claims {
-		if cl := &c.claims[i]; cl.writes() {
+		if cl := &c.claims[i]; cl.writes() && !cl.again() {
 			for k, n := range counts(&b.Spans[cl.span].Receipt) {
 				has[k] |= n
 			}
 		}
 	}
+	var names strings.Builder
+	names.WriteString(", first_ts, last_ts, series")
 	c.counted = c.counted[:0]
 	for k, column := range countColumns {
 		if !column.sparse || has[k] != 0 {
 			c.counted = append(c.counted, k)
+			names.WriteString(", " + column.name)
 		}
 	}
+	return names.String()
 }
 
-// receiptColumns is the columns of receipts in the order in which addReceipt
-// writes them.
-func (c *committer) receiptColumns() string {
-	var names strings.Builder
-	names.WriteString("counts (file_id, first_ts, last_ts, series")
-	for _, k := range c.counted {
-		names.WriteString(", " + countColumns[k].name)
+// addReceipt adds the columns of a receipt to a row.
+func (c *committer) addReceipt(t *copyTable, b *ingest.Batch, s *ingest.Span) error {
+	x, err := c.extentOfReceipt(b, s)
+	if err != nil {
+		return err
 	}
-	return names.String() + ")"
+	addInstants(&t.column, &t.column, &x)
+	t.int4s(x.series)
+	all := counts(&s.Receipt)
+	for _, k := range c.counted {
+		addCount(&t.column, k, all[k])
+	}
+	return nil
 }
 
-// addReceipt adds a row of the table counts. A file with an instant that no
-// timestamptz holds is at fault: on the way to the readings it may have wrapped to
-// one that fits.
-func (c *committer) addReceipt(t *copyTable, id int64, b *ingest.Batch, s *ingest.Span) error {
-	t.row(4 + len(c.counted))
-	t.int8(id)
-	var x extent
+// extentOfReceipt is the extent that the receipt of a span tells. A receipt that does
+// not balance ends the run: it is a bug. A file with an instant that no timestamptz
+// holds is at fault: on the way to the readings it may have wrapped to one that fits.
+func (c *committer) extentOfReceipt(b *ingest.Batch, s *ingest.Span) (x extent, err error) {
+	if err := s.Receipt.Balance(); err != nil {
+		return x, fmt.Errorf("this is a bug in Penstock, please report it: %s: %w", ingest.EscapePath(s.File.Path), err)
+	}
 	if s.State == ingest.Loaded { // of the span: a duplicate has an extent, too
 		x = c.extentOf(b, s)
 	}
 	if x.first < firstInstant {
-		return &fault{"the database refuses it: an instant of it is before 4714 BC, out of the range of a timestamp"}
+		return x, &fault{"the database refuses it: an instant of it is before 4714 BC, out of the range of a timestamp"}
 	}
+	return x, nil
+}
+
+func addInstants(first, last *column, x *extent) {
 	if len(x.series) == 0 {
-		t.null()
-		t.null()
+		first.null()
+		last.null()
 	} else {
-		t.time(x.first)
-		t.time(x.last)
+		first.time(x.first)
+		last.time(x.last)
 	}
-	t.int4s(x.series)
-	all := counts(&s.Receipt)
-	for _, k := range c.counted {
-		if all[k] == 0 && countColumns[k].sparse {
-			t.null()
-		} else {
-			t.int8(all[k])
-		}
+}
+
+// addCount adds a count, by its index in countColumns.
+func addCount(to *column, k int, n int64) {
+	if n == 0 && countColumns[k].sparse {
+		to.null()
+	} else {
+		to.int8(n)
+	}
+}
+
+// receiptAgain writes the receipts of versions that the ledger has already.
+var receiptAgain = statement{"receipt_again", func() string {
+	set, of, names := "first_ts = c.first_ts, last_ts = c.last_ts, series = c.series::int4[]", "$1::int8[], $2::timestamptz[], $3::timestamptz[], $4::text[]", "id, first_ts, last_ts, series"
+	for k, column := range countColumns {
+		set += fmt.Sprintf(", %[1]s = c.%[1]s", column.name)
+		of += fmt.Sprintf(", $%d::int8[]", firstCount+k+1)
+		names += ", " + column.name
+	}
+	return fmt.Sprintf("update files f set %s from unnest(%s) as c(%s) where f.id = c.id", set, of, names)
+}()}
+
+const firstCount = 4 // the index of the first count among the columns of receiptAgain
+
+func newReceiptsAgain() columns {
+	oids := append(make([]uint32, 0, firstCount+len(countColumns)), oidInt8, oidTimestamptz, oidTimestamptz, oidText)
+	for range countColumns {
+		oids = append(oids, oidInt8)
+	}
+	return newColumns(oids...)
+}
+
+// addReceiptAgain adds a row for receiptAgain.
+func (c *committer) addReceiptAgain(to columns, id int64, b *ingest.Batch, s *ingest.Span) error {
+	x, err := c.extentOfReceipt(b, s)
+	if err != nil {
+		return err
+	}
+	to[0].int8(id)
+	addInstants(&to[1], &to[2], &x)
+	series := make([]string, len(x.series))
+	for i, id := range x.series {
+		series[i] = strconv.Itoa(int(id))
+	}
+	to[3].text("{" + strings.Join(series, ",") + "}")
+	for k, n := range counts(&s.Receipt) {
+		addCount(&to[firstCount+k], k, n)
 	}
 	return nil
 }

@@ -128,5 +128,8 @@ func (k *correction) storeAll(ctx context.Context, b *ingest.Batch) error {
 		return err
 	}
 	k.staged, k.singly = !k.store.layout.Append, true // some of them stand already
+	if !k.staged {
+		countStored(b, k.order.Spans)
+	}
 	return k.storeReadings(ctx, b)
 }

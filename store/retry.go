@@ -82,7 +82,7 @@ func judge(err error) verdict {
 // the readings, whose chunks have names of TimescaleDB's.
 func ownTable(name string) bool {
 	switch name {
-	case "files", "series", "recipes", "counts", "takeovers", "sources", "feeds", "held", "passes", "shapes", "growths", "loadings", "parts", "waiting":
+	case "files", "series", "recipes", "takeovers", "sources", "feeds", "held", "passes", "shapes", "growths", "loadings", "parts", "waiting":
 		return true
 	}
 	return false

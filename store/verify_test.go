@@ -42,25 +42,25 @@ func TestVerify(t *testing.T) {
 	// /b takes two of a's readings over, as the commit would record it.
 	l.exec("update readings set file_id = $1 where file_id = $2 and series_id = 1 and ts < $3", b, a, day(1, 2))
 	l.exec("insert into takeovers values ($1, $2, 2)", a, b)
-	l.exec("update counts set replaced = 2, cells = cells + 2, first_ts = $2, series = '{1,3}' where file_id = $1", b, day(1, 0))
+	l.exec("update files set replaced = 2, cells = cells + 2, first_ts = $2, series = '{1,3}' where id = $1", b, day(1, 0))
 	check(Selection{}, "3 files, 25 readings")
 	check(Selection{IDs: []int64{b}}, "1 files, 7 readings")
 
 	// Damage of every kind.
 	l.exec("delete from readings where file_id = $1 and ts > $2", b, day(2, 3))
 	l.exec("insert into readings (series_id, ts, value, file_id) values (1, $2, 0, $1)", u, day(3, 0))
-	l.exec("insert into readings (series_id, ts, value, file_id) values (1, $1, 0, 77), (2, $1, 0, 77)", day(4, 0))
-	l.exec("alter table counts drop constraint lines_balance, drop constraint cells_balance")
-	l.exec("update counts set lines = 12, missing = 1 where file_id = $1", a)
+	l.exec("insert into readings (series_id, ts, value, file_id) values (1, $1, 0, 777), (2, $1, 0, 777)", day(4, 0))
+	l.exec("alter table files drop constraint lines_balance, drop constraint cells_balance")
+	l.exec("update files set lines = 12, missing = 1 where id = $1", a)
 	n := l.file("file", "/n", ingest.Loaded, day(5, 0), 0)
-	l.exec("delete from counts where file_id = $1", n)
+	l.exec("update files set lines = null where id = $1", n)
 	check(Selection{}, fmt.Sprintf("4 files, 27 readings"+
 		"; %d /a #1 loaded: cells accounted for 20, found 21"+
 		"; %d /a #1 loaded: lines accounted for 12, found 11"+
 		"; %d /b #1 loaded: readings owned 7, found 6"+
 		"; %d /u #1 undone: readings owned 0, found 1"+
 		"; %d /n #1 loaded: receipts of a loaded file 1, found 0"+
-		"; 77  #0 : readings of a file that the ledger does not have 0, found 2", a, a, b, u, n))
+		"; 777  #0 : readings of a file that the ledger does not have 0, found 2", a, a, b, u, n))
 	check(Selection{IDs: []int64{b, u}}, fmt.Sprintf("2 files, 7 readings; %d /b #1 loaded: readings owned 7, found 6"+
 		"; %d /u #1 undone: readings owned 0, found 1", b, u))
 }

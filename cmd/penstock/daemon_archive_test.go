@@ -279,7 +279,7 @@ func takesUpLeft(t *testing.T, s *stage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), "lock table penstock.counts in access exclusive mode"); err != nil {
+	if _, err := tx.Exec(t.Context(), "lock table penstock.readings in exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
 	r.write("north/b.csv", "logger,channel,timestamp,value\nN2,flow,"+time.Now().UTC().AddDate(0, 0, 30).Format(time.RFC3339)+",2.5\n"+strings.Repeat("\n", 64<<10))

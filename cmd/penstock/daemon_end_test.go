@@ -13,18 +13,18 @@ import (
 // called.
 func (r *trial) hold() (letGo func()) {
 	r.t.Helper()
-	return r.holdTable("penstock.counts")
+	return r.holdTable("penstock.readings", "exclusive")
 }
 
-// holdTable keeps everybody from a table, likewise.
-func (r *trial) holdTable(table string) (letGo func()) {
+// holdTable locks a table, likewise.
+func (r *trial) holdTable(table, mode string) (letGo func()) {
 	r.t.Helper()
 	conn, err := pgx.Connect(r.t.Context(), r.url)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close(r.t.Context()) }) // it is closed where the test went well
-	if _, err := conn.Exec(r.t.Context(), "begin; lock table "+table+" in access exclusive mode"); err != nil {
+	if _, err := conn.Exec(r.t.Context(), "begin; lock table "+table+" in "+mode+" mode"); err != nil {
 		r.t.Fatal(err)
 	}
 	return func() {
@@ -35,9 +35,8 @@ func (r *trial) holdTable(table string) (letGo func()) {
 	}
 }
 
-// waiting is how many commits wait for what hold keeps from them, as the copy of the
-// ledger in the archive may, too, which only reads it.
-const waiting = "select count(*) from pg_locks where relation = 'penstock.counts'::regclass and mode = 'RowExclusiveLock' and not granted"
+// waiting is how many commits wait for what hold keeps from them.
+const waiting = "select count(*) from pg_locks where relation = 'penstock.readings'::regclass and mode = 'RowExclusiveLock' and not granted"
 
 // A drain that cannot end is ended by a second signal, or when its time is over.
 // What was under way is dropped whole, and the next start loads it, once.
@@ -96,7 +95,7 @@ func endsIdly(t *testing.T, s *stage) {
 	r.begin()
 	r.comes("N1 flow 1.5", observed)
 	r.says(0, `msg=cycle source=north`)
-	letGo := r.holdTable("penstock.runs") // so that it cannot end before the second signal
+	letGo := r.holdTable("penstock.runs", "access exclusive") // so that it cannot end before the second signal
 	defer letGo()
 	r.signal(syscall.SIGTERM)
 	r.comes("1", "select count(*) from pg_locks where relation = 'penstock.runs'::regclass and not granted")

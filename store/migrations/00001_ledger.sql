@@ -81,35 +81,65 @@ comment on table packs is 'Packs of the archive that file versions are in, by th
 
 create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'undone', 'skipped', 'due', 'loading');
 
-create sequence file_ids as int8;
+-- Ids are drawn by the block, one call of nextval for each: the value and those up to
+-- the next.
+create sequence file_ids as int8 increment by 64;
 
+-- What is in an index stands first: every row that is written is taken apart up to
+-- there for each index.
 create table files (
-    id            int8 primary key default nextval('file_ids'),
-    rank_time     timestamptz not null,
-    fetched       timestamptz not null,
-    changed       timestamptz not null default now(),
-    changed_by    int8 not null default pg_current_xact_id()::text::int8,
-    modified      timestamptz,
-    size          int8 not null,
-    pack_offset   int8,
-    key           uuid not null,
-    content       uuid,
-    generation    int4 not null,
-    run           int4 not null,
-    chunk         int4 not null,
-    recipe        int4,
-    pack          int4,
-    state         file_state not null,
-    modified_step int4,
-    source        int2 not null,
-    rank          int2 not null,
-    trusted       bool not null,
-    sha256        bytea not null,
-    path          text collate "C" not null,
-    reason        text,
-    unique (key, generation)
+    id             int8 primary key default nextval('file_ids'),
+    changed        timestamptz not null default now(),
+    changed_by     int8 not null default txid_current(),
+    key            uuid not null,
+    content        uuid,
+    generation     int4 not null,
+    state          file_state not null,
+    first_ts       timestamptz,
+    last_ts        timestamptz,
+    rank_time      timestamptz not null,
+    fetched        timestamptz not null,
+    modified       timestamptz,
+    size           int8 not null,
+    lines          int8,
+    lines_header   int8,
+    lines_data     int8,
+    cells          int8,
+    stored         int8,
+    run            int4 not null,
+    chunk          int4 not null,
+    recipe         int4,
+    modified_step  int4,
+    source         int2 not null,
+    rank           int2 not null,
+    trusted        bool not null,
+    pack           int4,
+    pack_offset    int8,
+    lines_preamble int8,
+    lines_blank    int8,
+    lines_comment  int8,
+    lines_footer   int8,
+    lines_message  int8,
+    lines_rejected int8,
+    missing        int8,
+    rejected       int8,
+    withheld       int8,
+    repeated       int8,
+    replaced       int8,
+    unchanged      int8,
+    outranked      int8,
+    sha256         bytea not null,
+    series         int4[],
+    path           text collate "C" not null,
+    reason         text,
+    unique (key, generation),
+    constraint lines_balance check (lines is null or coalesce(lines = coalesce(lines_preamble, 0) + lines_header + coalesce(lines_blank, 0)
+        + coalesce(lines_comment, 0) + coalesce(lines_footer, 0) + coalesce(lines_message, 0) + lines_data + coalesce(lines_rejected, 0), false)),
+    constraint cells_balance check (lines is null or coalesce(cells = coalesce(missing, 0) + coalesce(rejected, 0) + coalesce(withheld, 0)
+        + coalesce(repeated, 0) + stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0), false))
 );
-comment on table files is 'The ledger: one row per file version';
+comment on table files is 'The ledger: one row per file version, with its receipt. The view receipts is to be read';
+comment on column files.lines is 'with which the receipt begins; null where there is none. Of the other counts those are null that are 0, as most are: they take no room';
 comment on column files.key is '4 bytes of about when its path says the file is from, then the first 12 of the SHA-256 of source, NUL, path';
 comment on column files.content is '4 bytes of about when its content says it is from, then 12 of a digest of what decides the readings: content, recipe, and what the profile took from name and source';
 comment on column files.rank_time is 'the file''s own time: from its name, or modified as first recorded; never less than the previous generation''s';
@@ -125,47 +155,18 @@ comment on column files.path is 'below the source''s root; bytes that are not pr
 -- One content is loaded once, however many processes try at the same moment.
 create unique index files_loaded_content on files (content) where state = 'loaded';
 create index files_duplicate_content on files (content) where state = 'duplicate';
--- What changed lately, for the copy of the ledger in the archive, and for the marks.
-create index files_changed on files using brin (changed_by, changed) with (autosummarize = on);
+-- What changed lately, for the copy of the ledger in the archive, and for the marks;
+-- and what spans some instants: files come in about the order of theirs, so that this
+-- finds those of a few days in a ledger of many years. It is a few pages however long
+-- that is.
+create index files_changed_span on files using brin (changed_by, changed, first_ts, last_ts) with (pages_per_range = 32, autosummarize = on);
 
-create table counts (
-    file_id          int8 primary key,
-    first_ts         timestamptz,
-    last_ts          timestamptz,
-    lines            int8 not null,
-    lines_preamble   int8,
-    lines_header     int8 not null,
-    lines_blank      int8,
-    lines_comment    int8,
-    lines_footer     int8,
-    lines_message    int8,
-    lines_data       int8 not null,
-    lines_rejected   int8,
-    cells            int8 not null,
-    missing          int8,
-    rejected         int8,
-    withheld         int8,
-    repeated         int8,
-    stored           int8 not null,
-    replaced         int8,
-    unchanged        int8,
-    outranked        int8,
-    series           int4[] not null,
-    constraint lines_balance check (lines = coalesce(lines_preamble, 0) + lines_header + coalesce(lines_blank, 0) + coalesce(lines_comment, 0)
-        + coalesce(lines_footer, 0) + coalesce(lines_message, 0) + lines_data + coalesce(lines_rejected, 0)),
-    constraint cells_balance check (cells = coalesce(missing, 0) + coalesce(rejected, 0) + coalesce(withheld, 0) + coalesce(repeated, 0)
-        + stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0))
-);
--- Files come in about the order of their instants, so that this finds those of a
--- few days in a ledger of many years; it is a few pages however long that is.
-create index counts_span on counts using brin (first_ts, last_ts) with (pages_per_range = 32, autosummarize = on);
-comment on table counts is 'What receipts are of. A count that is null is 0, as most are: it takes no room';
 -- What adds counts up reads this: a sum with a null in it is null.
-create view receipts as select file_id, first_ts, last_ts, lines, coalesce(lines_preamble, 0) as lines_preamble, lines_header,
+create view receipts as select id as file_id, first_ts, last_ts, lines, coalesce(lines_preamble, 0) as lines_preamble, lines_header,
     coalesce(lines_blank, 0) as lines_blank, coalesce(lines_comment, 0) as lines_comment, coalesce(lines_footer, 0) as lines_footer,
     coalesce(lines_message, 0) as lines_message, lines_data, coalesce(lines_rejected, 0) as lines_rejected, cells, coalesce(missing, 0) as missing,
     coalesce(rejected, 0) as rejected, coalesce(withheld, 0) as withheld, coalesce(repeated, 0) as repeated, stored, coalesce(replaced, 0) as replaced,
-    coalesce(unchanged, 0) as unchanged, coalesce(outranked, 0) as outranked, series from counts;
+    coalesce(unchanged, 0) as unchanged, coalesce(outranked, 0) as outranked, series from files where lines is not null;
 comment on view receipts is 'What became of every line and cell of a file version, the instants it spans and its series';
 
 create table shapes (
@@ -317,6 +318,6 @@ comment on column leases.lag is 'for how long a file of the source had waited to
 
 -- +goose Down
 drop view receipts;
-drop table arrivals, marks, leases, actions, takeovers, passes, rejects, waiting, parts, loadings, growths, held, shapes, counts, files, packs, feeds, series, recipes, sources, runs, settings;
+drop table arrivals, marks, leases, actions, takeovers, passes, rejects, waiting, parts, loadings, growths, held, shapes, files, packs, feeds, series, recipes, sources, runs, settings;
 drop type file_state;
 drop sequence file_ids;
