@@ -36,14 +36,15 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 	batch := &pgconn.Batch{}
 	var needed []statement
 	exec := func(s statement, p columns) {
-		if p[0].n > 0 {
+		if len(p) > 0 && p[0].n > 0 {
 			needed = append(needed, s)
 			batch.ExecPrepared(s.name, p.params(), binaryFormat, binaryFormat)
 		}
 	}
 	again, demoted, inherit := newColumns(oidInt8, oidInt8), newColumns(oidInt8), newColumns(oidInt8, oidInt8)
 	grown, stale := newColumns(oidInt8, oidInt8, oidBytea, oidBytea, oidTimestamptz), newColumns(oidInt8)
-	receipts, rejects, held := newReceiptsAgain(), &c.rejects, &c.held
+	var receipts columns // of those that are there
+	rejects, held := &c.rejects, &c.held
 	rejects.start(0)
 	held.start(0)
 	for i := range c.claims {
@@ -53,6 +54,9 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 		}
 		s := &b.Spans[cl.span]
 		if cl.again() {
+			if receipts == nil {
+				receipts = newReceiptsAgain()
+			}
 			if err := c.addReceiptAgain(receipts, cl.id, b, s); err != nil {
 				return err
 			}
@@ -99,11 +103,14 @@ func (c *committer) account(ctx context.Context, b *ingest.Batch) error {
 			return fmt.Errorf("settling the receipts that are there: %w", err)
 		}
 	}
-	if err := rejects.send(ctx, c.conn, "rejects"); err != nil {
-		return fmt.Errorf("writing rejects: %w", err)
+	if err := rejects.queue(&c.copies, "rejects"); err != nil {
+		return err
 	}
-	if err := held.send(ctx, c.conn, "held"); err != nil {
-		return fmt.Errorf("writing what files wait for: %w", err)
+	if err := held.queue(&c.copies, "held"); err != nil {
+		return err
+	}
+	if err := c.copies.send(ctx, c.conn); err != nil {
+		return fmt.Errorf("writing rejects and what files wait for: %w", err)
 	}
 	return nil
 }

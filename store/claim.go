@@ -449,27 +449,37 @@ func (c *committer) changeFiles(ctx context.Context, b *ingest.Batch) error {
 // another was faster with one of them shows as errRaced, or as a violation of one
 // of the ledger's unique keys.
 func (c *committer) addFiles(ctx context.Context, b *ingest.Batch) error {
+	written, err := c.queueFiles(b)
+	if err != nil {
+		return err
+	}
+	if err := c.copies.send(ctx, c.conn); err != nil {
+		return fmt.Errorf("claiming files in the ledger: %w", err)
+	}
+	return c.refusePassed(ctx, written)
+}
+
+// queueFiles has the claims that are new to the ledger go to the server with what is
+// sent next. In append mode it returns them for refusePassed.
+func (c *committer) queueFiles(b *ingest.Batch) (written columns, err error) {
 	fresh := &c.fresh
 	columns := c.columnsOfFiles(b)
 	fresh.start(len(c.claims) * rowOfFiles)
-	written := newColumns(oidUUID, oidInt4)
+	written = newColumns(oidUUID, oidInt4)
 	for i := range c.claims {
 		cl := &c.claims[i]
 		if !cl.writes() || cl.again() {
 			continue
 		}
 		if err := c.addNew(fresh, cl, b); err != nil {
-			return err
+			return written, err
 		}
 		if c.sink.store.layout.Append {
 			written[0].bytes(cl.key[:])
 			written[1].int4(cl.generation)
 		}
 	}
-	if err := fresh.send(ctx, c.conn, "files ("+columns+")"); err != nil {
-		return fmt.Errorf("claiming files in the ledger: %w", err)
-	}
-	return c.refusePassed(ctx, written)
+	return written, fresh.queue(&c.copies, "files ("+columns+")")
 }
 
 // refusePassed sees to it that no version was written that another has carried on

@@ -31,6 +31,7 @@ type committer struct {
 	files     []int64             // by span: the id under which they are
 	order     ingest.Order
 	copy      copyReader
+	copies    copies
 	seen      []bool  // by key of the batch; scratch of extentOf
 	spanned   []int32 // likewise
 	takeovers []takeover
@@ -227,7 +228,11 @@ func (c *committer) fillTables(ctx context.Context, b *ingest.Batch) error {
 		return nil
 	}
 	countStored(b, c.order.Spans)
-	if err := c.addFiles(ctx, b); err != nil {
+	if c.sink.store.layout.Append { // where what they succeed is taken out first
+		if err := c.addFiles(ctx, b); err != nil {
+			return err
+		}
+	} else if _, err := c.queueFiles(b); err != nil {
 		return err
 	}
 	step("claimed")
@@ -303,7 +308,7 @@ func (c *committer) storeReadings(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	if len(c.order.Rows) == 0 {
-		return nil
+		return nil // what is queued goes with the accounts
 	}
 	if c.staged {
 		return c.storeStaged(ctx, b)

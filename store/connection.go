@@ -97,6 +97,7 @@ func (c *committer) commit(ctx context.Context) error {
 // rollback leaves no transaction open, nor a connection on which that is not
 // sure.
 func (c *committer) rollback(ctx context.Context) {
+	c.copies.reset()
 	if c.conn == nil || c.conn.IsClosed() {
 		return
 	}

@@ -143,12 +143,36 @@ func (c *committer) copyReadings(ctx context.Context, b *ingest.Batch, some pick
 		if _, err := c.conn.Exec(ctx, compressSQL).ReadAll(); err != nil {
 			return fmt.Errorf("having readings compressed as they come: %w", err)
 		}
+		return c.copyWhole(ctx, b, some, "readings")
 	}
 	return c.copyRows(ctx, b, some, "readings")
 }
 
-// copyRows sends some of the ordered readings to a table in one COPY.
+// copyRows sends some of the ordered readings to a table: few of them in pieces, with
+// what waits to be sent along.
 func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, some picked, table string) error {
+	if len(some.rows) > piecesUpTo {
+		return c.copyWhole(ctx, b, some, table)
+	}
+	table += " " + copyColumns(len(b.Quality) > 0)
+	for lo := 0; lo < len(some.rows); lo += rowsOfPiece {
+		hi := min(lo+rowsOfPiece, len(some.rows))
+		c.copy.start(b, picked{some.rows[lo:hi], some.spans[lo:hi]}, c.table.ids, c.files)
+		if err := c.copies.add(table, hi-lo, &c.copy); err != nil {
+			return fmt.Errorf("copying readings: %w", err)
+		}
+	}
+	if err := c.copies.send(ctx, c.conn); err != nil {
+		return fmt.Errorf("copying readings: %w", err)
+	}
+	return nil
+}
+
+// copyWhole sends some of the ordered readings to a table in one COPY.
+func (c *committer) copyWhole(ctx context.Context, b *ingest.Batch, some picked, table string) error {
+	if err := c.copies.send(ctx, c.conn); err != nil {
+		return fmt.Errorf("copying what comes before readings: %w", err)
+	}
 	c.copy.start(b, some, c.table.ids, c.files)
 	tag, err := copyFrom(ctx, c.conn, &c.copy, "copy "+table+" "+copyColumns(c.copy.quality)+" from stdin binary")
 	if err != nil {

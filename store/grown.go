@@ -319,7 +319,10 @@ func (c *committer) writeCarried(ctx context.Context, b *ingest.Batch, versions 
 	if _, err := c.conn.ExecBatch(ctx, batch).ReadAll(); err != nil {
 		return err
 	}
-	return c.rejects.send(ctx, c.conn, "rejects")
+	if err := c.rejects.queue(&c.copies, "rejects"); err != nil {
+		return err
+	}
+	return c.copies.send(ctx, c.conn)
 }
 
 // addCarried adds the statement that brings a version's row up to what its file has

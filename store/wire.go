@@ -153,14 +153,13 @@ func (c *column) int4s(v []int32) {
 	binary.BigEndian.PutUint32(c.buf[at:], uint32(len(c.buf)-at-4))
 }
 
-// send copies the rows into a table.
-func (t *copyTable) send(ctx context.Context, conn *pgconn.PgConn, table string) error {
+// queue has the rows copied into a table, if there are any.
+func (t *copyTable) queue(to *copies, table string) error {
 	if t.rows == 0 {
 		return nil
 	}
 	t.buf = binary.BigEndian.AppendUint16(t.buf, math.MaxUint16)
-	_, err := copyFrom(ctx, conn, bytes.NewReader(t.buf), "copy "+table+" from stdin binary")
-	return err
+	return to.add(table, t.rows, bytes.NewReader(t.buf))
 }
 
 // columns is the parameters of one statement.
