@@ -71,7 +71,8 @@ func (p *patience) after(ctx context.Context, failed error) error {
 	}
 	p.store.away.begin(p.log, failed)
 	if limit := p.store.options.RetryFor; limit > 0 && time.Since(p.since) > limit {
-		return fmt.Errorf("the database was not available for %s: %w", limit, reached(failed))
+		return hint(fmt.Errorf("the database was not available for %s: %w", limit, reached(failed)), "53200",
+			"where there are very many chunks of a hypertable, raise max_locks_per_transaction in its postgresql.conf, or store.hypertable.chunk_interval before they are made")
 	}
 	return sleep(ctx, p.backoff.NextBackOff())
 }

@@ -103,9 +103,15 @@ func setChunkInterval(ctx context.Context, tx pgx.Tx, interval time.Duration, by
 	return nil
 }
 
+// manyChunks is more than the first readings of a hypertable should take: whatever
+// touches all of them takes two locks for each, of the 6400 of a server with
+// PostgreSQL's defaults, and is planned for each.
+const manyChunks = 1000
+
 // chooseInterval has the chunks of a new hypertable hold less than they would if the
 // first readings come too fast for that. They may be but some of those that come,
-// and so it is never made longer: 'penstock migrate' does that.
+// and so it is made longer only where they are a history of so many chunks: else
+// 'penstock migrate' does that.
 func (s *Sink) chooseInterval(ctx context.Context, readings, first, last int64) error {
 	inForce, err := s.store.hypertable(ctx, s.store.pool) // another source's first readings may have made it less
 	if err != nil {
@@ -117,7 +123,8 @@ func (s *Sink) chooseInterval(ctx context.Context, readings, first, last int64) 
 		return fmt.Errorf("looking how much memory the server has: %w", err)
 	}
 	a := advise(readings, first, last, buffers)
-	if a.Interval == 0 || a.Interval >= inForce.ChunkInterval {
+	history := (last-first)/manyChunks > inForce.ChunkInterval.Microseconds()
+	if a.Interval == 0 || a.Interval == inForce.ChunkInterval || a.Interval > inForce.ChunkInterval && !history {
 		return nil
 	}
 	err = pgx.BeginFunc(ctx, s.store.pool, func(tx pgx.Tx) error { return setChunkInterval(ctx, tx, a.Interval, "derived") })
@@ -125,7 +132,7 @@ func (s *Sink) chooseInterval(ctx context.Context, readings, first, last int64) 
 		return err
 	}
 	s.chunks.interval.Store(a.Interval.Microseconds())
-	s.options.Log.Info("a chunk of the hypertable holds less than by default", slog.Duration("chunk_interval", a.Interval), slog.Float64("readings_a_day", math.Round(a.PerDay)))
+	s.options.Log.Info("a chunk of the hypertable holds what suits the first readings", slog.Duration("chunk_interval", a.Interval), slog.Float64("readings_a_day", math.Round(a.PerDay)))
 	return nil
 }
 

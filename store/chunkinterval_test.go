@@ -152,6 +152,24 @@ func TestTimescaleChunkInterval(t *testing.T) {
 	}
 }
 
+// A history of more chunks than a server has locks for has longer ones, if it is slow.
+func TestTimescaleChunkIntervalOfAHistory(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		years int64
+		want  time.Duration
+	}{{15, DefaultChunkInterval}, {150, 28 * day}} {
+		s := timescale(t, Options{})
+		sink := sinkOf(t, s, SinkOptions{})
+		if err := sink.chooseInterval(t.Context(), c.years*365, 0, c.years*365*day.Microseconds()); err != nil {
+			t.Fatal(err)
+		}
+		if h, _, err := s.Hypertable(t.Context()); err != nil || h.ChunkInterval != c.want {
+			t.Errorf("of %d years it is %s, %v, want %s", c.years, h.ChunkInterval, err, c.want)
+		}
+	}
+}
+
 // What a chunk holds is decided while other committers go on.
 func TestTimescaleChunkIntervalIsChosenBesideCommits(t *testing.T) {
 	s := timescale(t, Options{Append: true, directLeast: 1})

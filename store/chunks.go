@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -90,13 +91,19 @@ func (c *committer) makeChunks(ctx context.Context, b *ingest.Batch) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err := c.sink.store.makeChunks(ctx, missing, compress)
-	// Somebody's constraint may not let readings of no series in.
-	if err != nil && !strings.HasPrefix(sqlState(err), "23") {
-		return fmt.Errorf("making chunks of the hypertable: %w", err)
-	}
-	for n := range missing {
-		h.made[chunkPlace{n, compress}] = true
+	for places := range slices.Chunk(slices.Sorted(maps.Keys(missing)), chunksAtOnce) {
+		stretches := make([]stretchOfTime, len(places))
+		for i, n := range places {
+			stretches[i] = missing[n]
+		}
+		err := c.sink.store.makeChunks(ctx, stretches, compress)
+		// Somebody's constraint may not let readings of no series in.
+		if err != nil && !strings.HasPrefix(sqlState(err), "23") {
+			return fmt.Errorf("making chunks of the hypertable: %w", err)
+		}
+		for _, n := range places {
+			h.made[chunkPlace{n, compress}] = true
+		}
 	}
 	return nil
 }
@@ -129,16 +136,17 @@ func (h *chunks) missing(b *ingest.Batch, take []bool, compress bool) map[int64]
 	return missing
 }
 
+// chunksAtOnce is how many chunks a transaction makes. Each takes some ten locks until
+// its end, of the 6400 that there are on a server with PostgreSQL's defaults, where
+// readings that go into a chunk which is there take one.
+const chunksAtOnce = 100
+
 // makeChunks makes chunks by readings of no series, which nobody sees: they are
-// gone when the transaction ends.
-func (s *Store) makeChunks(ctx context.Context, missing map[int64]stretchOfTime, compress bool) error {
+// gone when the transaction ends. The stretches, of one chunk each, follow one
+// another.
+func (s *Store) makeChunks(ctx context.Context, stretches []stretchOfTime, compress bool) error {
 	var rows strings.Builder
-	var all stretchOfTime
-	for _, of := range missing {
-		if rows.Len() == 0 {
-			all = of
-		}
-		all = stretchOfTime{min(all.first, of.first), max(all.last, of.last)}
+	for _, of := range stretches {
 		for _, ts := range []int64{of.first, of.last}[:1+min(1, of.last-of.first)] {
 			fmt.Fprintf(&rows, "0,%s,0,0\n", ingest.FromMicros(ts).Format(time.RFC3339Nano))
 		}
@@ -153,8 +161,9 @@ func (s *Store) makeChunks(ctx context.Context, missing map[int64]stretchOfTime,
 		if _, err := conn.CopyFrom(ctx, strings.NewReader(rows.String()), "copy readings (series_id, ts, value, file_id) from stdin with (format csv)"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "delete from readings where series_id = 0 and ts between $1 and $2", ingest.FromMicros(all.first), ingest.FromMicros(all.last))
-		return err
+		// Planned each time: a plan for any stretch locks all chunks that there are.
+		return execute(ctx, conn, "delete from readings where series_id = 0 and ts between $1::timestamptz and $2::timestamptz",
+			[][]byte{timeParam(stretches[0].first), timeParam(stretches[len(stretches)-1].last)}, nil)
 	})
 }
 

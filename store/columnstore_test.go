@@ -367,3 +367,26 @@ func TestTimescaleCompressedWhileItLoads(t *testing.T) {
 		})
 	}
 }
+
+// However many chunks a file needs, no transaction takes the locks to make all of
+// them.
+func TestTimescaleManyChunks(t *testing.T) {
+	for _, appendMode := range []bool{false, true} {
+		s := timescale(t, Options{Append: appendMode, directLeast: 1, Hypertable: Hypertable{ChunkInterval: time.Hour}})
+		f := testFile{path: "L1_a", modified: begin}
+		const n = chunksAtOnce + 20
+		for i := range int64(n) {
+			f.readings = append(f.readings, testReading{"flow", i * 3600, float64(i), ""}, testReading{"flow", i*3600 + 60, float64(i), ""})
+		}
+		commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), f)
+		made := query(t, s, `select sum(n)::int8, max(n) from (select count(*) as n from timescaledb_information.chunks c join pg_class r
+			on r.oid = format('%I.%I', chunk_schema, chunk_name)::regclass group by r.xmin::text) t`)
+		if want := fmt.Sprintf("%d|%d", n, chunksAtOnce); made[0] != want {
+			t.Errorf("append=%v: chunks in all, and of one transaction: %s, want %s", appendMode, made[0], want)
+		}
+		if got := query(t, s, "select count(*), min(series_id) from readings"); got[0] != fmt.Sprintf("%d|1", 2*n) {
+			t.Errorf("append=%v: there are %s readings", appendMode, got[0])
+		}
+		verify(t, s)
+	}
+}

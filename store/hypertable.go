@@ -13,8 +13,8 @@ import (
 // value asks for nothing.
 type Hypertable struct {
 	// ChunkInterval is how much time a chunk holds. 0 leaves what is in force, and for
-	// a new table it is DefaultChunkInterval, or less where the first readings come too
-	// fast for that. Chunks that are there stay as they are.
+	// a new table it is DefaultChunkInterval, or what suits the first readings where
+	// they come too fast for that or go too far back. Chunks that are there stay as they are.
 	ChunkInterval time.Duration
 	// ColumnstoreAfter is how long after its end a chunk is moved into the
 	// columnstore, which compresses it; Never for none. 0 leaves what is in force,
