@@ -122,16 +122,20 @@ func (w *worker) takeWhole(ctx context.Context, files []grownFile) error {
 // toTakeWhole leaves of the outcomes of the batch those that are final, and
 // returns the files of the others.
 func (w *worker) toTakeWhole(outcomes []Outcome) (final []Outcome, files []grownFile) {
-	final = outcomes[:0]
-	for i, o := range outcomes {
+	n := 0
+	for i := range outcomes {
+		o := &outcomes[i]
 		if o.State == Whole {
 			w.tellWhole(o.File, cmp.Or(o.Reason, "what it gained changes more in the ledger than itself"))
 			files = append(files, grownFile{reference{File: o.File, arrived: w.batch.Spans[i].Arrived}, w.batch.Spans[i].Place})
-		} else {
-			final = append(final, o)
+			continue
 		}
+		if n < i {
+			outcomes[n] = *o
+		}
+		n++
 	}
-	return final, files
+	return outcomes[:n], files
 }
 
 // stateOf returns the state of a SHA-256.

@@ -1,9 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -135,10 +135,29 @@ func (c *committer) claimFiles(ctx context.Context, b *ingest.Batch) error {
 	return c.changeFiles(ctx, b)
 }
 
-// A keyed is the key of a span's path.
+// A keyed is the key of a span's path, as two numbers that are in the order of its
+// bytes: they are compared at once.
 type keyed struct {
-	key  [16]byte
-	span int32
+	high, low uint64
+	span      int32
+}
+
+func keyedAs(key [16]byte, span int) keyed {
+	return keyed{binary.BigEndian.Uint64(key[:8]), binary.BigEndian.Uint64(key[8:]), int32(span)}
+}
+
+func (k *keyed) key() (key [16]byte) {
+	binary.BigEndian.PutUint64(key[:8], k.high)
+	binary.BigEndian.PutUint64(key[8:], k.low)
+	return key
+}
+
+// compareKeyed orders by the key, and what has the same by the span.
+func compareKeyed(x, y keyed) int {
+	if x.high != y.high {
+		return cmp.Compare(x.high, y.high)
+	}
+	return cmp.Or(cmp.Compare(x.low, y.low), cmp.Compare(x.span, y.span))
 }
 
 // makeClaims makes a claim of each of some spans of the batch, not yet held
@@ -148,18 +167,17 @@ type keyed struct {
 func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int) error {
 	c.keys = c.keys[:0]
 	for _, i := range spans {
-		c.keys = append(c.keys, keyed{FileKey(c.sink.options.Source, b.Spans[i].File.Path), int32(i)})
+		c.keys = append(c.keys, keyedAs(FileKey(c.sink.options.Source, b.Spans[i].File.Path), i))
 	}
-	slices.SortFunc(c.keys, func(x, y keyed) int {
-		return cmp.Or(bytes.Compare(x.key[:], y.key[:]), cmp.Compare(x.span, y.span))
-	})
+	slices.SortFunc(c.keys, compareKeyed)
 	c.claims = slices.Grow(c.claims[:0], len(spans))
-	for _, k := range c.keys {
+	for i := range c.keys {
+		k := &c.keys[i]
 		s := &b.Spans[k.span]
-		cl := claim{span: int(k.span), key: k.key, state: s.State, reason: remark(s)}
+		cl := claim{span: int(k.span), key: k.key(), state: s.State, reason: remark(s)}
 		if s.Recipe != nil {
 			var err error
-			if cl.recipe, err = c.sink.recipeID(ctx, s.Recipe); err != nil {
+			if cl.recipe, err = c.recipeID(ctx, s.Recipe); err != nil {
 				return err
 			}
 		}

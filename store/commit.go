@@ -21,7 +21,11 @@ type committer struct {
 	judgedBy *before        // what the commit under way judges files by
 	chunk    int32          // of the transaction under way; the same through all its tries
 
-	table     seriesTable
+	table  seriesTable
+	recipe struct { // that was asked for last
+		of *ingest.Recipe
+		id int32
+	}
 	claims    []claim
 	keys      []keyed             // scratch of makeClaims
 	inChunk   map[[16]byte]*claim // by content; scratch of decideContents

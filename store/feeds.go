@@ -23,6 +23,12 @@ type feedCache struct {
 	fed map[feed]bool
 }
 
+func (c *feedCache) has(f feed) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.fed[f]
+}
+
 // Looked for before it is inserted: a conflict would burn an id.
 var feedAdd = statement{"feed_add", `insert into feeds (logger, source, recipe)
 		select c.logger, $3::int2, c.recipe from unnest($1::text[], $2::int4[]) as c(logger, recipe)
@@ -33,25 +39,28 @@ var feedAdd = statement{"feed_add", `insert into feeds (logger, source, recipe)
 // taken spans are fed, where that is not known to be recorded.
 func (c *committer) recordFeeds(ctx context.Context, b *ingest.Batch, take []bool) error {
 	add := make(map[feed]bool)
-	cache := &c.sink.feeds
+	t := &c.table
+	for len(t.fed) < len(b.Keys) {
+		t.fed = append(t.fed, 0)
+	}
 	for i := range b.Spans {
 		if !take[i] || b.Spans[i].Recipe == nil {
 			continue
 		}
-		recipe, err := c.sink.recipeID(ctx, b.Spans[i].Recipe)
+		recipe, err := c.recipeID(ctx, b.Spans[i].Recipe)
 		if err != nil {
 			return err
 		}
-		before := ""
-		cache.mu.RLock()
-		for n, k := range c.table.keysOf(i) {
-			logger := b.Keys[k].Logger
-			if f := (feed{logger, recipe}); (n == 0 || logger != before) && !cache.fed[f] {
+		for _, k := range t.keysOf(i) {
+			if t.fed[k] == recipe {
+				continue
+			}
+			if f := (feed{b.Keys[k].Logger, recipe}); c.sink.feeds.has(f) {
+				t.fed[k] = recipe
+			} else {
 				add[f] = true
 			}
-			before = logger
 		}
-		cache.mu.RUnlock()
 	}
 	if len(add) == 0 {
 		return nil
@@ -69,6 +78,7 @@ func (c *committer) recordFeeds(ctx context.Context, b *ingest.Batch, take []boo
 	if err := c.rows(ctx, feedAdd, append(columns.params(), int2Param(c.sink.source)), nil); err != nil {
 		return fmt.Errorf("recording where readings come from: %w", err)
 	}
+	cache := &c.sink.feeds
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
 	if cache.fed == nil || len(cache.fed) > maxCachedSeries {

@@ -22,6 +22,12 @@ type stretch struct {
 	n           int64
 }
 
+// A seriesStretch is that of one series.
+type seriesStretch struct {
+	id int32
+	stretch
+}
+
 // with returns the stretch of both. Within the instants that they share, none of
 // the steps grows wider.
 func (x stretch) with(y stretch) stretch {
@@ -57,7 +63,7 @@ func (c *committer) report(b *ingest.Batch) {
 // newsOf is the stretches of the readings that were committed in the committer's
 // order, by series.
 func (c *committer) newsOf(b *ingest.Batch) news {
-	n := news{series: make(map[int32]stretch, c.table.places)}
+	n := news{brought: make([]seriesStretch, 0, c.table.places)}
 	rows := c.order.Rows
 	for lo := 0; lo < len(rows); {
 		id := c.table.ids[b.Series[rows[lo]]]
@@ -69,7 +75,7 @@ func (c *committer) newsOf(b *ingest.Batch) news {
 			x.last = at
 			x.n++
 		}
-		n.series[id] = x
+		n.brought = append(n.brought, seriesStretch{id, x})
 		lo = hi
 	}
 	return n

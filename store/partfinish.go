@@ -193,7 +193,7 @@ func (c *committer) reportParts(b *ingest.Batch) {
 	if t == nil {
 		return
 	}
-	n := news{series: make(map[int32]stretch), unsure: []int64{c.claims[0].id}}
+	n := news{unsure: []int64{c.claims[0].id}}
 	c.addArrival(&n, b, 0)
 	if c.sink.store.layout.Append {
 		for _, t := range c.takeovers {

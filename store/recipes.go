@@ -60,6 +60,17 @@ func (s *Sink) recipeID(ctx context.Context, r *ingest.Recipe) (int32, error) {
 	return s.recipes.ids[r.Digest], nil
 }
 
+// recipeID is the sink's, of which most files ask about the same.
+func (c *committer) recipeID(ctx context.Context, r *ingest.Recipe) (id int32, err error) {
+	if r != c.recipe.of {
+		if id, err = c.sink.recipeID(ctx, r); err != nil {
+			return 0, err
+		}
+		c.recipe.of, c.recipe.id = r, id
+	}
+	return c.recipe.id, nil
+}
+
 // recipeIDs puts the ids of the recipes into ids; those that the store does not
 // have are added to it.
 func (s *Store) recipeIDs(ctx context.Context, recipes map[ingest.Digest]*ingest.Recipe, ids map[ingest.Digest]int32) error {

@@ -43,11 +43,14 @@ type seriesTable struct {
 	ids    []int32 // by key; 0 where the key was not needed so far
 	units  []string
 	used   []bool
+	uses   int     // how many are
 	keys   []int32 // of the spans that are taken, span by span
 	from   []int32 // by span: where its keys begin
 	mark   []int32 // by key: one more than the last span that has it; scratch of collect
 	bucket []int32
 	places int
+	byID   []int32 // keys with an id, in the order of those
+	fed    []int32 // by key: a recipe by which its logger is known to be fed; 0 for none
 }
 
 // resolve finds the ids of all series that the spans in take hold, adding
@@ -115,8 +118,12 @@ func (t *seriesTable) markUsed(b *ingest.Batch) {
 	}
 	t.used = slices.Grow(t.used[:0], n)[:n]
 	clear(t.used)
+	t.uses = 0
 	for _, k := range t.keys {
-		t.used[k] = true
+		if !t.used[k] {
+			t.used[k] = true
+			t.uses++
+		}
 	}
 }
 
@@ -251,24 +258,41 @@ func (c *committer) look(ctx context.Context, b *ingest.Batch, missing []int32) 
 
 // place numbers the ids of the used keys from 0 in their order: all committers
 // store in the order of ids, which keeps them from deadlock and the index in
-// sequence.
+// sequence. Most batches have the series of the one before.
 func (t *seriesTable) place() {
-	ids := make([]int32, 0, len(t.used))
-	for k, used := range t.used {
-		if used {
-			ids = append(ids, t.ids[k])
+	if t.placed() {
+		return
+	}
+	t.byID = t.byID[:0]
+	for k, id := range t.ids {
+		if id != 0 {
+			t.byID = append(t.byID, int32(k))
 		}
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	t.places = len(ids)
+	slices.SortFunc(t.byID, func(x, y int32) int { return cmp.Compare(t.ids[x], t.ids[y]) })
+	t.placed()
+}
+
+// placed is place by the order that is known, and reports whether that has all that
+// are used, and in their order.
+func (t *seriesTable) placed() bool {
 	t.bucket = slices.Grow(t.bucket[:0], len(t.used))[:len(t.used)]
-	for k, used := range t.used {
-		if used {
-			p, _ := slices.BinarySearch(ids, t.ids[k])
-			t.bucket[k] = int32(p)
+	t.places = 0
+	found, last := 0, int32(0)
+	for _, k := range t.byID {
+		if !t.used[k] {
+			continue
 		}
+		switch id := t.ids[k]; {
+		case id < last:
+			return false
+		case id > last:
+			t.places, last = t.places+1, id
+		}
+		t.bucket[k] = int32(t.places - 1)
+		found++
 	}
+	return found == t.uses
 }
 
 // Series returns the series of the given ids, by id. What the store does not

@@ -48,6 +48,7 @@ type teller struct {
 type news struct {
 	sources map[string]brought
 	series  map[int32]stretch
+	brought []seriesStretch    // likewise, of one commit: a series once
 	unsure  []int64            // file versions whose series are to be looked at anew
 	arrived map[string][]int64 // by logger: when its files came, in microseconds UTC
 }
@@ -171,11 +172,17 @@ func (t *teller) add(n news) {
 		was := t.news.sources[source]
 		t.news.sources[source] = brought{was.Files + b.Files, was.Readings + b.Readings}
 	}
-	for id, x := range n.series {
+	marked := func(id int32, x stretch) {
 		if was, ok := t.news.series[id]; ok {
 			x = x.with(was)
 		}
 		t.news.series[id] = x
+	}
+	for id, x := range n.series {
+		marked(id, x)
+	}
+	for _, x := range n.brought {
+		marked(x.id, x.stretch)
 	}
 	t.news.unsure = append(t.news.unsure, n.unsure...)
 	t.added++
