@@ -218,6 +218,9 @@ func (c *committer) storeStaged(ctx context.Context, b *ingest.Batch) error {
 	if err := c.copyRows(ctx, b, c.met, "pg_temp.staging"); err != nil {
 		return err
 	}
+	if _, err := c.conn.Exec(ctx, nearSQL).ReadAll(); err != nil {
+		return fmt.Errorf("settling readings against those that are there: %w", err)
+	}
 	if err := c.clash(ctx, "staging", nil); err != nil {
 		return err
 	}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"penstock/ingest"
+	"penstock/store/pglocal/pgtest"
 )
 
 // countStatements has the table readings count the statements that insert into it
@@ -242,5 +244,51 @@ func TestRollingWindows(t *testing.T) {
 			t.Errorf("shuffled: %v (-want +got):\n%s", shuffled, diff)
 		}
 		verify(t, s)
+	}
+}
+
+// What readings meet is looked up in the key, and not by reading all of a table that is
+// larger than they are.
+func TestMeetingsInALargeTable(t *testing.T) {
+	for _, policy := range []Policy{Latest, Error} {
+		url := pgtest.Database(t)
+		opened := func() *Store {
+			t.Helper()
+			s, err := Open(t.Context(), url, Options{Create: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			return s
+		}
+		first, s, after := opened(), opened(), opened()
+		commit(t, committerOf(t, sinkOf(t, first, SinkOptions{})), window("L1", 9, 0, 1))
+		for _, sql := range []string{
+			"insert into readings (series_id, ts, value, file_id) select series_id, ts + n * interval '1 s', value, file_id from readings, generate_series(1, 200000) n",
+			"update counts set cells = cells + 200000, stored = stored + 200000, last_ts = last_ts + interval '200000 s'",
+			"analyze readings",
+		} {
+			if _, err := first.pool.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first.Close()
+		sink := sinkOf(t, s, SinkOptions{Policy: policy})
+		sink.meetings.met(false)
+		f := window("L1", 1, 0, 10_000)
+		for i := range f.readings {
+			f.readings[i].time, f.readings[i].value = int64(20*i), 9
+		}
+		if o := commit(t, committerOf(t, sink), f); o[0].Receipt.Cells.Unchanged != 10_000 {
+			t.Errorf("%s: it has %+v", policy, o[0].Receipt.Cells)
+		}
+		s.Close() // a session tells what it did when it ends
+		const sessions = "select 1 from pg_stat_activity where backend_type = 'client backend' and datname = current_database() and pid <> pg_backend_pid()"
+		waitFor(t, "the sessions to end", func() bool { return len(query(t, after, sessions)) == 0 })
+		read := query(t, after, "select seq_tup_read + idx_tup_fetch < 100000, seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'readings'")
+		if !strings.HasPrefix(read[0], "true") {
+			t.Errorf("%s: of the table were read few rows: %s", policy, read[0])
+		}
+		verify(t, after)
 	}
 }
