@@ -118,8 +118,8 @@ func (m *model) check(t *testing.T, s *Store, when string) {
 		t.Fatalf("%s, readings (-want +got):\n%s", when, diff)
 	}
 	got = query(t, s, `select path || '|' || state || '|' || (select count(*) from readings where file_id = f.id)
-			|| case when state <> 'undone' then '|' || cells || '|' || repeated || '|' || stored + replaced + unchanged + outranked else '' end
-		from files f left join receipts on file_id = f.id`)
+			|| case when state <> 'undone' then '|' || r.cells || '|' || r.repeated || '|' || r.stored + r.replaced + r.unchanged + r.outranked else '' end
+		from files f left join receipts r on r.file_id = f.id`)
 	slices.Sort(got)
 	if diff := gocmp.Diff(files, got); diff != "" {
 		t.Fatalf("%s, files (-want +got):\n%s", when, diff)

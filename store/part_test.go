@@ -464,14 +464,15 @@ func TestAPartMeetsWhatComesMeanwhile(t *testing.T) {
 			return len(query(t, s, "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%"+what+"%' and pid <> pg_backend_pid()")) == 1
 		})
 	}
-	counts := hold("lock table counts in exclusive mode") // what a commit comes to after its readings
+	sink.meetings.met(false)
+	ledger := hold("lock table files in share row exclusive mode") // what a commit comes to after its readings
 	arrives := hold("insert into readings (series_id, ts, value, file_id) select series_id, ts - interval '7 s', 9, file_id from readings where value = 9")
 	done := make(chan error, 2)
 	go func() {
 		_, err := other.Commit(context.Background(), fill(&ingest.Batch{}, testFile{path: "L1_small", modified: begin + 1, readings: []testReading{{"flow", 1, 7, "q"}}}))
 		done <- err
 	}()
-	waits("copy counts")
+	waits("copy files")
 	go func() {
 		refused, err := p.commit(1)
 		if refused != "" {
@@ -480,7 +481,7 @@ func TestAPartMeetsWhatComesMeanwhile(t *testing.T) {
 		done <- err
 	}()
 	waits("with own as")
-	release(counts)
+	release(ledger)
 	waits("with added as")
 	release(arrives)
 	for range 2 {
