@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -145,10 +144,15 @@ const chunksAtOnce = 100
 // gone when the transaction ends. The stretches, of one chunk each, follow one
 // another.
 func (s *Store) makeChunks(ctx context.Context, stretches []stretchOfTime, compress bool) error {
-	var rows strings.Builder
+	var rows copyTable
+	rows.start(0)
 	for _, of := range stretches {
 		for _, ts := range []int64{of.first, of.last}[:1+min(1, of.last-of.first)] {
-			fmt.Fprintf(&rows, "0,%s,0,0\n", ingest.FromMicros(ts).Format(time.RFC3339Nano))
+			rows.row(4)
+			rows.int4(0)
+			rows.time(ts)
+			rows.float8(0)
+			rows.int8(0)
 		}
 	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -158,10 +162,9 @@ func (s *Store) makeChunks(ctx context.Context, stretches []stretchOfTime, compr
 				return err
 			}
 		}
-		if _, err := conn.CopyFrom(ctx, strings.NewReader(rows.String()), "copy readings (series_id, ts, value, file_id) from stdin with (format csv)"); err != nil {
+		if err := rows.send(ctx, conn, "readings (series_id, ts, value, file_id)"); err != nil {
 			return err
 		}
-		// Planned each time: a plan for any stretch locks all chunks that there are.
 		return execute(ctx, conn, "delete from readings where series_id = 0 and ts between $1::timestamptz and $2::timestamptz",
 			[][]byte{timeParam(stretches[0].first), timeParam(stretches[len(stretches)-1].last)}, nil)
 	})

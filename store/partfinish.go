@@ -160,11 +160,11 @@ func (c *committer) endParts(ctx context.Context, cl *claim, s *ingest.Span, p *
 // settles as many as a part has: that bounds what it takes of the server's memory,
 // and of its disk to sort them.
 func (c *committer) settleWaiting(ctx context.Context, id int64, s *ingest.Span, p *ingest.Parts) (waiting int64, err error) {
-	if err := c.clash(ctx, "(select * from waiting where file_id = $1)", [][]byte{int8Param(id)}); err != nil {
-		return 0, err
-	}
 	if _, err := c.conn.Exec(ctx, nearSQL+"; set local work_mem = '32MB'").ReadAll(); err != nil { // else it sorts on disk
 		return 0, fmt.Errorf("finishing a file: %w", err)
+	}
+	if err := c.clash(ctx, "(select * from waiting where file_id = $1)", [][]byte{int8Param(id)}); err != nil {
+		return 0, err
 	}
 	limit := int64(math.MaxInt64)
 	if p.Readings > 0 {

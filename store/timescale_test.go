@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"penstock/ingest"
 )
 
 var timescaleDatabases atomic.Int32
@@ -239,4 +241,26 @@ func TestTimescaleColumnstorePolicy(t *testing.T) {
 		t.Errorf("after the later file the readings are %v", got)
 	}
 	verify(t, s)
+}
+
+// Instants that people have no use for are kept as in a plain table.
+func TestTimescaleFarInstants(t *testing.T) {
+	for _, appendMode := range []bool{false, true} {
+		o := Options{Append: appendMode, directLeast: 1}
+		var got [2][]string
+		for i, s := range []*Store{open(t, o), timescale(t, o)} {
+			f := testFile{path: "L1_a", modified: begin}
+			for _, year := range []int64{-4000, -1000, -1, 0, 1, 1969, 1970, 9999, 10_000, 100_000} {
+				f.readings = append(f.readings, testReading{"flow", (year-1970)*365*86400 - begin, float64(year), ""})
+			}
+			if o := commit(t, committerOf(t, sinkOf(t, s, SinkOptions{})), f)[0]; o.State != ingest.Loaded {
+				t.Fatalf("append=%v: it is %s: %s", appendMode, o.State, o.Reason)
+			}
+			got[i] = query(t, s, "select extract(epoch from ts)::int8, value from readings order by ts")
+			verify(t, s)
+		}
+		if diff := cmp.Diff(got[0], got[1]); diff != "" {
+			t.Errorf("append=%v (-plain +hypertable):\n%s", appendMode, diff)
+		}
+	}
 }

@@ -90,6 +90,8 @@ func (c *column) int8(v int64) {
 	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v))
 }
 
+func (c *column) float8(v float64) { c.int8(int64(math.Float64bits(v))) }
+
 // time appends microseconds since the Unix epoch as a timestamptz. Before the
 // first that there is, it is the first: file systems hold impossible times.
 func (c *column) time(us int64) { c.int8(max(us, firstInstant) - postgresEpoch) }
