@@ -184,6 +184,9 @@ func (c *committer) makeClaims(ctx context.Context, b *ingest.Batch, spans []int
 		if s.State == ingest.Loaded {
 			cl.content = contentKey(s)
 		}
+		if s.Recorded == nil && !c.sink.options.Skips(&s.File) {
+			cl.rank, cl.generation = c.firstRank(k.key(), s), 1 // unless the ledger has its path
+		}
 		if s.Place.Pack != "" {
 			var err error
 			if cl.pack, err = c.sink.store.packID(ctx, s.Place.Pack); err != nil {
@@ -319,8 +322,11 @@ func (c *committer) decide(b *ingest.Batch, twins map[[16]byte]twin) {
 		cl := &c.claims[i]
 		if i > 0 && c.claims[i-1].key == cl.key {
 			// The source listed a path twice. Its next listing tells what it holds.
-			cl.state = ingest.Known
+			cl.state, cl.generation = ingest.Known, 0
 			continue
+		}
+		if cl.newest == nil && cl.generation == 1 {
+			continue // it is as it was made, and its span far from the processor by now
 		}
 		c.decideVersion(cl, &b.Spans[cl.span])
 	}
@@ -363,6 +369,11 @@ func ownTime(s *ingest.Span) int64 {
 	return max(cmp.Or(s.NameTime, s.File.Modified, s.Fetched), firstInstant)
 }
 
+// firstRank is the rank of the first version of a path.
+func (c *committer) firstRank(key [16]byte, s *ingest.Span) rank {
+	return rank{number: c.sink.options.Rank, time: ownTime(s), path: ingest.EscapePath(s.File.Path), generation: 1, key: key}
+}
+
 // clocksApart is how far the clocks of hosts may be apart. What was fetched
 // later than that from now was so by a clock that was ahead, and says nothing.
 const clocksApart = time.Minute
@@ -374,9 +385,8 @@ func (c *committer) decideVersion(cl *claim, s *ingest.Span) {
 		c.decideRecorded(cl, s)
 		return
 	}
-	own := ownTime(s)
-	cl.rank = rank{number: c.sink.options.Rank, time: own, path: ingest.EscapePath(s.File.Path), generation: 1, key: cl.key}
-	n := cl.newest
+	cl.rank = c.firstRank(cl.key, s)
+	own, n := cl.rank.time, cl.newest
 	switch {
 	case n == nil && c.sink.options.Skips(&s.File):
 		// It was taken without asking: the ledger did not answer then.

@@ -325,7 +325,8 @@ func (c *committer) fillOutcomes(ctx context.Context, b *ingest.Batch) (err erro
 	for i := range c.claims {
 		cl := &c.claims[i]
 		s := &b.Spans[cl.span]
-		o := ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt, Rejects: len(s.Rejects)}
+		o := &c.outcomes[cl.span]
+		*o = ingest.Outcome{File: s.File, State: cmp.Or(cl.tells, cl.state), Reason: cl.reason, FileID: cl.id, Generation: cl.generation, Receipt: s.Receipt, Rejects: len(s.Rejects)}
 		if waits(s) {
 			o.Shape = s.Shape
 		}
@@ -342,7 +343,6 @@ func (c *committer) fillOutcomes(ctx context.Context, b *ingest.Batch) (err erro
 				o.Standing = ingest.Skipped
 			}
 		}
-		c.outcomes[cl.span] = o
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ type naming struct {
 	next     *naming     // what came after it the last time
 	table    *assignment // what the loggers table makes of its series; nil for nothing
 	together []byte      // what stands in its rows from the first key cell to the field behind the last; nil where something else may
+	text     [40]byte    // of together, where it has room
 	series   []int32     // by value; -1 while no reading needed it
 	written  []wont      // by value: how numbers are written
 	one      oneValue    // series and written, where there is one value
@@ -185,7 +186,10 @@ func (pl *plan) name(cells [][]byte, n *dictionary) *naming {
 		}
 	}
 	if g.plain && pl.keysAt >= 0 {
-		g.together = append(bytes.Join(g.cells, []byte{d.delimiter}), d.delimiter)
+		g.together = g.text[:0]
+		for _, c := range g.cells {
+			g.together = append(append(g.together, c...), d.delimiter)
+		}
 		gap := []byte{d.quote, d.delimiter, d.quote}
 		g.quoted = append(bytes.Join(g.cells, gap), gap...)
 	}
