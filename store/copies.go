@@ -39,12 +39,13 @@ const (
 )
 
 // add adds a COPY of so many rows, of what r gives in the binary format, into a
-// table, which comes with its columns. The rows are few: all are in memory at once.
-func (c *copies) add(table string, rows int, r io.Reader) error {
+// table, which comes with its columns. room is about how many bytes that is; all are
+// in memory at once.
+func (c *copies) add(table string, rows, room int, r io.Reader) error {
 	fmt.Fprintf(&c.sql, "copy %s from stdin binary;", table)
 	c.rows = append(c.rows, rows)
 	begin := len(c.data)
-	c.data = append(c.data, copyData, 0, 0, 0, 0)
+	c.data = append(slices.Grow(c.data, room+4<<10), copyData, 0, 0, 0, 0)
 	for {
 		c.data = slices.Grow(c.data, 4<<10)
 		n, err := r.Read(c.data[len(c.data):cap(c.data)])

@@ -158,7 +158,7 @@ func (c *committer) copyRows(ctx context.Context, b *ingest.Batch, some picked, 
 	for lo := 0; lo < len(some.rows); lo += rowsOfPiece {
 		hi := min(lo+rowsOfPiece, len(some.rows))
 		c.copy.start(b, picked{some.rows[lo:hi], some.spans[lo:hi]}, c.table.ids, c.files)
-		if err := c.copies.add(table, hi-lo, &c.copy); err != nil {
+		if err := c.copies.add(table, hi-lo, (hi-lo)*plainRow, &c.copy); err != nil {
 			return fmt.Errorf("copying readings: %w", err)
 		}
 	}

@@ -161,7 +161,7 @@ func (t *copyTable) queue(to *copies, table string) error {
 		return nil
 	}
 	t.buf = binary.BigEndian.AppendUint16(t.buf, math.MaxUint16)
-	return to.add(table, t.rows, bytes.NewReader(t.buf))
+	return to.add(table, t.rows, len(t.buf), bytes.NewReader(t.buf))
 }
 
 // columns is the parameters of one statement.
