@@ -22,7 +22,8 @@ func TestDigestOfAPart(t *testing.T) {
 			b.Append(b.SeriesOf([]byte(r.logger), []byte(r.channel), []byte(r.unit), nil), r.at, r.value)
 			b.SetQuality([]byte(r.quality))
 		}
-		return new(scan).digestOf(b, b.End())
+		span := b.End()
+		return new(scan).digestOf(b, span.Begin, span.End)
 	}
 	first, second := reading{"L1", "flow", "l/s", 1, 2, "A"}, reading{"L1", "level", "", 1, 2, ""}
 	want := digest(0, first, second)

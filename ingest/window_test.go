@@ -13,10 +13,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// What is kept is cut by series: every reading is of one part, parts are of one size
+// A window is cut by series: every reading is of one part, parts are of one size
 // but for the last, series come in the order of their names and each in the order of
 // the file, and a part is late where an earlier one spans an instant of its own.
-func TestKeptReadingsAreCutBySeries(t *testing.T) {
+func TestWindowsAreCutBySeries(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		readings, loggers, pieces, most := random.IntN(200), 1+random.IntN(12), 1+random.IntN(6), random.IntN(40)
@@ -25,7 +25,7 @@ func TestKeptReadingsAreCutBySeries(t *testing.T) {
 			other.SeriesOf(fmt.Append(nil, "L", i), []byte("level"), nil, nil)
 		}
 		c := &Content{}
-		s, again := &scan{keeps: true}, &scan{keeps: true}
+		s, again := &scan{}, &scan{}
 		b.Begin(c)
 		other.Begin(c)
 		piece := 1
@@ -41,8 +41,8 @@ func TestKeptReadingsAreCutBySeries(t *testing.T) {
 			if piece < pieces && i == readings*piece/pieces {
 				piece++
 				b.Spans[len(b.Spans)-1].End, other.Spans[len(other.Spans)-1].End = len(b.Time), len(other.Time)
-				s.next(b)
-				again.next(other)
+				s.next(b, most)
+				again.next(other, most)
 				b.Begin(c)
 				other.Begin(c)
 			}
@@ -54,31 +54,35 @@ func TestKeptReadingsAreCutBySeries(t *testing.T) {
 		if len(b.Spans) != 1 || b.Spans[0].Begin != 0 || b.Spans[0].End != readings {
 			t.Fatalf("seed %d: the spans are %+v", seed, b.Spans)
 		}
-		checkCut(t, seed, b, s.parts, most)
-		if diff := gocmp.Diff(s.parts, again.parts, gocmp.AllowUnexported(scanned{})); diff != "" {
+		checkCut(t, seed, b, s, most)
+		if diff := gocmp.Diff(s.cuts, again.cuts) + gocmp.Diff(s.late, again.late); diff != "" {
 			t.Errorf("seed %d: with another dictionary (-before +then):\n%s", seed, diff)
 		}
 	}
 }
 
-func checkCut(t *testing.T, seed uint64, b *Batch, parts []scanned, most int) {
+func checkCut(t *testing.T, seed uint64, b *Batch, s *scan, most int) {
 	t.Helper()
 	var order []int32
 	name := func(row int32) string { return b.Keys[b.Series[row]].Logger }
 	before := map[string]reachOf{}
-	for n, p := range parts {
+	cuts := s.cuts
+	if len(s.late) != max(len(cuts), 1) || !s.keeps() {
+		t.Errorf("seed %d: %d parts, said to be late %v, in windows %v", seed, len(cuts), s.late, s.windows)
+	}
+	for n, rows := range cuts {
 		switch {
-		case p.readings != len(p.rows), most > 0 && len(p.rows) > most, n > 0 && n < len(parts)-1 && len(p.rows) != len(parts[0].rows), n > 0 && len(p.rows) == 0:
-			t.Errorf("seed %d: part %d of %d has %d readings of %d, at most %d", seed, n, len(parts), len(p.rows), p.readings, most)
-		case !slices.IsSorted(p.rows):
+		case most > 0 && len(rows) > most, n < len(cuts)-1 && len(rows) != len(cuts[0]), len(rows) == 0:
+			t.Errorf("seed %d: part %d of %d has %d readings, at most %d", seed, n, len(cuts), len(rows), most)
+		case !slices.IsSorted(rows):
 			t.Errorf("seed %d: part %d is not in the order of the file", seed, n)
 		}
 		late := false
-		for _, r := range p.rows {
+		for _, r := range rows {
 			reach, ok := before[name(r)]
 			late = late || ok && b.Time[r] >= reach.first && b.Time[r] <= reach.last
 		}
-		for _, r := range p.rows {
+		for _, r := range rows {
 			reach, ok := before[name(r)]
 			if !ok {
 				reach = reachesNowhere
@@ -86,10 +90,10 @@ func checkCut(t *testing.T, seed uint64, b *Batch, parts []scanned, most int) {
 			reach.extend(reachOf{b.Time[r], b.Time[r]})
 			before[name(r)] = reach
 		}
-		if late != p.late {
-			t.Errorf("seed %d: part %d is late: %v, want %v", seed, n, p.late, late)
+		if late != s.late[n] {
+			t.Errorf("seed %d: part %d is late: %v, want %v", seed, n, s.late[n], late)
 		}
-		bySeries := slices.Clone(p.rows)
+		bySeries := slices.Clone(rows)
 		slices.SortStableFunc(bySeries, func(x, y int32) int { return cmp.Compare(name(x), name(y)) })
 		order = append(order, bySeries...)
 	}
@@ -184,12 +188,8 @@ func TestReadingsAreKept(t *testing.T) {
 		if decodes.Load() != c.decodes || parts != c.parts {
 			t.Errorf("%s: it is decoded %d times, for %d parts, want %d for %d: %q", c.name, decodes.Load(), parts, c.decodes, c.parts, r.parts.log)
 		}
-		bytes := int64(0)
-		if c.decodes > 1 {
-			bytes = r.Limits.Part
-		}
-		if f := r.parts.loading["a/large"]; !c.whole && f.parts.Bytes != bytes {
-			t.Errorf("%s: it is said to be cut after %d bytes, want %d", c.name, f.parts.Bytes, bytes)
+		if f := r.parts.loading["a/large"]; !c.whole && f.parts.Bytes != 6*r.Limits.Part {
+			t.Errorf("%s: its windows are said to be of %d bytes", c.name, f.parts.Bytes)
 		}
 		readings := 0
 		for _, e := range r.report.events {
