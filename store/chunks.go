@@ -162,7 +162,11 @@ func (s *Store) makeChunks(ctx context.Context, stretches []stretchOfTime, compr
 				return err
 			}
 		}
-		if err := rows.send(ctx, conn, "readings (series_id, ts, value, file_id)"); err != nil {
+		var copies copies
+		if err := rows.queue(&copies, "readings (series_id, ts, value, file_id)"); err != nil {
+			return err
+		}
+		if err := copies.send(ctx, conn); err != nil {
 			return err
 		}
 		return execute(ctx, conn, "delete from readings where series_id = 0 and ts between $1::timestamptz and $2::timestamptz",
