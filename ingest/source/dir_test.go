@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -287,6 +288,59 @@ func TestChangedDuringStream(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestALargeFileGrowsWhileItIsRead appends to a large file while it is read: it is
+// read up to where it ended, if that is the end of a line, and if it is still the
+// same file up to there.
+func TestALargeFileGrowsWhileItIsRead(t *testing.T) {
+	lines := bytes.Repeat([]byte("one more line..\n"), ingest.SpoolAbove/16+1)
+	for _, c := range []struct {
+		name   string
+		text   []byte
+		change func(f *os.File) error
+		well   bool
+	}{
+		{"by a line", lines, func(f *os.File) error { _, err := f.WriteAt([]byte("and another\n"), int64(len(lines))); return err }, true},
+		{"by a piece of one", lines, func(f *os.File) error { _, err := f.WriteAt([]byte("and"), int64(len(lines))); return err }, true},
+		{"behind a piece of a line", lines[:len(lines)-1], func(f *os.File) error { _, err := f.WriteAt([]byte(".\nand"), int64(len(lines)-1)); return err }, false},
+		{"and is written anew", lines, func(f *os.File) error {
+			_, err := f.WriteAt(append([]byte("two"), lines...), 0)
+			return err
+		}, false},
+		{"and is written anew from there on", lines, func(f *os.File) error {
+			_, err := f.WriteAt([]byte("another line..\nand more\n"), int64(len(lines)-16))
+			return err
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root+"/x.csv", c.text, then)
+			d := newDir(t, source.Options{Source: "s"}, root)
+			f, err := d.Locate(t.Context(), "x.csv")
+			var content ingest.Content
+			if err := errors.Join(err, d.Fetch(t.Context(), f, &content)); err != nil {
+				t.Fatal(err)
+			}
+			read := bytes.NewBuffer(nil)
+			if _, err := io.CopyN(read, content.Stream, int64(len(c.text))); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.OpenFile(root+"/x.csv", os.O_RDWR, 0)
+			if err := errors.Join(err, c.change(file), file.Close()); err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.Copy(read, content.Stream)
+			closed := content.Close()
+			if c.well {
+				if err != nil || closed != nil || !bytes.Equal(read.Bytes(), c.text) || content.File.Size != int64(len(c.text)) {
+					t.Errorf("%d bytes of %d, then %v, close %v", read.Len(), len(c.text), err, closed)
+				}
+			} else if !errors.Is(err, ingest.ErrChanged) || !errors.Is(closed, ingest.ErrChanged) {
+				t.Errorf("read %v, close %v", err, closed)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"os"
 	"time"
@@ -96,17 +97,20 @@ func grow(buf []byte, n int64) []byte {
 
 // A fileStream is the Stream of a file on this machine. Its end is its size
 // when it was opened. Read reports ErrChanged in place of io.EOF when the file
-// is no longer as it was then; Close reports what Read reported, and checks
-// the file itself when all was read but the end was not. Close after less than
-// that closes and vouches for nothing.
+// is no longer as it was then, but for lines behind that end: to read a large file
+// takes long, and a logger may append to it all the while. Close reports what Read
+// reported, and checks the file itself when all was read but the end was not. Close
+// after less than that closes and vouches for nothing.
 type fileStream struct {
 	ctx    context.Context
 	path   string
 	file   *os.File
 	before status
 	left   int64
-	known  bool  // Rewind's
-	err    error // what Read returns from now on
+	read   maphash.Hash // of what was
+	last   byte         // of that
+	known  bool         // Rewind's
+	err    error        // what Read returns from now on
 }
 
 func openStream(ctx context.Context, path string, c *ingest.Content) error {
@@ -143,7 +147,10 @@ func (s *fileStream) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.file.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
+	if s.left -= int64(n); n > 0 && !s.known {
+		s.last = p[n-1]
+		_, _ = s.read.Write(p[:n]) // cannot fail
+	}
 	switch {
 	case err == io.EOF: // cut shorter than it was
 		s.err = fault("read", s.path, ingest.ErrChanged)
@@ -160,10 +167,40 @@ func (s *fileStream) verify() error {
 	if err != nil {
 		return fault("read", s.path, err)
 	}
-	if s.known && st.size > s.before.size {
+	grown := st.size > s.before.size && (s.known || s.last == '\n')
+	if grown {
 		st.size, st.modified = s.before.size, s.before.modified
 	}
-	if st != s.before {
+	switch {
+	case st != s.before:
+		return fault("read", s.path, ingest.ErrChanged)
+	case grown && !s.known:
+		return s.readAgain()
+	}
+	return io.EOF
+}
+
+// readAgain returns io.EOF when what was read of a file that has grown since is there
+// still: whoever writes one anew, and longer, has by then written that.
+func (s *fileStream) readAgain() error {
+	var again maphash.Hash
+	again.SetSeed(s.read.Seed())
+	buf := make([]byte, 256<<10)
+	for at := int64(0); at < s.before.size; {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		n, err := s.file.ReadAt(buf[:min(int64(len(buf)), s.before.size-at)], at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fault("read", s.path, err)
+		}
+		if n == 0 {
+			break // it was cut shorter
+		}
+		_, _ = again.Write(buf[:n]) // cannot fail
+		at += int64(n)
+	}
+	if again.Sum64() != s.read.Sum64() {
 		return fault("read", s.path, ingest.ErrChanged)
 	}
 	return io.EOF
@@ -178,6 +215,7 @@ func (s *fileStream) Rewind(known bool) error {
 		return fault("read", s.path, err)
 	}
 	s.left, s.err, s.known = s.before.size, nil, known
+	s.read.Reset()
 	return nil
 }
 
