@@ -288,3 +288,70 @@ func TestTimescaleModel(t *testing.T) {
 		}
 	}
 }
+
+// Under error whoever comes first stands, and a file that contradicts any of that
+// leaves nothing, however files are cut into chunks and parts.
+func TestModelOfError(t *testing.T) {
+	for seed := range rounds(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(uint64(seed), 70))
+			m := newModel(random, Error, 60, 1)
+			copied := make(map[string]bool)
+			m.files = slices.DeleteFunc(m.files, func(f testFile) bool {
+				was := copied[f.bytes()]
+				copied[f.bytes()] = true
+				return was
+			})
+			s := open(t, Options{})
+			sink := sinkOf(t, s, SinkOptions{Policy: Error})
+			c := committerOf(t, sink)
+			stands := make(map[string]testReading)
+			var want, got []string
+			load := func(f *testFile) ingest.State {
+				last := m.lines(f)
+				for instant, r := range last {
+					if old, ok := stands[instant]; ok && (old.value != r.value || old.quality != r.quality) {
+						return ingest.Quarantined
+					}
+				}
+				for instant, r := range last {
+					if _, ok := stands[instant]; !ok {
+						stands[instant] = r
+					}
+				}
+				return ingest.Loaded
+			}
+			for files := m.files; len(files) > 0; {
+				n := min(1+random.IntN(8), len(files))
+				var outcomes []ingest.Outcome
+				if random.IntN(3) == 0 {
+					n = 1
+					outcomes = []ingest.Outcome{inParts(t, c, files[0], 1+random.IntN(6)).load()}
+				} else {
+					outcomes = commit(t, c, files[:n]...)
+				}
+				for i := range files[:n] {
+					f := &files[i]
+					want = append(want, fmt.Sprint(f.path, " ", load(f)))
+					got = append(got, fmt.Sprint(outcomes[i].File.Path, " ", outcomes[i].State))
+				}
+				files = files[n:]
+			}
+			if diff := gocmp.Diff(want, got); diff != "" {
+				t.Fatalf("files (-want +got):\n%s", diff)
+			}
+			want = want[:0]
+			for instant, r := range stands {
+				want = append(want, fmt.Sprintf("%s|%v|%s", instant, math.Abs(r.value), r.quality)) // 0 and -0 agree
+			}
+			slices.Sort(want)
+			got = query(t, s, `select logger, channel, extract(epoch from ts)::int8 - 1700000000, abs(value), coalesce(quality, '') from observations`)
+			slices.Sort(got)
+			if diff := gocmp.Diff(want, got); diff != "" {
+				t.Fatalf("readings (-want +got):\n%s", diff)
+			}
+			verify(t, s)
+			nothingLoads(t, s)
+		})
+	}
+}
