@@ -75,13 +75,13 @@ func (c *copies) send(ctx context.Context, conn *pgconn.PgConn) error {
 	if len(c.rows) == 0 {
 		return nil
 	}
-	end := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) })
+	end := context.AfterFunc(ctx, func() { stop(conn) })
 	arrived, refused, err := c.exchange(ctx, conn)
 	if !end() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		closeConnection(conn)
+		abandon(conn)
 	}
 	switch {
 	case refused != nil:
@@ -92,6 +92,17 @@ func (c *copies) send(ctx context.Context, conn *pgconn.PgConn) error {
 		return fmt.Errorf("sent %d rows, %d arrived", c.rows, arrived)
 	}
 	return nil
+}
+
+// stop has whoever waits for the connection fail at once.
+func stop(conn *pgconn.PgConn) { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) }
+
+// abandon has the driver close the connection, and the server end what it is at there:
+// it may wait for a lock, and would not notice. The driver does so, beside us, where a
+// statement fails to be sent.
+func abandon(conn *pgconn.PgConn) {
+	stop(conn)
+	_, _ = conn.Exec(context.Background(), "").ReadAll()
 }
 
 // exchange sends everything, and then reads what the server says of it. It cannot be

@@ -109,6 +109,9 @@ func TestCopiesOnALostConnection(t *testing.T) {
 	if err := <-done; err == nil || !conn.IsClosed() {
 		t.Errorf("given up: %v, closed: %v", err, conn.IsClosed())
 	}
+	waitFor(t, "the server to give it up, too", func() bool {
+		return query(t, s, "select count(*) from pg_locks where not granted")[0] == "0"
+	})
 
 	conn = dial()
 	if _, err := conn.Exec(t.Context(), "begin").ReadAll(); err != nil {
