@@ -87,7 +87,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 			return err
 		}},
 		{"the ledger", s.filesAndSources},
-		{"the readings", s.countReadings},
+		{"the readings", func(ctx context.Context, st *Status) error { return s.countReadings(ctx, st, countBelow) }},
 		{"the runs", s.runRates},
 		{"the loggers", s.loggers},
 	} {
@@ -126,10 +126,10 @@ func (s *Store) filesAndSources(ctx context.Context, st *Status) error {
 	return err
 }
 
-// countReadings counts a small table and asks the planner about a large one: its
-// estimate goes by the table's size as it is now, and by all chunks of a
-// hypertable.
-func (s *Store) countReadings(ctx context.Context, st *Status) error {
+// countReadings counts a small table, by the planner's estimate, and of a large one
+// asks the ledger: it has what the files hold, but for what a retention policy has
+// dropped of it.
+func (s *Store) countReadings(ctx context.Context, st *Status, below float64) error {
 	var text []byte
 	if err := s.pool.QueryRow(ctx, "explain (format json) select from readings").Scan(&text); err != nil {
 		return err
@@ -142,9 +142,9 @@ func (s *Store) countReadings(ctx context.Context, st *Status) error {
 	if err := json.Unmarshal(text, &plan); err != nil || len(plan) != 1 {
 		return fmt.Errorf("the planner's estimate is not as expected: %s", text)
 	}
-	if st.Readings = int64(plan[0].Plan.Rows); st.Readings > countBelow {
-		st.Estimated = true
-		return nil
+	if st.Estimated = plan[0].Plan.Rows > below; st.Estimated {
+		return s.pool.QueryRow(ctx, `select (coalesce((select sum(r.stored + r.replaced) from receipts r join files f on f.id = r.file_id and f.state = 'loaded'), 0)
+			- coalesce((select sum(t.n) from takeovers t join files f on f.id = t.from_file and f.state = 'loaded'), 0))::int8`).Scan(&st.Readings)
 	}
 	return s.pool.QueryRow(ctx, "select count(*) from readings").Scan(&st.Readings)
 }

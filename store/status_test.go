@@ -32,6 +32,9 @@ func TestStatus(t *testing.T) {
 	if st.Readings != 230 || st.Estimated {
 		t.Errorf("%d readings, estimated: %v", st.Readings, st.Estimated)
 	}
+	if err := l.store.countReadings(t.Context(), st, 0); err != nil || st.Readings != 230 || !st.Estimated {
+		t.Errorf("by the ledger %d readings, estimated: %v (%v)", st.Readings, st.Estimated, err)
+	}
 	if d := cmp.Diff([]FilesInState{{"file", ingest.Quarantined, 1}, {"site", ingest.Loaded, 13}}, st.Files); d != "" {
 		t.Error(d)
 	}

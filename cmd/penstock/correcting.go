@@ -277,6 +277,9 @@ func (a *app) correct(s *opened, all []store.FileVersion, c *correcting, what st
 	return done.exit()
 }
 
+// changesShown is how many readings that would change a table shows.
+const changesShown = 100
+
 // carryOut carries a correction out, group by group. In a dry run it prints each
 // reading that would change.
 func (a *app) carryOut(s *opened, all []store.FileVersion, c *correcting, what store.Correction) (*corrected, error) {
@@ -286,9 +289,12 @@ func (a *app) carryOut(s *opened, all []store.FileVersion, c *correcting, what s
 	}
 	done := &corrected{Reloaded: make(map[string]int64), Gone: []string{}, DryRun: c.dryRun}
 	what.Force, what.DryRun = c.force, c.dryRun
-	changes := newPrinter(a, changeColumns())
+	changes, more := newPrinter(a, changeColumns()), int64(-changesShown)
 	if c.dryRun {
 		what.Change = func(x store.Change) error {
+			if more++; more > 0 && a.output.value == "table" {
+				return nil
+			}
 			return changes.add(changeRow{x.Logger, x.Channel, stamp{x.Time}, x.Before, x.After})
 		}
 	}
@@ -306,8 +312,12 @@ func (a *app) carryOut(s *opened, all []store.FileVersion, c *correcting, what s
 		}
 		what.Action.Run = r.Run // one command is one run and one action
 	}
-	if c.dryRun {
-		err = changes.end()
+	if !c.dryRun {
+		return done, nil
+	}
+	err = changes.end()
+	if more > 0 && a.output.value == "table" {
+		a.note("%s more would change: -o csv and -o json list all.", counted(more, "reading"))
 	}
 	return done, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -91,6 +92,28 @@ func TestDryRunIntoAClosedPipe(t *testing.T) {
 	}
 	if out.tried != 1 {
 		t.Errorf("it was tried %d times", out.tried)
+	}
+}
+
+// A dry run shows the first of very many readings that would change.
+func TestDryRunOfManyReadings(t *testing.T) {
+	dir := t.TempDir()
+	text := "logger,channel,timestamp,value\n"
+	for n := range changesShown + 20 {
+		text += fmt.Sprintf("L1,flow,2024-05-01T%02d:%02d:00Z,1.5\n", n/60, n%60)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.csv"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store := "local:" + filepath.Join(dir, "pg")
+	penstock(t, exitWell, "--store", store, "replay", filepath.Join(dir, "a.csv"))
+	out, said := penstock(t, exitWell, "--store", store, "files", "undo", "a.csv", "--dry-run")
+	if n := strings.Count(out, "flow"); n != changesShown || !strings.Contains(said, "20 readings more would change: -o csv and -o json list all.") {
+		t.Errorf("%d readings are shown, and said:\n%s", n, said)
+	}
+	out, _ = penstock(t, exitWell, "--store", store, "files", "undo", "a.csv", "--dry-run", "-o", "csv")
+	if n := strings.Count(out, "flow"); n != changesShown+20 {
+		t.Errorf("%d readings are listed", n)
 	}
 }
 

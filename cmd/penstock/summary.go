@@ -399,7 +399,7 @@ func (r *result) why() string {
 		parts = append(parts, counted(n, "file")+" could not be read")
 	}
 	if n := r.files[ingest.Changed]; n > 0 {
-		parts = append(parts, counted(n, "file")+" changed while they were read")
+		parts = append(parts, counted(n, "file")+" changed meanwhile, or taken by others")
 	}
 	if n := r.receipt.Cells.Withheld; n > 0 {
 		parts = append(parts, counted(n, "reading")+" of new channels withheld")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -314,6 +315,9 @@ func TestLongLine(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.lines, lines); diff != "" {
 			t.Errorf("%q: rejected lines: %s", c.head, diff)
+		}
+		if want := []string{"of what is rejected in it the first 10 are listed, and 54 more are not"}; !slices.Equal(s.Notes, want) {
+			t.Errorf("noted %q, want %q", s.Notes, want)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
 			t.Errorf("%q: %d bytes were allocated", c.head, used)

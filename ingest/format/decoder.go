@@ -122,6 +122,7 @@ func (d *Decoder) Decode(ctx context.Context, c *ingest.Content, b *ingest.Batch
 		if !d.cut.Again {
 			d.paces()
 			d.noteJumps()
+			d.noteRejects()
 		}
 		d.maySayGrows()
 	}
@@ -382,6 +383,13 @@ func (d *Decoder) reject(line int64, column int, raw []byte, reason string) {
 	d.span.Rejects = append(d.span.Rejects, ingest.Reject{
 		Line: line, Column: column, Reason: strings.ToValidUTF8(reason, "\uFFFD"), Raw: string(raw[:min(len(raw), ingest.RawLimit)]),
 	})
+}
+
+// noteRejects says on the span that not all that was rejected is listed.
+func (d *Decoder) noteRejects() {
+	if most := d.settings.Limits.Rejects; d.rejects > most {
+		d.span.Notes = append(d.span.Notes, fmt.Sprintf("of what is rejected in it the first %d are listed, and %d more are not", most, d.rejects-most))
+	}
 }
 
 var _ ingest.Decoder = (*Decoder)(nil)
