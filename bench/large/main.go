@@ -20,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -73,9 +72,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	match, err := regexp.Compile(*only)
+	chosen, err := trial.Chosen(*only, measurements, func(m measurement) string { return m.name })
 	if err != nil {
-		return fmt.Errorf("-only: %w", err)
+		return err
 	}
 	if min(*megabytes, s.files.Files, s.file.Loggers) < 1 {
 		return errors.New("-megabytes, -files and -loggers: at least one")
@@ -89,11 +88,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, PostgreSQL %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), binaries.Version)
-	for _, m := range measurements {
-		if match.MatchString(m.name) {
-			if err := s.withServer(ctx, m); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
+	for _, m := range chosen {
+		if err := s.withServer(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	return nil

@@ -25,7 +25,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -100,9 +99,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	match, err := regexp.Compile(*only)
+	chosen, err := trial.Chosen(*only, measurements, func(m measurement) string { return m.name })
 	if err != nil {
-		return fmt.Errorf("-only: %w", err)
+		return err
 	}
 	if min(s.files, s.listed, s.backfill.files, s.large.megabytes, s.large.replaced, s.large.loggers) < 1 {
 		return errors.New("-files, -listed, -backfill, -large, -replaced and -large-loggers: at least one")
@@ -118,11 +117,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, PostgreSQL %s; settle %s, poll %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), binaries.Version, s.settle, s.poll)
-	for _, m := range measurements {
-		if match.MatchString(m.name) {
-			if err := s.withServer(ctx, m); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
+	for _, m := range chosen {
+		if err := s.withServer(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	return nil

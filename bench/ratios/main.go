@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"time"
@@ -69,9 +68,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	match, err := regexp.Compile(*only)
+	chosen, err := trial.Chosen(*only, comparisons, func(c comparison) string { return c.name })
 	if err != nil {
-		return fmt.Errorf("-only: %w", err)
+		return err
 	}
 	if s.runs < 1 {
 		return errors.New("-runs: at least one")
@@ -83,10 +82,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	for _, c := range comparisons {
-		if !match.MatchString(c.name) {
-			continue
-		}
+	for _, c := range chosen {
 		if err := s.withServer(ctx, c); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,4 +133,23 @@ func Memory(pid int, field string) (float64, error) {
 	}
 	n, err := strconv.ParseFloat(kib, 64)
 	return n * 1024 / 1e6, err
+}
+
+// Chosen returns those of things whose name a regular expression, -only's, matches.
+// Where there are none, the error names all.
+func Chosen[T any](only string, things []T, name func(T) string) (chosen []T, err error) {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return nil, fmt.Errorf("-only: %w", err)
+	}
+	var names []string
+	for _, thing := range things {
+		if names = append(names, name(thing)); match.MatchString(name(thing)) {
+			chosen = append(chosen, thing)
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("-only: %q matches none of %s", only, strings.Join(names, ", "))
+	}
+	return chosen, nil
 }

@@ -73,3 +73,17 @@ func TestMemory(t *testing.T) {
 		t.Error("there is memory of no name")
 	}
 }
+
+func TestChosen(t *testing.T) {
+	all := []string{"file", "folder", "backlog"}
+	name := func(s string) string { return s }
+	if got, err := Chosen("^f", all, name); err != nil || !slices.Equal(got, all[:2]) {
+		t.Errorf("chosen are %q, %v", got, err)
+	}
+	if _, err := Chosen("nosuch", all, name); err == nil || err.Error() != `-only: "nosuch" matches none of file, folder, backlog` {
+		t.Errorf("where none matches: %v", err)
+	}
+	if _, err := Chosen("(", all, name); err == nil {
+		t.Error("what is no regular expression is taken")
+	}
+}
