@@ -107,7 +107,7 @@ func TestTimescaleChunkInterval(t *testing.T) {
 		t.Errorf("by the ledger it is %s, %v, %v", inForce(s), changed, err)
 	}
 	// What the ledger says is looked at, not what was loaded.
-	if _, err := s.pool.Exec(t.Context(), "update files set cells = cells + $1 - stored, stored = $1", fits*10); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "update files set n_cells = n_cells + $1 - n_stored, n_stored = $1", fits*10); err != nil {
 		t.Fatal(err)
 	}
 	if changed, err := s.AlterHypertable(t.Context()); err != nil || !changed || inForce(s) != 2*day {
@@ -121,7 +121,7 @@ func TestTimescaleChunkInterval(t *testing.T) {
 		t.Errorf("asked for it is %s, %v, %v", inForce(s), changed, err)
 	}
 	s.options.Hypertable.ChunkInterval = 0
-	if _, err := s.pool.Exec(t.Context(), "update files set cells = cells - stored + 300, stored = 300"); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "update files set n_cells = n_cells - n_stored + 300, n_stored = 300"); err != nil {
 		t.Fatal(err)
 	}
 	if changed, err := s.AlterHypertable(t.Context()); err != nil || changed {

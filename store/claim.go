@@ -97,8 +97,8 @@ var (
 	claimIDs = statement{"claim_ids", `select array_agg(nextval('file_ids')) from generate_series(1, $1::int4)`}
 	// A version that is no longer the loaded one of its content keeps nothing:
 	// its receipt becomes that of a duplicate.
-	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', unchanged = stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0),
-			stored = 0, replaced = null, outranked = null, ` + changedNow + `
+	claimDemote = statement{"claim_demote", `update files set state = 'duplicate', n_unchanged = n_stored + coalesce(n_replaced, 0) + coalesce(n_unchanged, 0) + coalesce(n_outranked, 0),
+			n_stored = 0, n_replaced = null, n_outranked = null, ` + changedNow + `
 		where id = any($1::int8[]) and state = 'loaded' returning id`}
 	// The state is asked of the joined row. As a condition on files it would have
 	// the planner begin with all that are due, who may be many while its

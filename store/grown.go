@@ -68,12 +68,12 @@ const carryOnLook = `with newest as materialized (
 
 const carryOnFile = `update files set generation = generation + 1, sha256 = $2, content = $3, size = $4, modified = $5, modified_step = $6,
 	trusted = $7, rank_time = $8, run = $9, chunk = $10, reason = coalesce($11, reason), pack = $12, pack_offset = $13, fetched = $14, ` + changedNow + `,
-	lines = lines + c[1], lines_preamble = coalesce(lines_preamble, 0) + c[2], lines_header = lines_header + c[3],
-	lines_blank = coalesce(lines_blank, 0) + c[4], lines_comment = coalesce(lines_comment, 0) + c[5], lines_footer = coalesce(lines_footer, 0) + c[6], lines_message = coalesce(lines_message, 0) + c[7],
-	lines_data = lines_data + c[8], lines_rejected = coalesce(lines_rejected, 0) + c[9], cells = cells + c[10], missing = coalesce(missing, 0) + c[11], rejected = coalesce(rejected, 0) + c[12],
-	withheld = coalesce(withheld, 0) + c[13], repeated = coalesce(repeated, 0) + c[14], stored = stored + c[15], replaced = coalesce(replaced, 0) + c[16], unchanged = coalesce(unchanged, 0) + c[17],
-	outranked = coalesce(outranked, 0) + c[18], first_ts = least(first_ts, $16), last_ts = greatest(last_ts, $17),
-	series = array(select distinct x from unnest(series || $18::int4[]) x order by x)
+	n_lines = n_lines + c[1], n_lines_preamble = coalesce(n_lines_preamble, 0) + c[2], n_lines_header = n_lines_header + c[3],
+	n_lines_blank = coalesce(n_lines_blank, 0) + c[4], n_lines_comment = coalesce(n_lines_comment, 0) + c[5], n_lines_footer = coalesce(n_lines_footer, 0) + c[6], n_lines_message = coalesce(n_lines_message, 0) + c[7],
+	n_lines_data = n_lines_data + c[8], n_lines_rejected = coalesce(n_lines_rejected, 0) + c[9], n_cells = n_cells + c[10], n_missing = coalesce(n_missing, 0) + c[11], n_rejected = coalesce(n_rejected, 0) + c[12],
+	n_withheld = coalesce(n_withheld, 0) + c[13], n_repeated = coalesce(n_repeated, 0) + c[14], n_stored = n_stored + c[15], n_replaced = coalesce(n_replaced, 0) + c[16], n_unchanged = coalesce(n_unchanged, 0) + c[17],
+	n_outranked = coalesce(n_outranked, 0) + c[18], span_first = least(span_first, $16), span_last = greatest(span_last, $17),
+	series_ids = array(select distinct x from unnest(series_ids || $18::int4[]) x order by x)
 	from (select $15::int8[] as c) as added where id = $1`
 
 var (

@@ -27,7 +27,7 @@ func growLedger(b *testing.B, s *Store, rows int) {
 		`drop index files_loaded_content, files_duplicate_content`,
 		`insert into series (logger, channel, unit, label) select 'X' || i, 'flow', '', '' from generate_series(1, 5000) i`,
 		fmt.Sprintf(`insert into files (id, rank_time, fetched, modified, size, key, content, generation, run, chunk, recipe, state, modified_step, source, rank, trusted, sha256, path,
-				first_ts, last_ts, lines, lines_header, lines_data, cells, stored, series)
+				span_first, span_last, n_lines, n_lines_header, n_lines_data, n_cells, n_stored, series_ids)
 			select i, t, t, t, 400, encode(minute || substring(sha256(convert_to('loggers', 'UTF8') || '\x00'::bytea || convert_to(path, 'UTF8')) from 1 for 12), 'hex')::uuid,
 				encode(minute || substring(sha256(int8send(-i)) from 1 for 12), 'hex')::uuid, 1, 1, i / 200, 1, 'loaded', 1, 1, 0, true, sha256(int8send(i)), path,
 				t - interval '15 min', t, 9, 1, 8, 8, 8, array[1 + i %% 5000]

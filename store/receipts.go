@@ -14,7 +14,8 @@ import (
 // a chunk has is left out of the chunk's COPY: a third of what they cost, in time and
 // in log. The view receipts, which is for all who read, has them as 0.
 
-// countColumns is the columns of a receipt's counts, in the order of counts.
+// countColumns is the columns of a receipt's counts, in the order of counts, as the
+// view has them; the table has n_ before each name, so that people can join the two.
 // Sparse are those that may be null.
 var countColumns = [...]struct {
 	name   string
@@ -49,12 +50,12 @@ func (c *committer) receiptColumns(b *ingest.Batch) string {
 		}
 	}
 	var names strings.Builder
-	names.WriteString(", first_ts, last_ts, series")
+	names.WriteString(", span_first, span_last, series_ids")
 	c.counted = c.counted[:0]
 	for k, column := range countColumns {
 		if !column.sparse || has[k] != 0 {
 			c.counted = append(c.counted, k)
-			names.WriteString(", " + column.name)
+			names.WriteString(", n_" + column.name)
 		}
 	}
 	return names.String()
@@ -112,9 +113,9 @@ func addCount(to *column, k int, n int64) {
 
 // receiptAgain writes the receipts of versions that the ledger has already.
 var receiptAgain = statement{"receipt_again", func() string {
-	set, of, names := "first_ts = c.first_ts, last_ts = c.last_ts, series = c.series::int4[]", "$1::int8[], $2::timestamptz[], $3::timestamptz[], $4::text[]", "id, first_ts, last_ts, series"
+	set, of, names := "span_first = c.first_ts, span_last = c.last_ts, series_ids = c.series::int4[]", "$1::int8[], $2::timestamptz[], $3::timestamptz[], $4::text[]", "id, first_ts, last_ts, series"
 	for k, column := range countColumns {
-		set += fmt.Sprintf(", %[1]s = c.%[1]s", column.name)
+		set += fmt.Sprintf(", n_%[1]s = c.%[1]s", column.name)
 		of += fmt.Sprintf(", $%d::int8[]", firstCount+k+1)
 		names += ", " + column.name
 	}

@@ -64,7 +64,7 @@ func (l *ledger) file(source, path string, state ingest.State, first time.Time, 
 		last := first.Add(time.Duration(n-1) * time.Minute)
 		from, to = &first, &last
 	}
-	l.exec(`update files set first_ts = $2, last_ts = $3, lines = $4 + 1, lines_header = 1, lines_data = $4, cells = $5, stored = $5, series = coalesce($6::int4[], array[]::int4[])
+	l.exec(`update files set span_first = $2, span_last = $3, n_lines = $4 + 1, n_lines_header = 1, n_lines_data = $4, n_cells = $5, n_stored = $5, series_ids = coalesce($6::int4[], array[]::int4[])
 		where id = $1`, id, from, to, n, stored, series)
 	for _, one := range series {
 		if state == ingest.Loaded {

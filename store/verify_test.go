@@ -42,7 +42,7 @@ func TestVerify(t *testing.T) {
 	// /b takes two of a's readings over, as the commit would record it.
 	l.exec("update readings set file_id = $1 where file_id = $2 and series_id = 1 and ts < $3", b, a, day(1, 2))
 	l.exec("insert into takeovers values ($1, $2, 2)", a, b)
-	l.exec("update files set replaced = 2, cells = cells + 2, first_ts = $2, series = '{1,3}' where id = $1", b, day(1, 0))
+	l.exec("update files set n_replaced = 2, n_cells = n_cells + 2, span_first = $2, series_ids = '{1,3}' where id = $1", b, day(1, 0))
 	check(Selection{}, "3 files, 25 readings")
 	check(Selection{IDs: []int64{b}}, "1 files, 7 readings")
 
@@ -51,9 +51,9 @@ func TestVerify(t *testing.T) {
 	l.exec("insert into readings (series_id, ts, value, file_id) values (1, $2, 0, $1)", u, day(3, 0))
 	l.exec("insert into readings (series_id, ts, value, file_id) values (1, $1, 0, 777), (2, $1, 0, 777)", day(4, 0))
 	l.exec("alter table files drop constraint lines_balance, drop constraint cells_balance")
-	l.exec("update files set lines = 12, missing = 1 where id = $1", a)
+	l.exec("update files set n_lines = 12, n_missing = 1 where id = $1", a)
 	n := l.file("file", "/n", ingest.Loaded, day(5, 0), 0)
-	l.exec("update files set lines = null where id = $1", n)
+	l.exec("update files set n_lines = null where id = $1", n)
 	check(Selection{}, fmt.Sprintf("4 files, 27 readings"+
 		"; %d /a #1 loaded: cells accounted for 20, found 21"+
 		"; %d /a #1 loaded: lines accounted for 12, found 11"+

@@ -15,7 +15,7 @@ func TestWhy(t *testing.T) {
 	u := l.file("file", "/u", ingest.Undone, day(1, 0), 10, 1)
 	l.exec("update readings set file_id = $1, value = 42, quality = 'E' where file_id = $2 and series_id = 1 and ts = $3", b, a, day(1, 5))
 	l.exec("insert into takeovers values ($1, $2, 1)", a, b)
-	l.exec("update files set replaced = 1, cells = 1, first_ts = $2, last_ts = $2, series = '{1}' where id = $1", b, day(1, 5))
+	l.exec("update files set n_replaced = 1, n_cells = 1, span_first = $2, span_last = $2, series_ids = '{1}' where id = $1", b, day(1, 5))
 	l.exec("update files set run = run + 1 where id = $1", b)
 	l.exec(`insert into runs (id, command, host, version) overriding system value
 		select f.run, r.command, r.host, r.version from files f join runs r on r.id = f.run - 1 where f.id = $1`, b)

@@ -88,58 +88,58 @@ create sequence file_ids as int8 increment by 64;
 -- What is in an index stands first: every row that is written is taken apart up to
 -- there for each index.
 create table files (
-    id             int8 primary key default nextval('file_ids'),
-    changed        timestamptz not null default now(),
-    changed_by     int8 not null default txid_current(),
-    key            uuid not null,
-    content        uuid,
-    generation     int4 not null,
-    state          file_state not null,
-    first_ts       timestamptz,
-    last_ts        timestamptz,
-    rank_time      timestamptz not null,
-    fetched        timestamptz not null,
-    modified       timestamptz,
-    size           int8 not null,
-    lines          int8,
-    lines_header   int8,
-    lines_data     int8,
-    cells          int8,
-    stored         int8,
-    run            int4 not null,
-    chunk          int4 not null,
-    recipe         int4,
-    modified_step  int4,
-    source         int2 not null,
-    rank           int2 not null,
-    trusted        bool not null,
-    pack           int4,
-    pack_offset    int8,
-    lines_preamble int8,
-    lines_blank    int8,
-    lines_comment  int8,
-    lines_footer   int8,
-    lines_message  int8,
-    lines_rejected int8,
-    missing        int8,
-    rejected       int8,
-    withheld       int8,
-    repeated       int8,
-    replaced       int8,
-    unchanged      int8,
-    outranked      int8,
-    sha256         bytea not null,
-    series         int4[],
-    path           text collate "C" not null,
-    reason         text,
+    id               int8 primary key default nextval('file_ids'),
+    changed          timestamptz not null default now(),
+    changed_by       int8 not null default txid_current(),
+    key              uuid not null,
+    content          uuid,
+    generation       int4 not null,
+    state            file_state not null,
+    span_first       timestamptz,
+    span_last        timestamptz,
+    rank_time        timestamptz not null,
+    fetched          timestamptz not null,
+    modified         timestamptz,
+    size             int8 not null,
+    n_lines          int8,
+    n_lines_header   int8,
+    n_lines_data     int8,
+    n_cells          int8,
+    n_stored         int8,
+    run              int4 not null,
+    chunk            int4 not null,
+    recipe           int4,
+    modified_step    int4,
+    source           int2 not null,
+    rank             int2 not null,
+    trusted          bool not null,
+    pack             int4,
+    pack_offset      int8,
+    n_lines_preamble int8,
+    n_lines_blank    int8,
+    n_lines_comment  int8,
+    n_lines_footer   int8,
+    n_lines_message  int8,
+    n_lines_rejected int8,
+    n_missing        int8,
+    n_rejected       int8,
+    n_withheld       int8,
+    n_repeated       int8,
+    n_replaced       int8,
+    n_unchanged      int8,
+    n_outranked      int8,
+    sha256           bytea not null,
+    series_ids       int4[],
+    path             text collate "C" not null,
+    reason           text,
     unique (key, generation),
-    constraint lines_balance check (lines is null or coalesce(lines = coalesce(lines_preamble, 0) + lines_header + coalesce(lines_blank, 0)
-        + coalesce(lines_comment, 0) + coalesce(lines_footer, 0) + coalesce(lines_message, 0) + lines_data + coalesce(lines_rejected, 0), false)),
-    constraint cells_balance check (lines is null or coalesce(cells = coalesce(missing, 0) + coalesce(rejected, 0) + coalesce(withheld, 0)
-        + coalesce(repeated, 0) + stored + coalesce(replaced, 0) + coalesce(unchanged, 0) + coalesce(outranked, 0), false))
+    constraint lines_balance check (n_lines is null or coalesce(n_lines = coalesce(n_lines_preamble, 0) + n_lines_header + coalesce(n_lines_blank, 0)
+        + coalesce(n_lines_comment, 0) + coalesce(n_lines_footer, 0) + coalesce(n_lines_message, 0) + n_lines_data + coalesce(n_lines_rejected, 0), false)),
+    constraint cells_balance check (n_lines is null or coalesce(n_cells = coalesce(n_missing, 0) + coalesce(n_rejected, 0) + coalesce(n_withheld, 0)
+        + coalesce(n_repeated, 0) + n_stored + coalesce(n_replaced, 0) + coalesce(n_unchanged, 0) + coalesce(n_outranked, 0), false))
 );
 comment on table files is 'The ledger: one row per file version, with its receipt. The view receipts is to be read';
-comment on column files.lines is 'with which the receipt begins; null where there is none. Of the other counts those are null that are 0, as most are: they take no room';
+comment on column files.n_lines is 'with which the receipt begins; null where there is none. Of the other counts those are null that are 0, as most are: they take no room';
 comment on column files.key is '4 bytes of about when its path says the file is from, then the first 12 of the SHA-256 of source, NUL, path';
 comment on column files.content is '4 bytes of about when its content says it is from, then 12 of a digest of what decides the readings: content, recipe, and what the profile took from name and source';
 comment on column files.rank_time is 'the file''s own time: from its name, or modified as first recorded; never less than the previous generation''s';
@@ -159,14 +159,16 @@ create index files_duplicate_content on files (content) where state = 'duplicate
 -- and what spans some instants: files come in about the order of theirs, so that this
 -- finds those of a few days in a ledger of many years. It is a few pages however long
 -- that is.
-create index files_changed_span on files using brin (changed_by, changed, first_ts, last_ts) with (pages_per_range = 32, autosummarize = on);
+create index files_changed_span on files using brin (changed_by, changed, span_first, span_last) with (pages_per_range = 32, autosummarize = on);
 
 -- What adds counts up reads this: a sum with a null in it is null.
-create view receipts as select id as file_id, first_ts, last_ts, lines, coalesce(lines_preamble, 0) as lines_preamble, lines_header,
-    coalesce(lines_blank, 0) as lines_blank, coalesce(lines_comment, 0) as lines_comment, coalesce(lines_footer, 0) as lines_footer,
-    coalesce(lines_message, 0) as lines_message, lines_data, coalesce(lines_rejected, 0) as lines_rejected, cells, coalesce(missing, 0) as missing,
-    coalesce(rejected, 0) as rejected, coalesce(withheld, 0) as withheld, coalesce(repeated, 0) as repeated, stored, coalesce(replaced, 0) as replaced,
-    coalesce(unchanged, 0) as unchanged, coalesce(outranked, 0) as outranked, series from files where lines is not null;
+create view receipts as select id as file_id, span_first as first_ts, span_last as last_ts, n_lines as lines,
+    coalesce(n_lines_preamble, 0) as lines_preamble, n_lines_header as lines_header, coalesce(n_lines_blank, 0) as lines_blank,
+    coalesce(n_lines_comment, 0) as lines_comment, coalesce(n_lines_footer, 0) as lines_footer, coalesce(n_lines_message, 0) as lines_message,
+    n_lines_data as lines_data, coalesce(n_lines_rejected, 0) as lines_rejected, n_cells as cells, coalesce(n_missing, 0) as missing,
+    coalesce(n_rejected, 0) as rejected, coalesce(n_withheld, 0) as withheld, coalesce(n_repeated, 0) as repeated, n_stored as stored,
+    coalesce(n_replaced, 0) as replaced, coalesce(n_unchanged, 0) as unchanged, coalesce(n_outranked, 0) as outranked, series_ids as series
+    from files where n_lines is not null;
 comment on view receipts is 'What became of every line and cell of a file version, the instants it spans and its series';
 
 create table shapes (
