@@ -216,7 +216,7 @@ create table loadings (
     parts    int4 not null,
     readings int4 not null
 );
-comment on table loadings is 'Files that are loading in parts: into how many they are cut, after how many bytes of text or readings each. A row goes when its file is loaded';
+comment on table loadings is 'Files that are loading in parts: into how many they are cut, after how many bytes of text (0: they are cut by series) or readings each. A row goes when its file is loaded';
 
 create table parts (
     file_id  int8 not null,
