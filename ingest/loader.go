@@ -69,7 +69,7 @@ func (l *loader) load(ctx context.Context, f *largeFile) error {
 		return nil
 	case err != nil:
 		return l.commitBatch(ctx, l.taken(ctx, &f.reference, err))
-	case l.batch.Spans[0].State != Loaded || found.keeps() && len(found.late) == 1:
+	case l.batch.Spans[0].State != Loaded || len(found.parts) == 1:
 		return l.commitBatch(ctx, nil)
 	}
 	return l.loadInParts(ctx, f, &have, found)
@@ -112,13 +112,13 @@ func (l *loader) scan(ctx context.Context, f *largeFile, have *provided, settled
 	if _, rewinds := raw.(Rewinder); raw != nil && !rewinds || l.content.Recorded != nil || l.content.Gain != nil {
 		return nil, ErrUncut
 	}
-	found := &scan{settled: settled, expected: int(l.content.size()/l.Limits.Part) + 1}
+	found := &scan{settled: settled, keeps: true, expected: int(l.content.size()/l.Limits.Part) + 1}
 	cut := l.cut(found)
 	cut.End = func(b *Batch) (*Batch, error) {
 		if l.take.Err() != nil {
 			return nil, errLeft
 		}
-		found.next(b, l.Limits.Readings)
+		found.next(b)
 		return b, nil
 	}
 	err := l.read(f, have, func(d PartDecoder) error { return d.DecodeParts(ctx, l.content, &l.batch, cut) })
@@ -226,8 +226,11 @@ func (l *loader) rewind(known bool) error {
 // loadInParts claims a file that was scanned, has its parts committed, and tells
 // what became of it.
 func (l *loader) loadInParts(ctx context.Context, f *largeFile, have *provided, found *scan) error {
-	parts := &Parts{Count: len(found.late), Bytes: windowPieces * l.Limits.Part, Readings: l.Limits.Readings}
-	window := l.batch.takeReadings()
+	parts := &Parts{Count: len(found.parts), Bytes: l.Limits.Part, Readings: l.Limits.Readings}
+	if found.keeps {
+		found.kept = l.batch.takeReadings()
+		parts.Bytes = 0
+	}
 	found.thin(&l.batch)
 	var o Outcome
 	err := l.transact(ctx, func(c PartCommitter) (err error) {
@@ -242,7 +245,7 @@ func (l *loader) loadInParts(ctx context.Context, f *largeFile, have *provided, 
 	case o.State != Loading:
 		return l.tellOne(ctx, o)
 	}
-	if unread, err := l.commitParts(ctx, parts, found, window); err != nil {
+	if unread, err := l.commitParts(ctx, parts, found); err != nil {
 		return err
 	} else if errors.Is(unread, errLeft) {
 		l.dropped.Store(true)
@@ -302,20 +305,19 @@ func (l *loader) tellOne(ctx context.Context, o Outcome) error {
 }
 
 // commitParts has the parts of a file committed that are not, by whichever worker is
-// free. window has what the scan has left. Where that is not all of the file it reads
-// the file again. unread says why the file cannot be finished, err why
+// free. Where its readings were not kept it reads the file again. unread says why the file cannot be finished, err why
 // the run cannot go on. No part is under way when it returns, unless the run has
 // ended.
-func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan, window *Batch) (unread, err error) {
+func (l *loader) commitParts(ctx context.Context, parts *Parts, found *scan) (unread, err error) {
 	if len(parts.Done) == parts.Count {
 		return nil, nil
 	}
 	start := time.Now()
 	l.waited = 0
 	defer func() { l.event.Decode += time.Since(start) - l.waited }()
-	h := &handing{loader: l, parts: parts, found: found, window: window}
-	if found.keeps() {
-		unread = h.handCuts(ctx, found.cuts)
+	h := &handing{loader: l, parts: parts, found: found}
+	if found.kept != nil {
+		unread = h.pick(ctx)
 	} else {
 		unread = h.decode(ctx)
 	}
@@ -342,10 +344,8 @@ type handing struct {
 	*loader
 	parts  *Parts
 	found  *scan
-	window *Batch // that is decoded into
-	read   int    // windows
 	n      int    // of the next part
-	batch  *Batch // that has it
+	batch  *Batch // that is decoded into
 	failed error  // what a worker says of the file
 }
 
@@ -355,47 +355,50 @@ func (h *handing) decode(ctx context.Context) error {
 		return err
 	}
 	decoder := h.decoder.(PartDecoder) // the scan has seen to that
-	b := h.window
-	b.truncate(0)
 	cut := h.cut(h.found)
 	cut.Again = true
 	cut.End = func(*Batch) (*Batch, error) {
-		if len(b.Spans) < windowPieces {
-			return b, nil
+		if err := h.handAlike(ctx); err != nil {
+			return nil, err
 		}
-		defer b.drop()
-		return b, h.handWindow(ctx, windowPieces)
+		return h.another(ctx)
+	}
+	b, err := h.another(ctx)
+	if err != nil {
+		return err
 	}
 	if err := decoder.DecodeParts(ctx, h.content, b, cut); err != nil {
 		return err
 	}
-	pieces := len(b.Spans)
-	if b.join(); b.Spans[0].State != Loaded || h.read != len(h.found.windows)-1 {
+	if s := &h.batch.Spans[len(h.batch.Spans)-1]; s.State != Loaded || h.n != len(h.found.parts)-1 {
 		return fmt.Errorf("%w: reading it twice gave two results", ErrChanged)
 	}
-	return h.handWindow(ctx, lastPieces(pieces))
+	return h.handAlike(ctx)
 }
 
-// handWindow hands on the parts of the window, if it is what the scan found.
-func (h *handing) handWindow(ctx context.Context, pieces int) error {
-	if h.read == len(h.found.windows) {
+// handAlike hands on the part that is in the batch, unless it is committed already,
+// if it is what the scan found.
+func (h *handing) handAlike(ctx context.Context) error {
+	b, n := h.batch, h.n
+	if n >= len(h.found.parts) {
 		return fmt.Errorf("%w: it has more parts than at first", ErrChanged)
 	}
-	b, is := h.window, &h.found.windows[h.read]
-	if len(b.Time) != is.readings || h.found.digestOf(b, 0, len(b.Time)) != is.digest {
-		return fmt.Errorf("%w: its parts from %d on are not what they were at first", ErrChanged, h.n+1)
+	is := &h.found.parts[n]
+	b.Spans[0].End = len(b.Time)
+	if len(b.Time) != is.readings || h.found.digestOf(b, &b.Spans[0]) != is.digest {
+		return fmt.Errorf("%w: its part %d is not what it was at first", ErrChanged, n+1)
 	}
-	cuts := h.found.cut(b, pieces, h.Limits.Readings)
-	if len(cuts) != is.parts {
-		return fmt.Errorf("%w: its text is cut otherwise than at first", ErrChanged)
+	if h.parts.Done[n] {
+		h.n++
+		h.giveUp()
+		return nil
 	}
-	h.read++
-	return h.handCuts(ctx, cuts)
+	return h.hand(ctx)
 }
 
-// handCuts hands on the parts of the window that are not committed already.
-func (h *handing) handCuts(ctx context.Context, cuts [][]int32) error {
-	for _, rows := range cuts {
+// pick hands on the parts of a file whose readings were kept.
+func (h *handing) pick(ctx context.Context) error {
+	for h.n < len(h.found.parts) {
 		if h.parts.Done[h.n] {
 			h.n++
 			continue
@@ -404,7 +407,7 @@ func (h *handing) handCuts(ctx context.Context, cuts [][]int32) error {
 		if err != nil {
 			return err
 		}
-		b.pick(h.window, rows, &h.loader.batch.Spans[0])
+		b.pick(h.found.kept, h.found.parts[h.n].rows, &h.loader.batch.Spans[0])
 		if err := h.hand(ctx); err != nil {
 			return err
 		}
@@ -415,14 +418,14 @@ func (h *handing) handCuts(ctx context.Context, cuts [][]int32) error {
 // hand gives the part that is in the batch to a worker.
 func (h *handing) hand(ctx context.Context) error {
 	b, n := h.batch, h.n
-	late := h.found.late[n]
+	is := &h.found.parts[n]
 	h.n++
-	for late && h.underWay > 0 {
+	for is.late && h.underWay > 0 {
 		if err := h.await(ctx, h); err != nil {
 			return err
 		}
 	}
-	p := &part{Part: Part{Of: h.parts, N: n, Late: late}, batch: b, ended: h.ended, slot: turn{turnstile: h.Turn.forLarge()}}
+	p := &part{Part: Part{Of: h.parts, N: n, Late: is.late}, batch: b, ended: h.ended, slot: turn{turnstile: h.Turn.forLarge()}}
 	start := time.Now()
 	defer func() { h.waited += time.Since(start) }()
 	if p.slot.enter(h.take) != nil {
@@ -454,14 +457,15 @@ func (h *handing) give(ctx context.Context, p *part) error {
 	return errLeft // the reason is noted
 }
 
-// giveUp leaves the batch that no worker has to others.
+// giveUp leaves the batch that is decoded into to others.
 func (h *handing) giveUp() {
 	if h.batch != nil {
 		h.free, h.batch = append(h.free, h.batch), nil
 	}
 }
 
-// another returns a batch for a part, waiting until a worker has done with one.
+// another returns a batch to decode into, waiting until a worker has done with
+// one.
 func (h *handing) another(ctx context.Context) (*Batch, error) {
 	if len(h.free) == 0 && h.made < cap(h.ended) {
 		h.made++

@@ -70,8 +70,8 @@ type Rewinder interface {
 // cut; the sink fills in the rest when it is claimed.
 type Parts struct {
 	Count    int   // how many there are
-	Bytes    int64 // of text that a window of it has, whose readings are cut by series
-	Readings int   // that a part has at most
+	Bytes    int64 // the Cut's; 0 where its readings were kept, and cut by series
+	Readings int   // likewise
 
 	FileID int64        // the sink's: the file version's id in the ledger
 	Claim  int64        // likewise: tells this claim of it from others, by whom what was loading was given up, and may be cut otherwise

@@ -8,18 +8,25 @@ import (
 // A scan is what the first reading of a large file finds beside the span: its
 // parts, and what its series span.
 type scan struct {
-	late     []bool // by part: whether it may have instants that earlier ones have
-	windows  []window
-	expected int    // pieces, by the size of the file
+	parts    []scanned
 	settled  []bool // the Cut's
+	keeps    bool   // the readings are all kept so far
+	expected int    // parts, as the text is cut, by the size of the file
+	kept     *Batch // the readings, once the file is claimed; nil where it is read again
 
 	groups map[seriesOf]int32 // the series, by logger and channel
 	group  []int32            // by key of the batch
 	before []reachOf          // by group: what the parts before reach over
 	own    []reachOf          // likewise, this part
 	names  []uint64           // digestOf's: the digests of the batch's keys
-	rows   []int32            // cut's: of all parts
-	cuts   [][]int32          // likewise, of each
+}
+
+// scanned is a part as it was found.
+type scanned struct {
+	readings int
+	digest   uint64 // of all that is stored of them, where they are not kept
+	late     bool
+	rows     []int32 // of those that are kept, which are the part's
 }
 
 type seriesOf struct{ logger, channel string }
@@ -30,6 +37,17 @@ type reachOf struct{ first, last int64 }
 var reachesNowhere = reachOf{math.MaxInt64, math.MinInt64}
 
 func (r *reachOf) extend(o reachOf) { r.first, r.last = min(r.first, o.first), max(r.last, o.last) }
+
+// add takes in a part: the readings of a span of the batch.
+func (s *scan) add(b *Batch, span *Span) {
+	s.meet(b.Keys)
+	p := scanned{readings: span.End - span.Begin, digest: s.digestOf(b, span)}
+	for i := span.Begin; i < span.End; i++ {
+		p.late = s.reach(s.group[b.Series[i]], b.Time[i]) || p.late
+	}
+	s.endReach()
+	s.parts = append(s.parts, p)
+}
 
 // reach takes in that the part has an instant of a group, and reports whether it
 // lies within what the parts before span.
@@ -78,10 +96,12 @@ func (s *scan) thin(b *Batch) {
 	span.End = len(b.Time)
 }
 
-// digestOf tells some readings of the batch from others, as well as 64 bits can:
-// their series, with the unit, instants, values and qualities, by FNV-1a in words.
-func (s *scan) digestOf(b *Batch, begin, end int) uint64 {
+// digestOf tells the readings of a span of the batch from others, as well as 64
+// bits can: their series, with the unit, instants, values and qualities, by FNV-1a
+// in words.
+func (s *scan) digestOf(b *Batch, span *Span) uint64 {
 	h := uint64(digestOffset)
+	begin, end := span.Begin, span.End
 	s.names = slices.Grow(s.names[:0], len(b.Keys))[:len(b.Keys)]
 	clear(s.names)
 	times, series := b.Time[begin:end], b.Series[begin:end]

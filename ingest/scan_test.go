@@ -22,8 +22,7 @@ func TestDigestOfAPart(t *testing.T) {
 			b.Append(b.SeriesOf([]byte(r.logger), []byte(r.channel), []byte(r.unit), nil), r.at, r.value)
 			b.SetQuality([]byte(r.quality))
 		}
-		span := b.End()
-		return new(scan).digestOf(b, span.Begin, span.End)
+		return new(scan).digestOf(b, b.End())
 	}
 	first, second := reading{"L1", "flow", "l/s", 1, 2, "A"}, reading{"L1", "level", "", 1, 2, ""}
 	want := digest(0, first, second)

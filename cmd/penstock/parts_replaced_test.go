@@ -76,9 +76,17 @@ func TestCommittedPartsStay(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.site, "large.csv"), []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ at, part string }{
-		{"parted:1", "3kB"}, {"parting:5", "3kB"}, {"parted:12", "3kB"}, {"finishing:1", "3kB"},
-		{"parted:1", "20kB"}, {"parting:3", "20kB"}, {"finishing:1", "20kB"}, // which is decoded once
+	for _, c := range []struct {
+		at, part string
+		bytes    int64 // as the ledger has them
+	}{
+		{"parted:1", "3kB", 3000},
+		{"parting:5", "3kB", 3000},
+		{"parted:12", "3kB", 3000},
+		{"finishing:1", "3kB", 3000},
+		{"parted:1", "20kB", 0}, // these are kept, and cut by series
+		{"parting:3", "20kB", 0},
+		{"finishing:1", "20kB", 0},
 	} {
 		at := c.at
 		url := b.database()
@@ -88,6 +96,10 @@ func TestCommittedPartsStay(t *testing.T) {
 			t.Fatalf("%s: not killed: %v\n%s", at, err, out)
 		}
 		on(t, url, func(conn *pgx.Conn) {
+			var bytes int64
+			if err := conn.QueryRow(t.Context(), "select bytes from penstock.loadings").Scan(&bytes); err != nil || bytes != c.bytes {
+				t.Errorf("parts of %s are said to be of %d bytes, want %d (%v)", c.part, bytes, c.bytes, err)
+			}
 			if _, err := conn.Exec(t.Context(), "create table before as select ts, ctid::text as place, xmin::text as by from penstock.readings"); err != nil {
 				t.Fatal(err)
 			}

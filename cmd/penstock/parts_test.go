@@ -172,7 +172,7 @@ func TestPartsOfLocalTimes(t *testing.T) {
 func TestKilledAtEveryStepOfParts(t *testing.T) {
 	t.Parallel()
 	b := newPartsBed(t)
-	times, parts := []int{1, 4}, []string{"300B", "700B"} // decoded twice, and once
+	times, parts := []int{1, 4}, []string{"300B", "700B"} // as they come, and kept and by series
 	if soak() {
 		times = []int{1, 2, 3, 4, 5, 6}
 	}
@@ -236,7 +236,7 @@ func TestPartsKilledAtAnyMoment(t *testing.T) {
 	if soak() {
 		moments = 60
 	}
-	parts := []string{"200B", "700B"} // decoded twice, and once
+	parts := []string{"200B", "700B"} // as they come, and kept and by series
 	url := b.database()
 	start := time.Now()
 	b.finish(url, "--part", parts[0])

@@ -13,10 +13,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// A window is cut by series: every reading is of one part, parts are of one size
+// What is kept is cut by series: every reading is of one part, parts are of one size
 // but for the last, series come in the order of their names and each in the order of
 // the file, and a part is late where an earlier one spans an instant of its own.
-func TestWindowsAreCutBySeries(t *testing.T) {
+func TestKeptReadingsAreCutBySeries(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		readings, loggers, pieces, most := random.IntN(200), 1+random.IntN(12), 1+random.IntN(6), random.IntN(40)
@@ -25,7 +25,7 @@ func TestWindowsAreCutBySeries(t *testing.T) {
 			other.SeriesOf(fmt.Append(nil, "L", i), []byte("level"), nil, nil)
 		}
 		c := &Content{}
-		s, again := &scan{}, &scan{}
+		s, again := &scan{keeps: true}, &scan{keeps: true}
 		b.Begin(c)
 		other.Begin(c)
 		piece := 1
@@ -41,8 +41,8 @@ func TestWindowsAreCutBySeries(t *testing.T) {
 			if piece < pieces && i == readings*piece/pieces {
 				piece++
 				b.Spans[len(b.Spans)-1].End, other.Spans[len(other.Spans)-1].End = len(b.Time), len(other.Time)
-				s.next(b, most)
-				again.next(other, most)
+				s.next(b)
+				again.next(other)
 				b.Begin(c)
 				other.Begin(c)
 			}
@@ -54,35 +54,31 @@ func TestWindowsAreCutBySeries(t *testing.T) {
 		if len(b.Spans) != 1 || b.Spans[0].Begin != 0 || b.Spans[0].End != readings {
 			t.Fatalf("seed %d: the spans are %+v", seed, b.Spans)
 		}
-		checkCut(t, seed, b, s, most)
-		if diff := gocmp.Diff(s.cuts, again.cuts) + gocmp.Diff(s.late, again.late); diff != "" {
+		checkCut(t, seed, b, s.parts, most)
+		if diff := gocmp.Diff(s.parts, again.parts, gocmp.AllowUnexported(scanned{})); diff != "" {
 			t.Errorf("seed %d: with another dictionary (-before +then):\n%s", seed, diff)
 		}
 	}
 }
 
-func checkCut(t *testing.T, seed uint64, b *Batch, s *scan, most int) {
+func checkCut(t *testing.T, seed uint64, b *Batch, parts []scanned, most int) {
 	t.Helper()
 	var order []int32
 	name := func(row int32) string { return b.Keys[b.Series[row]].Logger }
 	before := map[string]reachOf{}
-	cuts := s.cuts
-	if len(s.late) != max(len(cuts), 1) || !s.keeps() {
-		t.Errorf("seed %d: %d parts, said to be late %v, in windows %v", seed, len(cuts), s.late, s.windows)
-	}
-	for n, rows := range cuts {
+	for n, p := range parts {
 		switch {
-		case most > 0 && len(rows) > most, n < len(cuts)-1 && len(rows) != len(cuts[0]), len(rows) == 0:
-			t.Errorf("seed %d: part %d of %d has %d readings, at most %d", seed, n, len(cuts), len(rows), most)
-		case !slices.IsSorted(rows):
+		case p.readings != len(p.rows), most > 0 && len(p.rows) > most, n > 0 && n < len(parts)-1 && len(p.rows) != len(parts[0].rows), n > 0 && len(p.rows) == 0:
+			t.Errorf("seed %d: part %d of %d has %d readings of %d, at most %d", seed, n, len(parts), len(p.rows), p.readings, most)
+		case !slices.IsSorted(p.rows):
 			t.Errorf("seed %d: part %d is not in the order of the file", seed, n)
 		}
 		late := false
-		for _, r := range rows {
+		for _, r := range p.rows {
 			reach, ok := before[name(r)]
 			late = late || ok && b.Time[r] >= reach.first && b.Time[r] <= reach.last
 		}
-		for _, r := range rows {
+		for _, r := range p.rows {
 			reach, ok := before[name(r)]
 			if !ok {
 				reach = reachesNowhere
@@ -90,10 +86,10 @@ func checkCut(t *testing.T, seed uint64, b *Batch, s *scan, most int) {
 			reach.extend(reachOf{b.Time[r], b.Time[r]})
 			before[name(r)] = reach
 		}
-		if late != s.late[n] {
-			t.Errorf("seed %d: part %d is late: %v, want %v", seed, n, s.late[n], late)
+		if late != p.late {
+			t.Errorf("seed %d: part %d is late: %v, want %v", seed, n, p.late, late)
 		}
-		bySeries := slices.Clone(rows)
+		bySeries := slices.Clone(p.rows)
 		slices.SortStableFunc(bySeries, func(x, y int32) int { return cmp.Compare(name(x), name(y)) })
 		order = append(order, bySeries...)
 	}
@@ -188,8 +184,12 @@ func TestReadingsAreKept(t *testing.T) {
 		if decodes.Load() != c.decodes || parts != c.parts {
 			t.Errorf("%s: it is decoded %d times, for %d parts, want %d for %d: %q", c.name, decodes.Load(), parts, c.decodes, c.parts, r.parts.log)
 		}
-		if f := r.parts.loading["a/large"]; !c.whole && f.parts.Bytes != 6*r.Limits.Part {
-			t.Errorf("%s: its windows are said to be of %d bytes", c.name, f.parts.Bytes)
+		bytes := int64(0)
+		if c.decodes > 1 {
+			bytes = r.Limits.Part
+		}
+		if f := r.parts.loading["a/large"]; !c.whole && f.parts.Bytes != bytes {
+			t.Errorf("%s: it is said to be cut after %d bytes, want %d", c.name, f.parts.Bytes, bytes)
 		}
 		readings := 0
 		for _, e := range r.report.events {
