@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -49,6 +50,8 @@ func TestKeptReadingsAreCutBySeries(t *testing.T) {
 		}
 		b.End()
 		other.End()
+		b.join()
+		other.join()
 		s.end(b, most)
 		again.end(other, most)
 		if len(b.Spans) != 1 || b.Spans[0].Begin != 0 || b.Spans[0].End != readings {
@@ -179,6 +182,9 @@ func TestReadingsAreKept(t *testing.T) {
 		r.check(t)
 		if diff := gocmp.Diff(expected(r.shelf.items), r.ledger.table, gocmp.AllowUnexported(instant{}, holding{})); diff != "" {
 			t.Errorf("%s: -expected +stands:\n%s", c.name, diff)
+		}
+		if sum := r.ledger.files["a/large"].sum; sum != sha256.Sum256([]byte(c.text)) {
+			t.Errorf("%s: its hash is said to be %x", c.name, sum)
 		}
 		parts := int32(len(r.parts.log) - 1) // besides what ends it
 		if decodes.Load() != c.decodes || parts != c.parts {

@@ -6,8 +6,8 @@ import (
 )
 
 // Large files are loaded one after the other by a goroutine of its own, beside the
-// workers: it reads a file twice, and workers commit its parts, by turns with
-// chunks of small files. What that costs besides is the first reading.
+// workers: it reads a file, twice unless its readings can be kept, and workers
+// commit its parts, by turns with chunks of small files.
 
 // A largeFile is one that waits to be loaded in parts.
 type largeFile struct {

@@ -24,8 +24,8 @@ type Cut struct {
 	Settled []bool
 
 	// End takes the readings of the batch's last span, which are those of a part.
-	// It returns the batch to go on in: another, or the same, reset. What comes
-	// after the last end stays in the batch. Its error ends the decoding.
+	// It returns the batch to go on in: another, or the same, reset or with what it
+	// has. What comes after the last end stays in the batch. Its error ends the decoding.
 	End func(*Batch) (*Batch, error)
 }
 

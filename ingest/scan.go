@@ -12,6 +12,7 @@ type scan struct {
 	settled  []bool // the Cut's
 	keeps    bool   // the readings are all kept so far
 	expected int    // parts, as the text is cut, by the size of the file
+	ended    int    // of these, behind which the text went on
 	kept     *Batch // the readings, once the file is claimed; nil where it is read again
 
 	groups map[seriesOf]int32 // the series, by logger and channel
