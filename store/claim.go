@@ -281,7 +281,7 @@ func (c *committer) lookUpVersions(ctx context.Context, b *ingest.Batch) (map[[1
 
 // idsOfBlock is how many ids each value of the sequence file_ids stands for: its
 // increment.
-const idsOfBlock = 64
+const idsOfBlock = 16
 
 // idBlocks is how many blocks of ids are to be drawn, for each claim to have one.
 func (c *committer) idBlocks() int32 {

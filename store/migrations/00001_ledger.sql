@@ -83,7 +83,7 @@ create type file_state as enum ('loaded', 'duplicate', 'held', 'quarantined', 'u
 
 -- Ids are drawn by the block, one call of nextval for each: the value and those up to
 -- the next.
-create sequence file_ids as int8 increment by 64;
+create sequence file_ids as int8 increment by 16;
 
 -- What is in an index stands first: every row that is written is taken apart up to
 -- there for each index.
