@@ -52,7 +52,7 @@ func TestHypertableOfTheConfig(t *testing.T) {
 		{"chunk_interval: 1d", "migrate", "a hypertable with a unique key; a chunk holds 1d, and none goes into the columnstore. Readings are not compressed as they come: what has a unique key cannot be.\n"},
 		{"chunk_interval: 1d", "check", "are kept in a hypertable; a chunk holds 1d, and none goes into the columnstore"},
 		{"chunk_interval: 36h, columnstore_after: 30d", "check", "and none goes into the columnstore, which is not what store.hypertable says: 'penstock migrate'"},
-		{"chunk_interval: 36h, columnstore_after: 30d", "migrate", "; a chunk holds 36h, and goes into the columnstore after 30d. Readings are not compressed as they come: what has a unique key cannot be.\n"},
+		{"chunk_interval: 36h, columnstore_after: 30d", "migrate", "; a chunk holds 36h, and goes into the columnstore after 30d. Until now a chunk held 1d. Readings are not compressed as they come: what has a unique key cannot be.\n"},
 		{"chunk_interval: 36h, columnstore_after: 30d", "check", "a chunk holds 36h, and goes into the columnstore after 30d\n"},
 		{"", "migrate", "; a chunk holds 36h, and goes into the columnstore after 30d. Readings are not compressed as they come: what has a unique key cannot be.\n"},
 		{"columnstore_after: never", "migrate", "; a chunk holds 36h, and none goes into the columnstore. Readings are not compressed as they come: what has a unique key cannot be.\n"},

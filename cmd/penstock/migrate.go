@@ -40,6 +40,10 @@ func (a *app) migrate(appending bool) error {
 		return err
 	}
 	s := at.Store
+	before, _, err := s.Hypertable(a.take)
+	if err != nil {
+		return err
+	}
 	altered, err := s.AlterHypertable(a.take)
 	if err != nil {
 		return err
@@ -80,7 +84,10 @@ func (a *app) migrate(appending bool) error {
 	more := ""
 	if layout.Hypertable {
 		key += "; " + hypertableText(inForce)
-		more = " " + sentence(compressingText(compressing))
+		if before.ChunkInterval != inForce.ChunkInterval {
+			more = fmt.Sprintf(" Until now a chunk held %s.", daysText(before.ChunkInterval))
+		}
+		more += " " + sentence(compressingText(compressing))
 		if compressing.Do != "" {
 			more += " To have that, " + compressing.Do + "."
 		}
