@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -232,4 +233,16 @@ func TestAppendUnderAUniqueIndex(t *testing.T) {
 		t.Errorf("there is %s, want %s", got, want)
 	}
 	verify(t, s)
+}
+
+// A policy that append mode has no use for is not passed over in silence.
+func TestAppendTellsOfAPolicy(t *testing.T) {
+	s := open(t, Options{Append: true})
+	for _, policy := range []Policy{Latest, Earliest, Error} {
+		log := new(strings.Builder)
+		sinkOf(t, s, SinkOptions{Policy: policy, Log: slog.New(slog.NewTextHandler(log, nil))})
+		if told := strings.Contains(log.String(), "no two readings meet there"); told != (policy != Latest) {
+			t.Errorf("%s: it logs %q", policy, log)
+		}
+	}
 }

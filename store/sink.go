@@ -91,6 +91,10 @@ func (s *Store) Sink(ctx context.Context, o SinkOptions) (*Sink, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if s.layout.Append && o.Policy != Latest {
+		o.Log.Warn("on-conflict is about files of equal content alone in append mode: no two readings meet there",
+			slog.String("source", o.Source), slog.String("on_conflict", string(o.Policy)))
+	}
 	sink := &Sink{store: s, options: o}
 	var err error
 	if sink.source, sink.made, err = s.sourceID(ctx, o); err != nil {
