@@ -265,7 +265,7 @@ func TestMeetingsInALargeTable(t *testing.T) {
 		commit(t, committerOf(t, sinkOf(t, first, SinkOptions{})), window("L1", 9, 0, 1))
 		for _, sql := range []string{
 			"insert into readings (series_id, ts, value, file_id) select series_id, ts + n * interval '1 s', value, file_id from readings, generate_series(1, 200000) n",
-			"update files set cells = cells + 200000, stored = stored + 200000, last_ts = last_ts + interval '200000 s'",
+			"update files set n_cells = n_cells + 200000, n_stored = n_stored + 200000, span_last = span_last + interval '200000 s'",
 			"analyze readings",
 		} {
 			if _, err := first.pool.Exec(t.Context(), sql); err != nil {
