@@ -123,7 +123,7 @@ func (h *handing) hand(ctx context.Context) error {
 	b, n := h.batch, h.n
 	is := &h.found.parts[n]
 	h.n++
-	for is.late && h.underWay > 0 {
+	for h.underWay == h.atOnce || is.late && h.underWay > 0 {
 		if err := h.await(ctx, h); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ type loader struct {
 	free     []*Batch      // that nobody uses
 	made     int           // how many there are in all
 	underWay int           // parts that workers have
+	atOnce   int           // and may have
 	waited   time.Duration // for workers, while a file is decoded
 	ended    chan *part    // that they had
 	slot     turn          // among the large files, for what is no part
@@ -37,9 +38,15 @@ type part struct {
 var errLeft = errors.New("its other parts are left to the next run")
 
 func (r *run) newLoader() *loader {
-	batches := r.Workers + 1
-	return &loader{worker: r.newWorker(0), ended: make(chan *part, batches), slot: turn{turnstile: r.Turn.forLarge()}}
+	atOnce := partsAtOnce(r.Workers)
+	return &loader{worker: r.newWorker(0), atOnce: atOnce, ended: make(chan *part, atOnce+1), slot: turn{turnstile: r.Turn.forLarge()}}
 }
+
+// partsAtOnce is how many parts so many workers have at most. One keeps a core of the
+// server at work, which a chunk of small files does not: with a part for each of the
+// workers, of which there are usually two for a core, sessions of the server wait
+// for one another's log and pages, and the file takes longer.
+func partsAtOnce(workers int) int { return min(workers, max(2, (workers+1)/2)) }
 
 // load loads one file and tells what became of it.
 func (l *loader) load(ctx context.Context, f *largeFile) error {

@@ -246,7 +246,7 @@ func TestLargeFilesAreLoadedInParts(t *testing.T) {
 				t.Errorf("%s is committed whole: %v", it.path, whole)
 			}
 		}
-		if r.parts.most > workers || workers > 1 && r.parts.most < 2 {
+		if r.parts.most > partsAtOnce(workers) || workers > 1 && r.parts.most < 2 {
 			t.Errorf("%d workers committed %d parts at a time", workers, r.parts.most)
 		}
 	}
@@ -580,4 +580,14 @@ func TestLagBesideALargeFile(t *testing.T) {
 			r.check(t)
 		}
 	})
+}
+
+func TestPartsAtOnce(t *testing.T) {
+	var got []int
+	for workers := 1; workers <= 8; workers++ {
+		got = append(got, partsAtOnce(workers))
+	}
+	if want := []int{1, 2, 2, 2, 3, 3, 4, 4}; !slices.Equal(got, want) {
+		t.Errorf("of 1 to 8 workers %d have parts, want %d", got, want)
+	}
 }

@@ -49,7 +49,7 @@ const (
 	lingerAtMost = time.Second
 )
 
-// A cutting says which files are loaded in parts, by all workers, each in a
+// A cutting says which files are loaded in parts, by several workers, each in a
 // transaction of its own.
 type cutting struct {
 	part   size // files of more text are cut into parts of so much
@@ -82,7 +82,7 @@ func (s *size) Set(text string) error {
 }
 
 func (c *cutting) flags(f *pflag.FlagSet) {
-	f.Var(&c.part, "part", "load files of more than this `SIZE` in parts of about so much text, by all workers, each part in a transaction of its own; nothing of such a file is seen before all of it is there")
+	f.Var(&c.part, "part", "load files of more than this `SIZE` in parts of about so much text, by half of the workers, each part in a transaction of its own; nothing of such a file is seen before all of it is there")
 	f.BoolVar(&c.atomic, "atomic", false, "load each file in one transaction, however large it is: it takes one worker, and memory for all of its readings")
 	fromEnvironment(f, "part", "atomic")
 }
