@@ -45,7 +45,7 @@ func TestComparisons(t *testing.T) {
 		`timescaledb-parallel-copy: skipped: it is not at hand`,
 		`one file of 300 readings, beside ready-made rows .*\n  a binary COPY of its rows for each worker +\d+\.\d{3} s .* x .*\n  penstock replay, from start to end +\d+\.\d{3} s`,
 		`append mode on TimescaleDB: skipped: -timescale names no server`,
-		`the ledger after 40 files .*\n  files +\d+ bytes a row`,
+		`the ledger after 40 files .*\n  +\d+ bytes a row, with its receipt`,
 	} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
 			t.Errorf("%s\nis not in\n%s", want, &out)
