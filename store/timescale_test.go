@@ -51,6 +51,10 @@ func timescale(t *testing.T, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The policy does its work when a test has it do that, and not beside it.
+	if _, err := s.pool.Exec(t.Context(), "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs where hypertable_schema = 'penstock'"); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(s.Close)
 	if !s.Layout().Hypertable {
 		t.Fatal("TimescaleDB is there and the readings are a plain table")
