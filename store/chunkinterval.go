@@ -91,11 +91,12 @@ func (s *Store) advised(ctx context.Context, inForce time.Duration) (ChunkAdvice
 	return a, err
 }
 
-// setChunkInterval has chunks that are made from now on hold so much.
+// setChunkInterval has chunks that are made from now on hold so much. Who sets it at
+// the same time waits for the row of settings: TimescaleDB does not wait for its own.
 func setChunkInterval(ctx context.Context, tx pgx.Tx, interval time.Duration, by string) error {
-	_, err := tx.Exec(ctx, "select set_chunk_time_interval('readings', $1::text::interval)", intervalOf(interval))
+	_, err := tx.Exec(ctx, "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value", chunkIntervalOf, by)
 	if err == nil {
-		_, err = tx.Exec(ctx, "insert into settings (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value", chunkIntervalOf, by)
+		_, err = tx.Exec(ctx, "select set_chunk_time_interval('readings', $1::text::interval)", intervalOf(interval))
 	}
 	if err != nil {
 		return fmt.Errorf("setting the hypertable's chunk interval: %w", err)
