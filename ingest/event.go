@@ -2,10 +2,11 @@ package ingest
 
 import "time"
 
-// An Event tells what happened to some files: one for each commit, one for
-// each part of a large file that is committed, one for each batch of a listing that held files which needed no fetch, one for a file
-// that could not be fetched ahead, and one for each cycle. The log, the bench,
-// the metrics and the page are fed from it and ask nobody.
+// An Event tells what happened to some files: one for each commit, one for each
+// part of a large file that is committed, one for each batch of a listing that held
+// files which needed no fetch, one for a file that could not be fetched ahead, and
+// one for each cycle. The log, the bench, the metrics and the page are fed from it
+// and ask nobody.
 //
 // The slices and maps belong to the pipeline and are valid during the call
 // only.

@@ -214,18 +214,7 @@ func TestKeptPartsAreGoneOnWith(t *testing.T) {
 	text := rows("level", 0, 6, 1) + rows("flow", 0, 6, 1) + rows("level", 2, 8, 1) // the last of which are late
 	r := newPartRig(item{path: "a/large", text: text})
 	r.Workers = 1
-	take, stop := context.WithCancel(t.Context())
-	r.parts.onPart = func(_ context.Context, n int) error {
-		if n == 2 {
-			stop()
-		}
-		return nil
-	}
-	if err := r.Run(take, t.Context()); err != nil || !r.Dropped() {
-		t.Errorf("it ends with %v, dropped %v", err, r.Dropped())
-	}
-	r.check(t)
-	done := len(r.parts.loading["a/large"].done)
+	done := r.runTo(t, "a/large", 2)
 	if done < 3 || done > 5 {
 		t.Fatalf("%d parts are committed: %q", done, r.parts.log)
 	}

@@ -190,6 +190,25 @@ func (r *partRig) check(t *testing.T) {
 	}
 }
 
+// runTo ends a run when a part from that one on is committed, and returns how many
+// of the file are.
+func (r *partRig) runTo(t *testing.T, path string, part int) (done int) {
+	t.Helper()
+	take, stop := context.WithCancel(t.Context())
+	defer stop()
+	r.parts.onPart = func(_ context.Context, n int) error {
+		if n >= part { // whichever comes first
+			stop()
+		}
+		return nil
+	}
+	if err := r.Run(take, t.Context()); err != nil || !r.Dropped() {
+		t.Errorf("it ends with %v, dropped %v", err, r.Dropped())
+	}
+	r.check(t)
+	return len(r.parts.loading[path].done)
+}
+
 // rows are lines of a channel from one instant to another.
 func rows(channel string, from, to, step int) string {
 	var s strings.Builder
@@ -368,18 +387,7 @@ func smallFilesPastParts(t *testing.T, workers int) {
 // from there.
 func TestALargeFileIsGoneOnWith(t *testing.T) {
 	r := newPartRig(item{path: "a/large", text: rows("flow", 0, 300, 1)})
-	take, stop := context.WithCancel(t.Context())
-	r.parts.onPart = func(_ context.Context, n int) error {
-		if n >= 10 { // whichever comes first
-			stop()
-		}
-		return nil
-	}
-	if err := r.Run(take, t.Context()); err != nil || !r.Dropped() {
-		t.Errorf("it ends with %v, dropped %v", err, r.Dropped())
-	}
-	r.check(t)
-	done := len(r.parts.loading["a/large"].done)
+	done := r.runTo(t, "a/large", 10)
 	if done < 10 || done > 20 || len(r.report.outcomes) != 0 {
 		t.Fatalf("%d parts are committed, told %v", done, r.report.outcomes)
 	}

@@ -8,7 +8,7 @@ import (
 
 // A file too large for one transaction is loaded in parts: it is read once to see
 // what becomes of it, claimed, and read again unless its readings could be kept, and
-// what its parts hold is committed by all workers. In the ledger it is Loading until
+// what its parts hold is committed by several workers. In the ledger it is Loading until
 // the last of them is there; what it holds is not seen before that.
 
 // A Cut says where the readings of a file are handed on before all of it is read:

@@ -126,9 +126,9 @@ func (s *Store) filesAndSources(ctx context.Context, st *Status) error {
 	return err
 }
 
-// countReadings counts a small table, by the planner's estimate, and of a large one
-// asks the ledger: it has what the files hold, but for what a retention policy has
-// dropped of it.
+// countReadings counts a table that has up to below readings by the planner's
+// estimate. Of a larger one it asks the ledger, which has what the files hold: that
+// is about as many, for a retention policy may have dropped some.
 func (s *Store) countReadings(ctx context.Context, st *Status, below float64) error {
 	var text []byte
 	if err := s.pool.QueryRow(ctx, "explain (format json) select from readings").Scan(&text); err != nil {

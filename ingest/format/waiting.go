@@ -19,7 +19,7 @@ type sequences struct {
 	looked int        // at how many of the decoder's repeated
 	series []sequence // by group
 	all    sequence   // neighbours of one wall time are one row: they are of several series
-	days   []day24    // by group
+	days   []oneDay   // by group
 	ends   []bool     // by reading of a midnight, in the file's order: it is that of the day's end
 }
 
@@ -200,8 +200,8 @@ type midnight struct {
 	later      int64 // by how much the midnight at the day's end is later
 }
 
-// day24 is a series in a file whose name tells the day.
-type day24 struct {
+// oneDay is a series in a file whose name tells the day.
+type oneDay struct {
 	last int64 // the instant of its last reading that is not of midnight
 	any  bool  // it has one
 	ends []dayEnd
@@ -226,7 +226,7 @@ func (d *Decoder) gatherDays() {
 	for i := d.span.Begin; i < len(d.batch.Time); i++ {
 		g, at := int(group(i)), d.batch.Time[i]
 		for len(s.days) <= g {
-			s.days = append(s.days, day24{})
+			s.days = append(s.days, oneDay{})
 		}
 		of := &s.days[g]
 		for next < len(d.midnights) && d.midnights[next].end <= i {
@@ -236,7 +236,7 @@ func (d *Decoder) gatherDays() {
 			of.ends = append(of.ends, dayEnd{i, len(s.ends), at, d.midnights[next].later})
 			s.ends = append(s.ends, false)
 		} else {
-			*of = day24{last: at, any: true, ends: of.ends[:0]}
+			*of = oneDay{last: at, any: true, ends: of.ends[:0]}
 		}
 	}
 	if d.cut.settling { // their readings are dropped
