@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,4 +191,14 @@ func heapNow() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+func TestPartsAtOnce(t *testing.T) {
+	var got []int
+	for workers := 1; workers <= 8; workers++ {
+		got = append(got, partsAtOnce(workers))
+	}
+	if want := []int{1, 2, 2, 2, 3, 3, 4, 4}; !slices.Equal(got, want) {
+		t.Errorf("of 1 to 8 workers %d have parts, want %d", got, want)
+	}
 }

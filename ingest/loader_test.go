@@ -589,13 +589,3 @@ func TestLagBesideALargeFile(t *testing.T) {
 		}
 	})
 }
-
-func TestPartsAtOnce(t *testing.T) {
-	var got []int
-	for workers := 1; workers <= 8; workers++ {
-		got = append(got, partsAtOnce(workers))
-	}
-	if want := []int{1, 2, 2, 2, 3, 3, 4, 4}; !slices.Equal(got, want) {
-		t.Errorf("of 1 to 8 workers %d have parts, want %d", got, want)
-	}
-}
